@@ -1,0 +1,84 @@
+//! Condition types and reasons, each word once.
+
+/// Types of `status.conditions[]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ConditionType {
+    /// The spec, its targets, claims and ownership are in order.
+    Accepted,
+    /// Every target's pods run the current revision.
+    RolledOut,
+    /// All of the above.
+    Ready,
+    /// kstatus: the operator works on it, or waits for something that may resolve by itself. Present only while true.
+    Reconciling,
+    /// kstatus: it goes no further without an edit. Present only while true.
+    Stalled,
+}
+
+impl ConditionType {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "Accepted",
+            Self::RolledOut => "RolledOut",
+            Self::Ready => "Ready",
+            Self::Reconciling => "Reconciling",
+            Self::Stalled => "Stalled",
+        }
+    }
+}
+
+/// Reasons of conditions. The same words name the events that tell of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    Accepted,
+    InvalidSpec,
+    NotKratos,
+    TargetNotFound,
+    ContainerNotFound,
+    TargetClaimed,
+    ConfigMapTaken,
+    FieldConflict,
+    WriteRefused,
+    RolledOut,
+    NoPods,
+    Progressing,
+    Waiting,
+    TargetPaused,
+    Crashing,
+    Ready,
+}
+
+impl Reason {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "Accepted",
+            Self::InvalidSpec => "InvalidSpec",
+            Self::NotKratos => "NotKratos",
+            Self::TargetNotFound => "TargetNotFound",
+            Self::ContainerNotFound => "ContainerNotFound",
+            Self::TargetClaimed => "TargetClaimed",
+            Self::ConfigMapTaken => "ConfigMapTaken",
+            Self::FieldConflict => "FieldConflict",
+            Self::WriteRefused => "WriteRefused",
+            Self::RolledOut => "RolledOut",
+            Self::NoPods => "NoPods",
+            Self::Progressing => "Progressing",
+            Self::Waiting => "Waiting",
+            Self::TargetPaused => "TargetPaused",
+            Self::Crashing => "Crashing",
+            Self::Ready => "Ready",
+        }
+    }
+
+    /// Whether nothing but an edit resolves it. Everything else that keeps a policy from being
+    /// ready may resolve by itself, for example later in the same GitOps apply.
+    #[must_use]
+    pub fn is_stalled(self) -> bool {
+        matches!(
+            self,
+            Self::InvalidSpec | Self::NotKratos | Self::ContainerNotFound | Self::TargetClaimed | Self::ConfigMapTaken | Self::FieldConflict
+        )
+    }
+}

@@ -1,0 +1,64 @@
+//! The wire format: what users write, what the operator answers, and every name that the
+//! cluster sees. No logic lives here.
+
+mod conditions;
+pub mod rules;
+mod spec;
+mod status;
+
+pub use conditions::{ConditionType, Reason};
+pub use spec::{
+    Code, Delivery, LookupSecret, Methods, MfaPolicy, MfaPolicySpec, RelyingParty, RequiredAal, Rollout, TargetRef, Totp, Webauthn,
+};
+pub use status::{Condition, MfaPolicyStatus, RunningAal, TargetStatus};
+
+/// API group of the resource, and the prefix of every label and annotation.
+pub const GROUP: &str = "mfa-operator.dev";
+pub const VERSION: &str = "v1alpha1";
+pub const KIND: &str = "MfaPolicy";
+pub const PLURAL: &str = "mfapolicies";
+
+/// Name of the `CustomResourceDefinition` object.
+pub const CRD_NAME: &str = "mfapolicies.mfa-operator.dev";
+
+/// Field manager of every write. It is API: another name would orphan all fields owned so far.
+pub const MANAGER: &str = "mfa-operator";
+
+/// On governed workloads, config maps and controller revisions: the name of the policy.
+pub const POLICY_LABEL: &str = "mfa-operator.dev/policy";
+
+/// On governed workloads and config maps: a [`crate::plan::Governed`] as JSON.
+pub const GOVERNED_ANNOTATION: &str = "mfa-operator.dev/governed";
+
+/// On the newest controller revision: what was applied where, as JSON.
+pub const APPLIED_ANNOTATION: &str = "mfa-operator.dev/applied";
+
+/// On a workload, set to `"true"` by its owner: its image counts as an identity server.
+pub const ALLOW_ANNOTATION: &str = "mfa-operator.dev/allow";
+
+/// The one key of the rendered config map.
+pub const CONFIG_KEY: &str = "kratos.yaml";
+
+/// The custom resource definition as `crds/mfapolicies.yaml` holds it.
+///
+/// # Panics
+/// Never: the definition comes from the types alone, and a test builds it.
+#[must_use]
+pub fn crd() -> k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition {
+    use kube::CustomResourceExt;
+    let mut crd = serde_json::to_value(MfaPolicy::crd()).expect("a definition is JSON");
+    remove_nullable(&mut crd);
+    serde_json::from_value(crd).expect("it stays a definition")
+}
+
+/// An explicit `null` would count as set in `has()` and slip past the rules: refuse it instead.
+fn remove_nullable(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            fields.remove("nullable");
+            fields.values_mut().for_each(remove_nullable);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(remove_nullable),
+        _ => {}
+    }
+}

@@ -1,0 +1,129 @@
+//! The rules of the resource: each message once, used by the CEL rule in the schema and by
+//! [`crate::policy`], which checks the same rule in Rust. The table in `tests/admission`
+//! runs both over the same resources.
+
+/// Rejects `aal2` and any other level that Kratos does not know.
+pub const LEVEL: (&str, &str) = ("self in ['aal1', 'highest_available']", LEVEL_MESSAGE);
+pub const LEVEL_MESSAGE: &str = "Kratos knows two values here and refuses every other, aal2 included: use highest_available, which demands the highest level that the identity has set up (AAL2 for whoever enrolled a second factor), or aal1";
+
+pub const NO_LEVEL: (&str, &str) = (
+    "has(self.requiredAAL) && (has(self.requiredAAL.settings) || has(self.requiredAAL.whoami))",
+    NO_LEVEL_MESSAGE,
+);
+pub const NO_LEVEL_MESSAGE: &str = "a policy must state a level: set requiredAAL.settings, requiredAAL.whoami or both";
+
+pub const SETTINGS_BYPASS: (&str, &str) = (
+    "!(has(self.requiredAAL) && has(self.requiredAAL.whoami) && has(self.requiredAAL.settings) \
+     && self.requiredAAL.whoami == 'highest_available' && self.requiredAAL.settings == 'aal1') \
+     || (has(self.acknowledge) && 'SettingsBypass' in self.acknowledge)",
+    SETTINGS_BYPASS_MESSAGE,
+);
+pub const SETTINGS_BYPASS_MESSAGE: &str = "requiredAAL.settings aal1 beside requiredAAL.whoami highest_available lets whoever has only the password remove or replace the second factor: set requiredAAL.settings to highest_available, or add SettingsBypass to acknowledge";
+
+/// A method that was on in `oldSelf` must stay on, unless acknowledged under its own name.
+macro_rules! switched_off {
+    ($method:literal, $field:literal) => {
+        (
+            concat!(
+                "!(has(oldSelf.methods) && has(oldSelf.methods.", $method, ") && has(oldSelf.methods.", $method, ".", $field, ") && oldSelf.methods.", $method, ".", $field, ") || (has(self.methods) && has(self.methods.", $method, ") && has(self.methods.", $method, ".", $field, ") && self.methods.", $method, ".", $field, ") || (has(self.acknowledge) && 'MethodSwitchedOff:", $method, "' in self.acknowledge)"
+            ),
+            concat!(
+                "methods.", $method, " was on and would go off or no longer be set, which locks out whoever holds only that factor: keep methods.", $method, ".", $field, " true, or add MethodSwitchedOff:", $method, " to acknowledge"
+            ),
+        )
+    };
+}
+
+pub const TOTP_OFF: (&str, &str) = switched_off!("totp", "enabled");
+pub const WEBAUTHN_OFF: (&str, &str) = switched_off!("webauthn", "enabled");
+pub const LOOKUP_SECRET_OFF: (&str, &str) = switched_off!("lookupSecret", "enabled");
+pub const CODE_OFF: (&str, &str) = switched_off!("code", "mfaEnabled");
+
+/// Word in `acknowledge` for a relying party that goes away rather than changes.
+pub const NO_RELYING_PARTY: &str = "none";
+
+pub const RELYING_PARTY_CHANGED: &str = "!(has(oldSelf.methods) && has(oldSelf.methods.webauthn) && has(oldSelf.methods.webauthn.rp)) \
+     || (has(self.methods) && has(self.methods.webauthn) && has(self.methods.webauthn.rp) \
+         ? self.methods.webauthn.rp.id == oldSelf.methods.webauthn.rp.id \
+           || (has(self.acknowledge) && ('RelyingPartyChanged:' + self.methods.webauthn.rp.id) in self.acknowledge) \
+         : has(self.acknowledge) && 'RelyingPartyChanged:none' in self.acknowledge)";
+/// The message names the new id, so it is an expression; [`relying_party_changed`] says the same in Rust.
+pub const RELYING_PARTY_CHANGED_MESSAGE: &str = "'another methods.webauthn.rp.id makes every registered security key useless: keep ' + oldSelf.methods.webauthn.rp.id + ', or add RelyingPartyChanged:' + (has(self.methods) && has(self.methods.webauthn) && has(self.methods.webauthn.rp) ? self.methods.webauthn.rp.id : 'none') + ' to acknowledge'";
+
+/// The message of [`RELYING_PARTY_CHANGED_MESSAGE`] for these two ids.
+#[must_use]
+pub fn relying_party_changed(old: &str, new: &str) -> String {
+    format!("another methods.webauthn.rp.id makes every registered security key useless: keep {old}, or add RelyingPartyChanged:{new} to acknowledge")
+}
+
+/// Go's duration syntax without days. The digits are bounded so that no sum overflows Go's 292 years.
+pub const DURATION: (&str, &str) = (
+    "self.matches('^([0-9]{1,9}(ns|us|ms|s)|[0-9]{1,7}m|[0-9]{1,5}h)+$') && self.matches('[1-9]')",
+    DURATION_MESSAGE,
+);
+pub const DURATION_MESSAGE: &str = "write a duration greater than zero from numbers and the units h, m, s, ms, us or ns, for example 15m or 1h30m; days do not exist here, write 24h";
+
+pub const WEBAUTHN_RP: (&str, &str) = ("!self.enabled || has(self.rp)", WEBAUTHN_RP_MESSAGE);
+pub const WEBAUTHN_RP_MESSAGE: &str = "webauthn needs its relying party: set methods.webauthn.rp.id to the domain that people sign in at and rp.displayName to the name they shall see";
+
+pub const RP_ID: (&str, &str) = (
+    "self.matches('^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$') || self == 'localhost'",
+    RP_ID_MESSAGE,
+);
+pub const RP_ID_MESSAGE: &str = "rp.id is a domain in lower case without scheme, port or path, for example example.com (or localhost)";
+
+pub const ORIGIN: (&str, &str) = (
+    "self.matches('^https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$') || self.matches('^http://localhost(:[0-9]{1,5})?$')",
+    ORIGIN_MESSAGE,
+);
+pub const ORIGIN_MESSAGE: &str = "an origin is https://host or https://host:port in lower case, with no path, comma or quote, for example https://login.example.com (http for localhost alone)";
+
+pub const ORIGIN_OF_RP: (&str, &str) = (
+    "!has(self.origins) || self.origins.all(o, (o + ':').contains('://' + self.id + ':') || (o + ':').contains('.' + self.id + ':'))",
+    ORIGIN_OF_RP_MESSAGE,
+);
+pub const ORIGIN_OF_RP_MESSAGE: &str = "browsers accept a key only where rp.id is the host of the origin or a domain above it: change rp.id, or remove the origins of other domains";
+
+/// Control characters reach no authenticator app, and NUL no process.
+pub const PRINTABLE: (&str, &str) = ("!self.matches('[\\\\x00-\\\\x1f\\\\x7f-\\\\x9f]')", PRINTABLE_MESSAGE);
+pub const PRINTABLE_MESSAGE: &str = "remove the control characters (line breaks and tabs included): this name is shown on one line";
+
+pub const DNS_NAME: (&str, &str) = (
+    "self.matches('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$')",
+    DNS_NAME_MESSAGE,
+);
+pub const DNS_NAME_MESSAGE: &str = "write the name of a Kubernetes object: lower case letters, digits, '-' and '.', beginning and ending with a letter or digit";
+
+pub const DNS_LABEL: (&str, &str) = ("self.matches('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$')", DNS_LABEL_MESSAGE);
+pub const DNS_LABEL_MESSAGE: &str = "write the name of a container: at most 63 lower case letters, digits and '-', beginning and ending with a letter or digit";
+
+pub const NAME_FITS_LABEL: (&str, &str) = ("self.metadata.name.size() <= 63", NAME_FITS_LABEL_MESSAGE);
+pub const NAME_FITS_LABEL_MESSAGE: &str = "metadata.name becomes a label value on each workload that the policy governs: choose a name of at most 63 characters";
+
+pub const GROUP_APPS: (&str, &str) = ("self == 'apps'", GROUP_APPS_MESSAGE);
+pub const GROUP_APPS_MESSAGE: &str = "targets are workloads of the group apps: leave group out or write apps";
+
+pub const KIND_DEPLOYMENT: (&str, &str) = ("self == 'Deployment'", KIND_DEPLOYMENT_MESSAGE);
+pub const KIND_DEPLOYMENT_MESSAGE: &str = "a target is a Deployment: leave kind out or write Deployment";
+
+pub const DELIVERY_TYPE: (&str, &str) = ("self == 'Environment'", DELIVERY_TYPE_MESSAGE);
+pub const DELIVERY_TYPE_MESSAGE: &str = "the policy is delivered by environment variables: leave delivery.type out or write Environment";
+
+pub const FIELD_CONFLICTS: (&str, &str) = ("self in ['Refuse', 'TakeOver']", FIELD_CONFLICTS_MESSAGE);
+pub const FIELD_CONFLICTS_MESSAGE: &str = "write Refuse (leave fields of other owners alone and say so) or TakeOver (take them from their owner)";
+
+pub const DELETION_POLICY: (&str, &str) = ("self in ['Revert', 'Retain']", DELETION_POLICY_MESSAGE);
+pub const DELETION_POLICY_MESSAGE: &str = "write Revert (the workloads lose the policy's settings with it) or Retain (they keep them)";
+
+/// Bounds of strings and lists; the schema and [`crate::policy`] share them.
+pub const MAX_TARGETS: usize = 8;
+pub const MAX_ORIGINS: usize = 16;
+pub const MAX_ORIGIN: usize = 300;
+pub const MAX_ACKNOWLEDGED: usize = 32;
+pub const MAX_ACKNOWLEDGEMENT: usize = 300;
+pub const MAX_NAME: usize = 253;
+pub const MAX_LABEL: usize = 63;
+pub const MAX_DISPLAY: usize = 100;
+pub const MAX_DURATION: usize = 32;
+pub const MAX_WORD: usize = 32;
+pub const MAX_REVISIONS: i64 = 50;

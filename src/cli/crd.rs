@@ -1,0 +1,14 @@
+//! `mfa-operator crd`
+
+use std::process::ExitCode;
+
+pub(super) fn run() -> ExitCode {
+    match serde_json::to_value(crate::api::crd()).map(|crd| crate::document::to_plain_yaml(&crd)) {
+        Ok(Ok(yaml)) => {
+            print!("# Generated from src/api by `make generate`. Do not edit.\n{yaml}");
+            ExitCode::SUCCESS
+        }
+        Ok(Err(error)) => super::fail(&error),
+        Err(error) => super::fail(&error),
+    }
+}

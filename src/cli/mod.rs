@@ -1,0 +1,38 @@
+//! The command line: `mfa-operator run | crd | render`, one file a subcommand.
+
+mod crd;
+mod render;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Makes Ory Kratos demand the assurance level that an MfaPolicy states.
+#[derive(Parser)]
+#[command(name = "mfa-operator", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print the custom resource definition, for kubectl apply -f -
+    Crd,
+    /// Show what a policy becomes; needs no cluster
+    Render(render::Options),
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Crd => crd::run(),
+        Command::Render(options) => render::run(&options),
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("mfa-operator: {error}");
+    ExitCode::FAILURE
+}

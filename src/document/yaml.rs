@@ -1,0 +1,77 @@
+//! The YAML writer: block mappings, one line a value, every string in double quotes. serde_yaml
+//! leaves strings bare that other readers take for numbers, dates or booleans (`1_000`,
+//! `2026-01-01`, `yes`), so it builds the tree and this writes it.
+
+use serde_yaml::Value;
+
+pub(super) fn write(value: &Value) -> String {
+    let mut out = String::new();
+    match value {
+        Value::Mapping(mapping) if !mapping.is_empty() => block(value, 0, &mut out),
+        _ => {
+            scalar(value, &mut out);
+            out.push('\n');
+        }
+    }
+    out
+}
+
+fn block(value: &Value, depth: usize, out: &mut String) {
+    let Value::Mapping(mapping) = value else { return };
+    for (key, value) in mapping {
+        let Some(key) = key.as_str() else { continue };
+        out.push_str(&"  ".repeat(depth));
+        out.push_str(key);
+        out.push(':');
+        match value {
+            Value::Mapping(inner) if !inner.is_empty() => {
+                out.push('\n');
+                block(value, depth + 1, out);
+            }
+            Value::Sequence(items) if !items.is_empty() => {
+                out.push('\n');
+                for item in items {
+                    out.push_str(&"  ".repeat(depth + 1));
+                    out.push_str("- ");
+                    scalar(item, out);
+                    out.push('\n');
+                }
+            }
+            _ => {
+                out.push(' ');
+                scalar(value, out);
+                out.push('\n');
+            }
+        }
+    }
+}
+
+fn scalar(value: &Value, out: &mut String) {
+    match value {
+        Value::String(text) => out.push_str(&quoted(text)),
+        // JSON is YAML: what has no line of its own here is written in one.
+        other => out.push_str(&super::canonical::write(other)),
+    }
+}
+
+/// A double-quoted string that means the same in JSON, YAML 1.1 and YAML 1.2: everything that
+/// one of them forbids or folds is escaped.
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(character)));
+            }
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+    out
+}

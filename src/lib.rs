@@ -1,0 +1,14 @@
+//! The MFA operator: one `MfaPolicy` becomes the configuration of an identity server,
+//! and every pod of that server is made to demand the assurance level that the policy states.
+//!
+//! `ARCHITECTURE.md` has the map. Dependencies point down:
+//! controller → plan → server → document, and all of them → policy and api.
+
+pub mod api;
+pub mod cli;
+pub mod controller;
+pub mod document;
+pub mod plan;
+pub mod policy;
+pub mod server;
+pub mod telemetry;

@@ -1,0 +1,71 @@
+//! Second factors. A new one is a new variant here; the compiler lists the other places.
+
+use crate::api;
+
+/// A second factor as a policy sets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Factor {
+    Totp { enabled: bool, issuer: Option<Box<str>> },
+    Webauthn { enabled: bool, rp: Option<RelyingParty> },
+    LookupSecret { enabled: bool },
+    Code { enabled: bool },
+}
+
+/// A WebAuthn relying party.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelyingParty {
+    pub id: Box<str>,
+    pub display_name: Box<str>,
+    pub origins: Option<Vec<Box<str>>>,
+}
+
+impl Factor {
+    /// Its key under `spec.methods`, which is also its name in `acknowledge`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Totp { .. } => "totp",
+            Self::Webauthn { .. } => "webauthn",
+            Self::LookupSecret { .. } => "lookupSecret",
+            Self::Code { .. } => "code",
+        }
+    }
+
+    #[must_use]
+    pub fn enabled(&self) -> bool {
+        match self {
+            Self::Totp { enabled, .. } | Self::Webauthn { enabled, .. } | Self::LookupSecret { enabled } | Self::Code { enabled } => *enabled,
+        }
+    }
+
+    /// The rule, beside its message, that keeps it from going off unnoticed.
+    #[must_use]
+    pub fn switched_off_message(&self) -> &'static str {
+        match self {
+            Self::Totp { .. } => api::rules::TOTP_OFF.1,
+            Self::Webauthn { .. } => api::rules::WEBAUTHN_OFF.1,
+            Self::LookupSecret { .. } => api::rules::LOOKUP_SECRET_OFF.1,
+            Self::Code { .. } => api::rules::CODE_OFF.1,
+        }
+    }
+
+    /// The factors that `methods` sets, whatever their values.
+    #[must_use]
+    pub fn from_methods(methods: &api::Methods) -> Vec<Self> {
+        let totp = methods.totp.as_ref().map(|totp| Self::Totp {
+            enabled: totp.enabled,
+            issuer: totp.issuer.as_deref().map(Into::into),
+        });
+        let webauthn = methods.webauthn.as_ref().map(|webauthn| Self::Webauthn {
+            enabled: webauthn.enabled,
+            rp: webauthn.rp.as_ref().map(|rp| RelyingParty {
+                id: rp.id.as_str().into(),
+                display_name: rp.display_name.as_str().into(),
+                origins: rp.origins.as_ref().map(|origins| origins.iter().map(|origin| origin.as_str().into()).collect()),
+            }),
+        });
+        let lookup_secret = methods.lookup_secret.as_ref().map(|lookup| Self::LookupSecret { enabled: lookup.enabled });
+        let code = methods.code.as_ref().map(|code| Self::Code { enabled: code.mfa_enabled });
+        [totp, webauthn, lookup_secret, code].into_iter().flatten().collect()
+    }
+}

@@ -1,0 +1,51 @@
+//! The validated policy: what every later step may rely on. Parsing a spec yields either a
+//! [`Policy`] or the list of [`Rejection`]s, each with its field and the remedy.
+
+mod factor;
+mod parse;
+mod transition;
+mod words;
+
+pub use factor::{Factor, RelyingParty};
+pub use parse::parse;
+pub use transition::transition;
+pub use words::{DeletionPolicy, FieldConflicts, Level};
+
+/// A spec that passed every rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    pub targets: Vec<Target>,
+    pub settings: Option<Level>,
+    pub whoami: Option<Level>,
+    /// In Go's duration syntax, greater than zero.
+    pub privileged_session_max_age: Option<Box<str>>,
+    /// At most one of each kind, in the order of [`Factor`].
+    pub factors: Vec<Factor>,
+    pub config_map: Box<str>,
+    pub history_limit: usize,
+    pub field_conflicts: FieldConflicts,
+    pub deletion_policy: DeletionPolicy,
+    pub acknowledge: Vec<Box<str>>,
+}
+
+/// A workload that the policy names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    pub name: Box<str>,
+    pub container: Option<Box<str>>,
+}
+
+/// Why a spec is refused: data for the user, who must edit something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Path of the field, for example `spec.requiredAAL.settings`.
+    pub field: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl std::fmt::Display for Rejection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}

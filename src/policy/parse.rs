@@ -1,0 +1,251 @@
+//! The rules of the resource in Rust, with the messages of [`crate::api::rules`]. The API server
+//! runs the same rules as CEL; a resource may reach the operator past them, through an older
+//! definition for example.
+
+use std::collections::BTreeSet;
+
+use super::{DeletionPolicy, Factor, FieldConflicts, Level, Policy, Rejection, Target};
+use crate::api::{self, rules};
+
+/// Validates the spec of the policy called `name`.
+///
+/// # Errors
+/// Every rule that the spec breaks, in the order of the fields.
+pub fn parse(name: &str, spec: &api::MfaPolicySpec) -> Result<Policy, Vec<Rejection>> {
+    let mut check = Check::default();
+    check.that("metadata.name", name.len() <= rules::MAX_LABEL, rules::NAME_FITS_LABEL.1);
+    let targets = targets(&mut check, &spec.target_refs);
+    let aal = spec.required_aal.clone().unwrap_or_default();
+    let settings = level(&mut check, "spec.requiredAAL.settings", aal.settings.as_deref());
+    let whoami = level(&mut check, "spec.requiredAAL.whoami", aal.whoami.as_deref());
+    check.that("spec.requiredAAL", aal.settings.is_some() || aal.whoami.is_some(), rules::NO_LEVEL.1);
+    let acknowledged = |word: &str| spec.acknowledge.iter().any(|known| known == word);
+    check.that(
+        "spec.requiredAAL",
+        (whoami, settings) != (Some(Level::HighestAvailable), Some(Level::Aal1)) || acknowledged("SettingsBypass"),
+        rules::SETTINGS_BYPASS.1,
+    );
+    if let Some(age) = &spec.privileged_session_max_age {
+        check.length("spec.privilegedSessionMaxAge", age, rules::MAX_DURATION);
+        check.that("spec.privilegedSessionMaxAge", is_duration(age), rules::DURATION.1);
+    }
+    let factors = spec.methods.as_ref().map(Factor::from_methods).unwrap_or_default();
+    factors.iter().for_each(|factor| check_factor(&mut check, factor));
+    if let Some(delivery) = &spec.delivery {
+        check.that("spec.delivery.type", delivery.type_ == "Environment", rules::DELIVERY_TYPE.1);
+    }
+    let config_map = match spec.delivery.as_ref().and_then(|delivery| delivery.config_map_name.as_deref()) {
+        Some(given) => {
+            check.length("spec.delivery.configMapName", given, rules::MAX_NAME);
+            check.that("spec.delivery.configMapName", is_dns_name(given), rules::DNS_NAME.1);
+            given.to_owned()
+        }
+        None => format!("{name}-mfa"),
+    };
+    let history_limit = spec.rollout.as_ref().and_then(|rollout| rollout.revision_history_limit).unwrap_or(5);
+    check.that(
+        "spec.rollout.revisionHistoryLimit",
+        (0..=rules::MAX_REVISIONS).contains(&history_limit),
+        "write a number from 0 to 50",
+    );
+    let field_conflicts = FieldConflicts::from_word(&spec.field_conflicts);
+    check.that("spec.fieldConflicts", field_conflicts.is_some(), rules::FIELD_CONFLICTS.1);
+    let deletion_policy = DeletionPolicy::from_word(&spec.deletion_policy);
+    check.that("spec.deletionPolicy", deletion_policy.is_some(), rules::DELETION_POLICY.1);
+    acknowledge(&mut check, &spec.acknowledge);
+
+    if !check.rejections.is_empty() {
+        return Err(check.rejections);
+    }
+    Ok(Policy {
+        targets,
+        settings,
+        whoami,
+        privileged_session_max_age: spec.privileged_session_max_age.as_deref().map(Into::into),
+        factors,
+        config_map: config_map.into(),
+        history_limit: usize::try_from(history_limit).unwrap_or_default(),
+        field_conflicts: field_conflicts.unwrap_or_default(),
+        deletion_policy: deletion_policy.unwrap_or_default(),
+        acknowledge: spec.acknowledge.iter().map(|word| word.as_str().into()).collect(),
+    })
+}
+
+#[derive(Default)]
+struct Check {
+    rejections: Vec<Rejection>,
+}
+
+impl Check {
+    fn that(&mut self, field: &str, holds: bool, message: &str) {
+        if !holds {
+            self.rejections.push(Rejection { field: field.into(), message: message.into() });
+        }
+    }
+
+    fn length(&mut self, field: &str, value: &str, max: usize) {
+        self.that(field, !value.is_empty(), "must not be empty: write a value or leave the field out");
+        self.that(field, value.chars().count() <= max, &format!("must have at most {max} characters"));
+    }
+}
+
+fn targets(check: &mut Check, refs: &[api::TargetRef]) -> Vec<Target> {
+    check.that("spec.targetRefs", !refs.is_empty(), "name at least one target");
+    check.that("spec.targetRefs", refs.len() <= rules::MAX_TARGETS, "name at most 8 targets, or write a second policy");
+    let mut names = BTreeSet::new();
+    for (index, target) in refs.iter().enumerate() {
+        let field = |name: &str| format!("spec.targetRefs[{index}].{name}");
+        check.that(&field("group"), target.group == "apps", rules::GROUP_APPS.1);
+        check.that(&field("kind"), target.kind == "Deployment", rules::KIND_DEPLOYMENT.1);
+        check.length(&field("name"), &target.name, rules::MAX_NAME);
+        check.that(&field("name"), is_dns_name(&target.name), rules::DNS_NAME.1);
+        check.that(&field("name"), names.insert(&target.name), "name each target once: remove the second entry");
+        if let Some(container) = &target.container {
+            check.length(&field("container"), container, rules::MAX_LABEL);
+            check.that(&field("container"), is_dns_label(container), rules::DNS_LABEL.1);
+        }
+    }
+    refs.iter()
+        .map(|target| Target {
+            name: target.name.as_str().into(),
+            container: target.container.as_deref().map(Into::into),
+        })
+        .collect()
+}
+
+fn level(check: &mut Check, field: &str, word: Option<&str>) -> Option<Level> {
+    let level = Level::from_word(word?);
+    check.that(field, level.is_some(), rules::LEVEL.1);
+    level
+}
+
+fn check_factor(check: &mut Check, factor: &Factor) {
+    match factor {
+        Factor::Totp { issuer: Some(issuer), .. } => display(check, "spec.methods.totp.issuer", issuer),
+        Factor::Webauthn { enabled, rp: None } => check.that("spec.methods.webauthn", !enabled, rules::WEBAUTHN_RP.1),
+        Factor::Webauthn { rp: Some(rp), .. } => {
+            check.length("spec.methods.webauthn.rp.id", &rp.id, rules::MAX_NAME);
+            check.that("spec.methods.webauthn.rp.id", is_rp_id(&rp.id), rules::RP_ID.1);
+            display(check, "spec.methods.webauthn.rp.displayName", &rp.display_name);
+            let Some(origins) = &rp.origins else { return };
+            let field = "spec.methods.webauthn.rp.origins";
+            check.that(field, !origins.is_empty(), "name at least one origin or leave the field out");
+            check.that(field, origins.len() <= rules::MAX_ORIGINS, "name at most 16 origins");
+            let distinct: BTreeSet<_> = origins.iter().collect();
+            check.that(field, distinct.len() == origins.len(), "name each origin once");
+            for (index, origin) in origins.iter().enumerate() {
+                let field = format!("{field}[{index}]");
+                check.length(&field, origin, rules::MAX_ORIGIN);
+                match origin_host(origin) {
+                    None => check.that(&field, false, rules::ORIGIN.1),
+                    Some(host) => check.that(&field, is_at_or_below(host, &rp.id), rules::ORIGIN_OF_RP.1),
+                }
+            }
+        }
+        Factor::Totp { issuer: None, .. } | Factor::LookupSecret { .. } | Factor::Code { .. } => {}
+    }
+}
+
+fn display(check: &mut Check, field: &str, value: &str) {
+    check.length(field, value, rules::MAX_DISPLAY);
+    check.that(field, !value.chars().any(char::is_control), rules::PRINTABLE.1);
+}
+
+fn acknowledge(check: &mut Check, words: &[String]) {
+    check.that("spec.acknowledge", words.len() <= rules::MAX_ACKNOWLEDGED, "acknowledge at most 32 words: remove old ones");
+    let mut seen = BTreeSet::new();
+    for (index, word) in words.iter().enumerate() {
+        let field = format!("spec.acknowledge[{index}]");
+        check.length(&field, word, rules::MAX_ACKNOWLEDGEMENT);
+        check.that(&field, seen.insert(word), "name each word once");
+    }
+}
+
+fn is_dns_label(text: &str) -> bool {
+    let edge = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let bytes = text.as_bytes();
+    bytes.len() <= 63
+        && edge(bytes.first())
+        && edge(bytes.last())
+        && bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-')
+}
+
+fn is_dns_name(text: &str) -> bool {
+    text.split('.').all(is_dns_label)
+}
+
+fn is_rp_id(id: &str) -> bool {
+    let top_is_a_word = id.rsplit('.').next().is_some_and(|top| top.starts_with(|first: char| first.is_ascii_lowercase()));
+    id == "localhost" || (id.contains('.') && is_dns_name(id) && top_is_a_word)
+}
+
+/// The host of an origin, if it is one that the rule allows.
+fn origin_host(origin: &str) -> Option<&str> {
+    let (scheme, rest) = origin.split_once("://")?;
+    let (host, port) = rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port)));
+    let edge = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let host_ok = edge(host.as_bytes().first())
+        && edge(host.as_bytes().last())
+        && host.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.' || byte == b'-');
+    let port_ok = port.is_none_or(|port| (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit()));
+    let scheme_ok = scheme == "https" || (scheme == "http" && host == "localhost");
+    (host_ok && port_ok && scheme_ok).then_some(host)
+}
+
+fn is_at_or_below(host: &str, domain: &str) -> bool {
+    host == domain || host.strip_suffix(domain).is_some_and(|above| above.ends_with('.'))
+}
+
+fn is_duration(text: &str) -> bool {
+    let mut rest = text;
+    let mut positive = false;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, tail) = rest.split_at(digits);
+        let Some((unit, max)) = [("ns", 9), ("us", 9), ("ms", 9), ("s", 9), ("m", 7), ("h", 5)]
+            .into_iter()
+            .find(|(unit, _)| tail.starts_with(unit))
+        else {
+            return false;
+        };
+        if !(1..=max).contains(&digits) {
+            return false;
+        }
+        positive |= number.bytes().any(|digit| digit != b'0');
+        rest = &tail[unit.len()..];
+    }
+    positive
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_those_that_kratos_takes() {
+        for good in ["15m", "1h30m", "1h", "90s", "250ms", "1us", "1ns", "00001h", "0h1s"] {
+            assert!(is_duration(good), "{good}");
+        }
+        for bad in ["", "0s", "0h0m", "1d", "-1h", "1.5h", "15", "h", "1h ", " 1h", "1H", "1000000h", "9999999999s", "1h-", "1µs"] {
+            assert!(!is_duration(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_origin_has_a_host_and_nothing_behind_it() {
+        assert_eq!(origin_host("https://login.example.com"), Some("login.example.com"));
+        assert_eq!(origin_host("https://login.example.com:8443"), Some("login.example.com"));
+        assert_eq!(origin_host("http://localhost:3000"), Some("localhost"));
+        for bad in ["http://login.example.com", "https://a.example.com/", "https://a,b", "https://a\"", "https://", "https://a:", "https://a@b.example.com", "https://A.example.com", "a.example.com"] {
+            assert_eq!(origin_host(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_relying_party_covers_its_own_domain_only() {
+        assert!(is_at_or_below("login.example.com", "example.com"));
+        assert!(is_at_or_below("example.com", "example.com"));
+        assert!(!is_at_or_below("badexample.com", "example.com"));
+        assert!(!is_at_or_below("example.com", "login.example.com"));
+    }
+}

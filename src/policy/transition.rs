@@ -1,0 +1,39 @@
+//! What an edit may not do unnoticed: lock out the people who hold a factor.
+
+use super::{Factor, Policy, Rejection};
+use crate::api::rules;
+
+/// Compares the factors that were in force with those of `new`. The API server compares with the
+/// stored object; this comparison is with what was last applied, which that object may have skipped.
+#[must_use]
+pub fn transition(old: &[Factor], new: &Policy) -> Vec<Rejection> {
+    old.iter().flat_map(|factor| [switched_off(factor, new), relying_party(factor, new)]).flatten().collect()
+}
+
+fn switched_off(old: &Factor, new: &Policy) -> Option<Rejection> {
+    let stays = new.factors.iter().any(|factor| factor.name() == old.name() && factor.enabled());
+    let word = format!("MethodSwitchedOff:{}", old.name());
+    let refused = old.enabled() && !stays && !acknowledged(new, &word);
+    refused.then(|| Rejection {
+        field: format!("spec.methods.{}", old.name()),
+        message: old.switched_off_message().into(),
+    })
+}
+
+fn relying_party(old: &Factor, new: &Policy) -> Option<Rejection> {
+    let Factor::Webauthn { rp: Some(old), .. } = old else { return None };
+    let id = new.factors.iter().find_map(|factor| match factor {
+        Factor::Webauthn { rp: Some(rp), .. } => Some(&*rp.id),
+        _ => None,
+    });
+    let id = id.unwrap_or(rules::NO_RELYING_PARTY);
+    let refused = id != &*old.id && !acknowledged(new, &format!("RelyingPartyChanged:{id}"));
+    refused.then(|| Rejection {
+        field: "spec.methods.webauthn.rp.id".into(),
+        message: rules::relying_party_changed(&old.id, id),
+    })
+}
+
+fn acknowledged(policy: &Policy, word: &str) -> bool {
+    policy.acknowledge.iter().any(|known| &**known == word)
+}

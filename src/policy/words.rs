@@ -1,0 +1,62 @@
+//! The closed sets of words that a spec may use.
+
+/// An assurance level as Kratos names it. The order is from weak to strong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    Aal1,
+    HighestAvailable,
+}
+
+impl Level {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Aal1 => "aal1",
+            Self::HighestAvailable => "highest_available",
+        }
+    }
+
+    /// The level that `word` names, if Kratos knows it.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Aal1, Self::HighestAvailable].into_iter().find(|level| level.as_str() == word)
+    }
+}
+
+/// What to do about a field that another manager set to another value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FieldConflicts {
+    #[default]
+    Refuse,
+    TakeOver,
+}
+
+impl FieldConflicts {
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "Refuse" => Some(Self::Refuse),
+            "TakeOver" => Some(Self::TakeOver),
+            _ => None,
+        }
+    }
+}
+
+/// What becomes of a governed workload when its policy is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum DeletionPolicy {
+    #[default]
+    Revert,
+    Retain,
+}
+
+impl DeletionPolicy {
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "Revert" => Some(Self::Revert),
+            "Retain" => Some(Self::Retain),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The overlay: a Kratos configuration with only the keys that a policy sets. The names of these
+//! fields are Kratos' own keys and stand nowhere else; files, variables and digests derive from them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::api;
+use crate::document::Document;
+use crate::policy::{Factor, Policy, RelyingParty};
+
+macro_rules! keys {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name {
+            $(#[serde(skip_serializing_if = "Option::is_none")] pub $field: Option<$type>,)+
+        }
+    };
+}
+
+keys!(
+    /// The root of the configuration.
+    Overlay { selfservice: Selfservice, session: Session }
+);
+keys!(Selfservice { flows: Flows, methods: Methods });
+keys!(Flows { settings: Settings });
+keys!(Settings { privileged_session_max_age: String, required_aal: String });
+keys!(Session { whoami: Whoami });
+keys!(Whoami { required_aal: String });
+keys!(Methods { code: Code, lookup_secret: LookupSecret, totp: Totp, webauthn: Webauthn });
+keys!(Code { mfa_enabled: bool });
+keys!(LookupSecret { enabled: bool });
+keys!(Totp { config: TotpConfig, enabled: bool });
+keys!(TotpConfig { issuer: String });
+keys!(Webauthn { config: WebauthnConfig, enabled: bool });
+keys!(WebauthnConfig { rp: Rp });
+keys!(Rp { display_name: String, id: String, origins: Vec<String> });
+
+impl Overlay {
+    /// What `policy` asks for, and nothing else.
+    #[must_use]
+    pub fn of(policy: &Policy) -> Self {
+        let settings = Settings {
+            privileged_session_max_age: policy.privileged_session_max_age.as_deref().map(Into::into),
+            required_aal: policy.settings.map(|level| level.as_str().into()),
+        };
+        let flows = (settings != Settings::default()).then_some(Flows { settings: Some(settings) });
+        let mut methods = Methods::default();
+        policy.factors.iter().for_each(|factor| methods.set(factor));
+        let methods = (methods != Methods::default()).then_some(methods);
+        let session = policy.whoami.map(|level| Session {
+            whoami: Some(Whoami { required_aal: Some(level.as_str().into()) }),
+        });
+        let selfservice = (flows.is_some() || methods.is_some()).then_some(Selfservice { flows, methods });
+        Self { selfservice, session }
+    }
+
+    /// The factors that it sets, as a policy would name them.
+    #[must_use]
+    pub fn factors(&self) -> Vec<Factor> {
+        Factor::from_methods(&self.api_methods().unwrap_or_default())
+    }
+
+    /// Reads one that was stored where others may write: unknown keys and values that no policy
+    /// could have asked for make it worthless.
+    #[must_use]
+    pub fn from_stored(stored: serde_json::Value) -> Option<Self> {
+        let overlay: Self = serde_json::from_value(stored).ok()?;
+        let settings = overlay.selfservice.as_ref().and_then(|own| own.flows.as_ref()).and_then(|flows| flows.settings.clone()).unwrap_or_default();
+        let spec = api::MfaPolicySpec {
+            target_refs: vec![api::TargetRef { group: "apps".into(), kind: "Deployment".into(), name: "x".into(), container: None }],
+            required_aal: Some(api::RequiredAal {
+                settings: settings.required_aal,
+                whoami: overlay.session.as_ref().and_then(|session| session.whoami.as_ref()).and_then(|whoami| whoami.required_aal.clone()),
+            }),
+            privileged_session_max_age: settings.privileged_session_max_age,
+            methods: overlay.api_methods(),
+            field_conflicts: "Refuse".into(),
+            deletion_policy: "Revert".into(),
+            // What was applied had been acknowledged.
+            acknowledge: vec!["SettingsBypass".into()],
+            ..api::MfaPolicySpec::default()
+        };
+        let policy = crate::policy::parse("x", &spec).ok()?;
+        (Self::of(&policy) == overlay).then_some(overlay)
+    }
+
+    /// # Panics
+    /// Never: the types above always have a tree.
+    #[must_use]
+    pub fn document(&self) -> Document {
+        Document::from_typed(self).expect("an overlay is a tree of mappings, strings and booleans")
+    }
+
+    fn api_methods(&self) -> Option<api::Methods> {
+        let methods = self.selfservice.as_ref()?.methods.as_ref()?;
+        Some(api::Methods {
+            totp: methods.totp.as_ref().map(|totp| api::Totp {
+                enabled: totp.enabled.unwrap_or_default(),
+                issuer: totp.config.as_ref().and_then(|config| config.issuer.clone()),
+            }),
+            webauthn: methods.webauthn.as_ref().map(|webauthn| api::Webauthn {
+                enabled: webauthn.enabled.unwrap_or_default(),
+                rp: webauthn.config.as_ref().and_then(|config| config.rp.as_ref()).map(|rp| api::RelyingParty {
+                    id: rp.id.clone().unwrap_or_default(),
+                    display_name: rp.display_name.clone().unwrap_or_default(),
+                    origins: rp.origins.clone(),
+                }),
+            }),
+            lookup_secret: methods.lookup_secret.as_ref().map(|lookup| api::LookupSecret { enabled: lookup.enabled.unwrap_or_default() }),
+            code: methods.code.as_ref().map(|code| api::Code { mfa_enabled: code.mfa_enabled.unwrap_or_default() }),
+        })
+    }
+}
+
+impl Methods {
+    fn set(&mut self, factor: &Factor) {
+        match factor {
+            Factor::Totp { enabled, issuer } => {
+                self.totp = Some(Totp {
+                    config: issuer.as_deref().map(|issuer| TotpConfig { issuer: Some(issuer.into()) }),
+                    enabled: Some(*enabled),
+                });
+            }
+            Factor::Webauthn { enabled, rp } => {
+                self.webauthn = Some(Webauthn {
+                    config: rp.as_ref().map(|rp| WebauthnConfig { rp: Some(Rp::of(rp)) }),
+                    enabled: Some(*enabled),
+                });
+            }
+            Factor::LookupSecret { enabled } => self.lookup_secret = Some(LookupSecret { enabled: Some(*enabled) }),
+            Factor::Code { enabled } => self.code = Some(Code { mfa_enabled: Some(*enabled) }),
+        }
+    }
+}
+
+impl Rp {
+    fn of(rp: &RelyingParty) -> Self {
+        Self {
+            display_name: Some(rp.display_name.to_string()),
+            id: Some(rp.id.to_string()),
+            origins: rp.origins.as_ref().map(|origins| origins.iter().map(ToString::to_string).collect()),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Environment variables by Kratos' own rule: the path in capitals, dots to underscores, lists
+//! comma-separated.
+
+use std::sync::LazyLock;
+
+use super::Overlay;
+use crate::document::{Document, Leaf};
+use crate::policy::{Factor, Level, Policy, RelyingParty};
+
+/// An environment variable, its value as the process shall see it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Variable {
+    pub name: String,
+    pub value: String,
+}
+
+/// Carries the revision: it rolls the pods when nothing else would tell two configurations apart,
+/// and Kratos 25.4 and later answers it at `/admin/health/config`.
+const REVISION: &str = "REVISION";
+
+/// The variables that `document` becomes, and the one that names its revision, sorted by name.
+#[must_use]
+pub fn variables(document: &Document, revision: &str) -> Vec<Variable> {
+    let mut variables: Vec<_> = document
+        .leaves()
+        .into_iter()
+        .map(|(path, leaf)| Variable {
+            name: path.join("_").to_ascii_uppercase(),
+            value: match leaf {
+                Leaf::Bool(value) => value.to_string(),
+                Leaf::Text(text) => text.to_owned(),
+                Leaf::List(items) => items.join(","),
+            },
+        })
+        .collect();
+    variables.push(Variable { name: REVISION.into(), value: revision.into() });
+    variables.sort();
+    variables
+}
+
+/// Every variable that some policy may set, sorted.
+#[must_use]
+pub fn governed_names() -> &'static [String] {
+    static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| variables(&everything().document(), "").into_iter().map(|variable| variable.name).collect());
+    &NAMES
+}
+
+/// The variables of `session.whoami.required_aal` and `selfservice.flows.settings.required_aal`:
+/// what a pod that carries them demands. Returned as (settings, whoami).
+#[must_use]
+pub fn level_variables() -> (&'static str, &'static str) {
+    static NAMES: LazyLock<(String, String)> = LazyLock::new(|| {
+        let name_of = |policy: &Policy| {
+            let variables = variables(&Overlay::of(policy).document(), "");
+            variables.into_iter().map(|variable| variable.name).find(|name| name != REVISION).unwrap_or_default()
+        };
+        let none = empty();
+        (
+            name_of(&Policy { settings: Some(Level::Aal1), ..none.clone() }),
+            name_of(&Policy { whoami: Some(Level::Aal1), ..none }),
+        )
+    });
+    (&NAMES.0, &NAMES.1)
+}
+
+/// An overlay with every key.
+fn everything() -> Overlay {
+    let rp = RelyingParty { id: "x".into(), display_name: "x".into(), origins: Some(vec!["x".into()]) };
+    Overlay::of(&Policy {
+        settings: Some(Level::Aal1),
+        whoami: Some(Level::Aal1),
+        privileged_session_max_age: Some("1s".into()),
+        factors: vec![
+            Factor::Totp { enabled: true, issuer: Some("x".into()) },
+            Factor::Webauthn { enabled: true, rp: Some(rp) },
+            Factor::LookupSecret { enabled: true },
+            Factor::Code { enabled: true },
+        ],
+        ..empty()
+    })
+}
+
+fn empty() -> Policy {
+    Policy {
+        targets: Vec::new(),
+        settings: None,
+        whoami: None,
+        privileged_session_max_age: None,
+        factors: Vec::new(),
+        config_map: "".into(),
+        history_limit: 0,
+        field_conflicts: Default::default(),
+        deletion_policy: Default::default(),
+        acknowledge: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_path_of_the_key() {
+        let names: Vec<_> = governed_names().iter().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            [
+                "REVISION",
+                "SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE",
+                "SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL",
+                "SELFSERVICE_METHODS_CODE_MFA_ENABLED",
+                "SELFSERVICE_METHODS_LOOKUP_SECRET_ENABLED",
+                "SELFSERVICE_METHODS_TOTP_CONFIG_ISSUER",
+                "SELFSERVICE_METHODS_TOTP_ENABLED",
+                "SELFSERVICE_METHODS_WEBAUTHN_CONFIG_RP_DISPLAY_NAME",
+                "SELFSERVICE_METHODS_WEBAUTHN_CONFIG_RP_ID",
+                "SELFSERVICE_METHODS_WEBAUTHN_CONFIG_RP_ORIGINS",
+                "SELFSERVICE_METHODS_WEBAUTHN_ENABLED",
+                "SESSION_WHOAMI_REQUIRED_AAL",
+            ]
+        );
+        assert_eq!(level_variables(), ("SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL", "SESSION_WHOAMI_REQUIRED_AAL"));
+    }
+}
