@@ -1,0 +1,95 @@
+// Command probe is what a test runs in a pod: it waits, serves, asks over HTTP, and looks names up.
+//
+//	probe sleep                   until it is stopped
+//	probe serve [ADDRESS]         answers each request with its host name; default :8080
+//	probe get URL [SECONDS]       prints status and body, tried for so long until it answers 2xx; default 0
+//	probe lookup NAME [SECONDS]   prints the addresses of a name, tried for so long
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	go func() {
+		stop := make(chan os.Signal, 1)
+		signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+		<-stop
+		os.Exit(0)
+	}()
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "probe:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	args = append(args, "", "", "")
+	switch args[0] {
+	case "sleep":
+		for {
+			time.Sleep(time.Hour)
+		}
+	case "serve":
+		return serve(args[1])
+	case "get":
+		return retry(args[2], func() (string, error) { return get(args[1]) })
+	case "lookup":
+		return retry(args[2], func() (string, error) {
+			addresses, err := net.LookupHost(args[1])
+			return strings.Join(addresses, "\n"), err
+		})
+	}
+	return errors.New("sleep, serve, get or lookup")
+}
+
+func serve(address string) error {
+	if address == "" {
+		address = ":8080"
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	return http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, name)
+	}))
+}
+
+func get(url string) (string, error) {
+	client := http.Client{Timeout: 5 * time.Second}
+	answer, err := client.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode/100 != 2 {
+		err = errors.New(answer.Status)
+	}
+	return fmt.Sprintf("%d\n%s", answer.StatusCode, body), err
+}
+
+// retry prints what ask answers, and gives up once the seconds have passed.
+func retry(seconds string, ask func() (string, error)) error {
+	limit, _ := strconv.ParseFloat(seconds, 64)
+	end := time.Now().Add(time.Duration(limit * float64(time.Second)))
+	for {
+		answer, err := ask()
+		if err == nil || time.Now().After(end) {
+			fmt.Println(answer)
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
