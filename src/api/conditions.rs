@@ -78,7 +78,12 @@ impl Reason {
     pub fn is_stalled(self) -> bool {
         matches!(
             self,
-            Self::InvalidSpec | Self::NotKratos | Self::ContainerNotFound | Self::TargetClaimed | Self::ConfigMapTaken | Self::FieldConflict
+            Self::InvalidSpec
+                | Self::NotKratos
+                | Self::ContainerNotFound
+                | Self::TargetClaimed
+                | Self::ConfigMapTaken
+                | Self::FieldConflict
         )
     }
 }

@@ -6,10 +6,8 @@
 pub const LEVEL: (&str, &str) = ("self in ['aal1', 'highest_available']", LEVEL_MESSAGE);
 pub const LEVEL_MESSAGE: &str = "Kratos knows two values here and refuses every other, aal2 included: use highest_available, which demands the highest level that the identity has set up (AAL2 for whoever enrolled a second factor), or aal1";
 
-pub const NO_LEVEL: (&str, &str) = (
-    "has(self.requiredAAL) && (has(self.requiredAAL.settings) || has(self.requiredAAL.whoami))",
-    NO_LEVEL_MESSAGE,
-);
+pub const NO_LEVEL: (&str, &str) =
+    ("has(self.requiredAAL) && (has(self.requiredAAL.settings) || has(self.requiredAAL.whoami))", NO_LEVEL_MESSAGE);
 pub const NO_LEVEL_MESSAGE: &str = "a policy must state a level: set requiredAAL.settings, requiredAAL.whoami or both";
 
 pub const SETTINGS_BYPASS: (&str, &str) = (
@@ -25,10 +23,40 @@ macro_rules! switched_off {
     ($method:literal, $field:literal) => {
         (
             concat!(
-                "!(has(oldSelf.methods) && has(oldSelf.methods.", $method, ") && has(oldSelf.methods.", $method, ".", $field, ") && oldSelf.methods.", $method, ".", $field, ") || (has(self.methods) && has(self.methods.", $method, ") && has(self.methods.", $method, ".", $field, ") && self.methods.", $method, ".", $field, ") || (has(self.acknowledge) && 'MethodSwitchedOff:", $method, "' in self.acknowledge)"
+                "!(has(oldSelf.methods) && has(oldSelf.methods.",
+                $method,
+                ") && has(oldSelf.methods.",
+                $method,
+                ".",
+                $field,
+                ") && oldSelf.methods.",
+                $method,
+                ".",
+                $field,
+                ") || (has(self.methods) && has(self.methods.",
+                $method,
+                ") && has(self.methods.",
+                $method,
+                ".",
+                $field,
+                ") && self.methods.",
+                $method,
+                ".",
+                $field,
+                ") || (has(self.acknowledge) && 'MethodSwitchedOff:",
+                $method,
+                "' in self.acknowledge)"
             ),
             concat!(
-                "methods.", $method, " was on and would go off or no longer be set, which locks out whoever holds only that factor: keep methods.", $method, ".", $field, " true, or add MethodSwitchedOff:", $method, " to acknowledge"
+                "methods.",
+                $method,
+                " was on and would go off or no longer be set, which locks out whoever holds only that factor: keep methods.",
+                $method,
+                ".",
+                $field,
+                " true, or add MethodSwitchedOff:",
+                $method,
+                " to acknowledge"
             ),
         )
     };
@@ -53,23 +81,21 @@ pub const RELYING_PARTY_CHANGED_MESSAGE: &str = "'another methods.webauthn.rp.id
 /// The message of [`RELYING_PARTY_CHANGED_MESSAGE`] for these two ids.
 #[must_use]
 pub fn relying_party_changed(old: &str, new: &str) -> String {
-    format!("another methods.webauthn.rp.id makes every registered security key useless: keep {old}, or add RelyingPartyChanged:{new} to acknowledge")
+    format!(
+        "another methods.webauthn.rp.id makes every registered security key useless: keep {old}, or add RelyingPartyChanged:{new} to acknowledge"
+    )
 }
 
 /// Go's duration syntax without days. The digits are bounded so that no sum overflows Go's 292 years.
-pub const DURATION: (&str, &str) = (
-    "self.matches('^([0-9]{1,9}(ns|us|ms|s)|[0-9]{1,7}m|[0-9]{1,5}h)+$') && self.matches('[1-9]')",
-    DURATION_MESSAGE,
-);
+pub const DURATION: (&str, &str) =
+    ("self.matches('^([0-9]{1,9}(ns|us|ms|s)|[0-9]{1,7}m|[0-9]{1,5}h)+$') && self.matches('[1-9]')", DURATION_MESSAGE);
 pub const DURATION_MESSAGE: &str = "write a duration greater than zero from numbers and the units h, m, s, ms, us or ns, for example 15m or 1h30m; days do not exist here, write 24h";
 
 pub const WEBAUTHN_RP: (&str, &str) = ("!self.enabled || has(self.rp)", WEBAUTHN_RP_MESSAGE);
 pub const WEBAUTHN_RP_MESSAGE: &str = "webauthn needs its relying party: set methods.webauthn.rp.id to the domain that people sign in at and rp.displayName to the name they shall see";
 
-pub const RP_ID: (&str, &str) = (
-    "self.matches('^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$') || self == 'localhost'",
-    RP_ID_MESSAGE,
-);
+pub const RP_ID: (&str, &str) =
+    ("self.matches('^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$') || self == 'localhost'", RP_ID_MESSAGE);
 pub const RP_ID_MESSAGE: &str = "rp.id is a domain in lower case without scheme, port or path, for example example.com (or localhost)";
 
 pub const ORIGIN: (&str, &str) = (
@@ -88,17 +114,18 @@ pub const ORIGIN_OF_RP_MESSAGE: &str = "browsers accept a key only where rp.id i
 pub const PRINTABLE: (&str, &str) = ("!self.matches('[\\\\x00-\\\\x1f\\\\x7f-\\\\x9f]')", PRINTABLE_MESSAGE);
 pub const PRINTABLE_MESSAGE: &str = "remove the control characters (line breaks and tabs included): this name is shown on one line";
 
-pub const DNS_NAME: (&str, &str) = (
-    "self.matches('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$')",
-    DNS_NAME_MESSAGE,
-);
-pub const DNS_NAME_MESSAGE: &str = "write the name of a Kubernetes object: lower case letters, digits, '-' and '.', beginning and ending with a letter or digit";
+pub const DNS_NAME: (&str, &str) =
+    ("self.matches('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$')", DNS_NAME_MESSAGE);
+pub const DNS_NAME_MESSAGE: &str =
+    "write the name of a Kubernetes object: lower case letters, digits, '-' and '.', beginning and ending with a letter or digit";
 
 pub const DNS_LABEL: (&str, &str) = ("self.matches('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$')", DNS_LABEL_MESSAGE);
-pub const DNS_LABEL_MESSAGE: &str = "write the name of a container: at most 63 lower case letters, digits and '-', beginning and ending with a letter or digit";
+pub const DNS_LABEL_MESSAGE: &str =
+    "write the name of a container: at most 63 lower case letters, digits and '-', beginning and ending with a letter or digit";
 
 pub const NAME_FITS_LABEL: (&str, &str) = ("self.metadata.name.size() <= 63", NAME_FITS_LABEL_MESSAGE);
-pub const NAME_FITS_LABEL_MESSAGE: &str = "metadata.name becomes a label value on each workload that the policy governs: choose a name of at most 63 characters";
+pub const NAME_FITS_LABEL_MESSAGE: &str =
+    "metadata.name becomes a label value on each workload that the policy governs: choose a name of at most 63 characters";
 
 pub const GROUP_APPS: (&str, &str) = ("self == 'apps'", GROUP_APPS_MESSAGE);
 pub const GROUP_APPS_MESSAGE: &str = "targets are workloads of the group apps: leave group out or write apps";
@@ -110,7 +137,8 @@ pub const DELIVERY_TYPE: (&str, &str) = ("self == 'Environment'", DELIVERY_TYPE_
 pub const DELIVERY_TYPE_MESSAGE: &str = "the policy is delivered by environment variables: leave delivery.type out or write Environment";
 
 pub const FIELD_CONFLICTS: (&str, &str) = ("self in ['Refuse', 'TakeOver']", FIELD_CONFLICTS_MESSAGE);
-pub const FIELD_CONFLICTS_MESSAGE: &str = "write Refuse (leave fields of other owners alone and say so) or TakeOver (take them from their owner)";
+pub const FIELD_CONFLICTS_MESSAGE: &str =
+    "write Refuse (leave fields of other owners alone and say so) or TakeOver (take them from their owner)";
 
 pub const DELETION_POLICY: (&str, &str) = ("self in ['Revert', 'Retain']", DELETION_POLICY_MESSAGE);
 pub const DELETION_POLICY_MESSAGE: &str = "write Revert (the workloads lose the policy's settings with it) or Retain (they keep them)";

@@ -34,7 +34,9 @@ impl Factor {
     #[must_use]
     pub fn enabled(&self) -> bool {
         match self {
-            Self::Totp { enabled, .. } | Self::Webauthn { enabled, .. } | Self::LookupSecret { enabled } | Self::Code { enabled } => *enabled,
+            Self::Totp { enabled, .. } | Self::Webauthn { enabled, .. } | Self::LookupSecret { enabled } | Self::Code { enabled } => {
+                *enabled
+            }
         }
     }
 
@@ -52,10 +54,7 @@ impl Factor {
     /// The factors that `methods` sets, whatever their values.
     #[must_use]
     pub fn from_methods(methods: &api::Methods) -> Vec<Self> {
-        let totp = methods.totp.as_ref().map(|totp| Self::Totp {
-            enabled: totp.enabled,
-            issuer: totp.issuer.as_deref().map(Into::into),
-        });
+        let totp = methods.totp.as_ref().map(|totp| Self::Totp { enabled: totp.enabled, issuer: totp.issuer.as_deref().map(Into::into) });
         let webauthn = methods.webauthn.as_ref().map(|webauthn| Self::Webauthn {
             enabled: webauthn.enabled,
             rp: webauthn.rp.as_ref().map(|rp| RelyingParty {

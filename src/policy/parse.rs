@@ -43,11 +43,7 @@ pub fn parse(name: &str, spec: &api::MfaPolicySpec) -> Result<Policy, Vec<Reject
         None => format!("{name}-mfa"),
     };
     let history_limit = spec.rollout.as_ref().and_then(|rollout| rollout.revision_history_limit).unwrap_or(5);
-    check.that(
-        "spec.rollout.revisionHistoryLimit",
-        (0..=rules::MAX_REVISIONS).contains(&history_limit),
-        "write a number from 0 to 50",
-    );
+    check.that("spec.rollout.revisionHistoryLimit", (0..=rules::MAX_REVISIONS).contains(&history_limit), "write a number from 0 to 50");
     let field_conflicts = FieldConflicts::from_word(&spec.field_conflicts);
     check.that("spec.fieldConflicts", field_conflicts.is_some(), rules::FIELD_CONFLICTS.1);
     let deletion_policy = DeletionPolicy::from_word(&spec.deletion_policy);
@@ -105,12 +101,7 @@ fn targets(check: &mut Check, refs: &[api::TargetRef]) -> Vec<Target> {
             check.that(&field("container"), is_dns_label(container), rules::DNS_LABEL.1);
         }
     }
-    refs.iter()
-        .map(|target| Target {
-            name: target.name.as_str().into(),
-            container: target.container.as_deref().map(Into::into),
-        })
-        .collect()
+    refs.iter().map(|target| Target { name: target.name.as_str().into(), container: target.container.as_deref().map(Into::into) }).collect()
 }
 
 fn level(check: &mut Check, field: &str, word: Option<&str>) -> Option<Level> {
@@ -202,9 +193,8 @@ fn is_duration(text: &str) -> bool {
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let (number, tail) = rest.split_at(digits);
-        let Some((unit, max)) = [("ns", 9), ("us", 9), ("ms", 9), ("s", 9), ("m", 7), ("h", 5)]
-            .into_iter()
-            .find(|(unit, _)| tail.starts_with(unit))
+        let Some((unit, max)) =
+            [("ns", 9), ("us", 9), ("ms", 9), ("s", 9), ("m", 7), ("h", 5)].into_iter().find(|(unit, _)| tail.starts_with(unit))
         else {
             return false;
         };
@@ -236,7 +226,17 @@ mod tests {
         assert_eq!(origin_host("https://login.example.com"), Some("login.example.com"));
         assert_eq!(origin_host("https://login.example.com:8443"), Some("login.example.com"));
         assert_eq!(origin_host("http://localhost:3000"), Some("localhost"));
-        for bad in ["http://login.example.com", "https://a.example.com/", "https://a,b", "https://a\"", "https://", "https://a:", "https://a@b.example.com", "https://A.example.com", "a.example.com"] {
+        for bad in [
+            "http://login.example.com",
+            "https://a.example.com/",
+            "https://a,b",
+            "https://a\"",
+            "https://",
+            "https://a:",
+            "https://a@b.example.com",
+            "https://A.example.com",
+            "a.example.com",
+        ] {
             assert_eq!(origin_host(bad), None, "{bad}");
         }
     }

@@ -14,10 +14,7 @@ fn switched_off(old: &Factor, new: &Policy) -> Option<Rejection> {
     let stays = new.factors.iter().any(|factor| factor.name() == old.name() && factor.enabled());
     let word = format!("MethodSwitchedOff:{}", old.name());
     let refused = old.enabled() && !stays && !acknowledged(new, &word);
-    refused.then(|| Rejection {
-        field: format!("spec.methods.{}", old.name()),
-        message: old.switched_off_message().into(),
-    })
+    refused.then(|| Rejection { field: format!("spec.methods.{}", old.name()), message: old.switched_off_message().into() })
 }
 
 fn relying_party(old: &Factor, new: &Policy) -> Option<Rejection> {
@@ -28,10 +25,7 @@ fn relying_party(old: &Factor, new: &Policy) -> Option<Rejection> {
     });
     let id = id.unwrap_or(rules::NO_RELYING_PARTY);
     let refused = id != &*old.id && !acknowledged(new, &format!("RelyingPartyChanged:{id}"));
-    refused.then(|| Rejection {
-        field: "spec.methods.webauthn.rp.id".into(),
-        message: rules::relying_party_changed(&old.id, id),
-    })
+    refused.then(|| Rejection { field: "spec.methods.webauthn.rp.id".into(), message: rules::relying_party_changed(&old.id, id) })
 }
 
 fn acknowledged(policy: &Policy, word: &str) -> bool {

@@ -48,9 +48,7 @@ impl Overlay {
         let mut methods = Methods::default();
         policy.factors.iter().for_each(|factor| methods.set(factor));
         let methods = (methods != Methods::default()).then_some(methods);
-        let session = policy.whoami.map(|level| Session {
-            whoami: Some(Whoami { required_aal: Some(level.as_str().into()) }),
-        });
+        let session = policy.whoami.map(|level| Session { whoami: Some(Whoami { required_aal: Some(level.as_str().into()) }) });
         let selfservice = (flows.is_some() || methods.is_some()).then_some(Selfservice { flows, methods });
         Self { selfservice, session }
     }
@@ -66,7 +64,8 @@ impl Overlay {
     #[must_use]
     pub fn from_stored(stored: serde_json::Value) -> Option<Self> {
         let overlay: Self = serde_json::from_value(stored).ok()?;
-        let settings = overlay.selfservice.as_ref().and_then(|own| own.flows.as_ref()).and_then(|flows| flows.settings.clone()).unwrap_or_default();
+        let settings =
+            overlay.selfservice.as_ref().and_then(|own| own.flows.as_ref()).and_then(|flows| flows.settings.clone()).unwrap_or_default();
         let spec = api::MfaPolicySpec {
             target_refs: vec![api::TargetRef { group: "apps".into(), kind: "Deployment".into(), name: "x".into(), container: None }],
             required_aal: Some(api::RequiredAal {
@@ -123,10 +122,8 @@ impl Methods {
                 });
             }
             Factor::Webauthn { enabled, rp } => {
-                self.webauthn = Some(Webauthn {
-                    config: rp.as_ref().map(|rp| WebauthnConfig { rp: Some(Rp::of(rp)) }),
-                    enabled: Some(*enabled),
-                });
+                self.webauthn =
+                    Some(Webauthn { config: rp.as_ref().map(|rp| WebauthnConfig { rp: Some(Rp::of(rp)) }), enabled: Some(*enabled) });
             }
             Factor::LookupSecret { enabled } => self.lookup_secret = Some(LookupSecret { enabled: Some(*enabled) }),
             Factor::Code { enabled } => self.code = Some(Code { mfa_enabled: Some(*enabled) }),

@@ -41,7 +41,8 @@ pub fn variables(document: &Document, revision: &str) -> Vec<Variable> {
 /// Every variable that some policy may set, sorted.
 #[must_use]
 pub fn governed_names() -> &'static [String] {
-    static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| variables(&everything().document(), "").into_iter().map(|variable| variable.name).collect());
+    static NAMES: LazyLock<Vec<String>> =
+        LazyLock::new(|| variables(&everything().document(), "").into_iter().map(|variable| variable.name).collect());
     &NAMES
 }
 
@@ -55,10 +56,7 @@ pub fn level_variables() -> (&'static str, &'static str) {
             variables.into_iter().map(|variable| variable.name).find(|name| name != REVISION).unwrap_or_default()
         };
         let none = empty();
-        (
-            name_of(&Policy { settings: Some(Level::Aal1), ..none.clone() }),
-            name_of(&Policy { whoami: Some(Level::Aal1), ..none }),
-        )
+        (name_of(&Policy { settings: Some(Level::Aal1), ..none.clone() }), name_of(&Policy { whoami: Some(Level::Aal1), ..none }))
     });
     (&NAMES.0, &NAMES.1)
 }
