@@ -1,16 +1,10 @@
 # shellcheck shell=bash
 # etcd, the API server and the controller-manager: the options that the full cluster and a lone control plane share.
-# The callers set bin (programs), pki, logs, and data (etcd's).
+# The callers set pki and data (etcd's folder), and say how a program is started: start PROGRAM ARGUMENTS...
 
 services=10.96.0.0/16
 
-start() { # part arguments...; its log is named after the part, its process id is left in $!
-  local part=$1
-  shift
-  "$bin/$part" "$@" >"$logs/$part.log" 2>&1 </dev/null &
-}
-
-start_etcd() { # client-url
+start_etcd() { # client-url peer-url
   start etcd --name testbed --data-dir "$data" --unsafe-no-fsync --quota-backend-bytes 8589934592 --log-level warn \
     --listen-client-urls "$1" --advertise-client-urls "$1" --listen-peer-urls "$2" --initial-advertise-peer-urls "$2" --initial-cluster "testbed=$2"
 }

@@ -58,9 +58,11 @@ build_part() { # part out
   case $part in pause) need_packages gcc libc6-dev ;; kratos) need_go && need_packages gcc libc6-dev ;; *) need_go ;; esac
   rm -rf "$cache/bin/.$part".tmp.*
   temporary=$(mktemp -d "$cache/bin/.$part.tmp.XXXXXX") && chmod 755 "$temporary"
+  set -m # a process group of its own, so that an interrupt ends the compilers too
   (cd "$bed/parts/$part" && "build_$part" "$temporary") >"$log" 2>&1 9>&- &
   local build=$!
-  trap 'kill "$build" 2>/dev/null; rm -rf "$temporary"; exit 130' INT TERM
+  set +m
+  trap 'kill -- -"$build" 2>/dev/null; wait; rm -rf "$temporary"; exit 130' INT TERM
   report_build "$part" "$build" "$started" "$log"
   trap - INT TERM
   if ! wait "$build"; then
