@@ -8,6 +8,7 @@ pub mod api;
 pub mod cli;
 pub mod controller;
 pub mod document;
+pub mod http;
 pub mod plan;
 pub mod policy;
 pub mod server;

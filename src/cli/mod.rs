@@ -2,6 +2,7 @@
 
 mod crd;
 mod render;
+mod run;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the operator
+    Run(run::Options),
     /// Print the custom resource definition, for kubectl apply -f -
     Crd,
     /// Show what a policy becomes; needs no cluster
@@ -27,6 +30,7 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Run(options) => run::run(options),
         Command::Crd => crd::run(),
         Command::Render(options) => render::run(&options),
     }

@@ -1,1 +1,157 @@
+//! The operator at work: what is watched, which policy is looked at when, and every read and
+//! write. Decisions are `plan`'s.
 
+mod apply;
+mod cache;
+mod events;
+mod memory;
+mod observe;
+mod queue;
+mod reconcile;
+mod view;
+mod watch;
+
+use std::any::TypeId;
+use std::future::Future;
+use std::sync::{Arc, RwLock};
+
+use kube::Client;
+use tokio::sync::watch as signal;
+use tokio::task::JoinSet;
+use tracing::info;
+
+use crate::api;
+use crate::plan::{Key, Millis, PolicyObject, Workload};
+use view::config_map::ConfigMap;
+use view::revision::Revision;
+
+/// How the operator is run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Namespaces to work in; empty means all.
+    pub namespaces: Vec<String>,
+    /// Last path elements of images that count as an identity server.
+    pub server_images: Arc<[String]>,
+    /// The operator's own workload, which is never governed.
+    pub itself: Option<Key>,
+    /// Name that events carry as their reporter.
+    pub instance: Option<String>,
+}
+
+/// An error of the world: it backs off and is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{0}")]
+    Api(#[from] kube::Error),
+    #[error("it changed meanwhile")]
+    Stale,
+    #[error("the cluster refused a write; the event before this line says why")]
+    Refused,
+    #[error("the API server did not answer in time")]
+    Deadline,
+    #[error("the MfaPolicy definition is not there; install crds/mfapolicies.yaml")]
+    NotServed,
+    #[error("a task failed: {0}")]
+    Panic(#[from] tokio::task::JoinError),
+}
+
+struct Context {
+    client: Client,
+    settings: Settings,
+    cache: cache::Cache,
+    memory: memory::Memory,
+    queue: queue::Queue,
+    events: events::Events,
+    crd_uid: CrdUid,
+}
+
+/// The uid of the definition, as far as it is known.
+#[derive(Debug, Default)]
+struct CrdUid(RwLock<Option<Box<str>>>);
+
+impl CrdUid {
+    fn known(&self) -> Option<Box<str>> {
+        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    fn learn(&self, uid: Box<str>) {
+        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(uid);
+    }
+
+    fn forget(&self) {
+        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+    }
+}
+
+impl Context {
+    #[expect(clippy::disallowed_methods, reason = "this is where the clock enters")]
+    #[expect(clippy::unused_self, reason = "the clock belongs to the context")]
+    fn now(&self) -> Millis {
+        k8s_openapi::jiff::Timestamp::now().as_millisecond()
+    }
+
+    /// A watch begins anew: after the policies' the definition may be another one.
+    fn restarted<T: 'static>(&self) {
+        if TypeId::of::<T>() == TypeId::of::<PolicyObject>() {
+            self.crd_uid.forget();
+        }
+    }
+}
+
+/// Runs until `stop` resolves. `ready` becomes true when every watch has its first list.
+///
+/// # Errors
+/// When a task panics: the process must end, for what it was doing is unknown.
+pub async fn run(client: Client, settings: Settings, ready: signal::Sender<bool>, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    let (queue, requests) = queue::queue();
+    let (events, telling) = events::events();
+    let context = Arc::new(Context {
+        client: client.clone(),
+        settings: settings.clone(),
+        cache: cache::Cache::default(),
+        memory: memory::Memory::default(),
+        queue,
+        events,
+        crd_uid: CrdUid::default(),
+    });
+    let mut background = JoinSet::new();
+    background.spawn(events::tell(client, telling, settings.instance.clone()));
+    let synced = start_watches(&context, &mut background);
+    let work = async {
+        watch::all_synced(synced).await;
+        let policies = context.cache.all_policies();
+        info!(policies = policies.len(), "every watch has its first list");
+        for key in policies {
+            context.queue.now(key);
+        }
+        ready.send_replace(true);
+        let task = |key| reconcile::reconcile(context.clone(), key);
+        queue::work(requests, std::future::pending(), task).await
+    };
+    let mut stop = std::pin::pin!(stop);
+    tokio::select! {
+        () = &mut stop => Ok(()),
+        ended = work => Ok(ended?),
+        Some(ended) = background.join_next() => Ok(ended?),
+    }
+}
+
+fn start_watches(context: &Arc<Context>, tasks: &mut JoinSet<()>) -> Vec<signal::Receiver<bool>> {
+    let namespaces: Vec<Option<String>> = match context.settings.namespaces.as_slice() {
+        [] => vec![None],
+        some => some.iter().cloned().map(Some).collect(),
+    };
+    let mut synced = Vec::new();
+    let mut begin = || {
+        let (sender, receiver) = signal::channel(false);
+        synced.push(receiver);
+        sender
+    };
+    for namespace in namespaces {
+        tasks.spawn(watch::watch::<PolicyObject>(context.clone(), namespace.clone(), None, begin()));
+        tasks.spawn(watch::watch::<Workload>(context.clone(), namespace.clone(), None, begin()));
+        tasks.spawn(watch::watch::<ConfigMap>(context.clone(), namespace.clone(), Some(api::POLICY_LABEL), begin()));
+        tasks.spawn(watch::watch::<Revision>(context.clone(), namespace, Some(api::POLICY_LABEL), begin()));
+    }
+    synced
+}

@@ -1,0 +1,301 @@
+//! Every write, and how the cluster answered it.
+
+use std::sync::Arc;
+
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::response::Status;
+use kube::{Api, Client, Resource};
+use serde_json::{Value, json};
+
+use super::cache::Cached;
+use super::view::config_map::ConfigMap;
+use super::view::revision::Revision;
+use super::view::{Seen, Slim};
+use super::watch::api;
+use super::{Context, Error};
+use crate::api::{self as wire, Reason};
+use crate::plan::{
+    Applied, ConfigMapEnd, ConfigMapStep, ConfigMapView, Desired, EMPTY_FILE, Observed, PolicyObject, RecordStep, Workload, bounded,
+    claim_config_map, is_adopted, manifest, record, taken,
+};
+
+/// A refusal for the status.
+pub(super) type Refusal = (Reason, String);
+
+/// An answer: done, or refused by the cluster in words that belong into the status. Everything
+/// else is an error, which is tried again.
+type Answer<T> = Result<Result<T, Refusal>, Error>;
+
+/// A workload that was written.
+pub(super) struct Written {
+    pub workload: Arc<Workload>,
+    /// Managers whose values were replaced.
+    pub taken_from: Vec<String>,
+}
+
+/// Applies our fields to a workload. The first attempt takes nothing from anybody: the conflicts
+/// that it meets are forced only where each is about a field that this policy applied before.
+pub(super) async fn workload(
+    context: &Context,
+    target: &Workload,
+    body: &Value,
+    container: &str,
+    adopted: &std::collections::BTreeSet<String>,
+    take_over: bool,
+) -> Answer<Written> {
+    let api = api::<Workload>(&context.client, Some(&target.key.namespace));
+    let polite = PatchParams::apply(wire::MANAGER);
+    let status = match api.patch(&target.key.name, &polite, &Patch::Apply(body)).await {
+        Ok(seen) => return Ok(Ok(hold(context, seen, Vec::new()))),
+        Err(kube::Error::Api(status)) => status,
+        Err(error) => return Err(error.into()),
+    };
+    let conflicts = conflicts(&status);
+    if conflicts.is_empty() {
+        return refusal(&status, &format!("Deployment {}", target.key.name)).map(Err);
+    }
+    let foreign: Vec<_> = conflicts.iter().filter(|conflict| !is_adopted(&conflict.field, container, adopted)).collect();
+    if !foreign.is_empty() && !take_over {
+        let named: Vec<_> = foreign.iter().map(|conflict| format!("{} owns {}", conflict.manager, conflict.field)).collect();
+        let message = format!(
+            "in Deployment {} another manager has set what the policy sets: {}. Remove it there, or set spec.fieldConflicts to TakeOver",
+            target.key.name,
+            named.join("; ")
+        );
+        return Ok(Err((Reason::FieldConflict, bounded(&message))));
+    }
+    let mut managers: Vec<_> = conflicts.into_iter().map(|conflict| conflict.manager).collect();
+    managers.sort();
+    managers.dedup();
+    match api.patch(&target.key.name, &polite.force(), &Patch::Apply(body)).await {
+        Ok(seen) => Ok(Ok(hold(context, seen, managers))),
+        Err(kube::Error::Api(status)) => refusal(&status, &format!("Deployment {}", target.key.name)).map(Err),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The answer to a write is newer than any event so far.
+fn hold(context: &Context, seen: Seen<Workload>, taken_from: Vec<String>) -> Written {
+    put(context, seen.value.clone());
+    Written { workload: Arc::new(seen.value), taken_from }
+}
+
+fn put<T: Cached>(context: &Context, object: T) {
+    for key in context.cache.put(object) {
+        context.queue.now(key);
+    }
+}
+
+struct Conflict {
+    manager: String,
+    field: String,
+}
+
+fn conflicts(status: &Status) -> Vec<Conflict> {
+    let causes = status.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
+    causes
+        .iter()
+        .filter(|cause| cause.reason == "FieldManagerConflict")
+        .map(|cause| Conflict {
+            // conflict with "helm" using apps/v1
+            manager: cause.message.split('"').nth(1).unwrap_or("another manager").into(),
+            field: cause.field.clone(),
+        })
+        .collect()
+}
+
+/// What the cluster's refusal means for the policy.
+fn refusal(status: &Status, what: &str) -> Result<Refusal, Error> {
+    match status.code {
+        // Somebody was faster, or it is gone: read again.
+        404 | 409 => Err(Error::Stale),
+        400 | 403 | 405 | 406 | 413 | 415 | 422 => {
+            let message = format!("the cluster refuses to write {what}: {}", status.message);
+            Ok((Reason::WriteRefused, bounded(&message)))
+        }
+        _ => Err(kube::Error::Api(Box::new(status.clone())).into()),
+    }
+}
+
+/// Drops all our fields from a workload; returns the variables that a co-owner keeps alive.
+pub(super) async fn revert(context: &Context, target: &Workload) -> Answer<Vec<String>> {
+    let api = api::<Workload>(&context.client, Some(&target.key.namespace));
+    match api.patch(&target.key.name, &PatchParams::apply(wire::MANAGER), &Patch::Apply(manifest::identity(target))).await {
+        Ok(seen) => {
+            let after = &seen.value;
+            let survives = |container: &str, name: &str| {
+                let container = after.containers.iter().find(|live| *live.name == *container);
+                container.is_some_and(|live| live.env.iter().any(|entry| *entry.name == *name))
+            };
+            let kept =
+                target.own.env.iter().filter(|(container, name)| survives(container, name)).map(|(_, name)| name.to_string()).collect();
+            put(context, seen.value);
+            Ok(Ok(kept))
+        }
+        Err(kube::Error::Api(status)) => refusal(&status, &format!("Deployment {}", target.key.name)).map(Err),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes the rendered file.
+pub(super) async fn config_map(
+    context: &Context,
+    observed: &Observed,
+    policy: &PolicyObject,
+    desired: &Desired,
+    step: &ConfigMapStep,
+) -> Answer<()> {
+    let governed = desired.governed(policy, &observed.crd_uid, None);
+    let body = manifest::config_map(&policy.key, &desired.config_map, &governed, &desired.rendered.file);
+    let api = api::<ConfigMap>(&context.client, Some(&policy.key.namespace));
+    let found = match step {
+        ConfigMapStep::Taken(holder) => return Ok(Err((Reason::ConfigMapTaken, taken(&desired.config_map, holder)))),
+        ConfigMapStep::Repair(found) => found.clone(),
+        ConfigMapStep::Create => match create::<ConfigMap>(&context.client, &policy.key.namespace, &body).await {
+            Ok(seen) => {
+                put(context, seen.value);
+                return Ok(Ok(()));
+            }
+            // Its label was taken away, or it is somebody else's.
+            Err(kube::Error::Api(status)) if status.is_already_exists() => match api.get_opt(&desired.config_map).await? {
+                Some(seen) => seen.value.view,
+                None => return Err(Error::Stale),
+            },
+            Err(kube::Error::Api(status)) => return refusal(&status, &format!("ConfigMap {}", desired.config_map)).map(Err),
+            Err(error) => return Err(error.into()),
+        },
+    };
+    if let Err(holder) = claim_config_map(&found, policy) {
+        return Ok(Err((Reason::ConfigMapTaken, taken(&desired.config_map, &holder))));
+    }
+    let mut body = body;
+    body["metadata"]["uid"] = json!(found.uid);
+    body["metadata"]["resourceVersion"] = json!(found.resource_version);
+    patch_config_map(context, &api, &found, &body).await
+}
+
+async fn patch_config_map(context: &Context, api: &Api<Seen<ConfigMap>>, found: &ConfigMapView, body: &Value) -> Answer<()> {
+    let params = PatchParams { field_manager: Some(wire::MANAGER.into()), ..PatchParams::default() };
+    match api.patch(&found.name, &params, &Patch::Merge(body)).await {
+        Ok(seen) => {
+            put(context, seen.value);
+            Ok(Ok(()))
+        }
+        Err(kube::Error::Api(status)) => refusal(&status, &format!("ConfigMap {}", found.name)).map(Err),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Empties or deletes the file of a policy that is gone, or of an old name.
+pub(super) async fn end_config_map(context: &Context, namespace: &str, map: &ConfigMapView, end: ConfigMapEnd) -> Answer<()> {
+    let api = api::<ConfigMap>(&context.client, Some(namespace));
+    if end == ConfigMapEnd::Empty {
+        let body = json!({
+            "metadata": {"uid": map.uid, "resourceVersion": map.resource_version},
+            "data": { wire::CONFIG_KEY: EMPTY_FILE },
+        });
+        return patch_config_map(context, &api, map, &body).await;
+    }
+    let preconditions = Preconditions { uid: Some(map.uid.to_string()), resource_version: Some(map.resource_version.to_string()) };
+    match api.delete(&map.name, &DeleteParams::default().preconditions(preconditions)).await {
+        Ok(_) => Ok(Ok(())),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Ok(())),
+        Err(kube::Error::Api(status)) => refusal(&status, &format!("ConfigMap {}", map.name)).map(Err),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Remembers the revision, with what was applied where before it.
+pub(super) async fn record(
+    context: &Context,
+    observed: &Observed,
+    policy: &PolicyObject,
+    desired: &Desired,
+    step: &RecordStep,
+) -> Answer<()> {
+    let carried = observed.records.first().map(|newest| newest.applied.as_slice()).unwrap_or_default();
+    let applied = serde_json::to_string(carried).unwrap_or_default();
+    let namespace = &policy.key.namespace;
+    let answer = match step {
+        RecordStep::Create { revision } => {
+            let body = manifest::record(policy, &desired.data(), *revision, &applied);
+            create::<Revision>(&context.client, namespace, &body).await
+        }
+        RecordStep::Renew { name, revision } => {
+            let body = json!({"metadata": {"annotations": { wire::APPLIED_ANNOTATION: applied }}, "revision": revision});
+            patch_record(context, namespace, name, &body).await
+        }
+    };
+    let name = record::record_name(&policy.key.name, &policy.uid, &desired.data().digest());
+    match answer {
+        Ok(seen) => {
+            put(context, seen.value);
+            Ok(Ok(()))
+        }
+        Err(kube::Error::Api(status)) if status.is_already_exists() => {
+            let message = format!("the ControllerRevision {name} exists and is not this policy's: delete it");
+            let seen = api::<Revision>(&context.client, Some(namespace)).get_opt(&name).await?;
+            let Some(seen) = seen.filter(|seen| seen.value.record.as_ref().is_some_and(|record| record.owner_uid == policy.uid)) else {
+                return Ok(Err((Reason::WriteRefused, message)));
+            };
+            put(context, seen.value);
+            Err(Error::Stale)
+        }
+        Err(kube::Error::Api(status)) => refusal(&status, &format!("ControllerRevision {name}")).map(Err),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn patch_record(context: &Context, namespace: &str, name: &str, body: &Value) -> kube::Result<Seen<Revision>> {
+    let params = PatchParams { field_manager: Some(wire::MANAGER.into()), ..PatchParams::default() };
+    api::<Revision>(&context.client, Some(namespace)).patch(name, &params, &Patch::Merge(body)).await
+}
+
+/// Notes on a record what is applied where.
+pub(super) async fn note_applied(context: &Context, namespace: &str, name: &str, applied: &[Applied]) -> Result<(), Error> {
+    let text = serde_json::to_string(applied).unwrap_or_default();
+    let body = json!({"metadata": {"annotations": { wire::APPLIED_ANNOTATION: text }}});
+    put(context, patch_record(context, namespace, name, &body).await?.value);
+    Ok(())
+}
+
+pub(super) async fn prune(context: &Context, namespace: &str, name: &str) -> Result<(), Error> {
+    match api::<Revision>(&context.client, Some(namespace)).delete(name, &DeleteParams::default()).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes a status that differs from the last one.
+pub(super) async fn status(context: &Context, policy: &PolicyObject, status: &wire::MfaPolicyStatus) -> Result<(), Error> {
+    let body = json!({
+        "apiVersion": format!("{}/{}", wire::GROUP, wire::VERSION),
+        "kind": wire::KIND,
+        "metadata": {"name": policy.key.name, "namespace": policy.key.namespace, "uid": policy.uid},
+        "status": status,
+    });
+    let params = PatchParams::apply(wire::MANAGER).force();
+    match api::<PolicyObject>(&context.client, Some(&policy.key.namespace))
+        .patch_status(&policy.key.name, &params, &Patch::Apply(&body))
+        .await
+    {
+        Ok(seen) => {
+            put(context, seen.value);
+            Ok(())
+        }
+        // It was deleted meanwhile, and perhaps created again: the watch tells.
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn create<T: Slim>(client: &Client, namespace: &str, body: &Value) -> kube::Result<Seen<T>> {
+    // The typed client creates what it can decode; our decoded form is not what is sent.
+    let params = PostParams { field_manager: Some(wire::MANAGER.into()), ..PostParams::default() };
+    let path = Seen::<T>::url_path(&(), Some(namespace));
+    let request = kube::core::Request::new(path)
+        .create(&params, serde_json::to_vec(body).map_err(kube::Error::SerdeError)?)
+        .map_err(kube::Error::BuildRequest)?;
+    client.request::<Seen<T>>(request).await
+}

@@ -1,0 +1,280 @@
+//! What the watches know, with the indexes that say which policies an object concerns.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, RwLock};
+
+use super::view::config_map::ConfigMap;
+use super::view::revision::Revision;
+use crate::plan::{Key, PolicyObject, Workload};
+
+/// An object that is held under its key and found by other keys.
+pub(super) trait Held: Clone {
+    fn key(&self) -> &Key;
+    /// Keys that it is found by: workloads for a policy, the policy for everything else.
+    fn refers_to(&self) -> Vec<Key>;
+    /// Whether the change concerns anybody.
+    fn same(&self, other: &Self) -> bool;
+    /// For telling an answer of ours from an older event about the same object.
+    fn version(&self) -> Option<(&str, &str)>;
+}
+
+impl Held for PolicyObject {
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn refers_to(&self) -> Vec<Key> {
+        let targets = self.spec.as_ref().map(|policy| policy.targets.as_slice()).unwrap_or_default();
+        targets.iter().map(|target| Key { namespace: self.key.namespace.clone(), name: target.name.clone() }).collect()
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        // Our own status writes change neither.
+        (self.generation, &self.uid, self.deleting) == (other.generation, &other.uid, other.deleting)
+    }
+
+    fn version(&self) -> Option<(&str, &str)> {
+        None
+    }
+}
+
+impl Held for Workload {
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn refers_to(&self) -> Vec<Key> {
+        self.policy_label.iter().map(|name| Key { namespace: self.key.namespace.clone(), name: name.clone() }).collect()
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        let other = Self { resource_version: self.resource_version.clone(), ..other.clone() };
+        *self == other
+    }
+
+    fn version(&self) -> Option<(&str, &str)> {
+        Some((&self.uid, &self.resource_version))
+    }
+}
+
+impl Held for ConfigMap {
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn refers_to(&self) -> Vec<Key> {
+        self.view.policy_label.iter().map(|name| Key { namespace: self.key.namespace.clone(), name: name.clone() }).collect()
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        let mut other = other.clone();
+        other.view.resource_version = self.view.resource_version.clone();
+        *self == other
+    }
+
+    fn version(&self) -> Option<(&str, &str)> {
+        Some((&self.view.uid, &self.view.resource_version))
+    }
+}
+
+impl Held for Revision {
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn refers_to(&self) -> Vec<Key> {
+        vec![Key { namespace: self.key.namespace.clone(), name: self.policy.clone() }]
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        self.record == other.record
+    }
+
+    fn version(&self) -> Option<(&str, &str)> {
+        let uid = self.record.as_ref().map_or("", |record| &record.owner_uid);
+        Some((uid, &self.resource_version))
+    }
+}
+
+/// Objects of one kind.
+#[derive(Debug)]
+pub(super) struct Table<T> {
+    objects: HashMap<Key, Arc<T>>,
+    found_by: HashMap<Key, Vec<Key>>,
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self { objects: HashMap::new(), found_by: HashMap::new() }
+    }
+}
+
+impl<T: Held> Table<T> {
+    pub fn get(&self, key: &Key) -> Option<Arc<T>> {
+        self.objects.get(key).cloned()
+    }
+
+    pub fn found_by(&self, key: &Key) -> Vec<Arc<T>> {
+        self.found_by.get(key).into_iter().flatten().filter_map(|key| self.get(key)).collect()
+    }
+
+    /// Holds `new` and returns the keys that the change concerns.
+    fn put(&mut self, new: T) -> Vec<Key> {
+        let old = self.objects.get(new.key()).cloned();
+        if let Some(old) = &old
+            && is_older(new.version(), old.version())
+        {
+            return Vec::new();
+        }
+        let concerned = match &old {
+            Some(old) if old.same(&new) => Vec::new(),
+            Some(old) => old.refers_to().into_iter().chain(new.refers_to()).collect(),
+            None => new.refers_to(),
+        };
+        if let Some(old) = old {
+            self.unlink(&old);
+        }
+        for reference in new.refers_to() {
+            let keys = self.found_by.entry(reference).or_default();
+            if !keys.contains(new.key()) {
+                keys.push(new.key().clone());
+            }
+        }
+        self.objects.insert(new.key().clone(), Arc::new(new));
+        concerned
+    }
+
+    fn remove(&mut self, key: &Key) -> Vec<Key> {
+        let Some(old) = self.objects.remove(key) else { return Vec::new() };
+        self.unlink(&old);
+        old.refers_to()
+    }
+
+    fn unlink(&mut self, old: &T) {
+        for reference in old.refers_to() {
+            if let Some(keys) = self.found_by.get_mut(&reference) {
+                keys.retain(|key| key != old.key());
+                if keys.is_empty() {
+                    self.found_by.remove(&reference);
+                }
+            }
+        }
+    }
+}
+
+/// Resource versions of one object are ordered numbers on every server that answers numbers.
+fn is_older(new: Option<(&str, &str)>, old: Option<(&str, &str)>) -> bool {
+    let (Some((new_uid, new)), Some((old_uid, old))) = (new, old) else { return false };
+    new_uid == old_uid && matches!((new.parse::<u64>(), old.parse::<u64>()), (Ok(new), Ok(old)) if new < old)
+}
+
+/// All that is known of the cluster.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    pub policies: Table<PolicyObject>,
+    pub workloads: Table<Workload>,
+    pub config_maps: Table<ConfigMap>,
+    pub revisions: Table<Revision>,
+}
+
+/// The tables behind a lock.
+#[derive(Debug, Default)]
+pub(super) struct Cache(RwLock<Tables>);
+
+/// A kind that the cache holds.
+pub(super) trait Cached: Held {
+    fn table(tables: &mut Tables) -> &mut Table<Self>;
+    /// Policies to look at, given the keys that a change of `key` concerns.
+    fn policies(tables: &Tables, key: &Key, concerned: Vec<Key>) -> Vec<Key>;
+}
+
+impl Cached for PolicyObject {
+    fn table(tables: &mut Tables) -> &mut Table<Self> {
+        &mut tables.policies
+    }
+
+    fn policies(tables: &Tables, key: &Key, concerned: Vec<Key>) -> Vec<Key> {
+        if concerned.is_empty() && tables.policies.objects.get(key).is_some_and(|policy| policy.spec.is_ok()) {
+            return Vec::new();
+        }
+        // Others that name the same workloads may gain or lose them.
+        let rivals = concerned.iter().flat_map(|workload| tables.policies.found_by.get(workload).into_iter().flatten());
+        rivals.chain([key]).cloned().collect()
+    }
+}
+
+impl Cached for Workload {
+    fn table(tables: &mut Tables) -> &mut Table<Self> {
+        &mut tables.workloads
+    }
+
+    fn policies(tables: &Tables, key: &Key, concerned: Vec<Key>) -> Vec<Key> {
+        tables.policies.found_by.get(key).into_iter().flatten().cloned().chain(concerned).collect()
+    }
+}
+
+impl Cached for ConfigMap {
+    fn table(tables: &mut Tables) -> &mut Table<Self> {
+        &mut tables.config_maps
+    }
+
+    fn policies(_: &Tables, _: &Key, concerned: Vec<Key>) -> Vec<Key> {
+        concerned
+    }
+}
+
+impl Cached for Revision {
+    fn table(tables: &mut Tables) -> &mut Table<Self> {
+        &mut tables.revisions
+    }
+
+    fn policies(_: &Tables, _: &Key, concerned: Vec<Key>) -> Vec<Key> {
+        concerned
+    }
+}
+
+impl Cache {
+    /// Reads several tables at one moment.
+    pub fn read<R>(&self, read: impl FnOnce(&Tables) -> R) -> R {
+        read(&self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    fn write<R>(&self, write: impl FnOnce(&mut Tables) -> R) -> R {
+        write(&mut self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Holds an object; returns the policies to look at.
+    pub fn put<T: Cached>(&self, object: T) -> Vec<Key> {
+        self.write(|tables| {
+            let key = object.key().clone();
+            let before = T::table(tables).objects.get(&key).cloned();
+            let same = before.as_ref().is_some_and(|old| old.same(&object));
+            let concerned = T::table(tables).put(object);
+            if same { Vec::new() } else { T::policies(tables, &key, concerned) }
+        })
+    }
+
+    pub fn remove<T: Cached>(&self, key: &Key) -> Vec<Key> {
+        self.write(|tables| {
+            let concerned = T::table(tables).remove(key);
+            T::policies(tables, key, concerned)
+        })
+    }
+
+    /// Removes what a fresh list of `namespace`, or of all, no longer has.
+    pub fn keep_only<T: Cached>(&self, namespace: Option<&str>, listed: &HashSet<Key>) -> Vec<Key> {
+        let gone: Vec<Key> = self.write(|tables| {
+            let inside = |key: &Key| namespace.is_none_or(|namespace| *key.namespace == *namespace);
+            T::table(tables).objects.keys().filter(|key| inside(key) && !listed.contains(key)).cloned().collect()
+        });
+        gone.iter().flat_map(|key| self.remove::<T>(key)).collect()
+    }
+
+    /// Every policy, and every policy name that something governed remembers.
+    pub fn all_policies(&self) -> HashSet<Key> {
+        self.read(|tables| {
+            let remembered = tables.workloads.found_by.keys().chain(tables.config_maps.found_by.keys());
+            tables.policies.objects.keys().chain(remembered).cloned().collect()
+        })
+    }
+}

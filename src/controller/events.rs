@@ -1,0 +1,83 @@
+//! Kubernetes Events. They are told in passing: a queue of bounded length, no retry, nothing
+//! waits for them.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tracing::{info, warn};
+
+use crate::api;
+use crate::plan::{Key, Notice, Workload, bounded};
+
+const WAITING: usize = 1_024;
+/// The API's own limit is 1 kB.
+const MAX_NOTE: usize = 1_000;
+
+#[derive(Clone, Debug)]
+pub(super) struct Events(Sender<(ObjectReference, Notice)>);
+
+pub(super) struct Telling(Receiver<(ObjectReference, Notice)>);
+
+pub(super) fn events() -> (Events, Telling) {
+    let (sender, receiver) = channel(WAITING);
+    (Events(sender), Telling(receiver))
+}
+
+impl Events {
+    pub fn about_policy(&self, key: &Key, uid: &str, notice: Notice) {
+        let reference = ObjectReference {
+            api_version: Some(format!("{}/{}", api::GROUP, api::VERSION)),
+            kind: Some(api::KIND.into()),
+            name: Some(key.name.to_string()),
+            namespace: Some(key.namespace.to_string()),
+            uid: Some(uid.into()),
+            ..ObjectReference::default()
+        };
+        self.tell(reference, notice);
+    }
+
+    pub fn about_workload(&self, workload: &Workload, notice: Notice) {
+        let reference = ObjectReference {
+            api_version: Some("apps/v1".into()),
+            kind: Some("Deployment".into()),
+            name: Some(workload.key.name.to_string()),
+            namespace: Some(workload.key.namespace.to_string()),
+            uid: Some(workload.uid.to_string()),
+            ..ObjectReference::default()
+        };
+        self.tell(reference, notice);
+    }
+
+    fn tell(&self, reference: ObjectReference, notice: Notice) {
+        let object = format!("{}/{}", reference.namespace.as_deref().unwrap_or_default(), reference.name.as_deref().unwrap_or_default());
+        if notice.warning {
+            warn!(kind = reference.kind, object, reason = notice.reason, "{}", notice.message);
+        } else {
+            info!(kind = reference.kind, object, reason = notice.reason, "{}", notice.message);
+        }
+        // When the API server is slower than the news, the log has them all the same.
+        let _ = self.0.try_send((reference, notice));
+    }
+}
+
+/// Publishes until every sender is gone.
+pub(super) async fn tell(client: Client, mut telling: Telling, instance: Option<String>) {
+    let recorder = Recorder::new(client, Reporter { controller: api::MANAGER.into(), instance });
+    while let Some((reference, notice)) = telling.0.recv().await {
+        let mut note: String = bounded(&notice.message);
+        while note.len() > MAX_NOTE {
+            note.pop();
+        }
+        let event = Event {
+            type_: if notice.warning { EventType::Warning } else { EventType::Normal },
+            reason: notice.reason.into(),
+            note: Some(note),
+            action: "Reconcile".into(),
+            secondary: None,
+        };
+        if let Err(error) = recorder.publish(&event, &reference).await {
+            warn!(%error, reason = notice.reason, "an event could not be published");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Every read: from the caches, and live where a cache is not enough.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+
+use super::cache::Tables;
+use super::memory::PAUSE;
+use super::view::PodView;
+use super::watch::api;
+use super::{Context, Error};
+use crate::api as wire;
+use crate::plan::{
+    Absence, Candidate, ConfigMapView, GovernedView, Key, Millis, Observed, Pod, PolicyObject, Record, TargetView, Workload, holder,
+    is_done,
+};
+use crate::policy::Target;
+
+/// Gathers everything about one policy name.
+pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result<Observed, Error> {
+    let policy = context.cache.read(|tables| tables.policies.get(key));
+    let absence = match &policy {
+        Some(_) => {
+            context.memory.present(key);
+            Absence::Uncertain
+        }
+        None => absence(context, key, now).await?,
+    };
+    let crd_uid = crd_uid(context, policy.is_some()).await?;
+    let mut observed = context.cache.read(|tables| gather(context, tables, key, policy, now));
+    observed.absence = absence;
+    observed.crd_uid = crd_uid;
+    list_pods(context, &mut observed).await?;
+    find_mounts(context, &mut observed).await?;
+    Ok(observed)
+}
+
+fn gather(context: &Context, tables: &Tables, key: &Key, policy: Option<Arc<PolicyObject>>, now: Millis) -> Observed {
+    let records = policy.as_ref().map(|policy| records(tables, key, &policy.uid)).unwrap_or_default();
+    let named: Vec<Target> = match policy.as_ref().map(|policy| &policy.spec) {
+        Some(Ok(spec)) => spec.targets.clone(),
+        Some(Err(_)) => records.first().map(|newest| recorded_targets(newest)).unwrap_or_default(),
+        None => Vec::new(),
+    };
+    let targets = named
+        .into_iter()
+        .map(|target| {
+            let place = Key { namespace: key.namespace.clone(), name: target.name.clone() };
+            let workload = tables.workloads.get(&place);
+            let holder = workload.as_ref().and_then(|workload| holder_of(context, tables, workload, policy.as_deref(), now));
+            let history = workload.as_ref().map(|workload| context.memory.history(&workload.uid)).unwrap_or_default();
+            TargetView { name: target.name, container: target.container, workload, holder, pods: None, history }
+        })
+        .collect();
+    let governed = tables
+        .workloads
+        .found_by(key)
+        .into_iter()
+        .map(|workload| GovernedView { claimant: tables.policies.found_by(&workload.key).iter().any(|other| other.key != *key), workload })
+        .collect();
+    Observed {
+        now,
+        key: key.clone(),
+        policy,
+        absence: Absence::Uncertain,
+        crd_uid: "".into(),
+        targets,
+        governed,
+        config_maps: tables.config_maps.found_by(key).iter().map(|map| map.view.clone()).collect(),
+        records,
+        server_images: context.settings.server_images.clone(),
+        itself: context.settings.itself.clone(),
+    }
+}
+
+/// Records of the policy with this uid, newest first.
+fn records(tables: &Tables, key: &Key, uid: &str) -> Vec<Arc<Record>> {
+    let mut records: Vec<_> = tables
+        .revisions
+        .found_by(key)
+        .iter()
+        .filter_map(|revision| revision.record.clone())
+        .filter(|record| *record.owner_uid == *uid)
+        .collect();
+    records.sort_by_key(|record| std::cmp::Reverse(record.revision));
+    records
+}
+
+fn recorded_targets(record: &Record) -> Vec<Target> {
+    let target =
+        |target: &crate::plan::TargetData| Target { name: target.name.as_str().into(), container: Some(target.container.as_str().into()) };
+    record.data.targets.iter().map(target).collect()
+}
+
+fn holder_of(context: &Context, tables: &Tables, workload: &Workload, asking: Option<&PolicyObject>, now: Millis) -> Option<Box<str>> {
+    let namespace = &workload.key.namespace;
+    let mut naming = tables.policies.found_by(&workload.key);
+    // A policy whose spec is refused keeps what it has: the index knows accepted specs only.
+    let label = workload.policy_label.as_ref().map(|name| Key { namespace: namespace.clone(), name: name.clone() });
+    let labelled = label.as_ref().and_then(|key| tables.policies.get(key)).filter(|policy| policy.spec.is_err());
+    naming.extend(labelled);
+    naming.extend(asking.and_then(|asking| tables.policies.get(&asking.key)));
+    naming.sort_by(|a, b| a.key.cmp(&b.key));
+    naming.dedup_by(|a, b| a.key == b.key);
+    let candidates: Vec<_> = naming
+        .iter()
+        .filter(|policy| !policy.deleting)
+        .map(|policy| Candidate {
+            name: policy.key.name.clone(),
+            created: policy.created,
+            applied: records(tables, &policy.key, &policy.uid)
+                .first()
+                .is_some_and(|newest| newest.applied.iter().any(|applied| applied.uid == *workload.uid)),
+        })
+        .collect();
+    let label_pauses = label.is_some_and(|key| tables.policies.get(&key).is_none() && context.memory.pauses(&key, now));
+    holder(workload, &candidates, label_pauses)
+}
+
+/// Whether a policy that the cache does not have is gone for good.
+async fn absence(context: &Context, key: &Key, now: Millis) -> Result<Absence, Error> {
+    let until = context.memory.gone_since(key, now) + PAUSE;
+    if now < until {
+        return Ok(Absence::Pausing { until });
+    }
+    let served = context.client.list_api_group_resources(&format!("{}/{}", wire::GROUP, wire::VERSION)).await;
+    let creatable = match served {
+        Ok(list) => {
+            list.resources.iter().any(|resource| resource.name == wire::PLURAL && resource.verbs.iter().any(|verb| verb == "create"))
+        }
+        Err(kube::Error::Api(status)) if status.is_not_found() => false,
+        Err(error) => return Err(error.into()),
+    };
+    let found = api::<PolicyObject>(&context.client, Some(&key.namespace)).get_opt(&key.name).await;
+    match found {
+        Ok(None) if creatable => {
+            // What the annotations note must be compared with the definition of now.
+            context.crd_uid.forget();
+            Ok(Absence::Confirmed)
+        }
+        Ok(_) => Ok(Absence::Uncertain),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Uid of the definition; empty where nobody has it.
+async fn crd_uid(context: &Context, needed: bool) -> Result<Box<str>, Error> {
+    if let Some(known) = context.crd_uid.known() {
+        return Ok(known);
+    }
+    let api: Api<CustomResourceDefinition> = Api::all(context.client.clone());
+    match api.get_metadata_opt(wire::CRD_NAME).await? {
+        Some(crd) => {
+            let uid: Box<str> = crd.uid().unwrap_or_default().into();
+            context.crd_uid.learn(uid.clone());
+            Ok(uid)
+        }
+        None if needed => Err(Error::NotServed),
+        None => Ok("".into()),
+    }
+}
+
+/// Lists the pods of each target that moves.
+async fn list_pods(context: &Context, observed: &mut Observed) -> Result<(), Error> {
+    for target in &mut observed.targets {
+        let Some(workload) = &target.workload else { continue };
+        if is_done(workload) || workload.own.env.is_empty() || workload.selector.is_empty() {
+            continue;
+        }
+        let params = ListParams::default().labels(&workload.selector);
+        let pods = api::<PodView>(&context.client, Some(&workload.key.namespace)).list(&params).await?;
+        let own = |view: PodView| view.of_replica_set.then_some(view.pod);
+        target.pods = Some(pods.items.into_iter().filter_map(|seen| own(seen.value)).collect::<Vec<Pod>>());
+    }
+    Ok(())
+}
+
+/// Says of each config map that is about to end whether something still mounts it.
+async fn find_mounts(context: &Context, observed: &mut Observed) -> Result<(), Error> {
+    let current = observed.policy.as_ref().map(|policy| policy.spec.as_ref().map(|spec| spec.config_map.clone()));
+    let ends = |map: &ConfigMapView| match &current {
+        Some(Ok(name)) => map.name != *name,
+        Some(Err(_)) => false,
+        None => observed.absence == Absence::Confirmed,
+    };
+    let ending: Vec<_> = observed.config_maps.iter().enumerate().filter(|(_, map)| ends(map)).map(|(index, _)| index).collect();
+    if ending.is_empty() {
+        return Ok(());
+    }
+    let pods = api::<PodView>(&context.client, Some(&observed.key.namespace)).list(&ListParams::default()).await?;
+    let mut mounted: HashMap<&str, bool> = HashMap::new();
+    for view in &pods.items {
+        view.value.mounts.iter().for_each(|name| {
+            mounted.insert(name, true);
+        });
+    }
+    let by_template = |name: &str| {
+        observed
+            .governed
+            .iter()
+            .map(|view| &view.workload)
+            .chain(observed.targets.iter().filter_map(|target| target.workload.as_ref()))
+            .any(|workload| workload.mounts.iter().any(|mount| **mount == *name))
+    };
+    let verdicts: Vec<_> = ending
+        .into_iter()
+        .map(|index| {
+            let name = &observed.config_maps[index].name;
+            (index, mounted.contains_key(&**name) || by_template(name))
+        })
+        .collect();
+    for (index, is_mounted) in verdicts {
+        observed.config_maps[index].mounted = is_mounted;
+    }
+    Ok(())
+}

@@ -1,0 +1,248 @@
+//! One look at one policy: observe, decide, write, tell.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use tracing::{debug, info, warn};
+
+use super::view::status_digest;
+use super::{Context, Error, apply, observe};
+use crate::api::MfaPolicyStatus;
+use crate::plan::{
+    Absence, Key, Millis, Notice, Observed, Plan, PolicyObject, Report, Reversal, Step, Workload, applied_after, manifest, plan, report,
+};
+
+/// A look that takes longer than this is given up and tried again.
+const DEADLINE: Duration = Duration::from_secs(60);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Refusals end without an event that is watched: a role is granted, a quota grows.
+const RETRY_REFUSED: Duration = Duration::from_secs(30);
+
+/// Works on one policy and asks for the next look where one is due.
+pub(super) async fn reconcile(context: Arc<Context>, key: Key) -> Key {
+    let outcome = tokio::time::timeout(DEADLINE, look(&context, &key)).await.unwrap_or(Err(Error::Deadline));
+    match outcome {
+        Ok(again) => {
+            context.memory.succeeded(&key);
+            if let Some(pause) = again {
+                context.queue.after(key.clone(), pause);
+            }
+        }
+        Err(error) => {
+            let failures = context.memory.failed(&key);
+            let pause = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(12)).min(LONGEST_PAUSE);
+            match error {
+                Error::Stale => debug!(policy = %key, "something changed meanwhile; reading again"),
+                error => warn!(policy = %key, %error, ?pause, "could not be reconciled; it is tried again"),
+            }
+            context.queue.after(key.clone(), pause);
+        }
+    }
+    key
+}
+
+async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
+    let now = context.now();
+    let observed = observe::observe(context, key, now).await?;
+    let decided = plan(&observed);
+    let mut refused = false;
+    if let Some(policy) = observed.policy.clone().filter(|policy| !policy.deleting) {
+        refused = write(context, &observed, &policy, &decided).await?;
+    } else {
+        let reverted = undo(context, &observed, &decided).await?;
+        debug!(policy = %key, reverted = reverted.len(), "the policy is gone");
+    }
+    let again = decided.again.map(|at| Duration::from_millis(u64::try_from(at - now).unwrap_or_default()));
+    let uncertain = observed.policy.is_none() && observed.absence == Absence::Uncertain && !observed.governed.is_empty();
+    let retry = (refused || uncertain).then_some(RETRY_REFUSED);
+    Ok([again, retry].into_iter().flatten().min())
+}
+
+/// Carries out a plan for a policy that stands, and writes its status. True where the cluster
+/// refused something.
+async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject>, decided: &Plan) -> Result<bool, Error> {
+    let mut answers = Report { targets: decided.steps.iter().map(|_| None).collect(), refused: None };
+    if let Some(desired) = &decided.desired {
+        let config_map = async {
+            match &decided.config_map {
+                Some(step) => apply::config_map(context, observed, policy, desired, step).await,
+                None => Ok(Ok(())),
+            }
+        };
+        let record = async {
+            match &decided.record {
+                Some(step) => apply::record(context, observed, policy, desired, step).await,
+                None => Ok(Ok(())),
+            }
+        };
+        let (config_map, record) = tokio::join!(config_map, record);
+        answers.refused = config_map?.err().or(record?.err());
+        if answers.refused.is_none() {
+            write_targets(context, observed, policy, decided, &mut answers).await?;
+        }
+    }
+    let reverted = undo(context, observed, decided).await?;
+    let written: Vec<_> = answers.targets.iter().map(|answer| matches!(answer, Some(Ok(_)))).collect();
+    let note = note_applied(context, observed, policy, decided, &written, &reverted);
+    let tell = tell(context, observed, policy, decided, &answers);
+    let (noted, told) = tokio::join!(note, tell);
+    noted?;
+    told?;
+    for name in &decided.prune {
+        apply::prune(context, &policy.key.namespace, name).await?;
+    }
+    Ok(answers.refused.is_some() || answers.targets.iter().any(|answer| matches!(answer, Some(Err(_)))))
+}
+
+async fn write_targets(
+    context: &Context,
+    observed: &Observed,
+    policy: &PolicyObject,
+    decided: &Plan,
+    answers: &mut Report,
+) -> Result<(), Error> {
+    let Some(desired) = &decided.desired else { return Ok(()) };
+    for (index, (step, view)) in decided.steps.iter().zip(&observed.targets).enumerate() {
+        let (Step::Write { container, adopted, take_over, rolls, drift }, Some(workload)) = (step, &view.workload) else { continue };
+        let governed = desired.governed(policy, &observed.crd_uid, Some(&workload.uid)).write();
+        let body = manifest::workload(workload, &policy.key.name, &governed, container, &desired.rendered.variables);
+        let answer = apply::workload(context, workload, &body, container, adopted, *take_over).await?;
+        if let Ok(written) = &answer {
+            wrote(context, observed.now, policy, workload, *rolls, drift, &written.taken_from, &desired.rendered.revision);
+        }
+        answers.targets[index] = Some(answer.map(|written| written.workload));
+    }
+    Ok(())
+}
+
+#[expect(clippy::too_many_arguments, reason = "one sentence about one write")]
+fn wrote(
+    context: &Context,
+    now: Millis,
+    policy: &PolicyObject,
+    workload: &Workload,
+    rolls: bool,
+    drift: &[String],
+    taken_from: &[String],
+    revision: &str,
+) {
+    let name = &workload.key.name;
+    if rolls {
+        context.memory.rolled(&workload.uid, now);
+    }
+    let by = if taken_from.is_empty() { String::new() } else { format!(" (set by {})", taken_from.join(", ")) };
+    if !drift.is_empty() {
+        context.memory.repaired(&workload.uid, now);
+        let message = format!("Deployment {name} had lost what the policy sets and has it again: {}{by}", drift.join(", "));
+        context.events.about_policy(&policy.key, &policy.uid, Notice { warning: true, reason: "DriftRepaired", message });
+    } else if rolls {
+        let message = format!("Deployment {name} rolls to revision {revision}{by}");
+        context.events.about_policy(&policy.key, &policy.uid, Notice { warning: false, reason: "RolloutStarted", message });
+    }
+}
+
+/// Lets go of what no policy names any more; returns the uids of reverted workloads.
+async fn undo(context: &Context, observed: &Observed, decided: &Plan) -> Result<Vec<Box<str>>, Error> {
+    let mut reverted = Vec::new();
+    for reversal in &decided.reversals {
+        match reversal {
+            Reversal::Leave { workload, why } => {
+                if context.memory.tell_once(&format!("leave {} {why}", workload.uid)) {
+                    let message = format!("Deployment {} stays as it is until a policy names it: {why}", workload.key.name);
+                    context.events.about_workload(workload, Notice { warning: true, reason: "LeftAsIs", message });
+                }
+            }
+            Reversal::Revert(workload) => match apply::revert(context, workload).await? {
+                Ok(kept) => {
+                    reverted.push(workload.uid.clone());
+                    let mut message =
+                        format!("Deployment {} no longer has the settings of the policy {}", workload.key.name, observed.key.name);
+                    if !kept.is_empty() {
+                        message.push_str(&format!("; another manager owns them too and keeps {}", kept.join(", ")));
+                    }
+                    context.events.about_workload(workload, Notice { warning: !kept.is_empty(), reason: "Reverted", message });
+                }
+                Err((reason, message)) => {
+                    context.events.about_workload(workload, Notice { warning: true, reason: reason.as_str(), message });
+                    return Err(Error::Refused);
+                }
+            },
+        }
+    }
+    for (map, end) in &decided.ended_config_maps {
+        if let Err((_, message)) = apply::end_config_map(context, &observed.key.namespace, map, *end).await? {
+            warn!(policy = %observed.key, "{message}");
+            return Err(Error::Refused);
+        }
+    }
+    Ok(reverted)
+}
+
+async fn note_applied(
+    context: &Context,
+    observed: &Observed,
+    policy: &PolicyObject,
+    decided: &Plan,
+    written: &[bool],
+    reverted: &[Box<str>],
+) -> Result<(), Error> {
+    let Some(desired) = decided.desired.as_ref() else { return Ok(()) };
+    let applied = applied_after(observed, decided, written, reverted);
+    let newest = observed.records.first();
+    if newest.map(|newest| newest.applied.as_slice()).unwrap_or_default() == applied {
+        return Ok(());
+    }
+    // After a refused write of the record there is nothing of this revision to note.
+    let name = crate::plan::record::record_name(&policy.key.name, &policy.uid, &desired.data().digest());
+    let exists = decided.record.is_some() || newest.is_some_and(|newest| *newest.name == *name);
+    if exists { apply::note_applied(context, &policy.key.namespace, &name, &applied).await } else { Ok(()) }
+}
+
+async fn tell(context: &Context, observed: &Observed, policy: &PolicyObject, decided: &Plan, answers: &Report) -> Result<(), Error> {
+    let (mut status, notices) = report(observed, policy, decided, answers);
+    // The cached policy may be newer than the observation: its status is what the next must differ from.
+    if status_digest(&status) == policy.status.digest {
+        return Ok(());
+    }
+    set_times(&mut status, policy, observed.now);
+    apply::status(context, policy, &status).await?;
+    for notice in notices {
+        context.events.about_policy(&policy.key, &policy.uid, notice);
+    }
+    audit(policy, &status);
+    Ok(())
+}
+
+/// A condition keeps its time as long as its status is the same.
+fn set_times(status: &mut MfaPolicyStatus, policy: &PolicyObject, now: Millis) {
+    let now = Timestamp::from_second(now.div_euclid(1_000)).unwrap_or_default().to_string();
+    for condition in &mut status.conditions {
+        let before = policy.status.conditions.iter().find(|last| *last.type_ == *condition.type_ && *last.status == *condition.status);
+        let kept = before.map(|last| last.time.to_string()).filter(|time| time.parse::<Timestamp>().is_ok());
+        condition.last_transition_time = kept.unwrap_or_else(|| now.clone());
+    }
+}
+
+/// One line for each change of the enforced level.
+fn audit(policy: &PolicyObject, status: &MfaPolicyStatus) {
+    let Some(running) = &status.required_aal else { return };
+    let before = policy.status.running.as_ref();
+    if before.is_some_and(|(settings, whoami)| **settings == *running.settings && **whoami == *running.whoami) {
+        return;
+    }
+    let (from_settings, from_whoami) = before.map_or(("Unknown", "Unknown"), |(settings, whoami)| (&**settings, &**whoami));
+    info!(
+        target: "audit",
+        policy = %policy.key,
+        uid = %policy.uid,
+        generation = policy.generation,
+        revision = status.revision.as_deref().unwrap_or_default(),
+        from_settings,
+        to_settings = running.settings,
+        from_whoami,
+        to_whoami = running.whoami,
+        "the enforced level changed"
+    );
+}

@@ -1,0 +1,54 @@
+//! Config maps that carry our label.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
+
+use super::Slim;
+use super::metadata::Metadata;
+use crate::document::hex_digest;
+use crate::plan::{ConfigMapView, Key};
+
+/// A config map with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::controller) struct ConfigMap {
+    pub key: Key,
+    pub view: ConfigMapView,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(in crate::controller) struct Raw {
+    metadata: Metadata,
+    data: Data,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Data {
+    #[serde(rename = "kratos.yaml")]
+    file: Option<String>,
+}
+
+impl Slim for ConfigMap {
+    const GROUP: &'static str = "";
+    const VERSION: &'static str = "v1";
+    const KIND: &'static str = "ConfigMap";
+    const PLURAL: &'static str = "configmaps";
+    type Raw = Raw;
+
+    fn from_raw(raw: Raw) -> (ObjectMeta, Self) {
+        let Raw { metadata, data } = raw;
+        let view = ConfigMapView {
+            name: metadata.name.as_str().into(),
+            uid: metadata.uid.as_str().into(),
+            resource_version: metadata.resource_version.as_str().into(),
+            deleting: metadata.deletion_timestamp.is_some(),
+            policy_label: metadata.labels.policy.as_deref().map(Into::into),
+            governed: metadata.annotations.governed.as_deref().map(Into::into),
+            own: metadata.own_entries().any(|entry| entry.policy_label()),
+            content: data.file.map(|file| hex_digest(&file, 16).into()),
+            mounted: false,
+        };
+        (metadata.identity(), Self { key: metadata.key(), view })
+    }
+}

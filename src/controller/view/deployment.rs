@@ -1,0 +1,198 @@
+//! Deployments.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::Slim;
+use super::metadata::Metadata;
+use crate::plan::{Container, EnvVar, OwnFields, Workload, WorkloadStatus};
+use crate::server::kratos::governed_names;
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(in crate::controller) struct Raw {
+    metadata: Metadata,
+    spec: Spec,
+    status: Status,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Spec {
+    replicas: Option<i32>,
+    paused: bool,
+    selector: Selector,
+    template: Template,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Selector {
+    match_labels: BTreeMap<String, String>,
+    match_expressions: Vec<Expression>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Expression {
+    key: String,
+    operator: String,
+    values: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Template {
+    spec: PodSpec,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct PodSpec {
+    pub containers: Vec<RawContainer>,
+    pub volumes: Vec<Volume>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct RawContainer {
+    name: String,
+    image: String,
+    env: Vec<RawEnv>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RawEnv {
+    name: String,
+    value: Option<String>,
+    value_from: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Volume {
+    config_map: Option<ConfigMapSource>,
+    projected: Option<Projected>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ConfigMapSource {
+    name: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Projected {
+    sources: Vec<Source>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Source {
+    config_map: Option<ConfigMapSource>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Status {
+    observed_generation: i64,
+    replicas: i32,
+    updated_replicas: i32,
+    ready_replicas: i32,
+    available_replicas: i32,
+    terminating_replicas: Option<i32>,
+    conditions: Vec<Condition>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Condition {
+    #[serde(rename = "type")]
+    type_: String,
+    status: String,
+}
+
+impl RawContainer {
+    /// Without variables that no policy sets: other values may be secrets, and none is needed.
+    pub fn slim(self) -> Container {
+        let known = governed_names();
+        let env = self.env.into_iter().filter(|entry| known.binary_search(&entry.name).is_ok()).map(|entry| EnvVar {
+            name: entry.name.into(),
+            // An entry with neither is an empty value.
+            value: entry.value_from.is_none().then(|| entry.value.unwrap_or_default().into()),
+        });
+        Container { name: self.name.into(), image: self.image.into(), env: env.collect() }
+    }
+}
+
+/// Names of the config maps that these volumes mount.
+pub(super) fn mounts(volumes: &[Volume]) -> Vec<Box<str>> {
+    let direct = volumes.iter().filter_map(|volume| volume.config_map.as_ref());
+    let projected = volumes.iter().filter_map(|volume| volume.projected.as_ref()).flat_map(|projected| &projected.sources);
+    direct.chain(projected.filter_map(|source| source.config_map.as_ref())).map(|source| source.name.as_str().into()).collect()
+}
+
+impl Selector {
+    fn to_query(&self) -> String {
+        let labels = self.match_labels.iter().map(|(key, value)| format!("{key}={value}"));
+        let expressions = self.match_expressions.iter().map(|expression| {
+            let values = expression.values.join(",");
+            match expression.operator.as_str() {
+                "In" => format!("{} in ({values})", expression.key),
+                "NotIn" => format!("{} notin ({values})", expression.key),
+                "DoesNotExist" => format!("!{}", expression.key),
+                _ => expression.key.clone(),
+            }
+        });
+        labels.chain(expressions).collect::<Vec<_>>().join(",")
+    }
+}
+
+impl Slim for Workload {
+    const GROUP: &'static str = "apps";
+    const VERSION: &'static str = "v1";
+    const KIND: &'static str = "Deployment";
+    const PLURAL: &'static str = "deployments";
+    type Raw = Raw;
+
+    fn from_raw(raw: Raw) -> (ObjectMeta, Self) {
+        let metadata = raw.metadata;
+        let mut own = OwnFields::default();
+        for entry in metadata.own_entries().filter(|entry| entry.by_apply) {
+            own = OwnFields { policy_label: entry.policy_label(), governed: entry.governed(), env: entry.env(), changed: entry.changed };
+        }
+        let status = raw.status;
+        let failure = status.conditions.iter().any(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True");
+        let workload = Self {
+            key: metadata.key(),
+            uid: metadata.uid.as_str().into(),
+            resource_version: metadata.resource_version.as_str().into(),
+            generation: metadata.generation,
+            deleting: metadata.deletion_timestamp.is_some(),
+            policy_label: metadata.labels.policy.as_deref().map(Into::into),
+            governed: metadata.annotations.governed.as_deref().map(Into::into),
+            allowed: metadata.annotations.allow.as_deref() == Some("true"),
+            own,
+            replicas: raw.spec.replicas.unwrap_or(1),
+            paused: raw.spec.paused,
+            selector: raw.spec.selector.to_query().into(),
+            mounts: mounts(&raw.spec.template.spec.volumes),
+            containers: raw.spec.template.spec.containers.into_iter().map(RawContainer::slim).collect(),
+            status: WorkloadStatus {
+                observed_generation: status.observed_generation,
+                total: status.replicas,
+                updated: status.updated_replicas,
+                ready: status.ready_replicas,
+                available: status.available_replicas,
+                terminating: status.terminating_replicas,
+                replica_failure: failure,
+            },
+        };
+        (metadata.identity(), workload)
+    }
+}

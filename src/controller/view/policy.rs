@@ -1,0 +1,83 @@
+//! Policies. A spec that cannot be decoded is a refused one, so that it stops no other policy.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Slim;
+use super::metadata::Metadata;
+use crate::api;
+use crate::plan::{LastCondition, LastStatus, PolicyObject, bounded};
+use crate::policy::{DeletionPolicy, Policy, Rejection, parse};
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(in crate::controller) struct Raw {
+    metadata: Metadata,
+    spec: Value,
+    status: Value,
+}
+
+fn spec(name: &str, raw: Value) -> Result<Policy, Vec<Rejection>> {
+    let spec: api::MfaPolicySpec = serde_json::from_value(raw).map_err(|error| {
+        let message = format!("cannot be read ({}): compare it with kubectl explain mfapolicy.spec", bounded(&error.to_string()));
+        vec![Rejection { field: "spec".into(), message }]
+    })?;
+    parse(name, &spec)
+}
+
+/// Digest of a status without its times; never zero.
+pub(in crate::controller) fn status_digest(status: &api::MfaPolicyStatus) -> u64 {
+    let mut timeless = status.clone();
+    timeless.conditions.iter_mut().for_each(|condition| condition.last_transition_time.clear());
+    let mut hasher = DefaultHasher::new();
+    serde_json::to_string(&timeless).unwrap_or_default().hash(&mut hasher);
+    hasher.finish().max(1)
+}
+
+fn last_status(raw: Value) -> LastStatus {
+    let Ok(status) = serde_json::from_value::<api::MfaPolicyStatus>(raw) else { return LastStatus::default() };
+    if status == api::MfaPolicyStatus::default() {
+        return LastStatus::default();
+    }
+    LastStatus {
+        digest: status_digest(&status),
+        running: status.required_aal.map(|aal| (aal.settings.into(), aal.whoami.into())),
+        conditions: status
+            .conditions
+            .into_iter()
+            .map(|condition| LastCondition {
+                type_: condition.type_.into(),
+                status: condition.status.into(),
+                reason: condition.reason.into(),
+                time: condition.last_transition_time.into(),
+            })
+            .collect(),
+    }
+}
+
+impl Slim for PolicyObject {
+    const GROUP: &'static str = api::GROUP;
+    const VERSION: &'static str = api::VERSION;
+    const KIND: &'static str = api::KIND;
+    const PLURAL: &'static str = api::PLURAL;
+    type Raw = Raw;
+
+    fn from_raw(raw: Raw) -> (ObjectMeta, Self) {
+        let Raw { metadata, spec: raw_spec, status } = raw;
+        let deletion_policy = raw_spec.get("deletionPolicy").and_then(Value::as_str).and_then(DeletionPolicy::from_word);
+        let policy = Self {
+            key: metadata.key(),
+            uid: metadata.uid.as_str().into(),
+            generation: metadata.generation,
+            created: metadata.created(),
+            deleting: metadata.deletion_timestamp.is_some(),
+            spec: spec(&metadata.name, raw_spec),
+            deletion_policy: deletion_policy.unwrap_or_default(),
+            status: last_status(status),
+        };
+        (metadata.identity(), policy)
+    }
+}

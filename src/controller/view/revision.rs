@@ -1,0 +1,65 @@
+//! ControllerRevisions that carry our label. They are untrusted: one that is not exactly what
+//! this operator would have stored is as if it were not there.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Slim;
+use super::metadata::Metadata;
+use crate::api;
+use crate::plan::record::{digest_in_name, record_name};
+use crate::plan::{Data, Key, Record};
+
+/// A record with its place; none where it is not ours.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::controller) struct Revision {
+    pub key: Key,
+    pub policy: Box<str>,
+    pub resource_version: Box<str>,
+    pub record: Option<std::sync::Arc<Record>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(in crate::controller) struct Raw {
+    metadata: Metadata,
+    revision: i64,
+    data: Value,
+}
+
+fn record(metadata: &Metadata, revision: i64, data: &Value) -> Option<Record> {
+    let policy = metadata.labels.policy.as_deref()?;
+    let owner = metadata.owner_references.iter().find(|owner| owner.controller && owner.kind == api::KIND)?;
+    let digest = digest_in_name(&metadata.name)?;
+    if metadata.name != record_name(policy, &owner.uid, digest) {
+        return None;
+    }
+    Some(Record {
+        name: metadata.name.as_str().into(),
+        owner_uid: owner.uid.as_str().into(),
+        policy: policy.into(),
+        revision,
+        data: Data::read(data, digest)?,
+        applied: metadata.annotations.applied.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
+    })
+}
+
+impl Slim for Revision {
+    const GROUP: &'static str = "apps";
+    const VERSION: &'static str = "v1";
+    const KIND: &'static str = "ControllerRevision";
+    const PLURAL: &'static str = "controllerrevisions";
+    type Raw = Raw;
+
+    fn from_raw(raw: Raw) -> (ObjectMeta, Self) {
+        let Raw { metadata, revision, data } = raw;
+        let view = Self {
+            key: metadata.key(),
+            policy: metadata.labels.policy.as_deref().unwrap_or_default().into(),
+            resource_version: metadata.resource_version.as_str().into(),
+            record: record(&metadata, revision, &data).map(std::sync::Arc::new),
+        };
+        (metadata.identity(), view)
+    }
+}

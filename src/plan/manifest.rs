@@ -1,0 +1,90 @@
+//! The bodies of our writes. Workloads are applied in part: identity, own fields, nothing else.
+
+use serde_json::{Value, json};
+
+use super::{Data, Governed, Key, PolicyObject, Workload};
+use crate::api;
+use crate::server::kratos::Variable;
+
+/// A value that the kubelet hands to the process as it is: `$(NAME)` would otherwise be replaced
+/// by another variable of the container, a secret for example.
+#[must_use]
+pub fn literal(value: &str) -> String {
+    value.replace('$', "$$")
+}
+
+/// Our fields on a workload. `uid` and `resourceVersion` make it conflict rather than create or
+/// overwrite what changed meanwhile.
+#[must_use]
+pub fn workload(workload: &Workload, policy: &str, governed: &str, container: &str, variables: &[Variable]) -> Value {
+    let env: Vec<_> = variables.iter().map(|variable| json!({"name": variable.name, "value": literal(&variable.value)})).collect();
+    let mut body = identity(workload);
+    body["metadata"]["labels"] = json!({ api::POLICY_LABEL: policy });
+    body["metadata"]["annotations"] = json!({ api::GOVERNED_ANNOTATION: governed });
+    body["spec"] = json!({"template": {"spec": {"containers": [{"name": container, "env": env}]}}});
+    body
+}
+
+/// None of our fields: applying it drops them all.
+#[must_use]
+pub fn identity(workload: &Workload) -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "namespace": workload.key.namespace,
+            "name": workload.key.name,
+            "uid": workload.uid,
+            "resourceVersion": workload.resource_version,
+        },
+    })
+}
+
+/// A new config map with the rendered file.
+#[must_use]
+pub fn config_map(key: &Key, name: &str, governed: &Governed, file: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "namespace": key.namespace,
+            "name": name,
+            "labels": { api::POLICY_LABEL: key.name },
+            "annotations": { api::GOVERNED_ANNOTATION: governed.write() },
+        },
+        "data": { api::CONFIG_KEY: file },
+    })
+}
+
+/// A new record, owned by the policy so that it goes with it.
+#[must_use]
+pub fn record(policy: &PolicyObject, data: &Data, revision: i64, applied: &str) -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": {
+            "namespace": policy.key.namespace,
+            "name": super::record::record_name(&policy.key.name, &policy.uid, &data.digest()),
+            "labels": { api::POLICY_LABEL: policy.key.name },
+            "annotations": { api::APPLIED_ANNOTATION: applied },
+            "ownerReferences": [{
+                "apiVersion": format!("{}/{}", api::GROUP, api::VERSION),
+                "kind": api::KIND,
+                "name": policy.key.name,
+                "uid": policy.uid,
+                "controller": true,
+                "blockOwnerDeletion": false,
+            }],
+        },
+        "revision": revision,
+        "data": data,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_reference_to_another_variable_survives() {
+        assert_eq!(super::literal("$(DSN) costs $5, $$"), "$$(DSN) costs $$5, $$$$");
+    }
+}

@@ -1,0 +1,254 @@
+//! What a decision is made from: slim, plain values. `controller` fills them from the cluster.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::record::Record;
+use crate::policy::{DeletionPolicy, Policy, Rejection};
+
+/// Milliseconds since the Unix epoch.
+pub type Millis = i64;
+
+/// Namespace and name of an object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    pub namespace: Box<str>,
+    pub name: Box<str>,
+}
+
+impl Key {
+    #[must_use]
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Everything about one policy name in one namespace.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    pub now: Millis,
+    pub key: Key,
+    pub policy: Option<Arc<PolicyObject>>,
+    /// Only where `policy` is none.
+    pub absence: Absence,
+    /// Uid of the resource definition; empty where it could not be read.
+    pub crd_uid: Box<str>,
+    /// In the order of the policy, or of its newest record where its spec is refused.
+    pub targets: Vec<TargetView>,
+    /// Workloads that carry the policy's label, targets or not.
+    pub governed: Vec<GovernedView>,
+    /// Config maps that carry the policy's label.
+    pub config_maps: Vec<ConfigMapView>,
+    /// Records of this very policy (by uid), newest first.
+    pub records: Vec<Arc<Record>>,
+    /// Last path elements of images that count as an identity server.
+    pub server_images: Arc<[String]>,
+    /// The operator's own workload.
+    pub itself: Option<Key>,
+}
+
+/// How sure it is that a policy is gone for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// Somebody may recreate it: nothing is undone before this time.
+    Pausing { until: Millis },
+    /// A live read said not found while the kind is still served.
+    Confirmed,
+    /// It cannot be told: the kind is not served, or its definition is being deleted.
+    Uncertain,
+}
+
+/// A policy as stored.
+#[derive(Clone, Debug)]
+pub struct PolicyObject {
+    pub key: Key,
+    pub uid: Box<str>,
+    pub generation: i64,
+    /// Seconds since the Unix epoch.
+    pub created: i64,
+    pub deleting: bool,
+    pub spec: Result<Policy, Vec<Rejection>>,
+    /// As written, even where the rest of the spec is refused.
+    pub deletion_policy: DeletionPolicy,
+    pub status: LastStatus,
+}
+
+/// What must be known of the status last written: whether another differs, and what it leaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LastStatus {
+    /// Digest of the status without its times; zero where there is none.
+    pub digest: u64,
+    pub conditions: Vec<LastCondition>,
+    /// Levels as (settings, whoami).
+    pub running: Option<(Box<str>, Box<str>)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastCondition {
+    pub type_: Box<str>,
+    pub status: Box<str>,
+    pub reason: Box<str>,
+    pub time: Box<str>,
+}
+
+/// A target with what was found under its name.
+#[derive(Clone, Debug)]
+pub struct TargetView {
+    pub name: Box<str>,
+    /// As the policy names it.
+    pub container: Option<Box<str>>,
+    pub workload: Option<Arc<Workload>>,
+    /// Name of the policy that holds the workload; none where nothing was found.
+    pub holder: Option<Box<str>>,
+    /// Its pods, listed only while it moves.
+    pub pods: Option<Vec<Pod>>,
+    pub history: History,
+}
+
+/// What this process did to a workload lately. Lost at a restart, which costs nothing but pace.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// Rolls that this process started.
+    pub rolls: Vec<Millis>,
+    /// Repairs of drift.
+    pub repairs: Vec<Millis>,
+}
+
+/// A workload that carries our label.
+#[derive(Clone, Debug)]
+pub struct GovernedView {
+    pub workload: Arc<Workload>,
+    /// Another accepted policy names it and waits for it.
+    pub claimant: bool,
+}
+
+/// A Deployment, without what no decision needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    pub key: Key,
+    pub uid: Box<str>,
+    pub resource_version: Box<str>,
+    pub generation: i64,
+    pub deleting: bool,
+    pub policy_label: Option<Box<str>>,
+    pub governed: Option<Box<str>>,
+    /// Its owner declared it an identity server.
+    pub allowed: bool,
+    pub own: OwnFields,
+    pub replicas: i32,
+    pub paused: bool,
+    /// Label selector of its pods, in the form of a list request.
+    pub selector: Box<str>,
+    pub containers: Vec<Container>,
+    /// Config maps that the pod template mounts.
+    pub mounts: Vec<Box<str>>,
+    pub status: WorkloadStatus,
+}
+
+/// The fields that our field manager owns by apply.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnFields {
+    pub policy_label: bool,
+    pub governed: bool,
+    /// (container, variable)
+    pub env: Vec<(Box<str>, Box<str>)>,
+    /// Last change of this set or its values.
+    pub changed: Option<Millis>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    pub name: Box<str>,
+    pub image: Box<str>,
+    /// Only variables that a policy may set.
+    pub env: Vec<EnvVar>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvVar {
+    pub name: Box<str>,
+    /// As written in the template, before Kubernetes expands it; none for `valueFrom`.
+    pub value: Option<Box<str>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkloadStatus {
+    pub observed_generation: i64,
+    pub total: i32,
+    pub updated: i32,
+    pub ready: i32,
+    pub available: i32,
+    pub terminating: Option<i32>,
+    /// The controller cannot create pods: its reason.
+    pub replica_failure: bool,
+}
+
+/// A pod of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    pub name: Box<str>,
+    pub deleting: bool,
+    pub ready: bool,
+    pub scheduled: bool,
+    /// Variables of its containers that a policy may set, as (container, variable).
+    pub containers: Vec<Container>,
+    pub troubles: Vec<Trouble>,
+}
+
+/// A container that does not run, by the kubelet's reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    pub container: Box<str>,
+    pub reason: Box<str>,
+    pub exit_code: Option<i32>,
+}
+
+/// A config map that carries our label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigMapView {
+    pub name: Box<str>,
+    pub uid: Box<str>,
+    pub resource_version: Box<str>,
+    pub deleting: bool,
+    pub policy_label: Option<Box<str>>,
+    pub governed: Option<Box<str>>,
+    /// Our field manager wrote the label.
+    pub own: bool,
+    /// Digest of the rendered file in it.
+    pub content: Option<Box<str>>,
+    /// A pod or a pod template mounts it; read only where it is about to be removed.
+    pub mounted: bool,
+}
+
+/// The memory of what is governed: a JSON annotation on workloads and config maps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Governed {
+    pub deletion_policy: DeletionPolicy,
+    /// Uids.
+    pub policy: String,
+    pub crd: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<String>,
+}
+
+impl Governed {
+    #[must_use]
+    pub fn read(annotation: Option<&str>) -> Option<Self> {
+        serde_json::from_str(annotation?).ok()
+    }
+
+    /// # Panics
+    /// Never: strings and a word are JSON.
+    #[must_use]
+    pub fn write(&self) -> String {
+        serde_json::to_string(self).expect("strings are JSON")
+    }
+}

@@ -1,0 +1,96 @@
+//! The memory of a policy: each revision is a ControllerRevision, whose data never changes and
+//! whose annotation on the newest says what was applied where.
+
+use serde::{Deserialize, Serialize};
+
+use crate::document::{Document, hex_digest};
+use crate::server::kratos::Overlay;
+
+/// One remembered revision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    pub name: Box<str>,
+    pub owner_uid: Box<str>,
+    pub policy: Box<str>,
+    /// Grows with each change; the newest has the highest.
+    pub revision: i64,
+    pub data: Data,
+    pub applied: Vec<Applied>,
+}
+
+/// What a revision consists of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Data {
+    pub overlay: Overlay,
+    pub delivery: String,
+    pub config_map_name: String,
+    pub targets: Vec<TargetData>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TargetData {
+    pub kind: String,
+    pub name: String,
+    pub container: String,
+}
+
+/// A successful apply of a record to a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Applied {
+    pub kind: String,
+    pub name: String,
+    pub uid: String,
+    pub container: String,
+    /// Digest of the record that was applied.
+    pub record: String,
+    /// Revision of its overlay.
+    pub revision: String,
+    /// Its roll was seen done. Later scaling does not change that.
+    pub rolled_out: bool,
+}
+
+impl Data {
+    /// Ten hex digits over the canonical form.
+    ///
+    /// # Panics
+    /// Never: the data is a tree of strings and booleans.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let document = Document::from_typed(self).expect("record data is a tree");
+        hex_digest(&document.canonical(), 10)
+    }
+
+    /// Reads data that others may have written: it must be exactly what this operator would
+    /// have stored under `digest`.
+    #[must_use]
+    pub fn read(stored: &serde_json::Value, digest: &str) -> Option<Self> {
+        let data: Self = serde_json::from_value(stored.clone()).ok()?;
+        Overlay::from_stored(stored.get("overlay")?.clone())?;
+        (data.digest() == digest && data.delivery == "Environment").then_some(data)
+    }
+}
+
+impl Record {
+    /// The digest in the name, `<policy>-mfa-<digest>-<8 of the uid>`.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        digest_in_name(&self.name).unwrap_or_default()
+    }
+}
+
+#[must_use]
+pub fn digest_in_name(name: &str) -> Option<&str> {
+    let mut parts = name.rsplit('-');
+    parts.next()?;
+    parts.next()
+}
+
+/// Name of the record of `digest` for the policy with this name and uid.
+#[must_use]
+pub fn record_name(policy: &str, uid: &str, digest: &str) -> String {
+    let uid: String = uid.chars().filter(char::is_ascii_hexdigit).take(8).collect();
+    format!("{policy}-mfa-{digest}-{uid}")
+}

@@ -1,0 +1,95 @@
+//! What no policy names any more: reverted or left, by what its annotation says.
+
+use std::sync::Arc;
+
+use super::{Absence, ConfigMapView, Governed, GovernedView, Observed, Plan, Workload};
+use crate::policy::DeletionPolicy;
+
+/// A governed workload that its policy has let go.
+#[derive(Clone, Debug)]
+pub enum Reversal {
+    /// Our fields are dropped.
+    Revert(Arc<Workload>),
+    /// It is left as it is, and this is told: its memory is of another cluster, definition or object.
+    Leave { workload: Arc<Workload>, why: &'static str },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigMapEnd {
+    Delete,
+    /// Still mounted: deleting it would break the next pod start.
+    Empty,
+}
+
+/// How long to wait before looking again at a config map that is still mounted.
+const MOUNTED_AGAIN: i64 = 60_000;
+
+/// The policy is gone.
+pub(super) fn gone(observed: &Observed) -> Plan {
+    let mut plan = Plan::default();
+    match observed.absence {
+        Absence::Pausing { until } => plan.again = Some(until),
+        Absence::Uncertain => {}
+        Absence::Confirmed => {
+            plan.reversals = observed.governed.iter().filter_map(|view| reversal(view, &observed.crd_uid)).collect();
+            for map in observed.config_maps.iter().filter(|map| map.own && !map.deleting) {
+                let Some(governed) = Governed::read(map.governed.as_deref()) else { continue };
+                if governed.crd == *observed.crd_uid && governed.deletion_policy == DeletionPolicy::Revert {
+                    end_config_map(&mut plan, map, observed.now);
+                }
+            }
+        }
+    }
+    plan
+}
+
+/// The policy stands, and no longer names some of what it governed.
+pub(super) fn dropped(observed: &Observed, plan: &mut Plan) {
+    let is_target = |workload: &Workload| observed.targets.iter().any(|target| target.name == workload.key.name);
+    plan.reversals =
+        observed.governed.iter().filter(|view| !is_target(&view.workload)).filter_map(|view| reversal(view, &observed.crd_uid)).collect();
+    let Some(policy) = &observed.policy else { return };
+    let Ok(spec) = &policy.spec else { return };
+    for map in observed.config_maps.iter().filter(|map| map.own && !map.deleting && map.name != spec.config_map) {
+        // Its content stays while it is mounted: only the name has changed.
+        if map.mounted {
+            plan.again = Some(observed.now + MOUNTED_AGAIN);
+        } else {
+            plan.ended_config_maps.push((map.clone(), ConfigMapEnd::Delete));
+        }
+    }
+}
+
+fn reversal(view: &GovernedView, crd_uid: &str) -> Option<Reversal> {
+    let workload = &view.workload;
+    // A label that our manager does not own governs nothing.
+    if !workload.own.policy_label || workload.deleting || view.claimant {
+        return None;
+    }
+    let leave = |why| Some(Reversal::Leave { workload: workload.clone(), why });
+    let Some(governed) = Governed::read(workload.governed.as_deref()).filter(|_| workload.own.governed) else {
+        return leave("its annotation mfa-operator.dev/governed is missing or changed");
+    };
+    if governed.workload.as_deref() != Some(&*workload.uid) {
+        return leave("it was copied or restored from another workload");
+    }
+    if governed.crd != crd_uid || crd_uid.is_empty() {
+        return leave("the MfaPolicy definition was installed anew since");
+    }
+    match governed.deletion_policy {
+        DeletionPolicy::Retain => None,
+        DeletionPolicy::Revert => Some(Reversal::Revert(workload.clone())),
+    }
+}
+
+fn end_config_map(plan: &mut Plan, map: &ConfigMapView, now: i64) {
+    let emptied = map.content.as_deref() == Some(&*crate::document::hex_digest(super::EMPTY_FILE, 16));
+    if !map.mounted {
+        plan.ended_config_maps.push((map.clone(), ConfigMapEnd::Delete));
+        return;
+    }
+    plan.again = Some(now + MOUNTED_AGAIN);
+    if !emptied {
+        plan.ended_config_maps.push((map.clone(), ConfigMapEnd::Empty));
+    }
+}

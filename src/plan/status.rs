@@ -1,0 +1,243 @@
+//! What is told: the status, and the events of what changed in it.
+
+use std::sync::Arc;
+
+use super::{ConfigMapStep, Observed, Plan, PolicyObject, Step, TargetView, Workload, rollout};
+use crate::api::{Condition, ConditionType, MfaPolicyStatus, Reason, RunningAal, TargetStatus};
+use crate::policy::Level;
+
+/// How the writes of a plan ended.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// For each target: its workload as the cluster answered it, or the refusal.
+    pub targets: Vec<Option<Result<Arc<Workload>, (Reason, String)>>>,
+    /// Why the config map or the record could not be written.
+    pub refused: Option<(Reason, String)>,
+}
+
+/// An event to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub warning: bool,
+    pub reason: &'static str,
+    pub message: String,
+}
+
+const MAX_MESSAGE: usize = 1_000;
+
+/// The status after the writes, without times, and the events of its changes.
+#[must_use]
+pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &Report) -> (MfaPolicyStatus, Vec<Notice>) {
+    let accepted = accepted(plan, report).map_or_else(
+        || verdict(ConditionType::Accepted, Reason::Accepted, "the policy and its targets are in order".into()),
+        |(reason, message)| verdict(ConditionType::Accepted, reason, message),
+    );
+    let views: Vec<TargetView> = observed
+        .targets
+        .iter()
+        .enumerate()
+        .map(|(index, view)| match report.targets.get(index) {
+            Some(Some(Ok(written))) => TargetView { workload: Some(written.clone()), ..view.clone() },
+            _ => view.clone(),
+        })
+        .collect();
+    let rolled_out = rolled_out(&views, plan, &accepted);
+    let (reason, message) = if accepted.status != "True" {
+        (reason_of(plan, report), accepted.message.clone())
+    } else if rolled_out.0.status != "True" {
+        (rolled_out.1, rolled_out.0.message.clone())
+    } else {
+        (Reason::Ready, rolled_out.0.message.clone())
+    };
+    let ready = verdict(ConditionType::Ready, reason, message.clone());
+    let mut conditions = vec![accepted, rolled_out.0];
+    if ready.status != "True" {
+        let type_ = if reason.is_stalled() { ConditionType::Stalled } else { ConditionType::Reconciling };
+        conditions.push(Condition { status: "True".into(), ..verdict(type_, reason, message) });
+    }
+    conditions.push(ready);
+    conditions.iter_mut().for_each(|condition| condition.observed_generation = Some(policy.generation));
+
+    let targets: Vec<_> = views.iter().zip(&plan.steps).map(|(view, step)| target_status(view, step)).collect();
+    let revision = plan.desired.as_ref().map(|desired| desired.rendered.revision.clone());
+    let status = MfaPolicyStatus {
+        observed_generation: Some(policy.generation),
+        required_aal: weakest(&targets),
+        pods: revision.as_ref().map(|revision| pods(&views, &plan.steps, revision)),
+        revision,
+        targets,
+        conditions,
+    };
+    let notices = notices(policy, &status);
+    (status, notices)
+}
+
+fn verdict(type_: ConditionType, reason: Reason, message: String) -> Condition {
+    let good = matches!(reason, Reason::Accepted | Reason::RolledOut | Reason::NoPods | Reason::Ready);
+    Condition {
+        type_: type_.as_str().into(),
+        status: if good { "True" } else { "False" }.into(),
+        reason: reason.as_str().into(),
+        message: bounded(&message),
+        last_transition_time: String::new(),
+        observed_generation: None,
+    }
+}
+
+/// One line without control characters: parts of it may be another's words.
+#[must_use]
+pub fn bounded(message: &str) -> String {
+    message.chars().map(|character| if character.is_control() { ' ' } else { character }).take(MAX_MESSAGE).collect()
+}
+
+/// The first thing that is not in order.
+fn accepted(plan: &Plan, report: &Report) -> Option<(Reason, String)> {
+    if !plan.rejections.is_empty() {
+        let all: Vec<_> = plan.rejections.iter().map(ToString::to_string).collect();
+        return Some((Reason::InvalidSpec, all.join("; ")));
+    }
+    if let Some(ConfigMapStep::Taken(holder)) = &plan.config_map {
+        let name = plan.desired.as_ref().map(|desired| &*desired.config_map).unwrap_or_default();
+        return Some((Reason::ConfigMapTaken, taken(name, holder)));
+    }
+    if let Some(refused) = &report.refused {
+        return Some(refused.clone());
+    }
+    plan.steps.iter().enumerate().find_map(|(index, step)| match (step, report.targets.get(index)) {
+        (Step::Refused { reason, message, .. }, _) => Some((*reason, message.clone())),
+        (_, Some(Some(Err(refused)))) => Some(refused.clone()),
+        _ => None,
+    })
+}
+
+/// The message of `ConfigMapTaken`.
+#[must_use]
+pub fn taken(name: &str, holder: &str) -> String {
+    format!("the ConfigMap {name} belongs to {holder}: set spec.delivery.configMapName to a name that is free, or delete it")
+}
+
+fn reason_of(plan: &Plan, report: &Report) -> Reason {
+    accepted(plan, report).map_or(Reason::Accepted, |(reason, _)| reason)
+}
+
+fn rolled_out(views: &[TargetView], plan: &Plan, accepted: &Condition) -> (Condition, Reason) {
+    let not_yet = |reason: Reason, message: String| (verdict(ConditionType::RolledOut, reason, message), reason);
+    let Some(desired) = &plan.desired else {
+        return not_yet(Reason::Progressing, "nothing is rolled out before the policy is accepted".into());
+    };
+    let revision = &desired.rendered.revision;
+    for (view, step) in views.iter().zip(&plan.steps) {
+        match step {
+            Step::Held { reason, message, .. } => return not_yet(*reason, message.clone()),
+            Step::Settled { done: true, .. } => {}
+            Step::Settled { container, .. } | Step::Write { container, rolls: true, .. } => {
+                let Some(workload) = &view.workload else { continue };
+                let (reason, message) = rollout::progress(workload, container, revision, view.pods.as_deref());
+                return not_yet(reason, message);
+            }
+            Step::Write { .. } => {}
+            Step::Refused { .. } => return not_yet(Reason::Progressing, format!("Deployment {} does not have the policy yet", view.name)),
+        }
+    }
+    if accepted.status != "True" {
+        return not_yet(Reason::Progressing, "the last accepted policy is in force on every target".into());
+    }
+    let wanted: i32 = views.iter().filter_map(|view| view.workload.as_ref()).map(|workload| workload.replicas).sum();
+    if wanted == 0 {
+        let message = format!("no pod runs; each one that starts enforces revision {revision}");
+        return (verdict(ConditionType::RolledOut, Reason::NoPods, message), Reason::NoPods);
+    }
+    (verdict(ConditionType::RolledOut, Reason::RolledOut, format!("every pod enforces revision {revision}")), Reason::RolledOut)
+}
+
+fn level(level: Option<Level>) -> String {
+    level.map_or("Unknown", Level::as_str).into()
+}
+
+fn container_of(step: &Step) -> Option<&str> {
+    match step {
+        Step::Held { container, .. } | Step::Write { container, .. } | Step::Settled { container, .. } => Some(container),
+        Step::Refused { .. } => None,
+    }
+}
+
+fn target_status(view: &TargetView, step: &Step) -> TargetStatus {
+    let base = TargetStatus { group: "apps".into(), kind: "Deployment".into(), name: view.name.to_string(), ..TargetStatus::default() };
+    let Some(workload) = &view.workload else { return base };
+    let container = container_of(step);
+    let (settings, whoami) = container.map_or((None, None), |container| rollout::running_levels(view, container));
+    let live = container.and_then(|name| workload.containers.iter().find(|live| *live.name == *name));
+    let revision = live.and_then(|live| live.env.iter().find(|entry| &*entry.name == "REVISION")).and_then(|entry| entry.value.as_deref());
+    TargetStatus {
+        container: container.map(Into::into),
+        uid: Some(workload.uid.to_string()),
+        observed_generation: Some(workload.status.observed_generation),
+        revision: revision.map(bounded),
+        required_aal: Some(RunningAal { settings: level(settings), whoami: level(whoami) }),
+        updated_pods: Some(workload.status.updated),
+        ready_pods: Some(workload.status.ready),
+        total_pods: Some(workload.status.total),
+        terminating_pods: workload.status.terminating,
+        ..base
+    }
+}
+
+/// The weakest over all targets, where Unknown is weaker than any.
+fn weakest(targets: &[TargetStatus]) -> Option<RunningAal> {
+    let known: Vec<_> = targets.iter().filter_map(|target| target.required_aal.as_ref()).collect();
+    let least = |pick: fn(&RunningAal) -> &str| known.iter().map(|aal| Level::from_word(pick(aal))).min();
+    Some(RunningAal { settings: level(least(|aal| &aal.settings)?), whoami: level(least(|aal| &aal.whoami)?) })
+}
+
+fn pods(views: &[TargetView], steps: &[Step], revision: &str) -> String {
+    let mut ready = 0;
+    let mut wanted = 0;
+    for (view, step) in views.iter().zip(steps) {
+        let Some(workload) = &view.workload else { continue };
+        wanted += workload.replicas;
+        ready += match (&view.pods, step) {
+            (None, Step::Settled { .. }) => workload.status.updated.min(workload.status.ready),
+            (Some(pods), Step::Settled { container, .. } | Step::Write { container, .. } | Step::Held { container, .. }) => {
+                let running = pods.iter().filter(|pod| !pod.deleting && pod.ready && rollout::runs(pod, container, revision)).count();
+                i32::try_from(running).unwrap_or(i32::MAX)
+            }
+            _ => 0,
+        };
+    }
+    format!("{ready}/{wanted}")
+}
+
+/// An event for each new reason of Ready, and of Accepted where it differs.
+fn notices(policy: &PolicyObject, status: &MfaPolicyStatus) -> Vec<Notice> {
+    let ready = ConditionType::Ready.as_str();
+    let before = policy.status.conditions.iter().find(|condition| &*condition.type_ == ready).map(|condition| &*condition.reason);
+    status
+        .conditions
+        .iter()
+        .filter(|condition| condition.type_ == ready && before != Some(&*condition.reason))
+        .filter_map(|condition| {
+            let reason = ALL_REASONS.iter().find(|reason| reason.as_str() == condition.reason)?;
+            let calm = matches!(reason, Reason::Ready | Reason::Progressing | Reason::TargetPaused);
+            Some(Notice { warning: !calm, reason: reason.as_str(), message: condition.message.clone() })
+        })
+        .collect()
+}
+
+const ALL_REASONS: [Reason; 16] = [
+    Reason::Accepted,
+    Reason::InvalidSpec,
+    Reason::NotKratos,
+    Reason::TargetNotFound,
+    Reason::ContainerNotFound,
+    Reason::TargetClaimed,
+    Reason::ConfigMapTaken,
+    Reason::FieldConflict,
+    Reason::WriteRefused,
+    Reason::RolledOut,
+    Reason::NoPods,
+    Reason::Progressing,
+    Reason::Waiting,
+    Reason::TargetPaused,
+    Reason::Crashing,
+    Reason::Ready,
+];

@@ -1,0 +1,252 @@
+//! One target: whether the policy may have it, what differs, and whether now is the time.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{Desired, Millis, Observed, PolicyObject, TargetData, TargetView, Workload, manifest, rollout};
+use crate::api::{self, Reason};
+use crate::policy::FieldConflicts;
+use crate::server::kratos::{runs_kratos, variables};
+
+/// What happens to a target.
+#[derive(Debug)]
+pub enum Step {
+    /// The policy cannot have it.
+    Refused { reason: Reason, message: String, until: Option<Millis> },
+    /// It has an older revision and must wait.
+    Held { container: Box<str>, reason: Reason, message: String, until: Option<Millis> },
+    /// Our fields are applied.
+    Write {
+        container: Box<str>,
+        /// Fields that may be taken by force: variables, and the label and annotation by their keys.
+        adopted: BTreeSet<String>,
+        /// Whatever another manager owns is taken.
+        take_over: bool,
+        /// The pod template changes.
+        rolls: bool,
+        /// Fields that somebody changed since our last apply.
+        drift: Vec<String>,
+    },
+    /// Our fields are as they should be.
+    Settled { container: Box<str>, done: bool },
+}
+
+/// How often a roll is looked at while it moves.
+const LOOK: Millis = 3_000;
+/// How often a refusal is tried again that may end without an event that is watched.
+const RETRY: Millis = 60_000;
+
+impl Step {
+    pub(super) fn target_data(&self, view: &TargetView) -> Option<TargetData> {
+        let (Self::Held { container, .. } | Self::Write { container, .. } | Self::Settled { container, .. }) = self else { return None };
+        Some(TargetData { kind: "Deployment".into(), name: view.name.to_string(), container: container.to_string() })
+    }
+
+    pub(super) fn again(&self, now: Millis) -> Option<Millis> {
+        match self {
+            Self::Refused { until, reason, .. } => until.or((*reason == Reason::TargetClaimed).then_some(now + RETRY)),
+            Self::Held { until, .. } => *until,
+            Self::Settled { done: false, .. } | Self::Write { rolls: true, .. } => Some(now + LOOK),
+            Self::Settled { .. } | Self::Write { .. } => None,
+        }
+    }
+}
+
+pub(super) fn steps(observed: &Observed, policy: &PolicyObject, desired: &Desired) -> Vec<Step> {
+    let mut blocked_by: Option<&str> = None;
+    let mut steps = Vec::new();
+    for view in &observed.targets {
+        let step = match find(observed, policy, desired, view) {
+            Err((reason, message)) => Step::Refused { reason, message, until: None },
+            Ok((workload, container)) => step(observed, policy, desired, view, &workload, container, blocked_by),
+        };
+        if !matches!(step, Step::Settled { done: true, .. }) {
+            blocked_by = blocked_by.or(Some(&view.name));
+        }
+        steps.push(step);
+    }
+    steps
+}
+
+type Refusal = (Reason, String);
+
+/// The workload and the container that the policy may write, or why not.
+fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &TargetView) -> Result<(Arc<Workload>, Box<str>), Refusal> {
+    let name = &view.name;
+    let workload = view.workload.clone().filter(|workload| !workload.deleting).ok_or_else(|| {
+        let message = format!("Deployment {name} does not exist in this namespace: create it, or correct spec.targetRefs");
+        (Reason::TargetNotFound, message)
+    })?;
+    if observed.itself.as_ref() == Some(&workload.key) {
+        return Err((Reason::NotKratos, format!("Deployment {name} is this operator itself: name the identity server's workload")));
+    }
+    if let Some(holder) = view.holder.as_ref().filter(|holder| **holder != policy.key.name) {
+        let message =
+            format!("Deployment {name} is governed by the policy {holder}: remove it from one of the two, each workload has one policy");
+        return Err((Reason::TargetClaimed, message));
+    }
+    let container = container(&workload, view)?;
+    if !workload.allowed && !runs_kratos(&container.image, &observed.server_images) {
+        let message = format!(
+            "the image of container {} in Deployment {name} is no identity server (its name does not end in {}): name the container that runs it, or set the annotation {}: \"true\" on the Deployment",
+            container.name,
+            observed.server_images.join(" or "),
+            api::ALLOW_ANNOTATION
+        );
+        return Err((Reason::NotKratos, message));
+    }
+    for variable in &desired.rendered.variables {
+        let found: Vec<_> = container.env.iter().filter(|entry| *entry.name == *variable.name).collect();
+        let field = format!("env {} of container {} in Deployment {name}", variable.name, container.name);
+        if found.iter().any(|entry| entry.value.is_none()) {
+            return Err((Reason::FieldConflict, format!("{field} takes its value with valueFrom: remove that entry from the Deployment")));
+        }
+        if found.len() > 1 {
+            return Err((Reason::FieldConflict, format!("{field} stands there {} times: remove all of them", found.len())));
+        }
+    }
+    Ok((workload.clone(), container.name.clone()))
+}
+
+fn container<'a>(workload: &'a Workload, view: &TargetView) -> Result<&'a super::Container, Refusal> {
+    let named = |name: &str| workload.containers.iter().find(|container| *container.name == *name);
+    let found = match (&view.container, workload.containers.as_slice()) {
+        (Some(name), _) => named(name),
+        (None, [only]) => Some(only),
+        (None, _) => named(&view.name).or_else(|| named("kratos")),
+    };
+    found.ok_or_else(|| {
+        let names: Vec<_> = workload.containers.iter().map(|container| &*container.name).collect();
+        let message = match &view.container {
+            Some(name) => format!("Deployment {} has no container {name}, it has: {}", view.name, names.join(", ")),
+            None => {
+                format!("Deployment {} has several containers, set spec.targetRefs[].container to one of: {}", view.name, names.join(", "))
+            }
+        };
+        (Reason::ContainerNotFound, message)
+    })
+}
+
+fn step(
+    observed: &Observed,
+    policy: &PolicyObject,
+    desired: &Desired,
+    view: &TargetView,
+    workload: &Workload,
+    container: Box<str>,
+    blocked_by: Option<&str>,
+) -> Step {
+    let known = observed
+        .records
+        .first()
+        .and_then(|newest| newest.applied.iter().find(|applied| applied.uid == *workload.uid && applied.name == *view.name));
+    let same = known.is_some_and(|known| known.revision == desired.rendered.revision && known.container == *container);
+    let (differs, rolls) = differences(observed, policy, desired, workload, &container);
+    if differs.is_empty() {
+        let latched = same && known.is_some_and(|known| known.rolled_out);
+        return Step::Settled { container, done: latched || rollout::is_done(workload) };
+    }
+    let drift: Vec<_> = if same { differs.into_iter().filter(|(_, drift)| *drift).map(|(field, _)| field).collect() } else { Vec::new() };
+    if !drift.is_empty()
+        && let Some(until) = rollout::repair_not_before(&view.history.repairs, observed.now)
+    {
+        let message = format!(
+            "another manager keeps changing {} in Deployment {}: stop it from setting these fields; the next repair comes later each time, after 30 minutes at most",
+            drift.join(", "),
+            view.name
+        );
+        return Step::Refused { reason: Reason::FieldConflict, message, until: Some(until) };
+    }
+    if rolls && drift.is_empty() {
+        if let Some(name) = blocked_by {
+            let message = format!("Deployment {} waits for {name}: targets roll in their order", view.name);
+            return Step::Held { container, reason: Reason::Progressing, message, until: None };
+        }
+        let failing = known.is_some_and(|known| {
+            let (reason, _) = rollout::progress(workload, &known.container, &known.revision, view.pods.as_deref());
+            reason == Reason::Crashing
+        });
+        if let Some(until) = rollout::roll_not_before(view, failing, observed.now) {
+            let message = format!("Deployment {} waits for the roll under way, so that edits in a row roll it once", view.name);
+            return Step::Held { container, reason: Reason::Progressing, message, until: Some(until) };
+        }
+    }
+    Step::Write {
+        adopted: adopted(observed, workload, &container),
+        take_over: desired.field_conflicts == FieldConflicts::TakeOver,
+        rolls,
+        drift,
+        container,
+    }
+}
+
+/// Fields that differ from what is desired, each with whether somebody else must have changed it
+/// if our last apply was of the same revision; and whether the pod template is among them.
+fn differences(
+    observed: &Observed,
+    policy: &PolicyObject,
+    desired: &Desired,
+    workload: &Workload,
+    container: &str,
+) -> (Vec<(String, bool)>, bool) {
+    let mut fields = Vec::new();
+    let mut rolls = false;
+    let own = |name: &str| workload.own.env.iter().any(|(inside, own)| **inside == *container && **own == *name);
+    let live = workload.containers.iter().find(|live| *live.name == *container);
+    for variable in &desired.rendered.variables {
+        let value =
+            live.and_then(|live| live.env.iter().find(|entry| *entry.name == *variable.name)).and_then(|entry| entry.value.as_deref());
+        let changed = value != Some(&*manifest::literal(&variable.value));
+        rolls |= changed;
+        if changed || !own(&variable.name) {
+            fields.push((format!("env {}", variable.name), true));
+        }
+    }
+    for (inside, name) in &workload.own.env {
+        if **inside != *container || !desired.rendered.variables.iter().any(|variable| *variable.name == **name) {
+            rolls = true;
+            fields.push((format!("env {name}"), false));
+        }
+    }
+    if workload.policy_label.as_deref() != Some(&policy.key.name) || !workload.own.policy_label {
+        fields.push((format!("label {}", api::POLICY_LABEL), true));
+    }
+    let governed = desired.governed(policy, &observed.crd_uid, Some(&workload.uid)).write();
+    if workload.governed.as_deref() != Some(&*governed) || !workload.own.governed {
+        // A new deletion policy or a recreated policy changes it too: that is no drift.
+        fields.push((format!("annotation {}", api::GOVERNED_ANNOTATION), !workload.own.governed));
+    }
+    (fields, rolls)
+}
+
+/// What this policy applied to this workload before, by its records or, until they are written,
+/// by our entry in the live managedFields.
+fn adopted(observed: &Observed, workload: &Workload, container: &str) -> BTreeSet<String> {
+    let mut adopted: BTreeSet<_> =
+        workload.own.env.iter().filter(|(inside, _)| **inside == *container).map(|(_, name)| name.to_string()).collect();
+    let known = observed.records.first().and_then(|newest| newest.applied.iter().find(|applied| applied.uid == *workload.uid));
+    if let Some(known) = known {
+        adopted.extend([api::POLICY_LABEL.to_owned(), api::GOVERNED_ANNOTATION.to_owned()]);
+        let record = observed.records.iter().find(|record| record.digest() == known.record);
+        if let Some(record) = record.filter(|_| known.container == container) {
+            adopted.extend(variables(&record.data.overlay.document(), "").into_iter().map(|variable| variable.name));
+        }
+    }
+    if workload.own.policy_label {
+        adopted.insert(api::POLICY_LABEL.into());
+    }
+    if workload.own.governed {
+        adopted.insert(api::GOVERNED_ANNOTATION.into());
+    }
+    adopted
+}
+
+/// Whether a conflict on `field`, a path as the API server writes it, is about one of `adopted`.
+#[must_use]
+pub fn is_adopted(field: &str, container: &str, adopted: &BTreeSet<String>) -> bool {
+    if let Some(key) = field.strip_prefix(".metadata.labels.").or_else(|| field.strip_prefix(".metadata.annotations.")) {
+        return adopted.contains(key);
+    }
+    let Some(rest) = field.strip_prefix(&format!(".spec.template.spec.containers[name=\"{container}\"].env[name=\"")) else { return false };
+    rest.split_once('"').is_some_and(|(name, _)| adopted.contains(name))
+}
