@@ -15,12 +15,9 @@ use super::watch::api;
 use super::{Context, Error};
 use crate::api::{self as wire, Reason};
 use crate::plan::{
-    Applied, ConfigMapEnd, ConfigMapStep, ConfigMapView, Desired, EMPTY_FILE, Observed, PolicyObject, RecordStep, Workload, bounded,
-    claim_config_map, is_adopted, manifest, record, taken,
+    Applied, ConfigMapEnd, ConfigMapStep, ConfigMapView, Desired, EMPTY_FILE, Observed, PolicyObject, RecordStep, Refusal, Workload,
+    bounded, claim_config_map, is_adopted, manifest, record, taken,
 };
-
-/// A refusal for the status.
-pub(super) type Refusal = (Reason, String);
 
 /// An answer: done, or refused by the cluster in words that belong into the status. Everything
 /// else is an error, which is tried again.

@@ -1,5 +1,11 @@
 //! The operator at work: what is watched, which policy is looked at when, and every read and
 //! write. Decisions are `plan`'s.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::disallowed_macros,
+    reason = "the shell: clock, client and log enter here"
+)]
 
 mod apply;
 mod cache;
@@ -84,9 +90,7 @@ impl CrdUid {
 }
 
 impl Context {
-    #[expect(clippy::disallowed_methods, reason = "this is where the clock enters")]
-    #[expect(clippy::unused_self, reason = "the clock belongs to the context")]
-    fn now(&self) -> Millis {
+    fn now() -> Millis {
         k8s_openapi::jiff::Timestamp::now().as_millisecond()
     }
 

@@ -44,7 +44,7 @@ pub(super) async fn reconcile(context: Arc<Context>, key: Key) -> Key {
 }
 
 async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
-    let now = context.now();
+    let now = Context::now();
     let observed = observe::observe(context, key, now).await?;
     let decided = plan(&observed);
     let mut refused = false;

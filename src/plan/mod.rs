@@ -22,7 +22,7 @@ pub use observed::{
 pub use record::{Applied, Data, Record, TargetData};
 pub use reversal::{ConfigMapEnd, Reversal};
 pub use rollout::is_done;
-pub use status::{Notice, Report, bounded, report, taken};
+pub use status::{Notice, Refusal, Report, bounded, report, taken};
 pub use target::{Step, is_adopted};
 
 /// What to write. Nothing in it means that everything is as it should be.

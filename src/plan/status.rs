@@ -6,13 +6,16 @@ use super::{ConfigMapStep, Observed, Plan, PolicyObject, Step, TargetView, Workl
 use crate::api::{Condition, ConditionType, MfaPolicyStatus, Reason, RunningAal, TargetStatus};
 use crate::policy::Level;
 
+/// Why something cannot be, for the status.
+pub type Refusal = (Reason, String);
+
 /// How the writes of a plan ended.
 #[derive(Debug, Default)]
 pub struct Report {
     /// For each target: its workload as the cluster answered it, or the refusal.
-    pub targets: Vec<Option<Result<Arc<Workload>, (Reason, String)>>>,
+    pub targets: Vec<Option<Result<Arc<Workload>, Refusal>>>,
     /// Why the config map or the record could not be written.
-    pub refused: Option<(Reason, String)>,
+    pub refused: Option<Refusal>,
 }
 
 /// An event to tell.
@@ -58,7 +61,8 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
     conditions.push(ready);
     conditions.iter_mut().for_each(|condition| condition.observed_generation = Some(policy.generation));
 
-    let targets: Vec<_> = views.iter().zip(&plan.steps).map(|(view, step)| target_status(view, step)).collect();
+    let targets: Vec<_> =
+        observed.targets.iter().zip(&views).zip(&plan.steps).map(|((before, view), step)| target_status(before, view, step)).collect();
     let revision = plan.desired.as_ref().map(|desired| desired.rendered.revision.clone());
     let status = MfaPolicyStatus {
         observed_generation: Some(policy.generation),
@@ -161,11 +165,19 @@ fn container_of(step: &Step) -> Option<&str> {
     }
 }
 
-fn target_status(view: &TargetView, step: &Step) -> TargetStatus {
+fn target_status(before: &TargetView, view: &TargetView, step: &Step) -> TargetStatus {
     let base = TargetStatus { group: "apps".into(), kind: "Deployment".into(), name: view.name.to_string(), ..TargetStatus::default() };
     let Some(workload) = &view.workload else { return base };
     let container = container_of(step);
-    let (settings, whoami) = container.map_or((None, None), |container| rollout::running_levels(view, container));
+    // Right after a write the pods are still those of the template before it.
+    let levels = |view| container.map_or((None, None), |container| rollout::running_levels(view, container));
+    let (settings, whoami) = match step {
+        Step::Write { rolls: true, .. } => {
+            let ((old_settings, old_whoami), (settings, whoami)) = (levels(before), levels(view));
+            (settings.min(old_settings), whoami.min(old_whoami))
+        }
+        _ => levels(view),
+    };
     let live = container.and_then(|name| workload.containers.iter().find(|live| *live.name == *name));
     let revision = live.and_then(|live| live.env.iter().find(|entry| &*entry.name == "REVISION")).and_then(|entry| entry.value.as_deref());
     TargetStatus {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Desired, Millis, Observed, PolicyObject, TargetData, TargetView, Workload, manifest, rollout};
+use super::{Desired, Millis, Observed, PolicyObject, Refusal, TargetData, TargetView, Workload, manifest, rollout};
 use crate::api::{self, Reason};
 use crate::policy::FieldConflicts;
 use crate::server::kratos::{runs_kratos, variables};
@@ -67,8 +67,6 @@ pub(super) fn steps(observed: &Observed, policy: &PolicyObject, desired: &Desire
     }
     steps
 }
-
-type Refusal = (Reason, String);
 
 /// The workload and the container that the policy may write, or why not.
 fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &TargetView) -> Result<(Arc<Workload>, Box<str>), Refusal> {

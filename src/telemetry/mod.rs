@@ -1,4 +1,7 @@
 //! Logs: text for people, JSON for machines.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the shell: it writes the log")]
+
+use std::io::IsTerminal;
 
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
@@ -15,7 +18,7 @@ pub enum LogFormat {
 /// When `directives` is no filter, or logging was started before.
 pub fn start(format: LogFormat, directives: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let filter = EnvFilter::try_new(directives)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
