@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use axum::http::{HeaderValue, header::USER_AGENT};
 use clap::Args;
 use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
@@ -78,6 +79,7 @@ async fn operate(options: Options) -> Result<(), Box<dyn std::error::Error + Sen
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(10));
     config.write_timeout = Some(Duration::from_secs(30));
+    config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("mfa-operator/", env!("CARGO_PKG_VERSION")))));
     let server = config.cluster_url.to_string();
     let client = Client::try_from(config)?;
     let (ready, is_ready) = watch::channel(false);

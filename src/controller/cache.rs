@@ -15,7 +15,7 @@ pub(super) trait Held: Clone {
     /// Whether the change concerns anybody.
     fn same(&self, other: &Self) -> bool;
     /// For telling an answer of ours from an older event about the same object.
-    fn version(&self) -> Option<(&str, &str)>;
+    fn version(&self) -> (&str, &str);
 }
 
 impl Held for PolicyObject {
@@ -33,8 +33,8 @@ impl Held for PolicyObject {
         (self.generation, &self.uid, self.deleting) == (other.generation, &other.uid, other.deleting)
     }
 
-    fn version(&self) -> Option<(&str, &str)> {
-        None
+    fn version(&self) -> (&str, &str) {
+        (&self.uid, &self.resource_version)
     }
 }
 
@@ -52,8 +52,8 @@ impl Held for Workload {
         *self == other
     }
 
-    fn version(&self) -> Option<(&str, &str)> {
-        Some((&self.uid, &self.resource_version))
+    fn version(&self) -> (&str, &str) {
+        (&self.uid, &self.resource_version)
     }
 }
 
@@ -72,8 +72,8 @@ impl Held for ConfigMap {
         *self == other
     }
 
-    fn version(&self) -> Option<(&str, &str)> {
-        Some((&self.view.uid, &self.view.resource_version))
+    fn version(&self) -> (&str, &str) {
+        (&self.view.uid, &self.view.resource_version)
     }
 }
 
@@ -90,9 +90,9 @@ impl Held for Revision {
         self.record == other.record
     }
 
-    fn version(&self) -> Option<(&str, &str)> {
+    fn version(&self) -> (&str, &str) {
         let uid = self.record.as_ref().map_or("", |record| &record.owner_uid);
-        Some((uid, &self.resource_version))
+        (uid, &self.resource_version)
     }
 }
 
@@ -163,8 +163,7 @@ impl<T: Held> Table<T> {
 }
 
 /// Resource versions of one object are ordered numbers on every server that answers numbers.
-fn is_older(new: Option<(&str, &str)>, old: Option<(&str, &str)>) -> bool {
-    let (Some((new_uid, new)), Some((old_uid, old))) = (new, old) else { return false };
+fn is_older((new_uid, new): (&str, &str), (old_uid, old): (&str, &str)) -> bool {
     new_uid == old_uid && matches!((new.parse::<u64>(), old.parse::<u64>()), (Ok(new), Ok(old)) if new < old)
 }
 

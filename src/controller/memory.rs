@@ -35,8 +35,11 @@ impl Memory {
         self.note(uid, now, |history| &mut history.rolls);
     }
 
-    pub fn repaired(&self, uid: &str, now: Millis) {
+    pub fn repaired(&self, uid: &str, now: Millis, rival: Option<&str>) {
         self.note(uid, now, |history| &mut history.repairs);
+        if let Some(rival) = rival {
+            self.state().histories.entry(uid.into()).or_default().rival = Some(rival.into());
+        }
     }
 
     fn note(&self, uid: &str, now: Millis, list: impl Fn(&mut History) -> &mut Vec<Millis>) {

@@ -21,6 +21,7 @@ use std::any::TypeId;
 use std::future::Future;
 use std::sync::{Arc, RwLock};
 
+use futures::FutureExt;
 use kube::Client;
 use tokio::sync::watch as signal;
 use tokio::task::JoinSet;
@@ -121,8 +122,12 @@ pub async fn run(client: Client, settings: Settings, ready: signal::Sender<bool>
     let mut background = JoinSet::new();
     background.spawn(events::tell(client, telling, settings.instance.clone()));
     let synced = start_watches(&context, &mut background);
+    let stop = stop.shared();
     let work = async {
-        watch::all_synced(synced).await;
+        tokio::select! {
+            () = watch::all_synced(synced) => {}
+            () = stop.clone() => return Ok(()),
+        }
         let policies = context.cache.all_policies();
         info!(policies = policies.len(), "every watch has its first list");
         for key in policies {
@@ -130,11 +135,9 @@ pub async fn run(client: Client, settings: Settings, ready: signal::Sender<bool>
         }
         ready.send_replace(true);
         let task = |key| reconcile::reconcile(context.clone(), key);
-        queue::work(requests, std::future::pending(), task).await
+        queue::work(requests, stop, task).await
     };
-    let mut stop = std::pin::pin!(stop);
     tokio::select! {
-        () = &mut stop => Ok(()),
         ended = work => Ok(ended?),
         Some(ended) = background.join_next() => Ok(ended?),
     }

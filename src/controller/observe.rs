@@ -76,6 +76,14 @@ fn gather(context: &Context, tables: &Tables, key: &Key, policy: Option<Arc<Poli
     }
 }
 
+/// Policies that wait for what the policy of this name governed.
+pub(super) fn claimants(context: &Context, observed: &Observed) -> Vec<Key> {
+    context.cache.read(|tables| {
+        let naming = observed.governed.iter().flat_map(|view| tables.policies.found_by(&view.workload.key));
+        naming.map(|policy| policy.key.clone()).filter(|key| *key != observed.key).collect()
+    })
+}
+
 /// Records of the policy with this uid, newest first.
 fn records(tables: &Tables, key: &Key, uid: &str) -> Vec<Arc<Record>> {
     let mut records: Vec<_> = tables

@@ -53,6 +53,9 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
     } else {
         let reverted = undo(context, &observed, &decided).await?;
         debug!(policy = %key, reverted = reverted.len(), "the policy is gone");
+        if observed.absence == Absence::Confirmed {
+            observe::claimants(context, &observed).into_iter().for_each(|claimant| context.queue.now(claimant));
+        }
     }
     let again = decided.again.map(|at| Duration::from_millis(u64::try_from(at - now).unwrap_or_default()));
     let uncertain = observed.policy.is_none() && observed.absence == Absence::Uncertain && !observed.governed.is_empty();
@@ -134,7 +137,7 @@ fn wrote(
     }
     let by = if taken_from.is_empty() { String::new() } else { format!(" (set by {})", taken_from.join(", ")) };
     if !drift.is_empty() {
-        context.memory.repaired(&workload.uid, now);
+        context.memory.repaired(&workload.uid, now, taken_from.first().map(String::as_str));
         let message = format!("Deployment {name} had lost what the policy sets and has it again: {}{by}", drift.join(", "));
         context.events.about_policy(&policy.key, &policy.uid, Notice { warning: true, reason: "DriftRepaired", message });
     } else if rolls {

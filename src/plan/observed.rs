@@ -70,6 +70,7 @@ pub enum Absence {
 pub struct PolicyObject {
     pub key: Key,
     pub uid: Box<str>,
+    pub resource_version: Box<str>,
     pub generation: i64,
     /// Seconds since the Unix epoch.
     pub created: i64,
@@ -119,6 +120,8 @@ pub struct History {
     pub rolls: Vec<Millis>,
     /// Repairs of drift.
     pub repairs: Vec<Millis>,
+    /// Who owned what the last repair replaced.
+    pub rival: Option<Box<str>>,
 }
 
 /// A workload that carries our label.

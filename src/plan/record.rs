@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api;
 use crate::document::{Document, hex_digest};
+use crate::policy;
 use crate::server::kratos::Overlay;
 
 /// One remembered revision.
@@ -68,8 +70,19 @@ impl Data {
     #[must_use]
     pub fn read(stored: &serde_json::Value, digest: &str) -> Option<Self> {
         let data: Self = serde_json::from_value(stored.clone()).ok()?;
-        Overlay::from_stored(stored.get("overlay")?.clone())?;
-        (data.digest() == digest && data.delivery == "Environment").then_some(data)
+        let targets = data.targets.iter().map(|target| api::TargetRef {
+            group: "apps".into(),
+            kind: target.kind.clone(),
+            name: target.name.clone(),
+            container: Some(target.container.clone()),
+        });
+        let spec = api::MfaPolicySpec {
+            target_refs: targets.collect(),
+            delivery: Some(api::Delivery { type_: data.delivery.clone(), config_map_name: Some(data.config_map_name.clone()) }),
+            ..data.overlay.spec()
+        };
+        let policy = policy::parse("stored", &spec).ok()?;
+        (Overlay::of(&policy) == data.overlay && data.digest() == digest).then_some(data)
     }
 }
 

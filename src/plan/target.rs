@@ -149,7 +149,8 @@ fn step(
         && let Some(until) = rollout::repair_not_before(&view.history.repairs, observed.now)
     {
         let message = format!(
-            "another manager keeps changing {} in Deployment {}: stop it from setting these fields; the next repair comes later each time, after 30 minutes at most",
+            "{} keeps changing {} in Deployment {}: stop it from setting these fields; the next repair comes later each time, after 30 minutes at most",
+            view.history.rival.as_deref().unwrap_or("another manager"),
             drift.join(", "),
             view.name
         );

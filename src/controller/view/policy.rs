@@ -71,6 +71,7 @@ impl Slim for PolicyObject {
         let policy = Self {
             key: metadata.key(),
             uid: metadata.uid.as_str().into(),
+            resource_version: metadata.resource_version.as_str().into(),
             generation: metadata.generation,
             created: metadata.created(),
             deleting: metadata.deletion_timestamp.is_some(),

@@ -59,29 +59,26 @@ impl Overlay {
         Factor::from_methods(&self.api_methods().unwrap_or_default())
     }
 
-    /// Reads one that was stored where others may write: unknown keys and values that no policy
-    /// could have asked for make it worthless.
+    /// A spec that would ask for it, with no targets yet: what was stored where others may write is
+    /// checked by the rules of every spec.
     #[must_use]
-    pub fn from_stored(stored: serde_json::Value) -> Option<Self> {
-        let overlay: Self = serde_json::from_value(stored).ok()?;
+    pub fn spec(&self) -> api::MfaPolicySpec {
         let settings =
-            overlay.selfservice.as_ref().and_then(|own| own.flows.as_ref()).and_then(|flows| flows.settings.clone()).unwrap_or_default();
-        let spec = api::MfaPolicySpec {
-            target_refs: vec![api::TargetRef { group: "apps".into(), kind: "Deployment".into(), name: "x".into(), container: None }],
+            self.selfservice.as_ref().and_then(|own| own.flows.as_ref()).and_then(|flows| flows.settings.clone()).unwrap_or_default();
+        let whoami = self.session.as_ref().and_then(|session| session.whoami.as_ref());
+        api::MfaPolicySpec {
             required_aal: Some(api::RequiredAal {
                 settings: settings.required_aal,
-                whoami: overlay.session.as_ref().and_then(|session| session.whoami.as_ref()).and_then(|whoami| whoami.required_aal.clone()),
+                whoami: whoami.and_then(|whoami| whoami.required_aal.clone()),
             }),
             privileged_session_max_age: settings.privileged_session_max_age,
-            methods: overlay.api_methods(),
+            methods: self.api_methods(),
             field_conflicts: "Refuse".into(),
             deletion_policy: "Revert".into(),
             // What was applied had been acknowledged.
             acknowledge: vec!["SettingsBypass".into()],
             ..api::MfaPolicySpec::default()
-        };
-        let policy = crate::policy::parse("x", &spec).ok()?;
-        (Self::of(&policy) == overlay).then_some(overlay)
+        }
     }
 
     /// # Panics
