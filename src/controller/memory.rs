@@ -8,8 +8,8 @@ use crate::plan::{History, Key, Millis};
 
 /// How long a policy must be gone before anything is undone.
 pub(super) const PAUSE: Millis = 30_000;
-/// What is older plays no part in any pace.
-const FORGET: Millis = 3_600_000;
+/// More than any pace looks back at.
+const REMEMBER: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct Memory(Mutex<State>);
@@ -45,8 +45,8 @@ impl Memory {
     fn note(&self, uid: &str, now: Millis, list: impl Fn(&mut History) -> &mut Vec<Millis>) {
         let mut state = self.state();
         let times = list(state.histories.entry(uid.into()).or_default());
-        times.retain(|at| now - *at < FORGET);
         times.push(now);
+        times.drain(..times.len().saturating_sub(REMEMBER));
     }
 
     /// When the policy was first seen gone.

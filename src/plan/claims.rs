@@ -35,3 +35,49 @@ pub fn holder(workload: &Workload, candidates: &[Candidate], label_pauses: bool)
     }
     candidates.iter().min_by(by_age).map(|oldest| oldest.name.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::fixtures::workload;
+
+    fn candidate(name: &str, created: i64, applied: bool) -> Candidate {
+        Candidate { name: name.into(), created, applied }
+    }
+
+    fn labelled(policy: &str, own: bool) -> Workload {
+        let mut workload = workload(1);
+        workload.policy_label = Some(policy.into());
+        workload.own.policy_label = own;
+        workload
+    }
+
+    #[test]
+    fn the_one_that_applied_holds_it_however_young() {
+        let candidates = [candidate("old", 1, false), candidate("young", 2, true)];
+        assert_eq!(holder(&workload(1), &candidates, false).as_deref(), Some("young"));
+    }
+
+    #[test]
+    fn of_two_that_applied_the_label_tells_the_last() {
+        let candidates = [candidate("a", 1, true), candidate("b", 2, true)];
+        assert_eq!(holder(&labelled("b", true), &candidates, false).as_deref(), Some("b"));
+        assert_eq!(holder(&labelled("b", false), &candidates, false).as_deref(), Some("a"), "a label of somebody else's says nothing");
+    }
+
+    #[test]
+    fn a_label_holds_for_a_policy_that_names_it_or_pauses() {
+        let others = [candidate("other", 1, false)];
+        assert_eq!(holder(&labelled("gone", true), &others, true).as_deref(), Some("gone"));
+        assert_eq!(holder(&labelled("gone", true), &others, false).as_deref(), Some("other"));
+        let both = [candidate("other", 1, false), candidate("named", 2, false)];
+        assert_eq!(holder(&labelled("named", true), &both, false).as_deref(), Some("named"));
+    }
+
+    #[test]
+    fn else_the_oldest_then_the_first_by_name() {
+        let candidates = [candidate("b", 1, false), candidate("a", 1, false), candidate("0", 2, false)];
+        assert_eq!(holder(&workload(1), &candidates, false).as_deref(), Some("a"));
+        assert_eq!(holder(&workload(1), &[], false), None);
+    }
+}

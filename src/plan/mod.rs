@@ -3,6 +3,8 @@
 
 mod claims;
 mod desired;
+#[cfg(test)]
+mod fixtures;
 pub mod manifest;
 mod observed;
 pub mod record;

@@ -117,19 +117,137 @@ pub fn roll_not_before(target: &TargetView, failing: bool, now: Millis) -> Optio
     [spaced, started.map(|at| at + BURST)].into_iter().flatten().max().filter(|until| *until > now)
 }
 
-/// Repairs of one workload within this time count as a fight.
+/// Three repairs of one workload within this time are a fight.
 const FIGHT: Millis = 600_000;
 const REPAIRS_BEFORE_PAUSE: usize = 3;
+const FIRST_PAUSE: Millis = 60_000;
+const LONGEST_PAUSE: Millis = 1_800_000;
 
-/// When drift may be repaired again, once another manager keeps undoing the repairs.
+/// When drift may be repaired again, once another manager keeps undoing the repairs: the pause
+/// doubles with each, and a longer quiet ends the fight.
 #[must_use]
 pub fn repair_not_before(repairs: &[Millis], now: Millis) -> Option<Millis> {
-    let recent = repairs.iter().filter(|at| now - **at < FIGHT * 3).count();
-    let fights = repairs.iter().filter(|at| now - **at < FIGHT).count() >= REPAIRS_BEFORE_PAUSE || recent > REPAIRS_BEFORE_PAUSE;
-    if !fights {
+    let last = *repairs.last()?;
+    if now - last > LONGEST_PAUSE + FIGHT {
         return None;
     }
-    let doublings = u32::try_from(recent.saturating_sub(REPAIRS_BEFORE_PAUSE)).unwrap_or(u32::MAX).min(5);
-    let pause = (60_000 * (1 << doublings)).min(FIGHT * 3);
-    repairs.iter().max().map(|last| last + pause).filter(|until| *until > now)
+    // The streak of repairs that followed each other faster than the longest pause and a margin.
+    let gaps = repairs.windows(2).rev().take_while(|pair| pair[1] - pair[0] <= LONGEST_PAUSE + FIGHT).count();
+    let streak = &repairs[repairs.len() - 1 - gaps..];
+    let began = streak.windows(REPAIRS_BEFORE_PAUSE).position(|three| three[REPAIRS_BEFORE_PAUSE - 1] - three[0] < FIGHT)?;
+    let since = streak.len() - began - REPAIRS_BEFORE_PAUSE;
+    let pause = (FIRST_PAUSE << since.min(5)).min(LONGEST_PAUSE);
+    Some(last + pause).filter(|until| *until > now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::fixtures::{container, pod, target, workload};
+    use crate::plan::{Trouble, WorkloadStatus};
+
+    const REVISION: &str = "mfa-0123456789";
+
+    #[test]
+    fn a_roll_is_done_when_everything_is_new_and_available_and_nothing_old_is_left() {
+        assert!(is_done(&workload(3)));
+        assert!(is_done(&workload(0)));
+        let not_done = [
+            WorkloadStatus { observed_generation: 1, ..workload(3).status },
+            WorkloadStatus { updated: 2, ..workload(3).status },
+            WorkloadStatus { total: 4, ..workload(3).status },
+            WorkloadStatus { available: 2, ..workload(3).status },
+        ];
+        for status in not_done {
+            assert!(!is_done(&Workload { status: status.clone(), ..workload(3) }), "{status:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_pod_of_this_revision_can_fail_it() {
+        let crash = Trouble { container: "kratos".into(), reason: "CrashLoopBackOff".into(), exit_code: Some(1) };
+        let new = Pod { troubles: vec![crash.clone()], ready: false, ..pod(&[("REVISION", REVISION)]) };
+        let old = Pod { troubles: vec![crash], ready: false, ..pod(&[]) };
+        let (reason, message) = progress(&workload(2), "kratos", REVISION, Some(&[old.clone(), new]));
+        assert_eq!(reason, Reason::Crashing);
+        assert!(message.contains("exit code 1"), "{message}");
+        assert_eq!(progress(&workload(2), "kratos", REVISION, Some(&[old])).0, Reason::Progressing);
+    }
+
+    #[test]
+    fn what_the_cluster_cannot_do_is_waiting_not_crashing() {
+        let of = |reason: &str| Trouble { container: "kratos".into(), reason: reason.into(), exit_code: None };
+        for trouble in ["ImagePullBackOff", "ErrImagePull"] {
+            let pod = Pod { troubles: vec![of(trouble)], ready: false, ..pod(&[("REVISION", REVISION)]) };
+            assert_eq!(progress(&workload(2), "kratos", REVISION, Some(&[pod])).0, Reason::Waiting, "{trouble}");
+        }
+        let pending = Pod { scheduled: false, ready: false, ..pod(&[("REVISION", REVISION)]) };
+        assert_eq!(progress(&workload(2), "kratos", REVISION, Some(&[pending])).0, Reason::Waiting);
+        let starting = Pod { troubles: vec![of("ContainerCreating")], ready: false, ..pod(&[("REVISION", REVISION)]) };
+        assert_eq!(progress(&workload(2), "kratos", REVISION, Some(&[starting])).0, Reason::Progressing);
+    }
+
+    #[test]
+    fn the_weakest_pod_sets_the_level_and_unknown_is_weaker_than_any() {
+        let (settings, whoami) = level_variables();
+        let strong = pod(&[(settings, "highest_available"), (whoami, "highest_available")]);
+        let weak = pod(&[(settings, "highest_available"), (whoami, "aal1")]);
+        let unknown = pod(&[(settings, "highest_available")]);
+        let mut view = target(workload(2));
+        view.pods = Some(vec![strong.clone(), weak]);
+        assert_eq!(running_levels(&view, "kratos"), (Some(Level::HighestAvailable), Some(Level::Aal1)));
+        view.pods = Some(vec![strong.clone(), unknown.clone()]);
+        assert_eq!(running_levels(&view, "kratos"), (Some(Level::HighestAvailable), None));
+        view.pods = Some(vec![strong, Pod { deleting: true, ..unknown }]);
+        assert_eq!(running_levels(&view, "kratos").1, Some(Level::HighestAvailable), "a pod that ends counts no more");
+    }
+
+    #[test]
+    fn an_edit_waits_for_the_roll_under_way_ten_seconds_at_most() {
+        let mut rolling = workload(2);
+        rolling.own.env = vec![("kratos".into(), "REVISION".into())];
+        rolling.status.updated = 1;
+        let mut view = target(rolling);
+        view.history.rolls = vec![100_000];
+        assert_eq!(roll_not_before(&view, false, 103_000), Some(110_000));
+        assert_eq!(roll_not_before(&view, true, 103_000), None, "a fix of a failing roll goes at once");
+        assert_eq!(roll_not_before(&view, false, 110_000), None);
+        view.workload = target(workload(2)).workload;
+        assert_eq!(roll_not_before(&view, false, 103_000), None, "the roll has ended");
+    }
+
+    #[test]
+    fn the_fourth_roll_in_a_row_keeps_a_minute_of_distance() {
+        let mut view = target(workload(2));
+        view.history.rolls = vec![0, 20_000, 40_000];
+        assert_eq!(roll_not_before(&view, false, 50_000), Some(100_000));
+        view.history.rolls = vec![20_000, 40_000];
+        assert_eq!(roll_not_before(&view, false, 50_000), None);
+    }
+
+    #[test]
+    fn a_fight_is_met_with_growing_pauses_up_to_half_an_hour() {
+        assert_eq!(repair_not_before(&[1, 2], 3), None);
+        assert_eq!(repair_not_before(&[1_000, 2_000, 3_000], 4_000), Some(63_000));
+        let mut repairs = vec![0, 0, 0];
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            let last = *repairs.last().expect("a repair");
+            let Some(until) = repair_not_before(&repairs, last + 1) else { break };
+            pauses.push((until - last) / 60_000);
+            repairs.push(until);
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
+        assert_eq!(repair_not_before(&repairs, repairs[10] + 3_600_000), None, "a quiet hour ends the fight");
+    }
+
+    #[test]
+    fn a_foreign_container_says_nothing() {
+        let mut view = target(workload(1));
+        view.pods = Some(vec![Pod {
+            containers: vec![super::super::Container { name: "other".into(), ..container(&[("REVISION", REVISION)]) }],
+            ..pod(&[])
+        }]);
+        assert!(!runs(&view.pods.as_ref().expect("pods")[0], "kratos", REVISION));
+    }
 }

@@ -249,3 +249,20 @@ pub fn is_adopted(field: &str, container: &str, adopted: &BTreeSet<String>) -> b
     let Some(rest) = field.strip_prefix(&format!(".spec.template.spec.containers[name=\"{container}\"].env[name=\"")) else { return false };
     rest.split_once('"').is_some_and(|(name, _)| adopted.contains(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conflict_is_matched_to_the_variable_or_key_that_was_adopted() {
+        let adopted = BTreeSet::from(["REVISION".to_owned(), api::POLICY_LABEL.to_owned()]);
+        let env = |container: &str, name: &str| format!(".spec.template.spec.containers[name=\"{container}\"].env[name=\"{name}\"].value");
+        assert!(is_adopted(&env("kratos", "REVISION"), "kratos", &adopted));
+        assert!(!is_adopted(&env("kratos", "SESSION_WHOAMI_REQUIRED_AAL"), "kratos", &adopted));
+        assert!(!is_adopted(&env("other", "REVISION"), "kratos", &adopted));
+        assert!(is_adopted(".metadata.labels.mfa-operator.dev/policy", "kratos", &adopted));
+        assert!(!is_adopted(".metadata.annotations.mfa-operator.dev/governed", "kratos", &adopted));
+        assert!(!is_adopted(".spec.template.spec.containers[name=\"kratos\"].image", "kratos", &adopted));
+    }
+}
