@@ -1,7 +1,50 @@
+# Build products and clusters live outside the tree, in MFA_OPERATOR_CACHE (default ~/.cache/mfa-operator).
+# With KUBECONFIG set, every target that needs a cluster uses that one.
 .DEFAULT_GOAL := help
+SHELL := /bin/bash
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Show the whole story on a cluster on this machine, from nothing to the proof
+	@scripts/demo
+
+.PHONY: test
+test: ## Run every test; brings a cluster up and takes it down
+	@scripts/test
+
+.PHONY: test-long
+test-long: ## Run every test with its long cases
+	@scripts/test long
+
+.PHONY: e2e
+e2e: ## Run the end-to-end tests alone
+	@scripts/test-e2e
+
+.PHONY: bench
+bench: ## Measure speed and memory at 10,000 policies, and write docs/benchmarks.md
+	@. scripts/environment && cargo bench --bench scale -- $(ARGS)
+
+.PHONY: build
+build: ## Build the operator for this machine
+	@. scripts/environment && cargo build --release --locked
+
+.PHONY: image
+image: ## Pack the operator's image without docker
+	@scripts/image
+
+.PHONY: generate
+generate: ## Write the resource definition and the chart's copy from the types
+	@scripts/generate
+
+.PHONY: verify
+verify: ## Fail where a generated file is stale
+	@scripts/generate --verify
+
+.PHONY: clean
+clean: ## Remove what a build left in the tree; the cache stays
+	@rm -rf target
 
 include tests/cluster/cluster.mk
