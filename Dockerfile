@@ -1,8 +1,6 @@
 # The operator as a static binary in an image from scratch. It talks to the API server alone, whose
 # certificate authority is mounted into every pod, so the image needs no certificates either.
 FROM docker.io/library/rust:1-bookworm AS build
-# The toolchain of the image, whatever rust-toolchain.toml would fetch.
-ENV RUSTUP_TOOLCHAIN=${RUST_VERSION}
 # With a target named, the flags reach the binary but not the build scripts, which have to stay dynamic.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 WORKDIR /src
