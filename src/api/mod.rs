@@ -51,7 +51,8 @@ pub fn crd() -> k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::
     serde_json::from_value(crd).expect("it stays a definition")
 }
 
-/// An explicit `null` would count as set in `has()` and slip past the rules: refuse it instead.
+/// A nullable field keeps an explicit `null`, which counts as set in `has()` and would slip past
+/// the rules. Any other field loses it, as if it had been left out.
 fn remove_nullable(value: &mut serde_json::Value) {
     match value {
         serde_json::Value::Object(fields) => {

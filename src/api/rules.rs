@@ -1,6 +1,6 @@
 //! The rules of the resource: each message once, used by the CEL rule in the schema and by
-//! [`crate::policy`], which checks the same rule in Rust. The table in `tests/admission`
-//! runs both over the same resources.
+//! [`crate::policy`], which checks the same rule in Rust. The table in
+//! `tests/control_plane/admission` runs both over the same resources.
 
 /// Rejects `aal2` and any other level that Kratos does not know.
 pub const LEVEL: (&str, &str) = ("self in ['aal1', 'highest_available']", LEVEL_MESSAGE);
@@ -99,7 +99,8 @@ pub const RP_ID: (&str, &str) =
 pub const RP_ID_MESSAGE: &str = "rp.id is a domain in lower case without scheme, port or path, for example example.com (or localhost)";
 
 pub const ORIGIN: (&str, &str) = (
-    "self.matches('^https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$') || self.matches('^http://localhost(:[0-9]{1,5})?$')",
+    "self.matches('^(https://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|http://localhost)(:[1-9][0-9]{0,4})?$') \
+     && (!self.matches(':[0-9]+$') || int(self.find('[0-9]+$')) <= 65535)",
     ORIGIN_MESSAGE,
 );
 pub const ORIGIN_MESSAGE: &str = "an origin is https://host or https://host:port in lower case, with no path, comma or quote, for example https://login.example.com (http for localhost alone)";
@@ -114,9 +115,10 @@ pub const ORIGIN_OF_RP_MESSAGE: &str = "browsers accept a key only where rp.id i
 pub const PRINTABLE: (&str, &str) = ("!self.matches('[\\\\x00-\\\\x1f\\\\x7f-\\\\x9f]')", PRINTABLE_MESSAGE);
 pub const PRINTABLE_MESSAGE: &str = "remove the control characters (line breaks and tabs included): this name is shown on one line";
 
-pub const DNS_NAME: (&str, &str) =
-    ("self.matches('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$')", DNS_NAME_MESSAGE);
-pub const DNS_NAME_MESSAGE: &str =
+/// Kubernetes bounds the whole name, not what is between the dots.
+pub const OBJECT_NAME: (&str, &str) =
+    ("self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')", OBJECT_NAME_MESSAGE);
+pub const OBJECT_NAME_MESSAGE: &str =
     "write the name of a Kubernetes object: lower case letters, digits, '-' and '.', beginning and ending with a letter or digit";
 
 pub const DNS_LABEL: (&str, &str) = ("self.matches('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$')", DNS_LABEL_MESSAGE);

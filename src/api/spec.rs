@@ -67,19 +67,19 @@ pub struct MfaPolicySpec {
     pub rollout: Option<Rollout>,
 
     /// What to do about a field that another manager already set to another value. Refuse (default): leave it alone and report FieldConflict. TakeOver: take it from its owner.
-    #[serde(default = "refuse")]
+    #[serde(default = "refuse::default", deserialize_with = "refuse::or_default")]
     #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
     #[x_kube(validation = rules::FIELD_CONFLICTS)]
     pub field_conflicts: String,
 
     /// Risks that are taken on purpose, each by the word that the refusal printed: SettingsBypass, MethodSwitchedOff:<method>, RelyingPartyChanged:<new id or none>.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "or_empty", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = "rules::MAX_ACKNOWLEDGED"), inner(length(min = 1, max = "rules::MAX_ACKNOWLEDGEMENT")))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Set)]
     pub acknowledge: Vec<String>,
 
     /// What happens to the workloads when the policy is deleted or no longer names them. Revert (default): they lose the policy's settings and roll. Retain: they keep them.
-    #[serde(default = "revert")]
+    #[serde(default = "revert::default", deserialize_with = "revert::or_default")]
     #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
     #[x_kube(validation = rules::DELETION_POLICY)]
     pub deletion_policy: String,
@@ -90,20 +90,20 @@ pub struct MfaPolicySpec {
 #[serde(rename_all = "camelCase")]
 pub struct TargetRef {
     /// API group of the workload. Default, and the only value: apps.
-    #[serde(default = "apps")]
+    #[serde(default = "apps::default", deserialize_with = "apps::or_default")]
     #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
     #[x_kube(validation = rules::GROUP_APPS)]
     pub group: String,
 
     /// Kind of the workload. Default: Deployment.
-    #[serde(default = "deployment")]
+    #[serde(default = "deployment::default", deserialize_with = "deployment::or_default")]
     #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
     #[x_kube(validation = rules::KIND_DEPLOYMENT)]
     pub kind: String,
 
     /// Name of the workload, in the policy's namespace.
     #[schemars(length(min = 1, max = "rules::MAX_NAME"))]
-    #[x_kube(validation = rules::DNS_NAME)]
+    #[x_kube(validation = rules::OBJECT_NAME)]
     pub name: String,
 
     /// Container that runs the identity server. Default: the only container, else the one named like the workload, else kratos.
@@ -216,7 +216,7 @@ pub struct Code {
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
     /// Environment (default): each setting becomes an environment variable of the container, which beats every configuration file.
-    #[serde(rename = "type", default = "environment")]
+    #[serde(rename = "type", default = "environment::default", deserialize_with = "environment::or_default")]
     #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
     #[x_kube(validation = rules::DELIVERY_TYPE)]
     pub type_: String,
@@ -224,7 +224,7 @@ pub struct Delivery {
     /// Name of the ConfigMap that holds the rendered settings as kratos.yaml. Default: the policy's name followed by -mfa.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = "rules::MAX_NAME"))]
-    #[x_kube(validation = rules::DNS_NAME)]
+    #[x_kube(validation = rules::OBJECT_NAME)]
     pub config_map_name: Option<String>,
 }
 
@@ -238,24 +238,31 @@ pub struct Rollout {
     pub revision_history_limit: Option<i64>,
 }
 
-fn apps() -> String {
-    "apps".into()
+/// A word with a default. An explicit null means the default too, as it does to the API server.
+macro_rules! word_with_default {
+    ($name:ident, $default:literal) => {
+        mod $name {
+            use serde::Deserialize;
+
+            pub(super) fn default() -> String {
+                $default.into()
+            }
+
+            pub(super) fn or_default<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+                Ok(Option::deserialize(deserializer)?.unwrap_or_else(default))
+            }
+        }
+    };
 }
 
-fn deployment() -> String {
-    "Deployment".into()
-}
+word_with_default!(apps, "apps");
+word_with_default!(deployment, "Deployment");
+word_with_default!(environment, "Environment");
+word_with_default!(refuse, "Refuse");
+word_with_default!(revert, "Revert");
 
-fn environment() -> String {
-    "Environment".into()
-}
-
-fn refuse() -> String {
-    "Refuse".into()
-}
-
-fn revert() -> String {
-    "Revert".into()
+fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// A list whose items carry a rule: the derive reaches fields only.

@@ -13,6 +13,7 @@ use crate::api::{self, rules};
 /// Every rule that the spec breaks, in the order of the fields.
 pub fn parse(name: &str, spec: &api::MfaPolicySpec) -> Result<Policy, Vec<Rejection>> {
     let mut check = Check::default();
+    check.that("metadata.name", is_object_name(name), rules::OBJECT_NAME.1);
     check.that("metadata.name", name.len() <= rules::MAX_LABEL, rules::NAME_FITS_LABEL.1);
     let targets = targets(&mut check, &spec.target_refs);
     let aal = spec.required_aal.clone().unwrap_or_default();
@@ -37,7 +38,7 @@ pub fn parse(name: &str, spec: &api::MfaPolicySpec) -> Result<Policy, Vec<Reject
     let config_map = match spec.delivery.as_ref().and_then(|delivery| delivery.config_map_name.as_deref()) {
         Some(given) => {
             check.length("spec.delivery.configMapName", given, rules::MAX_NAME);
-            check.that("spec.delivery.configMapName", is_dns_name(given), rules::DNS_NAME.1);
+            check.that("spec.delivery.configMapName", is_object_name(given), rules::OBJECT_NAME.1);
             given.to_owned()
         }
         None => format!("{name}-mfa"),
@@ -94,7 +95,7 @@ fn targets(check: &mut Check, refs: &[api::TargetRef]) -> Vec<Target> {
         check.that(&field("group"), target.group == "apps", rules::GROUP_APPS.1);
         check.that(&field("kind"), target.kind == "Deployment", rules::KIND_DEPLOYMENT.1);
         check.length(&field("name"), &target.name, rules::MAX_NAME);
-        check.that(&field("name"), is_dns_name(&target.name), rules::DNS_NAME.1);
+        check.that(&field("name"), is_object_name(&target.name), rules::OBJECT_NAME.1);
         check.that(&field("name"), names.insert(&target.name), "name each target once: remove the second entry");
         if let Some(container) = &target.container {
             check.length(&field("container"), container, rules::MAX_LABEL);
@@ -152,35 +153,37 @@ fn acknowledge(check: &mut Check, words: &[String]) {
     }
 }
 
-fn is_dns_label(text: &str) -> bool {
-    let edge = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+/// What may stand between the dots of a name, whatever its length.
+fn is_label(text: &str) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = text.as_bytes();
-    bytes.len() <= 63
-        && edge(bytes.first())
-        && edge(bytes.last())
-        && bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-')
+    bytes.first().is_some_and(plain) && bytes.last().is_some_and(plain) && bytes.iter().all(|byte| plain(byte) || *byte == b'-')
 }
 
-fn is_dns_name(text: &str) -> bool {
+fn is_dns_label(text: &str) -> bool {
+    text.len() <= 63 && is_label(text)
+}
+
+fn is_object_name(text: &str) -> bool {
+    text.split('.').all(is_label)
+}
+
+fn is_host(text: &str) -> bool {
     text.split('.').all(is_dns_label)
 }
 
 fn is_rp_id(id: &str) -> bool {
     let top_is_a_word = id.rsplit('.').next().is_some_and(|top| top.starts_with(|first: char| first.is_ascii_lowercase()));
-    id == "localhost" || (id.contains('.') && is_dns_name(id) && top_is_a_word)
+    id == "localhost" || (id.contains('.') && is_host(id) && top_is_a_word)
 }
 
 /// The host of an origin, if it is one that the rule allows.
 fn origin_host(origin: &str) -> Option<&str> {
     let (scheme, rest) = origin.split_once("://")?;
     let (host, port) = rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port)));
-    let edge = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    let host_ok = edge(host.as_bytes().first())
-        && edge(host.as_bytes().last())
-        && host.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.' || byte == b'-');
-    let port_ok = port.is_none_or(|port| (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit()));
+    let port_ok = port.is_none_or(|port| port.starts_with(|first| ('1'..='9').contains(&first)) && port.parse::<u16>().is_ok());
     let scheme_ok = scheme == "https" || (scheme == "http" && host == "localhost");
-    (host_ok && port_ok && scheme_ok).then_some(host)
+    (is_host(host) && port_ok && scheme_ok).then_some(host)
 }
 
 fn is_at_or_below(host: &str, domain: &str) -> bool {
