@@ -1,0 +1,33 @@
+//! The verdict of the library, which needs no cluster.
+
+use mfa_operator::api::MfaPolicy;
+use mfa_operator::policy::{self, Factor, Policy, Rejection};
+use serde_json::Value;
+
+use super::case::{Case, Verdict};
+
+pub fn judge(case: &Case) -> Verdict {
+    let rejections = match parse(&case.new) {
+        Err(words) => return Verdict::Refused(words),
+        Ok((_, Err(rejections))) => rejections,
+        Ok((_, Ok(policy))) => case.old.as_ref().map(|old| policy::transition(&factors(old), &policy)).unwrap_or_default(),
+    };
+    if rejections.is_empty() { Verdict::Accepted } else { Verdict::Refused(join(&rejections)) }
+}
+
+/// The resource of `object`, if it is one, and what its rules say.
+fn parse(object: &Value) -> Result<(MfaPolicy, Result<Policy, Vec<Rejection>>), String> {
+    let resource: MfaPolicy = serde_json::from_value(object.clone()).map_err(|error| error.to_string())?;
+    let policy = policy::parse(resource.metadata.name.as_deref().unwrap_or_default(), &resource.spec);
+    Ok((resource, policy))
+}
+
+fn factors(old: &Value) -> Vec<Factor> {
+    let (resource, policy) = parse(old).expect("what was stored is a resource");
+    policy.unwrap_or_else(|rejections| panic!("what was stored had been accepted: {}", join(&rejections)));
+    resource.spec.methods.as_ref().map(Factor::from_methods).unwrap_or_default()
+}
+
+fn join(rejections: &[Rejection]) -> String {
+    rejections.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}

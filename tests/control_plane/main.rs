@@ -1,0 +1,12 @@
+//! Tests that need an API server but no pods: admission, ownership, what is written and when.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test has a clock, files and a client; src's pure rooms have not"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod admission;
+mod definition;
