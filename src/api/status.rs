@@ -49,11 +49,11 @@ pub struct RunningAal {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct TargetStatus {
-    /// API group.
+    /// API group of the workload.
     pub group: String,
-    /// Kind.
+    /// Kind of the workload.
     pub kind: String,
-    /// Name.
+    /// Name of the workload.
     pub name: String,
     /// Container that carries the settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
