@@ -81,7 +81,12 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
             }
         };
         let (config_map, record) = tokio::join!(config_map, record);
-        answers.refused = config_map?.err().or(record?.err());
+        let config_map = config_map?;
+        if decided.config_map_drifted && config_map.is_ok() {
+            let message = format!("ConfigMap {} had lost what the policy sets and has it again", desired.config_map);
+            context.events.about_policy(&policy.key, &policy.uid, Notice { warning: true, reason: "DriftRepaired", message });
+        }
+        answers.refused = config_map.err().or(record?.err());
         if answers.refused.is_none() {
             write_targets(context, observed, policy, decided, &mut answers).await?;
         }
@@ -231,11 +236,11 @@ fn set_times(status: &mut MfaPolicyStatus, policy: &PolicyObject, now: Millis) {
 /// One line for each change of the enforced level.
 fn audit(policy: &PolicyObject, status: &MfaPolicyStatus) {
     let Some(running) = &status.required_aal else { return };
-    let before = policy.status.running.as_ref();
-    if before.is_some_and(|(settings, whoami)| **settings == *running.settings && **whoami == *running.whoami) {
+    let (from_settings, from_whoami) =
+        policy.status.running.as_ref().map_or(("Unknown", "Unknown"), |(settings, whoami)| (&**settings, &**whoami));
+    if from_settings == running.settings && from_whoami == running.whoami {
         return;
     }
-    let (from_settings, from_whoami) = before.map_or(("Unknown", "Unknown"), |(settings, whoami)| (&**settings, &**whoami));
     info!(
         target: "audit",
         policy = %policy.key,

@@ -34,6 +34,8 @@ pub struct Plan {
     pub desired: Option<Desired>,
     pub rejections: Vec<crate::policy::Rejection>,
     pub config_map: Option<ConfigMapStep>,
+    /// Somebody else changed or deleted the config map since it was applied.
+    pub config_map_drifted: bool,
     pub record: Option<RecordStep>,
     /// One for each target, in order.
     pub steps: Vec<Step>,
@@ -101,6 +103,7 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     let writable = plan.steps.iter().any(|step| !matches!(step, Step::Refused { .. }));
     if writable {
         plan.config_map = config_map(observed, policy, &desired);
+        plan.config_map_drifted = config_map_drifted(observed, &desired, plan.config_map.as_ref());
         plan.record = record_step(observed, &desired);
     }
     if let Some(ConfigMapStep::Taken(_)) = plan.config_map {
@@ -123,6 +126,19 @@ fn config_map(observed: &Observed, policy: &PolicyObject, desired: &Desired) -> 
     let governed = desired.governed(policy, &observed.crd_uid, None).write();
     let same = found.content.as_deref() == Some(&*content) && found.governed.as_deref() == Some(&*governed);
     (!same && !found.deleting).then(|| ConfigMapStep::Repair(found.clone()))
+}
+
+/// A target is written only after the config map: from then on a file that differs was changed.
+fn config_map_drifted(observed: &Observed, desired: &Desired, step: Option<&ConfigMapStep>) -> bool {
+    let digest = desired.data().digest();
+    let applied = observed.records.first().is_some_and(|newest| newest.applied.iter().any(|applied| applied.record == digest));
+    let content = crate::document::hex_digest(&desired.rendered.file, 16);
+    applied
+        && match step {
+            Some(ConfigMapStep::Create) => true,
+            Some(ConfigMapStep::Repair(found)) => found.content.as_deref() != Some(&*content),
+            Some(ConfigMapStep::Taken(_)) | None => false,
+        }
 }
 
 /// Whether the policy may write this config map: it was made by this operator for the policy of
