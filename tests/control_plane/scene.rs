@@ -1,0 +1,363 @@
+//! A scene: a namespace of its own with an operator that serves it alone, under the chart's rules,
+//! and the words in which tests act on it and wait for it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::core::ApiResource;
+use kube::core::response::Status;
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use crate::support::control_plane::{ControlPlane, control_plane, create_namespace, install_definition};
+use crate::support::operator::{Operator, Options};
+
+/// Everything that takes no pause by design happens within this time, also on a busy machine.
+pub const SOON: Duration = Duration::from_secs(25);
+/// How long a policy must be gone before anything is undone, and some more.
+pub const AFTER_THE_PAUSE: Duration = Duration::from_secs(60);
+
+/// Field manager of whoever else writes.
+pub const OWNER: &str = "owner";
+
+pub struct Scene {
+    pub namespace: String,
+    pub client: Client,
+    pub operator: Operator,
+    kubeconfig: PathBuf,
+    audit: PathBuf,
+}
+
+impl Scene {
+    /// On the control plane that all tests share.
+    pub async fn start(name: &str) -> Self {
+        let plane = control_plane();
+        install_definition(&plane.client().await).await;
+        Self::start_on(plane, name).await
+    }
+
+    pub async fn start_on(plane: &ControlPlane, name: &str) -> Self {
+        let (client, namespace) = set_up(plane, name).await;
+        let kubeconfig = plane.folder().join("kubeconfig");
+        let operator = Operator::start(options(&namespace, &kubeconfig));
+        Self { namespace, client, operator, kubeconfig, audit: plane.folder().join("audit.log") }
+    }
+
+    /// Its operator reaches the API server by another kubeconfig, and is not waited for.
+    pub async fn launch_through(plane: &ControlPlane, name: &str, kubeconfig: &Path) -> Self {
+        let (client, namespace) = set_up(plane, name).await;
+        let operator = Operator::launch(options(&namespace, kubeconfig));
+        Self { namespace, client, operator, kubeconfig: kubeconfig.into(), audit: plane.folder().join("audit.log") }
+    }
+
+    pub fn api(&self, kind: &str) -> Api<DynamicObject> {
+        let resource = resource(kind);
+        match kind {
+            "Namespace" | "CustomResourceDefinition" | "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding" => {
+                Api::all_with(self.client.clone(), &resource)
+            }
+            _ => Api::namespaced_with(self.client.clone(), &self.namespace, &resource),
+        }
+    }
+
+    pub async fn find(&self, kind: &str, name: &str) -> Option<Value> {
+        self.api(kind).get_opt(name).await.unwrap_or_else(|error| panic!("{kind} {name}: {error}")).map(value)
+    }
+
+    pub async fn get(&self, kind: &str, name: &str) -> Value {
+        self.find(kind, name).await.unwrap_or_else(|| panic!("{kind} {name} is not there"))
+    }
+
+    pub async fn deployment(&self, name: &str) -> Value {
+        self.get("Deployment", name).await
+    }
+
+    pub async fn list(&self, kind: &str) -> Vec<Value> {
+        let list = self.api(kind).list(&ListParams::default()).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
+        list.items.into_iter().map(value).collect()
+    }
+
+    pub async fn create(&self, object: Value) -> Value {
+        let (kind, name) = identity(&object);
+        let params = PostParams { field_manager: Some(OWNER.into()), ..PostParams::default() };
+        let created = self.api(&kind).create(&params, &dynamic(object)).await;
+        value(created.unwrap_or_else(|error| panic!("{kind} {name}: {error}")))
+    }
+
+    /// As `kubectl edit` writes: lists of a Deployment merge by their keys.
+    pub async fn edit(&self, kind: &str, name: &str, patch: Value) -> Value {
+        self.edit_as(OWNER, kind, name, patch).await
+    }
+
+    pub async fn edit_as(&self, manager: &str, kind: &str, name: &str, patch: Value) -> Value {
+        let edited = self.try_edit_as(manager, kind, name, patch).await;
+        edited.unwrap_or_else(|status| panic!("{kind} {name}: {}", status.message))
+    }
+
+    pub async fn try_edit_as(&self, manager: &str, kind: &str, name: &str, patch: Value) -> Result<Value, Box<Status>> {
+        let params = PatchParams { field_manager: Some(manager.into()), ..PatchParams::default() };
+        let patch = if kind == "MfaPolicy" { Patch::Merge(patch) } else { Patch::Strategic(patch) };
+        self.api(kind).patch(name, &params, &patch).await.map(value).map_err(refused)
+    }
+
+    /// A patch of the status, as the kubelet writes it.
+    pub async fn edit_status(&self, kind: &str, name: &str, status: Value) {
+        let patch = Patch::Strategic(json!({ "status": status }));
+        self.api(kind).patch_status(name, &PatchParams::default(), &patch).await.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+    }
+
+    /// Server-side apply, as Helm 4 and the GitOps controllers do it.
+    pub async fn apply(&self, manager: &str, object: Value) -> Result<Value, Box<Status>> {
+        let (kind, name) = identity(&object);
+        self.api(&kind).patch(&name, &PatchParams::apply(manager), &Patch::Apply(object)).await.map(value).map_err(refused)
+    }
+
+    /// Writes the object whole, as `kubectl replace` and `helm upgrade --force` do.
+    pub async fn replace(&self, object: Value) -> Value {
+        let (kind, name) = identity(&object);
+        let params = PostParams { field_manager: Some(OWNER.into()), ..PostParams::default() };
+        let replaced = self.api(&kind).replace(&name, &params, &dynamic(object)).await;
+        value(replaced.unwrap_or_else(|error| panic!("{kind} {name}: {error}")))
+    }
+
+    pub async fn delete(&self, kind: &str, name: &str) {
+        self.api(kind).delete(name, &DeleteParams::default()).await.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+    }
+
+    pub fn kubectl(&self, arguments: &[&str]) {
+        let path = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/build")).args(["--path", "node"]).output();
+        let folder = String::from_utf8(path.expect("the test bed has its parts").stdout).expect("a path is text");
+        let output = Command::new(Path::new(folder.trim()).join("kubectl"))
+            .args(["--namespace", &self.namespace])
+            .args(arguments)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .output()
+            .expect("kubectl runs");
+        assert!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Waits until `check` has an answer; its last complaint tells what was missing.
+    pub async fn until<T>(&self, what: &str, limit: Duration, mut check: impl AsyncFnMut() -> Result<T, String>) -> T {
+        let deadline = Instant::now() + limit;
+        loop {
+            match check().await {
+                Ok(found) => return found,
+                Err(missing) if Instant::now() > deadline => {
+                    panic!("{what}: not after {limit:?}: {missing}\nthe operator's log ends:\n{}", tail(&self.operator.log(), 25))
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    /// Holds `check` true for all of `span`.
+    pub async fn throughout(&self, what: &str, span: Duration, mut check: impl AsyncFnMut() -> Result<(), String>) {
+        let end = Instant::now() + span;
+        while Instant::now() < end {
+            if let Err(complaint) = check().await {
+                panic!("{what}: {complaint}\nthe operator's log ends:\n{}", tail(&self.operator.log(), 25));
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Waits until the condition of the current generation is so; answers its message.
+    pub async fn until_condition(&self, policy: &str, type_: &str, status: &str, reason: &str) -> String {
+        self.until_condition_within(SOON, policy, type_, status, reason).await
+    }
+
+    pub async fn until_condition_within(&self, limit: Duration, policy: &str, type_: &str, status: &str, reason: &str) -> String {
+        let what = format!("condition {type_} of the policy {policy} is {status}/{reason}");
+        self.until(&what, limit, async || {
+            let object = self.get("MfaPolicy", policy).await;
+            let found = condition(&object, type_).ok_or_else(|| format!("there is none: {}", object["status"]))?;
+            let as_said = found["status"] == status && found["reason"] == reason;
+            let current = found["observedGeneration"] == object["metadata"]["generation"];
+            if as_said && current { Ok(text(&found["message"])) } else { Err(format!("it is {found}")) }
+        })
+        .await
+    }
+
+    /// Waits until the policy is in force everywhere, and nothing is left to write.
+    pub async fn until_ready(&self, policy: &str) -> Value {
+        self.until_condition(policy, "Ready", "True", "Ready").await;
+        let what = format!("the records of the policy {policy} say that its rolls are done");
+        self.until(&what, SOON, async || {
+            let newest = self.newest_record(policy).await.ok_or("there is no record")?;
+            let applied = text(&newest["metadata"]["annotations"]["mfa-operator.dev/applied"]);
+            if applied.contains("\"rolledOut\":true") && !applied.contains("\"rolledOut\":false") { Ok(()) } else { Err(applied) }
+        })
+        .await;
+        self.get("MfaPolicy", policy).await
+    }
+
+    /// The ControllerRevision with the highest number, of the policy that bears this name now.
+    pub async fn newest_record(&self, policy: &str) -> Option<Value> {
+        let uid = self.get("MfaPolicy", policy).await["metadata"]["uid"].clone();
+        let records = self.list("ControllerRevision").await.into_iter();
+        records.filter(|record| record["metadata"]["ownerReferences"][0]["uid"] == uid).max_by_key(|record| record["revision"].as_i64())
+    }
+
+    /// Waits for an Event with this reason that says all of `words`.
+    pub async fn until_event(&self, reason: &str, words: &[&str]) {
+        self.until(&format!("an Event {reason} that says {words:?}"), SOON, async || {
+            let notes: Vec<_> = self.events(reason).await;
+            let found = notes.iter().any(|note| words.iter().all(|word| note.contains(word)));
+            if found { Ok(()) } else { Err(format!("there are: {notes:?}")) }
+        })
+        .await;
+    }
+
+    /// Notes of the Events with this reason.
+    pub async fn events(&self, reason: &str) -> Vec<String> {
+        self.list("Event").await.iter().filter(|event| event["reason"] == reason).map(|event| text(&event["note"])).collect()
+    }
+
+    /// A place in the audit log, to read on from.
+    pub fn audit_mark(&self) -> u64 {
+        std::fs::metadata(&self.audit).map_or(0, |metadata| metadata.len())
+    }
+
+    /// What this scene's operator wrote since `mark`, with the answers.
+    pub fn writes_since(&self, mark: u64) -> Vec<Write> {
+        read_audit(&self.audit, mark, &user(&self.namespace))
+    }
+}
+
+/// A request that changes something, as the audit log has it.
+#[derive(Clone, Debug)]
+pub struct Write {
+    pub verb: String,
+    pub resource: String,
+    pub name: String,
+    pub code: i64,
+}
+
+fn read_audit(log: &Path, mark: u64, user: &str) -> Vec<Write> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut file = std::fs::File::open(log).expect("there is an audit log");
+    file.seek(SeekFrom::Start(mark)).expect("it can be read from the mark");
+    let mut lines = String::new();
+    file.read_to_string(&mut lines).expect("it is text");
+    let own = lines.lines().filter(|line| line.contains(user)).filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    own.filter(|entry| entry["impersonatedUser"]["username"] == user && entry["stage"] == "ResponseComplete")
+        .filter(|entry| !matches!(entry["verb"].as_str(), Some("get" | "list" | "watch")))
+        .map(|entry| Write {
+            verb: text(&entry["verb"]),
+            resource: text(&entry["objectRef"]["resource"]) + entry["objectRef"]["subresource"].as_str().unwrap_or_default(),
+            name: text(&entry["objectRef"]["name"]),
+            code: entry["responseStatus"]["code"].as_i64().unwrap_or_default(),
+        })
+        .collect()
+}
+
+fn user(namespace: &str) -> String {
+    format!("mfa-operator-of-{namespace}")
+}
+
+fn options(namespace: &str, kubeconfig: &Path) -> Options {
+    Options { kubeconfig: kubeconfig.into(), namespace: namespace.into(), user: user(namespace) }
+}
+
+/// A namespace in which the operator's user has the rights that the chart gives it, and no other.
+async fn set_up(plane: &ControlPlane, name: &str) -> (Client, String) {
+    let client = plane.client().await;
+    let namespace = create_namespace(&client, name).await;
+    let group = "rbac.authorization.k8s.io";
+    let subjects = json!([{"apiGroup": group, "kind": "User", "name": user(&namespace)}]);
+    let definition = json!([{
+        "apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"],
+        "resourceNames": ["mfapolicies.mfa-operator.dev"], "verbs": ["get"],
+    }]);
+    let objects = [
+        json!({"kind": "ClusterRole", "metadata": {"name": "mfa-operator"}, "rules": chart_rules()}),
+        json!({"kind": "ClusterRole", "metadata": {"name": "mfa-operator-definition"}, "rules": definition}),
+        json!({
+            "kind": "ClusterRoleBinding", "metadata": {"name": namespace}, "subjects": subjects,
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "mfa-operator-definition"},
+        }),
+        json!({
+            "kind": "RoleBinding", "metadata": {"name": "mfa-operator", "namespace": namespace}, "subjects": subjects,
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "mfa-operator"},
+        }),
+    ];
+    for mut object in objects {
+        object["apiVersion"] = json!(format!("{group}/v1"));
+        let (kind, name) = identity(&object);
+        let api = match kind.as_str() {
+            "RoleBinding" => Api::<DynamicObject>::namespaced_with(client.clone(), &namespace, &resource(&kind)),
+            _ => Api::all_with(client.clone(), &resource(&kind)),
+        };
+        api.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(object)).await.expect("the rights are granted");
+    }
+    (client, namespace)
+}
+
+/// The rules that the chart gives the operator in a namespace.
+fn chart_rules() -> Value {
+    let templates = include_str!("../../charts/mfa-operator/templates/_helpers.tpl");
+    let (_, rest) = templates.split_once("define \"mfa-operator.rules\" -}}").expect("the chart defines the rules");
+    let (rules, _) = rest.split_once("{{- end }}").expect("the definition ends");
+    serde_yaml::from_str(rules).expect("the rules are plain YAML")
+}
+
+fn resource(kind: &str) -> ApiResource {
+    let (group, version, plural) = match kind {
+        "Deployment" => ("apps", "v1", "deployments"),
+        "ReplicaSet" => ("apps", "v1", "replicasets"),
+        "ControllerRevision" => ("apps", "v1", "controllerrevisions"),
+        "MfaPolicy" => ("mfa-operator.dev", "v1alpha1", "mfapolicies"),
+        "Event" => ("events.k8s.io", "v1", "events"),
+        "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
+        "ValidatingAdmissionPolicy" => ("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies"),
+        "ValidatingAdmissionPolicyBinding" => ("admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings"),
+        "ClusterRole" => ("rbac.authorization.k8s.io", "v1", "clusterroles"),
+        "ClusterRoleBinding" => ("rbac.authorization.k8s.io", "v1", "clusterrolebindings"),
+        "RoleBinding" => ("rbac.authorization.k8s.io", "v1", "rolebindings"),
+        "ConfigMap" => ("", "v1", "configmaps"),
+        "Namespace" => ("", "v1", "namespaces"),
+        "Pod" => ("", "v1", "pods"),
+        other => panic!("add the kind {other} here"),
+    };
+    ApiResource {
+        group: group.into(),
+        version: version.into(),
+        api_version: if group.is_empty() { version.into() } else { format!("{group}/{version}") },
+        kind: kind.into(),
+        plural: plural.into(),
+    }
+}
+
+fn identity(object: &Value) -> (String, String) {
+    (text(&object["kind"]), text(&object["metadata"]["name"]))
+}
+
+fn dynamic(object: Value) -> DynamicObject {
+    serde_json::from_value(object).expect("an object has kind and metadata")
+}
+
+fn value(object: DynamicObject) -> Value {
+    serde_json::to_value(object).expect("an object is JSON")
+}
+
+fn refused(error: kube::Error) -> Box<Status> {
+    match error {
+        kube::Error::Api(status) => status,
+        error => panic!("no answer from the API server: {error}"),
+    }
+}
+
+pub fn condition<'a>(policy: &'a Value, type_: &str) -> Option<&'a Value> {
+    policy["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == type_)
+}
+
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().into()
+}
+
+fn tail(text: &str, lines: usize) -> String {
+    let all: Vec<_> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}

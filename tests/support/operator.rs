@@ -1,0 +1,128 @@
+//! The real operator as a process of its own: started, restarted, asked and ended.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longer than any start, also on a busy machine.
+const START: Duration = Duration::from_secs(30);
+const STOP: Duration = Duration::from_secs(15);
+
+/// How an operator is run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub kubeconfig: PathBuf,
+    pub namespace: String,
+    /// Who it is to the API server.
+    pub user: String,
+}
+
+/// A running operator; it is ended when this value goes.
+pub struct Operator {
+    options: Options,
+    process: Option<Child>,
+    listen: SocketAddr,
+    /// Over all its starts. It stays for the reader where the test fails.
+    log: PathBuf,
+}
+
+impl Operator {
+    /// Starts it and waits until it is ready.
+    pub fn start(options: Options) -> Self {
+        let mut operator = Self::launch(options);
+        operator.wait_until_ready();
+        operator
+    }
+
+    /// Starts it and waits for nothing.
+    pub fn launch(options: Options) -> Self {
+        let listen = free_address();
+        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("operator-{}.log", options.namespace));
+        let process = Some(spawn(&options, listen, &log));
+        Self { options, process, listen, log }
+    }
+
+    pub fn wait_until_ready(&mut self) {
+        let deadline = Instant::now() + START;
+        while self.probe("/readyz") != Some(200) {
+            let ended = self.process.as_mut().and_then(|process| process.try_wait().expect("a child can be asked"));
+            assert!(ended.is_none(), "the operator ended with {ended:?}:\n{}", self.log());
+            assert!(Instant::now() < deadline, "the operator is not ready after {START:?}:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Status code that the path answers; none while nothing listens.
+    pub fn probe(&self, path: &str) -> Option<u16> {
+        let mut stream = TcpStream::connect_timeout(&self.listen, Duration::from_secs(1)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        answer.split(' ').nth(1)?.parse().ok()
+    }
+
+    /// Ends it in an orderly way, and says how it ended.
+    pub fn stop(&mut self) -> Option<ExitStatus> {
+        let mut process = self.process.take()?;
+        let _ = Command::new("kill").arg(process.id().to_string()).status();
+        let deadline = Instant::now() + STOP;
+        while Instant::now() < deadline {
+            if let Ok(Some(status)) = process.try_wait() {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = process.kill();
+        process.wait().ok()
+    }
+
+    /// Starts it again after [`Operator::stop`].
+    pub fn start_again(&mut self) {
+        self.process = Some(spawn(&self.options, self.listen, &self.log));
+        self.wait_until_ready();
+    }
+
+    pub fn restart(&mut self) {
+        let status = self.stop();
+        assert!(status.is_some_and(|status| status.success()), "SIGTERM ended the operator with {status:?}:\n{}", self.log());
+        self.start_again();
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.stop();
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_file(&self.log);
+        }
+    }
+}
+
+fn spawn(options: &Options, listen: SocketAddr, log: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_mfa-operator"))
+        .args(["run", "--namespaces", &options.namespace, "--listen", &listen.to_string(), "--log", "info,mfa_operator=debug"])
+        .env("KUBECONFIG", &options.kubeconfig)
+        // Of the client library: the audit log tells this operator from everybody else by it.
+        .env("KUBE_RS_DEBUG_IMPERSONATE_USER", &options.user)
+        .stdin(Stdio::null())
+        .stdout(append(log))
+        .stderr(append(log))
+        .spawn()
+        .expect("the operator's binary runs")
+}
+
+fn append(path: &Path) -> File {
+    OpenOptions::new().create(true).append(true).open(path).expect("the log can be written")
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free")
+}
