@@ -10,3 +10,7 @@ mod support;
 
 mod admission;
 mod definition;
+mod drift;
+mod objects;
+mod ownership;
+mod scene;

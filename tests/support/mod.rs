@@ -2,3 +2,4 @@
 #![allow(dead_code, reason = "no binary uses all of it")]
 
 pub mod control_plane;
+pub mod operator;
