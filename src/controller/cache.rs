@@ -114,6 +114,10 @@ impl<T: Held> Table<T> {
         self.objects.get(key).cloned()
     }
 
+    pub fn all(&self) -> impl Iterator<Item = &Arc<T>> {
+        self.objects.values()
+    }
+
     pub fn found_by(&self, key: &Key) -> Vec<Arc<T>> {
         self.found_by.get(key).into_iter().flatten().filter_map(|key| self.get(key)).collect()
     }

@@ -1,6 +1,6 @@
 //! Every read: from the caches, and live where a cache is not enough.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -199,29 +199,19 @@ async fn find_mounts(context: &Context, observed: &mut Observed) -> Result<(), E
         return Ok(());
     }
     let pods = api::<PodView>(&context.client, Some(&observed.key.namespace)).list(&ListParams::default()).await?;
-    let mut mounted: HashMap<&str, bool> = HashMap::new();
-    for view in &pods.items {
-        view.value.mounts.iter().for_each(|name| {
-            mounted.insert(name, true);
-        });
-    }
-    let by_template = |name: &str| {
-        observed
-            .governed
-            .iter()
-            .map(|view| &view.workload)
-            .chain(observed.targets.iter().filter_map(|target| target.workload.as_ref()))
-            .any(|workload| workload.mounts.iter().any(|mount| **mount == *name))
-    };
-    let verdicts: Vec<_> = ending
-        .into_iter()
-        .map(|index| {
-            let name = &observed.config_maps[index].name;
-            (index, mounted.contains_key(&**name) || by_template(name))
-        })
-        .collect();
-    for (index, is_mounted) in verdicts {
-        observed.config_maps[index].mounted = is_mounted;
+    let mut mounted: HashSet<String> = pods.items.iter().flat_map(|view| &view.value.mounts).map(ToString::to_string).collect();
+    // Any workload of the namespace: one that was reverted a moment ago has no label any more, and
+    // one without pods starts some later.
+    context.cache.read(|tables| {
+        for workload in tables.workloads.all().filter(|workload| workload.key.namespace == observed.key.namespace) {
+            workload.mounts.iter().for_each(|name| {
+                mounted.insert(name.to_string());
+            });
+        }
+    });
+    for index in ending {
+        let map = &mut observed.config_maps[index];
+        map.mounted = mounted.contains(&*map.name);
     }
     Ok(())
 }

@@ -54,8 +54,10 @@ impl Factor {
     /// The factors that `methods` sets, whatever their values.
     #[must_use]
     pub fn from_methods(methods: &api::Methods) -> Vec<Self> {
-        let totp = methods.totp.as_ref().map(|totp| Self::Totp { enabled: totp.enabled, issuer: totp.issuer.as_deref().map(Into::into) });
-        let webauthn = methods.webauthn.as_ref().map(|webauthn| Self::Webauthn {
+        // Field by field, so that the compiler asks for a new method here.
+        let api::Methods { totp, webauthn, lookup_secret, code } = methods;
+        let totp = totp.as_ref().map(|totp| Self::Totp { enabled: totp.enabled, issuer: totp.issuer.as_deref().map(Into::into) });
+        let webauthn = webauthn.as_ref().map(|webauthn| Self::Webauthn {
             enabled: webauthn.enabled,
             rp: webauthn.rp.as_ref().map(|rp| RelyingParty {
                 id: rp.id.as_str().into(),
@@ -63,8 +65,8 @@ impl Factor {
                 origins: rp.origins.as_ref().map(|origins| origins.iter().map(|origin| origin.as_str().into()).collect()),
             }),
         });
-        let lookup_secret = methods.lookup_secret.as_ref().map(|lookup| Self::LookupSecret { enabled: lookup.enabled });
-        let code = methods.code.as_ref().map(|code| Self::Code { enabled: code.mfa_enabled });
+        let lookup_secret = lookup_secret.as_ref().map(|lookup| Self::LookupSecret { enabled: lookup.enabled });
+        let code = code.as_ref().map(|code| Self::Code { enabled: code.mfa_enabled });
         [totp, webauthn, lookup_secret, code].into_iter().flatten().collect()
     }
 }

@@ -17,7 +17,8 @@ pub enum LogFormat {
 /// # Errors
 /// When `directives` is no filter, or logging was started before.
 pub fn start(format: LogFormat, directives: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let filter = EnvFilter::try_new(directives)?;
+    // Whatever else is silenced: who weakened sign-in, and when, is always on record.
+    let filter = EnvFilter::try_new(directives)?.add_directive("audit=info".parse()?);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => builder.try_init(),

@@ -4,8 +4,9 @@
 use std::sync::LazyLock;
 
 use super::Overlay;
+use crate::api;
 use crate::document::{Document, Leaf};
-use crate::policy::{Factor, Level, Policy, RelyingParty};
+use crate::policy::{Factor, Level, Policy};
 
 /// An environment variable, its value as the process shall see it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,17 +64,21 @@ pub fn level_variables() -> (&'static str, &'static str) {
 
 /// An overlay with every key.
 fn everything() -> Overlay {
-    let rp = RelyingParty { id: "x".into(), display_name: "x".into(), origins: Some(vec!["x".into()]) };
+    // Field by field, so that the compiler asks for a new method here.
+    let methods = api::Methods {
+        totp: Some(api::Totp { enabled: true, issuer: Some("x".into()) }),
+        webauthn: Some(api::Webauthn {
+            enabled: true,
+            rp: Some(api::RelyingParty { id: "x".into(), display_name: "x".into(), origins: Some(vec!["x".into()]) }),
+        }),
+        lookup_secret: Some(api::LookupSecret { enabled: true }),
+        code: Some(api::Code { mfa_enabled: true }),
+    };
     Overlay::of(&Policy {
         settings: Some(Level::Aal1),
         whoami: Some(Level::Aal1),
         privileged_session_max_age: Some("1s".into()),
-        factors: vec![
-            Factor::Totp { enabled: true, issuer: Some("x".into()) },
-            Factor::Webauthn { enabled: true, rp: Some(rp) },
-            Factor::LookupSecret { enabled: true },
-            Factor::Code { enabled: true },
-        ],
+        factors: Factor::from_methods(&methods),
         ..empty()
     })
 }
