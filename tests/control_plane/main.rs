@@ -9,8 +9,11 @@
 mod support;
 
 mod admission;
+mod claims;
 mod definition;
 mod drift;
 mod objects;
 mod ownership;
+mod reversal;
 mod scene;
+mod steady;

@@ -1,0 +1,155 @@
+//! One policy for a workload, one policy for a ConfigMap.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::objects::{enforces, env, generation, governed, kratos, label, policy, policy_with, template};
+use crate::scene::{AFTER_THE_PAUSE, SOON, Scene, condition};
+
+const MAX_AGE: &str = "SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE";
+
+/// The same levels and one setting more, so that it is seen whose settings are in force.
+fn rival(targets: &[&str]) -> serde_json::Value {
+    policy_with("rival", targets, json!({"privilegedSessionMaxAge": "5m"}))
+}
+
+async fn contested(name: &str) -> Scene {
+    let scene = Scene::start(name).await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy("first", &["kratos"])).await;
+    scene.until_ready("first").await;
+    scene.create(rival(&["kratos"])).await;
+    let message = scene.until_condition("rival", "Accepted", "False", "TargetClaimed").await;
+    assert!(message.contains("kratos") && message.contains("first"), "{message}");
+    scene
+}
+
+#[tokio::test]
+async fn the_first_keeps_it_and_the_second_is_told_by_whom() {
+    let scene = contested("claimed").await;
+    scene.until_condition("rival", "Stalled", "True", "TargetClaimed").await;
+    scene.until_ready("first").await;
+    let deployment = scene.deployment("kratos").await;
+    assert_eq!((label(&deployment), env(&deployment, "kratos").contains_key(MAX_AGE)), ("first".into(), false));
+}
+
+#[tokio::test]
+async fn two_that_come_before_their_target_go_by_age() {
+    let scene = Scene::start("claimed-by-age").await;
+    // Creation times have whole seconds.
+    scene.create(policy("older", &["kratos"])).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    scene.create(policy("a-younger", &["kratos"])).await;
+    scene.until_condition("older", "Accepted", "False", "TargetNotFound").await;
+    scene.create(kratos("kratos")).await;
+    scene.until_ready("older").await;
+    scene.until_condition("a-younger", "Accepted", "False", "TargetClaimed").await;
+    assert_eq!(label(&scene.deployment("kratos").await), "older");
+}
+
+#[tokio::test]
+async fn after_the_pause_the_second_takes_over_in_one_update() {
+    let scene = contested("handed-on").await;
+    let before = generation(&scene.deployment("kratos").await);
+    scene.delete("MfaPolicy", "first").await;
+    scene
+        .throughout("nothing changes within the pause", Duration::from_secs(25), async || {
+            let now = scene.deployment("kratos").await;
+            if generation(&now) == before && label(&now) == "first" { Ok(()) } else { Err(now["metadata"].to_string()) }
+        })
+        .await;
+    scene
+        .until("the second governs", AFTER_THE_PAUSE, async || {
+            let now = scene.deployment("kratos").await;
+            enforces(&now).unwrap_or_else(|gap| panic!("the levels must stay through the change: {gap}"));
+            if label(&now) == "rival" { Ok(()) } else { Err(label(&now)) }
+        })
+        .await;
+    scene.until_ready("rival").await;
+    let after = scene.deployment("kratos").await;
+    assert_eq!(generation(&after), before + 1, "one update, with no revert between");
+    assert_eq!(env(&after, "kratos").get(MAX_AGE).map(String::as_str), Some("5m"));
+    scene
+        .until("the file of the first is gone", SOON, async || match scene.find("ConfigMap", "first-mfa").await {
+            None => Ok(()),
+            Some(map) => Err(map["metadata"].to_string()),
+        })
+        .await;
+    assert!(scene.events("Reverted").await.is_empty(), "it was handed on, not reverted");
+}
+
+#[tokio::test]
+async fn a_first_that_is_recreated_in_time_keeps_it() {
+    let scene = contested("kept").await;
+    let before = scene.deployment("kratos").await;
+    scene.delete("MfaPolicy", "first").await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    // It is younger than its rival now, but the workload is still its own.
+    scene.create(policy("first", &["kratos"])).await;
+    scene.until_ready("first").await;
+    scene.until_condition("rival", "Accepted", "False", "TargetClaimed").await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let after = scene.deployment("kratos").await;
+    assert_eq!((template(&after), label(&after)), (template(&before), "first".into()));
+}
+
+#[tokio::test]
+async fn a_first_that_lets_go_hands_it_on_at_once() {
+    let scene = contested("let-go").await;
+    let before = generation(&scene.deployment("kratos").await);
+    scene.edit("MfaPolicy", "first", json!({"spec": {"targetRefs": [{"name": "elsewhere"}]}})).await;
+    scene.until_ready("rival").await;
+    let after = scene.deployment("kratos").await;
+    assert_eq!((generation(&after), label(&after)), (before + 1, "rival".into()));
+}
+
+#[tokio::test]
+async fn an_older_policy_that_names_it_later_does_not_take_it() {
+    let scene = Scene::start("older-later").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy("older", &["elsewhere"])).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    scene.create(rival(&["kratos"])).await;
+    scene.until_ready("rival").await;
+    let uid = scene.get("MfaPolicy", "rival").await["metadata"]["uid"].clone();
+    scene.edit("MfaPolicy", "older", json!({"spec": {"targetRefs": [{"name": "kratos"}]}})).await;
+    scene.until_condition("older", "Accepted", "False", "TargetClaimed").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(governed(&scene.deployment("kratos").await)["policy"], uid);
+}
+
+#[tokio::test]
+async fn a_config_map_of_somebody_else_is_never_taken() {
+    let scene = Scene::start("map-foreign").await;
+    let foreign = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mfa-mfa"}, "data": {"kratos.yaml": "mine"}});
+    scene.create(foreign.clone()).await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy_with("mfa", &["kratos"], json!({"fieldConflicts": "TakeOver"}))).await;
+    let message = scene.until_condition("mfa", "Accepted", "False", "ConfigMapTaken").await;
+    assert!(message.contains("mfa-mfa") && message.contains("configMapName"), "{message}");
+    scene.until_condition("mfa", "Stalled", "True", "ConfigMapTaken").await;
+    assert_eq!(scene.get("ConfigMap", "mfa-mfa").await["data"], foreign["data"]);
+
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"delivery": {"configMapName": "levels"}}})).await;
+    scene.until_ready("mfa").await;
+    assert_eq!(scene.get("ConfigMap", "mfa-mfa").await["data"], foreign["data"]);
+    enforces(&scene.deployment("kratos").await).expect("another name resolves it");
+}
+
+#[tokio::test]
+async fn a_config_map_of_another_policy_is_never_taken() {
+    let scene = Scene::start("map-of-other").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(kratos("second")).await;
+    scene.create(policy("first", &["kratos"])).await;
+    scene.until_ready("first").await;
+    let file = scene.get("ConfigMap", "first-mfa").await;
+    scene.create(policy_with("rival", &["second"], json!({"delivery": {"configMapName": "first-mfa"}}))).await;
+    let message = scene.until_condition("rival", "Accepted", "False", "ConfigMapTaken").await;
+    assert!(message.contains("first"), "{message}");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let after = scene.get("ConfigMap", "first-mfa").await;
+    assert_eq!((&after["data"], label(&after)), (&file["data"], "first".into()));
+    assert!(condition(&scene.until_ready("first").await, "Stalled").is_none(), "the holder is undisturbed");
+}
