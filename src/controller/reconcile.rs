@@ -8,7 +8,7 @@ use tracing::{debug, info, warn};
 
 use super::view::status_digest;
 use super::{Context, Error, apply, observe};
-use crate::api::MfaPolicyStatus;
+use crate::api::{self as wire, MfaPolicyStatus};
 use crate::plan::{
     Absence, Key, Millis, Notice, Observed, Plan, PolicyObject, Report, Reversal, Step, Workload, applied_after, manifest, plan, report,
 };
@@ -160,6 +160,14 @@ async fn undo(context: &Context, observed: &Observed, decided: &Plan) -> Result<
                 if context.memory.tell_once(&format!("leave {} {why}", workload.uid)) {
                     let message = format!("Deployment {} stays as it is until a policy names it: {why}", workload.key.name);
                     context.events.about_workload(workload, Notice { warning: true, reason: "LeftAsIs", message });
+                }
+            }
+            Reversal::Retain { workload, governed } => {
+                let body = manifest::annotated(workload, &observed.key.name, governed);
+                let own = [wire::POLICY_LABEL.to_owned(), wire::GOVERNED_ANNOTATION.to_owned()].into();
+                if let Err((reason, message)) = apply::workload(context, workload, &body, "", &own, false).await? {
+                    context.events.about_workload(workload, Notice { warning: true, reason: reason.as_str(), message });
+                    return Err(Error::Refused);
                 }
             }
             Reversal::Revert(workload) => match apply::revert(context, workload).await? {

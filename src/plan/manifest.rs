@@ -25,6 +25,26 @@ pub fn workload(workload: &Workload, policy: &str, governed: &str, container: &s
     body
 }
 
+/// Our fields on a workload as they are, under another annotation.
+#[must_use]
+pub fn annotated(workload: &Workload, policy: &str, governed: &str) -> Value {
+    let live = |container: &super::Container| {
+        let own = |name: &str| workload.own.env.iter().any(|(inside, own)| *inside == container.name && **own == *name);
+        let env: Vec<_> = container
+            .env
+            .iter()
+            .filter(|entry| own(&entry.name))
+            .filter_map(|entry| Some(json!({"name": entry.name, "value": entry.value.as_deref()?})))
+            .collect();
+        (!env.is_empty()).then(|| json!({"name": container.name, "env": env}))
+    };
+    let mut body = identity(workload);
+    body["metadata"]["labels"] = json!({ api::POLICY_LABEL: policy });
+    body["metadata"]["annotations"] = json!({ api::GOVERNED_ANNOTATION: governed });
+    body["spec"] = json!({"template": {"spec": {"containers": workload.containers.iter().filter_map(live).collect::<Vec<_>>()}}});
+    body
+}
+
 /// None of our fields: applying it drops them all.
 #[must_use]
 pub fn identity(workload: &Workload) -> Value {

@@ -1,8 +1,9 @@
-//! What no policy names any more: reverted or left, by what its annotation says.
+//! What no policy names any more: reverted or left, by what the policy says, or its annotation
+//! where the policy is gone.
 
 use std::sync::Arc;
 
-use super::{Absence, ConfigMapView, Governed, GovernedView, Observed, Plan, Workload};
+use super::{Absence, ConfigMapView, Governed, GovernedView, Observed, Plan, PolicyObject, Workload};
 use crate::policy::DeletionPolicy;
 
 /// A governed workload that its policy has let go.
@@ -10,6 +11,8 @@ use crate::policy::DeletionPolicy;
 pub enum Reversal {
     /// Our fields are dropped.
     Revert(Arc<Workload>),
+    /// It keeps them, and its annotation must say so before the policy goes.
+    Retain { workload: Arc<Workload>, governed: String },
     /// It is left as it is, and this is told: its memory is of another cluster, definition or object.
     Leave { workload: Arc<Workload>, why: &'static str },
 }
@@ -31,7 +34,7 @@ pub(super) fn gone(observed: &Observed) -> Plan {
         Absence::Pausing { until } => plan.again = Some(until),
         Absence::Uncertain => {}
         Absence::Confirmed => {
-            plan.reversals = observed.governed.iter().filter_map(|view| reversal(view, &observed.crd_uid)).collect();
+            plan.reversals = observed.governed.iter().filter_map(|view| reversal(view, &observed.crd_uid, None)).collect();
             for map in observed.config_maps.iter().filter(|map| map.own && !map.deleting) {
                 let Some(governed) = Governed::read(map.governed.as_deref()) else { continue };
                 if governed.crd == *observed.crd_uid && governed.deletion_policy == DeletionPolicy::Revert {
@@ -46,9 +49,9 @@ pub(super) fn gone(observed: &Observed) -> Plan {
 /// The policy stands, and no longer names some of what it governed.
 pub(super) fn dropped(observed: &Observed, plan: &mut Plan) {
     let is_target = |workload: &Workload| observed.targets.iter().any(|target| target.name == workload.key.name);
-    plan.reversals =
-        observed.governed.iter().filter(|view| !is_target(&view.workload)).filter_map(|view| reversal(view, &observed.crd_uid)).collect();
     let Some(policy) = &observed.policy else { return };
+    let dropped = observed.governed.iter().filter(|view| !is_target(&view.workload));
+    plan.reversals = dropped.filter_map(|view| reversal(view, &observed.crd_uid, Some(policy))).collect();
     let Ok(spec) = &policy.spec else { return };
     for map in observed.config_maps.iter().filter(|map| map.own && !map.deleting && map.name != spec.config_map) {
         // Its content stays while it is mounted: only the name has changed.
@@ -60,7 +63,7 @@ pub(super) fn dropped(observed: &Observed, plan: &mut Plan) {
     }
 }
 
-fn reversal(view: &GovernedView, crd_uid: &str) -> Option<Reversal> {
+fn reversal(view: &GovernedView, crd_uid: &str, policy: Option<&PolicyObject>) -> Option<Reversal> {
     let workload = &view.workload;
     // A label that our manager does not own governs nothing.
     if !workload.own.policy_label || workload.deleting || view.claimant {
@@ -76,9 +79,13 @@ fn reversal(view: &GovernedView, crd_uid: &str) -> Option<Reversal> {
     if governed.crd != crd_uid || crd_uid.is_empty() {
         return leave("the MfaPolicy definition was installed anew since");
     }
-    match governed.deletion_policy {
-        DeletionPolicy::Retain => None,
+    let said = policy.map_or(governed.deletion_policy, |policy| policy.deletion_policy);
+    match said {
         DeletionPolicy::Revert => Some(Reversal::Revert(workload.clone())),
+        DeletionPolicy::Retain if governed.deletion_policy == said => None,
+        DeletionPolicy::Retain => {
+            Some(Reversal::Retain { workload: workload.clone(), governed: Governed { deletion_policy: said, ..governed }.write() })
+        }
     }
 }
 
