@@ -130,6 +130,24 @@ async fn a_dropped_target_is_reverted_at_once() {
     enforces(&scene.deployment("kratos").await).expect("the other target stays");
 }
 
+/// One edit says both: no longer this target, and leave it as it is.
+#[tokio::test]
+async fn a_target_dropped_under_retain_keeps_everything_also_when_the_policy_goes() {
+    let scene = governed_scene("dropped-retained", &["kratos", "second"]).await;
+    let before = template(&scene.deployment("second").await);
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"targetRefs": [{"name": "kratos"}], "deletionPolicy": "Retain"}})).await;
+    scene
+        .until("the annotation follows", SOON, async || {
+            let memory = governed(&scene.deployment("second").await);
+            if memory["deletionPolicy"] == "Retain" { Ok(()) } else { Err(memory.to_string()) }
+        })
+        .await;
+    scene.until_ready("mfa").await;
+    scene.delete("MfaPolicy", "mfa").await;
+    tokio::time::sleep(PAST_THE_PAUSE).await;
+    assert_eq!(template(&scene.deployment("second").await), before);
+}
+
 #[tokio::test]
 async fn another_container_gets_the_variables_in_the_same_update() {
     let scene = Scene::start("moved").await;

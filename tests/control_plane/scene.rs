@@ -228,6 +228,7 @@ impl Scene {
 
 /// A request that changes something, as the audit log has it.
 #[derive(Clone, Debug)]
+#[allow(dead_code, reason = "failing tests print all of it")]
 pub struct Write {
     pub verb: String,
     pub resource: String,
