@@ -1,0 +1,235 @@
+//! The cluster as people work with it: kubectl and Helm, and where the pods are. The tests and the
+//! story of `make demo` share it.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::kratos::Door;
+
+/// Longer than any start, also on a busy machine.
+pub const LONG: Duration = Duration::from_secs(180);
+
+/// The operator's release, and its Deployment and ServiceAccount with it.
+pub const OPERATOR: &str = "mfa-operator";
+
+/// A pod that is not about to end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pod {
+    pub name: String,
+    pub uid: String,
+    pub node: String,
+    pub address: String,
+    pub ready: bool,
+    /// The variables that it was created with, as the pod writes them.
+    pub variables: Vec<(String, String)>,
+}
+
+impl Pod {
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Runs a program to its end; its output, or what it complained about.
+pub fn attempt(program: &str, arguments: &[impl AsRef<OsStr>], input: Option<&str>) -> Result<String, String> {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("{program}: {error}"))?;
+    if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
+        stdin.write_all(input.as_bytes()).map_err(|error| format!("{program}: {error}"))?;
+    }
+    let output = child.wait_with_output().map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let arguments: Vec<_> = arguments.iter().map(|argument| argument.as_ref().to_string_lossy().into_owned()).collect();
+    Err(format!("{program} {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+pub fn run(program: &str, arguments: &[impl AsRef<OsStr>]) -> String {
+    attempt(program, arguments, None).unwrap_or_else(|complaint| panic!("{complaint}"))
+}
+
+pub fn kubectl(arguments: &[&str]) -> String {
+    run("kubectl", arguments)
+}
+
+/// The arguments of one line; none of them holds a space.
+pub fn kubectl_line(line: &str) -> String {
+    run("kubectl", &line.split(' ').collect::<Vec<_>>())
+}
+
+/// The object as it stands, or null.
+pub fn get(namespace: &str, object: &str) -> Value {
+    let found = run("kubectl", &["-n", namespace, "get", object, "--ignore-not-found", "-o", "json"]);
+    if found.trim().is_empty() { Value::Null } else { serde_json::from_str(&found).expect("kubectl writes JSON") }
+}
+
+pub fn apply(object: &Value) -> String {
+    attempt("kubectl", &["apply", "-f", "-"], Some(&object.to_string())).unwrap_or_else(|complaint| panic!("{complaint}"))
+}
+
+/// Asks every half second until there is an answer.
+pub fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        match ask() {
+            Ok(answer) => return answer,
+            Err(seen) => assert!(Instant::now() < deadline, "{what}: not after {} s: {seen}", limit.as_secs()),
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// Pods of a Deployment that are not about to end.
+pub fn pods(namespace: &str, deployment: &str) -> Vec<Pod> {
+    let selector = get(namespace, &format!("deployment/{deployment}"))["spec"]["selector"]["matchLabels"].clone();
+    let selector: Vec<_> =
+        selector.as_object().into_iter().flatten().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+    let found = kubectl(&["-n", namespace, "get", "pods", "-l", &selector.join(","), "-o", "json"]);
+    let found: Value = serde_json::from_str(&found).expect("kubectl writes JSON");
+    let items = found["items"].as_array().cloned().unwrap_or_default();
+    items.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).map(pod).collect()
+}
+
+fn pod(object: &Value) -> Pod {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let conditions = object["status"]["conditions"].as_array();
+    let variables = object["spec"]["containers"][0]["env"].as_array();
+    Pod {
+        name: text(&object["metadata"]["name"]),
+        uid: text(&object["metadata"]["uid"]),
+        node: text(&object["spec"]["nodeName"]),
+        address: text(&object["status"]["podIP"]),
+        ready: conditions.into_iter().flatten().any(|condition| condition["type"] == "Ready" && condition["status"] == "True"),
+        variables: variables.into_iter().flatten().map(|variable| (text(&variable["name"]), text(&variable["value"]))).collect(),
+    }
+}
+
+pub fn uids(namespace: &str, deployment: &str) -> BTreeSet<String> {
+    pods(namespace, deployment).into_iter().map(|pod| pod.uid).collect()
+}
+
+/// The public API of each ready pod, and that of the Service last.
+pub fn doors(namespace: &str, deployment: &str) -> Vec<Door> {
+    let pods = pods(namespace, deployment).into_iter().filter(|pod| pod.ready);
+    let mut doors: Vec<_> = pods.map(|pod| Door::new(format!("pod {}", pod.name), format!("http://{}:4433", pod.address))).collect();
+    doors.push(service(namespace, &format!("{deployment}-public")));
+    doors
+}
+
+/// A Service of Kratos.
+pub fn service(namespace: &str, name: &str) -> Door {
+    let address = get(namespace, &format!("service/{name}"))["spec"]["clusterIP"].clone();
+    Door::new(format!("Service {name}"), format!("http://{}", address.as_str().unwrap_or_else(|| panic!("no Service {name}"))))
+}
+
+/// Installs or upgrades Kratos, and waits until it serves.
+pub fn kratos(helm: &str, namespace: &str, replicas: u32, arguments: &[&str]) {
+    let replicas = replicas.to_string();
+    let helm = format!("HELM={helm}");
+    let mut line = vec![helm.as_str(), "tests/cluster/kratos/deploy", namespace, &replicas];
+    line.extend(arguments);
+    run("env", &line);
+}
+
+/// Installs or upgrades the operator, and waits until it is ready.
+pub fn operator(helm: &str, namespace: &str, arguments: &[&str]) {
+    let more = std::env::var("MFA_OPERATOR_HELM_ARGUMENTS").unwrap_or_default();
+    let mut line = vec!["upgrade", "--install", OPERATOR, "charts/mfa-operator", "--namespace", namespace, "--create-namespace"];
+    line.extend(["--wait", "--timeout", "120s"]);
+    line.extend(arguments);
+    line.extend(more.split_whitespace());
+    run(helm, &line);
+}
+
+/// A policy over one Deployment: `spec` is what it says beside its target.
+pub fn policy(namespace: &str, name: &str, deployment: &str, spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    spec["targetRefs"] = json!([{"name": deployment}]);
+    json!({
+        "apiVersion": "mfa-operator.dev/v1alpha1",
+        "kind": "MfaPolicy",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    })
+}
+
+/// Waits until the policy is enforced in its current generation.
+pub fn await_ready(namespace: &str, policy: &str) {
+    let name = format!("mfapolicy/{policy}");
+    let ready = attempt("kubectl", &["-n", namespace, "wait", "--for=condition=Ready", &name, "--timeout=180s"], None);
+    assert!(ready.is_ok(), "{ready:?}; its conditions: {:#}", get(namespace, &name)["status"]["conditions"]);
+}
+
+/// Status and reason of a condition, if it speaks of the current generation.
+pub fn condition(namespace: &str, policy: &str, type_: &str) -> Option<(String, String)> {
+    let object = get(namespace, &format!("mfapolicy/{policy}"));
+    let conditions = object["status"]["conditions"].as_array()?;
+    let found = conditions.iter().find(|condition| condition["type"] == type_)?;
+    (found["observedGeneration"] == object["metadata"]["generation"])
+        .then(|| (found["status"].as_str().unwrap_or_default().into(), found["reason"].as_str().unwrap_or_default().into()))
+}
+
+/// Waits until every pod was created with the policy's revision and is ready, however often that rolls.
+pub fn await_pods(namespace: &str, deployment: &str, policy: &str) -> Vec<Pod> {
+    until(&format!("every pod of {namespace}/{deployment} runs {policy}"), LONG, || {
+        let target = get(namespace, &format!("deployment/{deployment}"));
+        let policy = get(namespace, &format!("mfapolicy/{policy}"));
+        let pods = pods(namespace, deployment);
+        let revision = policy["status"]["revision"].as_str();
+        let settled = target["status"]["observedGeneration"] == target["metadata"]["generation"]
+            && target["spec"]["replicas"] == pods.len()
+            && pods.iter().all(|pod| pod.ready && revision.is_some() && pod.variable("REVISION") == revision);
+        if settled { Ok(pods) } else { Err(format!("revision {revision:?}, pods {pods:?}, conditions {}", policy["status"]["conditions"])) }
+    })
+}
+
+/// A second Kratos beside the one of the chart in this namespace, on the same database: a Deployment
+/// and a Service of another name. `edit` has the Deployment before it is created.
+pub fn copy_of_kratos(namespace: &str, name: &str, replicas: u32, edit: impl FnOnce(&mut Value)) {
+    let (deployment, service) = copy_objects(&get(namespace, "deployment/kratos"), name, replicas, edit);
+    apply(&json!({"apiVersion": "v1", "kind": "List", "items": [deployment, service]}));
+}
+
+/// Ends such a copy, and the policy of the same name.
+pub fn end_copy(namespace: &str, name: &str) {
+    let (deployment, policy) = (format!("deployment/{name}"), format!("mfapolicy/{name}"));
+    kubectl(&["-n", namespace, "delete", &policy, &deployment, &format!("service/{name}-public"), "--ignore-not-found", "--wait=false"]);
+}
+
+fn copy_objects(original: &Value, name: &str, replicas: u32, edit: impl FnOnce(&mut Value)) -> (Value, Value) {
+    let namespace = &original["metadata"]["namespace"];
+    let labels = json!({"app.kubernetes.io/name": name});
+    let mut spec = original["spec"].clone();
+    spec["replicas"] = json!(replicas);
+    spec["selector"] = json!({"matchLabels": labels});
+    spec["template"]["metadata"] = json!({"labels": labels});
+    spec["template"]["spec"]["topologySpreadConstraints"][0]["labelSelector"] = json!({"matchLabels": labels});
+    if let Some(pod) = spec["template"]["spec"].as_object_mut() {
+        pod.remove("initContainers"); // the original has migrated the database
+    }
+    let mut deployment = json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "spec": spec,
+    });
+    edit(&mut deployment);
+    let service = json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": format!("{name}-public"), "namespace": namespace},
+        "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": "http-public"}]},
+    });
+    (deployment, service)
+}

@@ -1,0 +1,84 @@
+//! One apply is enough, and it rolls exactly when it must.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::cluster::{self, OPERATOR};
+use crate::install::{self, SYSTEM, strict};
+use crate::kratos::{AT_AAL1, AT_AAL2, PASSES, STEP_UP};
+
+const NAMESPACE: &str = "e2e-rolls";
+
+/// Longer than the operator takes to react, so that what has not happened then does not happen.
+const REACTION: Duration = Duration::from_secs(4);
+
+pub fn one_apply() {
+    install::operator();
+    install::begin(NAMESPACE);
+    cluster::kratos("helm", NAMESPACE, 2, &[]);
+    let public = cluster::service(NAMESPACE, "kratos-public");
+    let person = cluster::service(NAMESPACE, "kratos-admin").create_person();
+    let authenticator = public.enrol(&public.sign_in(&person));
+    let session = public.sign_in(&person);
+    for door in cluster::doors(NAMESPACE, "kratos") {
+        assert_eq!(door.whoami(&session).verdict(), AT_AAL1, "{}", door.name);
+        assert_eq!(door.settings(&session).verdict(), PASSES, "{}", door.name);
+    }
+    let mut policy = cluster::policy(NAMESPACE, "kratos", "kratos", &strict());
+    let courier = cluster::get(NAMESPACE, "pod/kratos-courier-0")["metadata"]["uid"].clone();
+    let before = cluster::uids(NAMESPACE, "kratos");
+    cluster::apply(&policy);
+    cluster::await_ready(NAMESPACE, "kratos");
+    let governed = cluster::uids(NAMESPACE, "kratos");
+    assert!(governed.is_disjoint(&before), "a pod from before the policy still runs");
+    let enforced = |moment: &str| {
+        let doors = cluster::doors(NAMESPACE, "kratos");
+        for door in &doors {
+            assert_eq!(door.whoami(&session).verdict(), STEP_UP, "{moment}: whoami at {}", door.name);
+            assert_eq!(door.settings(&session).verdict(), STEP_UP, "{moment}: settings at {}", door.name);
+        }
+        doors.len() - 1
+    };
+    assert_eq!(enforced("after the policy"), 2);
+    let status = cluster::get(NAMESPACE, "mfapolicy/kratos")["status"].clone();
+    assert_eq!(status["requiredAAL"], json!({"settings": "highest_available", "whoami": "highest_available"}));
+    assert_eq!(status["pods"], "2/2");
+    assert_eq!(cluster::get(NAMESPACE, "pod/kratos-courier-0")["metadata"]["uid"], courier, "the courier is no target");
+
+    let unchanged = |what: &str| {
+        std::thread::sleep(REACTION);
+        cluster::await_ready(NAMESPACE, "kratos");
+        assert_eq!(cluster::uids(NAMESPACE, "kratos"), governed, "{what} rolled Kratos");
+    };
+    cluster::apply(&policy);
+    unchanged("applying the same again");
+    cluster::kubectl_line(&format!("-n {NAMESPACE} label mfapolicy/kratos team=security"));
+    policy["metadata"]["annotations"] = json!({"note": "for the audit"});
+    policy["spec"]["rollout"] = json!({"revisionHistoryLimit": 7});
+    cluster::apply(&policy);
+    unchanged("a label, an annotation and another history limit");
+    cluster::kubectl_line(&format!("-n {SYSTEM} delete pod -l app.kubernetes.io/name=mfa-operator --wait"));
+    operator_is_back();
+    unchanged("a restart of the operator");
+    cluster::operator("helm", SYSTEM, &["--set", "logLevel=debug"]);
+    operator_is_back();
+    unchanged("an upgrade of the operator");
+
+    cluster::kubectl_line(&format!("-n {NAMESPACE} scale deployment/kratos --replicas=3"));
+    cluster::kubectl_line(&format!("-n {NAMESPACE} rollout status deployment/kratos --timeout=120s"));
+    assert_eq!(enforced("after scaling up"), 3);
+    let pods = cluster::pods(NAMESPACE, "kratos");
+    let nodes: std::collections::BTreeSet<_> = pods.iter().map(|pod| &pod.node).collect();
+    assert!(nodes.len() > 1, "one node has all pods: {nodes:?}");
+    assert!(governed.iter().all(|uid| pods.iter().any(|pod| &pod.uid == uid)), "scaling up rolled Kratos");
+    public.step_up(&session, &authenticator);
+    for door in cluster::doors(NAMESPACE, "kratos") {
+        assert_eq!(door.whoami(&session).verdict(), AT_AAL2, "after the step-up at {}", door.name);
+    }
+    install::end(NAMESPACE);
+}
+
+fn operator_is_back() {
+    cluster::kubectl_line(&format!("-n {SYSTEM} rollout status deployment/{OPERATOR} --timeout=120s"));
+}
