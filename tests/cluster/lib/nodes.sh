@@ -114,13 +114,19 @@ power_off() { # name
   rm -f "$state/nodes/$1"/{network,started}
 }
 
+# Every kubelet, proxy and Kratos takes an inotify instance or more of the 128 that a user usually has, over all clusters.
+explain_lack() { # name
+  ! grep -qs 'too many open files' "$state/nodes/$1"/log/*.log ||
+    say "cluster: the machine has no inotify instance left: end another cluster, or raise /proc/sys/fs/inotify/max_user_instances ($(</proc/sys/fs/inotify/max_user_instances))"
+}
+
 # Waits until Kubernetes calls the nodes Ready.
 await_nodes() { # name...
   local name
   for name; do mark "$name" started; done
   for name; do
     until inside kubectl wait --for=condition=Ready "node/$name" --timeout=10s >/dev/null 2>&1; do
-      [ $SECONDS -lt "$deadline" ] || die "node $name does not get Ready; see $state/nodes/$name/log"
+      [ $SECONDS -lt "$deadline" ] || { explain_lack "$name"; die "node $name does not get Ready; see $state/nodes/$name/log"; }
       alive "$name" || die "node $name ended; see $state/nodes/$name"
       sleep .1
     done
