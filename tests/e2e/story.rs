@@ -10,6 +10,7 @@
 mod cluster;
 mod kratos;
 
+use std::io::IsTerminal;
 use std::time::Instant;
 
 use kratos::{AT_AAL1, AT_AAL2, PASSES, STEP_UP};
@@ -114,7 +115,8 @@ fn expect(what: &str, door: &str, seen: &str, expected: &str) {
 }
 
 fn chapter(title: &str) {
-    println!("\n\x1b[1m== {title}\x1b[0m");
+    let (bold, plain) = if std::io::stdout().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    println!("\n{bold}== {title}{plain}");
 }
 
 fn say(line: &str) {
