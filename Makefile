@@ -25,7 +25,7 @@ e2e: ## Run the end-to-end tests alone
 
 .PHONY: bench
 bench: ## Measure speed and memory at 10,000 policies, and write docs/benchmarks.md
-	@. scripts/environment && cargo bench --bench scale -- $(ARGS)
+	@benches/run $(ARGS)
 
 .PHONY: build
 build: ## Build the operator for this machine

@@ -1,0 +1,134 @@
+//! Speed and memory at scale, against an API server with etcd alone.
+//! The operator runs as a process of its own, from the binary that is shipped. Each figure of time
+//! stands beside what a bare client needs for the same writes in the same run, so that a slow or
+//! busy machine shows in both. `make bench` runs it; without `--quick` it writes docs/benchmarks.md.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "it measures a process and a cluster")]
+
+mod audit;
+mod burst;
+mod cluster;
+mod follow;
+mod latency;
+mod load;
+mod objects;
+mod observer;
+mod operator;
+mod report;
+mod rest;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use report::Report;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// How much is measured.
+pub struct Sizes {
+    policies: usize,
+    changes: usize,
+    burst: usize,
+    rest: Duration,
+    writes_page: bool,
+}
+
+impl Sizes {
+    fn from_command_line() -> Result<Self> {
+        let quick = std::env::args().any(|argument| argument == "--quick");
+        let policies = match std::env::var("BENCH_POLICIES") {
+            Ok(text) => text.parse().map_err(|_| format!("BENCH_POLICIES={text}: write a number"))?,
+            Err(_) if quick => 500,
+            Err(_) => 10_000,
+        };
+        if policies < 100 {
+            return Err("BENCH_POLICIES: at least 100, else nothing of it says anything".into());
+        }
+        Ok(Self {
+            policies,
+            changes: if quick { 60 } else { 300.min(policies / 2) },
+            burst: 1_000.min(policies / 2),
+            rest: Duration::from_secs(if quick { 10 } else { 60 }),
+            writes_page: !quick && policies == 10_000,
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(run()));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
+    let sizes = Sizes::from_command_line()?;
+    let binary: PathBuf = std::env::var_os("MFA_OPERATOR_BINARY").ok_or("MFA_OPERATOR_BINARY is not set: use make bench")?.into();
+    let step = |text: &str| eprintln!("bench: {text}");
+
+    step("starting a control plane");
+    let cluster = cluster::Cluster::start().await?;
+    let follow = follow::Both::start(&cluster).await?;
+    let operator = operator::Operator::start(&cluster, &binary)?;
+    operator.ready().await?;
+
+    step(&format!("{} changes at 1 policy", sizes.changes));
+    load::one(&cluster, &follow).await?;
+    let at_one = latency::at_one(&cluster, &follow, sizes.changes).await?;
+
+    step(&format!("{} workloads", sizes.policies));
+    load::workloads(&cluster, &follow, sizes.policies).await?;
+    step(&format!("{} policies", sizes.policies));
+    let installed = load::policies(&cluster, &follow, sizes.policies).await?;
+    step(&format!("all enforced after {:.0} s; waiting until nothing moves", installed.as_secs_f64()));
+    rest::quiet(&cluster).await?;
+
+    step(&format!("{} s at rest", sizes.rest.as_secs()));
+    let grown = rest::at_rest(&cluster, &operator, sizes.rest).await?;
+    step(&format!("{} changes at {} policies", sizes.changes, sizes.policies));
+    let at_many = latency::at_many(&cluster, &follow, sizes.policies, sizes.changes).await?;
+    rest::quiet(&cluster).await?;
+    operator.stop().await?;
+
+    step("a restart");
+    let (operator, restart) = rest::restart(&cluster, &binary).await?;
+    let restarted = rest::at_rest(&cluster, &operator, sizes.rest).await?;
+    operator.stop().await?;
+
+    step(&format!("{} policies at once: a bare client, the operator, the bare client again", sizes.burst));
+    let bare_before = burst::bare(&cluster, &follow, sizes.burst).await?;
+    let operator = operator::Operator::start(&cluster, &binary)?;
+    operator.ready().await?;
+    rest::quiet(&cluster).await?;
+    let ours = burst::ours(&cluster, &follow, sizes.policies, sizes.burst).await?;
+    rest::quiet(&cluster).await?;
+    let complaints = operator.complaints()?;
+    operator.stop().await?;
+    let bare_after = burst::bare(&cluster, &follow, sizes.burst).await?;
+
+    let report = Report {
+        binary: std::fs::metadata(&binary)?.len(),
+        installed,
+        at_one,
+        at_many,
+        grown,
+        restart,
+        restarted,
+        ours,
+        bare: [bare_before, bare_after],
+        sizes,
+    };
+    println!("{}", report.table());
+    for line in complaints {
+        println!("the operator said: {line}");
+    }
+    if report.sizes.writes_page {
+        std::fs::write("docs/benchmarks.md", report.page()?)?;
+        step("wrote docs/benchmarks.md");
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! At rest, and after a restart.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use crate::Result;
+use crate::audit::{Audit, Requests};
+use crate::cluster::Cluster;
+use crate::operator::{Operator, Usage};
+
+/// Without a request for so long, nothing more is coming.
+const SILENCE: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(600);
+
+pub struct Rest {
+    pub usage: Usage,
+    pub during: Duration,
+    pub requests: Requests,
+}
+
+pub struct Restart {
+    pub ready: Duration,
+    /// Time on a processor until the silence.
+    pub busy: Duration,
+    /// Until the silence.
+    pub requests: Requests,
+}
+
+/// Waits until the operator asks for nothing any more.
+pub async fn quiet(cluster: &Cluster) -> Result<()> {
+    until_quiet(&mut Audit::from_now(cluster)?).await?;
+    Ok(())
+}
+
+async fn until_quiet(audit: &mut Audit) -> Result<Requests> {
+    let started = Instant::now();
+    let mut last = started;
+    let mut all = Requests::default();
+    while last.elapsed() < SILENCE {
+        sleep(Duration::from_millis(250)).await;
+        let found = audit.operator()?;
+        if found.reads + found.writes > 0 {
+            last = Instant::now();
+        }
+        all.reads += found.reads;
+        all.writes += found.writes;
+        if started.elapsed() > LIMIT {
+            return Err(format!("the operator does not come to rest: {all:?} in ten minutes").into());
+        }
+    }
+    Ok(all)
+}
+
+pub async fn at_rest(cluster: &Cluster, operator: &Operator, during: Duration) -> Result<Rest> {
+    let mut audit = Audit::from_now(cluster)?;
+    sleep(during).await;
+    Ok(Rest { usage: operator.usage()?, during, requests: audit.operator()? })
+}
+
+pub async fn restart(cluster: &Cluster, binary: &Path) -> Result<(Operator, Restart)> {
+    let mut audit = Audit::from_now(cluster)?;
+    let operator = Operator::start(cluster, binary)?;
+    let ready = operator.ready().await?;
+    let requests = until_quiet(&mut audit).await?;
+    let busy = operator.usage()?.busy;
+    Ok((operator, Restart { ready, busy, requests }))
+}
