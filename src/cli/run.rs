@@ -78,6 +78,8 @@ async fn operate(options: Options) -> Result<(), Box<dyn std::error::Error + Sen
     // Each look has a deadline and a backoff of its own.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(10));
+    // Longer than a watch lasts, which the server ends before five minutes.
+    config.read_timeout = Some(Duration::from_secs(300));
     config.write_timeout = Some(Duration::from_secs(30));
     config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("mfa-operator/", env!("CARGO_PKG_VERSION")))));
     let server = config.cluster_url.to_string();

@@ -175,7 +175,7 @@ async fn crd_uid(context: &Context, needed: bool) -> Result<Box<str>, Error> {
 async fn list_pods(context: &Context, observed: &mut Observed) -> Result<(), Error> {
     for target in &mut observed.targets {
         let Some(workload) = &target.workload else { continue };
-        if is_done(workload) || workload.own.env.is_empty() || workload.selector.is_empty() {
+        if is_done(workload) || workload.selector.is_empty() {
             continue;
         }
         let params = ListParams::default().labels(&workload.selector);

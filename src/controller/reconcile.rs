@@ -91,7 +91,8 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
             write_targets(context, observed, policy, decided, &mut answers).await?;
         }
     }
-    let reverted = undo(context, observed, decided).await?;
+    let refused = answers.refused.is_some() || answers.targets.iter().any(|answer| matches!(answer, Some(Err(_))));
+    let reverted = if refused { Vec::new() } else { undo(context, observed, decided).await? };
     let written: Vec<_> = answers.targets.iter().map(|answer| matches!(answer, Some(Ok(_)))).collect();
     let note = note_applied(context, observed, policy, decided, &written, &reverted);
     let tell = tell(context, observed, policy, decided, &answers);
@@ -101,7 +102,7 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
     for name in &decided.prune {
         apply::prune(context, &policy.key.namespace, name).await?;
     }
-    Ok(answers.refused.is_some() || answers.targets.iter().any(|answer| matches!(answer, Some(Err(_)))))
+    Ok(refused)
 }
 
 async fn write_targets(
@@ -113,7 +114,7 @@ async fn write_targets(
 ) -> Result<(), Error> {
     let Some(desired) = &decided.desired else { return Ok(()) };
     for (index, (step, view)) in decided.steps.iter().zip(&observed.targets).enumerate() {
-        let (Step::Write { container, adopted, take_over, rolls, drift }, Some(workload)) = (step, &view.workload) else { continue };
+        let (Step::Write { container, adopted, take_over, rolls, drift, .. }, Some(workload)) = (step, &view.workload) else { continue };
         let governed = desired.governed(policy, &observed.crd_uid, Some(&workload.uid)).write();
         let body = manifest::workload(workload, &policy.key.name, &governed, container, &desired.rendered.variables);
         let answer = apply::workload(context, workload, &body, container, adopted, *take_over).await?;

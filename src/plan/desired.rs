@@ -1,8 +1,10 @@
 //! What shall be in force: the policy as it stands, or, where its spec is refused, what it last was.
 
-use super::{Data, Governed, Observed, PolicyObject, TargetData};
+use std::sync::Arc;
+
+use super::{Data, Governed, Observed, PolicyObject, Record, TargetData, Workload};
 use crate::policy::{DeletionPolicy, FieldConflicts, Rejection, transition};
-use crate::server::kratos::{Overlay, Rendered, render};
+use crate::server::kratos::{Overlay, REVISION, Rendered, render};
 
 /// The settings to deliver.
 #[derive(Clone, Debug)]
@@ -38,7 +40,7 @@ impl Desired {
 }
 
 pub(super) fn desired(observed: &Observed, policy: &PolicyObject) -> (Option<Desired>, Vec<Rejection>) {
-    let newest = observed.records.first();
+    let newest = last_applied(observed);
     let rejections = match &policy.spec {
         Err(rejections) => rejections.clone(),
         Ok(spec) => newest.map(|newest| transition(&newest.data.overlay.factors(), spec)).unwrap_or_default(),
@@ -61,4 +63,22 @@ pub(super) fn desired(observed: &Observed, policy: &PolicyObject) -> (Option<Des
         }),
     };
     (desired, rejections)
+}
+
+/// The newest record that is in force somewhere: a governed workload carries its revision in a
+/// variable that our manager owns. Records alone are no proof, others may be able to create them.
+fn last_applied(observed: &Observed) -> Option<&Arc<Record>> {
+    let workloads =
+        observed.governed.iter().map(|view| &view.workload).chain(observed.targets.iter().filter_map(|view| view.workload.as_ref()));
+    let revisions: Vec<&str> = workloads.filter_map(|workload| own_revision(workload)).collect();
+    observed.records.iter().find(|record| {
+        let rendered = render(&observed.key.name, record.data.overlay.clone());
+        revisions.contains(&&*rendered.revision)
+    })
+}
+
+fn own_revision(workload: &Workload) -> Option<&str> {
+    let (container, _) = workload.own.env.iter().find(|(_, name)| &**name == REVISION)?;
+    let live = workload.containers.iter().find(|live| live.name == *container)?;
+    live.env.iter().find(|entry| &*entry.name == REVISION)?.value.as_deref()
 }

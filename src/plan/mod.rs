@@ -109,6 +109,11 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     if let Some(ConfigMapStep::Taken(_)) = plan.config_map {
         plan.record = None;
     }
+    // Only an accepted generation lets go: a mistyped target must not strip the real one.
+    if matches!(plan.config_map, Some(ConfigMapStep::Taken(_))) || plan.steps.iter().any(|step| matches!(step, Step::Refused { .. })) {
+        plan.reversals.clear();
+        plan.ended_config_maps.clear();
+    }
     plan.prune = prune(observed, policy, &desired, plan.record.is_some());
     plan.again = plan.again.into_iter().chain(plan.steps.iter().filter_map(|step| step.again(observed.now))).min();
     plan.desired = Some(desired);
@@ -153,7 +158,7 @@ pub fn claim_config_map(found: &ConfigMapView, policy: &PolicyObject) -> Result<
     match &found.policy_label {
         _ if own_label && governed.is_some() => Ok(()),
         // Its label or manager was taken away, the annotation still names this very policy.
-        None if made_for_this => Ok(()),
+        _ if made_for_this => Ok(()),
         Some(other) if found.own => Err(format!("the policy {other}")),
         _ => Err("somebody else".into()),
     }

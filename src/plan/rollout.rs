@@ -3,6 +3,7 @@
 use super::{Millis, Pod, TargetView, Workload};
 use crate::api::Reason;
 use crate::policy::Level;
+use crate::server::kratos;
 use crate::server::kratos::level_variables;
 
 /// A roll that is done: everything runs the template and nothing older is left.
@@ -78,7 +79,7 @@ pub fn runs(pod: &Pod, container: &str, revision: &str) -> bool {
         .iter()
         .filter(|own| &*own.name == container)
         .flat_map(|own| &own.env)
-        .any(|variable| &*variable.name == "REVISION" && variable.value.as_deref() == Some(revision))
+        .any(|variable| &*variable.name == kratos::REVISION && variable.value.as_deref() == Some(revision))
 }
 
 /// The weakest levels over what runs: the pods where they were listed, else the template.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{ConfigMapStep, Observed, Plan, PolicyObject, Step, TargetView, Workload, rollout};
 use crate::api::{Condition, ConditionType, MfaPolicyStatus, Reason, RunningAal, TargetStatus};
 use crate::policy::Level;
+use crate::server::kratos;
 
 /// Why something cannot be, for the status.
 pub type Refusal = (Reason, String);
@@ -133,13 +134,12 @@ fn rolled_out(views: &[TargetView], plan: &Plan, accepted: &Condition) -> (Condi
     for (view, step) in views.iter().zip(&plan.steps) {
         match step {
             Step::Held { reason, message, .. } => return not_yet(*reason, message.clone()),
-            Step::Settled { done: true, .. } => {}
-            Step::Settled { container, .. } | Step::Write { container, rolls: true, .. } => {
+            Step::Settled { done: true, .. } | Step::Write { done: true, .. } => {}
+            Step::Settled { container, .. } | Step::Write { container, .. } => {
                 let Some(workload) = &view.workload else { continue };
                 let (reason, message) = rollout::progress(workload, container, revision, view.pods.as_deref());
                 return not_yet(reason, message);
             }
-            Step::Write { .. } => {}
             Step::Refused { .. } => return not_yet(Reason::Progressing, format!("Deployment {} does not have the policy yet", view.name)),
         }
     }
@@ -179,7 +179,8 @@ fn target_status(before: &TargetView, view: &TargetView, step: &Step) -> TargetS
         _ => levels(view),
     };
     let live = container.and_then(|name| workload.containers.iter().find(|live| *live.name == *name));
-    let revision = live.and_then(|live| live.env.iter().find(|entry| &*entry.name == "REVISION")).and_then(|entry| entry.value.as_deref());
+    let revision =
+        live.and_then(|live| live.env.iter().find(|entry| &*entry.name == kratos::REVISION)).and_then(|entry| entry.value.as_deref());
     TargetStatus {
         container: container.map(Into::into),
         uid: Some(workload.uid.to_string()),

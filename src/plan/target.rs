@@ -24,6 +24,8 @@ pub enum Step {
         take_over: bool,
         /// The pod template changes.
         rolls: bool,
+        /// It changes nothing of the template, and the roll of that template is done.
+        done: bool,
         /// Fields that somebody changed since our last apply.
         drift: Vec<String>,
     },
@@ -46,7 +48,8 @@ impl Step {
         match self {
             Self::Refused { until, reason, .. } => until.or((*reason == Reason::TargetClaimed).then_some(now + RETRY)),
             Self::Held { until, .. } => *until,
-            Self::Settled { done: false, .. } | Self::Write { rolls: true, .. } => Some(now + LOOK),
+            Self::Settled { done: false, .. } => Some(now + LOOK),
+            // What a write changes is seen by the watch.
             Self::Settled { .. } | Self::Write { .. } => None,
         }
     }
@@ -140,9 +143,9 @@ fn step(
         .and_then(|newest| newest.applied.iter().find(|applied| applied.uid == *workload.uid && applied.name == *view.name));
     let same = known.is_some_and(|known| known.revision == desired.rendered.revision && known.container == *container);
     let (differs, rolls) = differences(observed, policy, desired, workload, &container);
+    let done = (same && known.is_some_and(|known| known.rolled_out)) || rollout::is_done(workload);
     if differs.is_empty() {
-        let latched = same && known.is_some_and(|known| known.rolled_out);
-        return Step::Settled { container, done: latched || rollout::is_done(workload) };
+        return Step::Settled { container, done };
     }
     let drift: Vec<_> = if same { differs.into_iter().filter(|(_, drift)| *drift).map(|(field, _)| field).collect() } else { Vec::new() };
     if !drift.is_empty()
@@ -174,6 +177,7 @@ fn step(
         adopted: adopted(observed, workload, &container),
         take_over: desired.field_conflicts == FieldConflicts::TakeOver,
         rolls,
+        done: done && !rolls,
         drift,
         container,
     }

@@ -279,7 +279,7 @@ async fn a_label_that_somebody_else_put_governs_nothing() {
 
 #[tokio::test]
 async fn a_variable_that_another_manager_owns_too_survives_and_is_named() {
-    let scene = governed_scene("co-owned", &["kratos"]).await;
+    let scene = governed_scene("co-owned", &["kratos", "other"]).await;
     let only_env = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "kratos"},
         "spec": {"template": {"spec": {"containers": [{"name": "kratos", "env": [{"name": WHOAMI, "value": "highest_available"}]}]}}},
@@ -289,6 +289,20 @@ async fn a_variable_that_another_manager_owns_too_survives_and_is_named() {
     scene.until_event("Reverted", &["kratos", WHOAMI]).await;
     let after = env(&scene.deployment("kratos").await, "kratos");
     assert!(after.contains_key(WHOAMI) && !after.contains_key(SETTINGS), "{after:?}");
+}
+
+#[tokio::test]
+async fn a_mistyped_target_leaves_the_real_one_governed() {
+    let scene = governed_scene("mistyped", &["kratos"]).await;
+    let before = env(&scene.deployment("kratos").await, "kratos");
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"targetRefs": [{"name": "kratoss"}]}})).await;
+    scene.until_condition("mfa", "Accepted", "False", "TargetNotFound").await;
+    scene
+        .throughout("the real target keeps the policy", Duration::from_secs(5), async || {
+            let after = env(&scene.deployment("kratos").await, "kratos");
+            if after == before { Ok(()) } else { Err(format!("{after:?}")) }
+        })
+        .await;
 }
 
 #[tokio::test]

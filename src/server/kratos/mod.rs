@@ -8,4 +8,4 @@ mod variables;
 pub use image::runs_kratos;
 pub use overlay::Overlay;
 pub use rendered::{Rendered, render};
-pub use variables::{Variable, governed_names, level_variables, variables};
+pub use variables::{REVISION, Variable, governed_names, level_variables, variables};

@@ -17,7 +17,7 @@ pub struct Variable {
 
 /// Carries the revision: it rolls the pods when nothing else would tell two configurations apart,
 /// and Kratos 25.4 and later answers it at `/admin/health/config`.
-const REVISION: &str = "REVISION";
+pub const REVISION: &str = "REVISION";
 
 /// The variables that `document` becomes, and the one that names its revision, sorted by name.
 #[must_use]
