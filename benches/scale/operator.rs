@@ -32,7 +32,10 @@ impl Operator {
     pub fn start(cluster: &Cluster, binary: &Path) -> Result<Self> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let log = cluster.folder().join("operator.log");
-        let process = Command::new(binary)
+        // However this process ends, the operator ends with it.
+        let process = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(binary)
             .args(["run", "--listen", &format!("127.0.0.1:{port}")])
             .env("KUBECONFIG", cluster.kubeconfig("operator"))
             .stderr(File::create(&log)?)
