@@ -23,6 +23,15 @@ pub struct Burst {
     pub enforced: Duration,
 }
 
+/// A bare client's part of the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Bare {
+    /// What the operator writes.
+    pub writes: Duration,
+    /// The changes of the policies, which no operator answers.
+    pub changes: Duration,
+}
+
 /// Changes the last `count` of the policies, which nothing has changed before.
 pub async fn ours(cluster: &Cluster, follow: &Both, policies: usize, count: usize) -> Result<Burst> {
     let names: Vec<_> = (policies - count..policies).map(name).collect();
@@ -55,7 +64,7 @@ struct Example {
 
 /// The same writes without an operator, which must not run: config map and controller revision side
 /// by side, then the workload, then the revision's annotation and the policy's status side by side.
-pub async fn bare(cluster: &Cluster, follow: &Both, count: usize) -> Result<Duration> {
+pub async fn bare(cluster: &Cluster, follow: &Both, count: usize) -> Result<Bare> {
     let example = Example::read(cluster, &name(0)).await?;
     let names: Vec<_> = (0..count).map(|number| Name::new(NAMESPACE, &format!("bare-{number:05}"))).collect();
     if NAMESPACES.get(&cluster.admin, &Name::new("", NAMESPACE)).await.is_err() {
@@ -66,14 +75,22 @@ pub async fn bare(cluster: &Cluster, follow: &Both, count: usize) -> Result<Dura
     all_observed(follow, &names).await?;
     let started = Instant::now();
     each(prepared.iter().map(|(name, uid)| write(cluster, &example, name, uid))).await?;
-    let took = started.elapsed();
+    let writes = started.elapsed();
+    all_observed(follow, &names).await?;
+    let started = Instant::now();
+    each(names.iter().map(|name| async move {
+        POLICIES.merge(&cluster.bare, name, &change(5_000)).await?;
+        Ok(())
+    }))
+    .await?;
+    let changes = started.elapsed();
     all_observed(follow, &names).await?;
     // What an operator would see of it must be gone before the next starts.
     each(names.iter().map(|name| async move { POLICIES.delete(&cluster.admin, name).await })).await?;
     each(names.iter().map(|name| async move { DEPLOYMENTS.delete(&cluster.admin, name).await })).await?;
     each(names.iter().map(|name| async move { CONFIG_MAPS.delete(&cluster.admin, name).await })).await?;
     each(names.iter().map(|name| async move { REVISIONS.delete(&cluster.admin, &revision_of(name)).await })).await?;
-    Ok(took)
+    Ok(Bare { writes, changes })
 }
 
 fn revision_of(name: &Name) -> Name {

@@ -24,8 +24,8 @@ const FLOOR_WORKLOADS: usize = 10;
 pub struct Latency {
     /// From sending the policy until the workload's event.
     pub ours: Vec<Duration>,
-    /// The part of it until the API server had answered the policy's change.
-    pub policy: Vec<Duration>,
+    /// The part of it after the API server had answered the policy's change: what the operator adds.
+    pub own: Vec<Duration>,
     /// From sending the config map until the workload's event.
     pub floor: Vec<Duration>,
     /// From sending the config map until the answer about the workload.
@@ -80,7 +80,7 @@ impl Latency {
     fn add(&mut self, counted: Self, number: usize) {
         if number >= WARM_UP {
             self.ours.extend(counted.ours);
-            self.policy.extend(counted.policy);
+            self.own.extend(counted.own);
             self.floor.extend(counted.floor);
             self.floor_answer.extend(counted.floor_answer);
         }
@@ -102,9 +102,10 @@ async fn ours(cluster: &Cluster, follow: &Both, policy: &Name, number: usize, la
     let before = follow.deployments.get(policy)?.generation;
     let started = Instant::now();
     let changed = POLICIES.merge(&cluster.bare, policy, &change(1_000 + number)).await?;
-    latency.policy.push(started.elapsed());
+    let stored = Instant::now();
     let seen = follow.deployments.until(policy, |seen| seen.generation > before).await?;
     latency.ours.push(seen.changed - started);
+    latency.own.push(seen.changed.saturating_duration_since(stored));
     follow.policies.until(policy, |seen| seen.generation >= changed.generation() && seen.is_enforced()).await?;
     sleep(PAUSE).await;
     Ok(())

@@ -50,7 +50,6 @@ pub async fn one(cluster: &Cluster, follow: &Both) -> Result<()> {
 }
 
 pub async fn workloads(cluster: &Cluster, follow: &Both, count: usize) -> Result<()> {
-    POLICIES.delete(&cluster.admin, &single()).await?;
     let names: Vec<_> = (0..count).map(name).collect();
     let mut namespaces: Vec<_> = names.iter().map(|name| name.namespace.as_str()).collect();
     namespaces.dedup();
