@@ -96,6 +96,7 @@ async fn run() -> Result<()> {
 
     step("a restart");
     let (operator, restart) = rest::restart(&cluster, &binary).await?;
+    let lists = rest::lists(&cluster).await?;
     let restarted = rest::at_rest(&cluster, &operator, sizes.rest).await?;
     operator.stop().await?;
 
@@ -118,6 +119,7 @@ async fn run() -> Result<()> {
         grown,
         restart,
         restarted,
+        lists,
         ours,
         bare: [bare_before, bare_after],
         sizes,

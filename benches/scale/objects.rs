@@ -1,8 +1,9 @@
 //! The objects that are measured with: Kratos workloads in the shape of Ory's chart, in two sizes,
 //! and policies as people write them.
 
+use futures::{AsyncBufReadExt, TryStreamExt};
 use kube::Client;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Request};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Request, WatchParams};
 use mfa_operator::api as wire;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -93,6 +94,18 @@ impl Kind {
         let params = kube::api::ListParams::default().labels(&format!("{}={}", wire::POLICY_LABEL, policy.name));
         let mut list: Value = client.request(self.inside(&policy.namespace).list(&params)?).await?;
         Ok(serde_json::from_value(list["items"].take())?)
+    }
+
+    /// Receives every object by a streaming list.
+    pub async fn receive_all(self, client: &Client) -> Result<()> {
+        let params = WatchParams { send_initial_events: true, bookmarks: true, timeout: Some(290), ..WatchParams::default() };
+        let mut lines = client.request_stream(Request::new(self.all()).watch(&params, "0")?).await?.lines();
+        while let Some(line) = lines.try_next().await? {
+            if line.starts_with(r#"{"type":"BOOKMARK""#) {
+                return Ok(());
+            }
+        }
+        Err(format!("the list of {} ended early", self.plural).into())
     }
 
     pub async fn delete(self, client: &Client, name: &Name) -> Result<()> {

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use crate::Result;
 use crate::audit::{Audit, Requests};
 use crate::cluster::Cluster;
+use crate::objects::{CONFIG_MAPS, DEPLOYMENTS, POLICIES, REVISIONS};
 use crate::operator::{Operator, Usage};
 
 /// Without a request for so long, nothing more is coming.
@@ -57,6 +58,14 @@ pub async fn at_rest(cluster: &Cluster, operator: &Operator, during: Duration) -
     let mut audit = Audit::from_now(cluster)?;
     sleep(during).await;
     Ok(Rest { usage: operator.usage()?, during, requests: audit.operator()? })
+}
+
+/// How long a bare client takes to receive what the operator lists at its start, decoding nothing.
+pub async fn lists(cluster: &Cluster) -> Result<Duration> {
+    let started = Instant::now();
+    let all = [POLICIES, DEPLOYMENTS, CONFIG_MAPS, REVISIONS].map(|kind| kind.receive_all(&cluster.bare));
+    futures::future::try_join_all(all).await?;
+    Ok(started.elapsed())
 }
 
 pub async fn restart(cluster: &Cluster, binary: &Path) -> Result<(Operator, Restart)> {
