@@ -73,14 +73,18 @@ pub(super) async fn workload(
 
 /// The answer to a write is newer than any event so far.
 fn hold(context: &Context, seen: Seen<Workload>, taken_from: Vec<String>) -> Written {
-    put(context, seen.value.clone());
+    answered(context, seen.value.clone());
     Written { workload: Arc::new(seen.value), taken_from }
 }
 
-fn put<T: Cached>(context: &Context, object: T) {
-    for key in context.cache.put(object) {
-        context.queue.now(key);
-    }
+/// What a create answered.
+fn created<T: Cached>(context: &Context, object: T) {
+    context.cache.put(object).into_iter().for_each(|key| context.queue.now(key));
+}
+
+/// What a patch answered.
+fn answered<T: Cached>(context: &Context, object: T) {
+    context.cache.answered(object).into_iter().for_each(|key| context.queue.now(key));
 }
 
 struct Conflict {
@@ -110,6 +114,10 @@ fn refusal(status: &Status, what: &str) -> Result<Refusal, Error> {
             let message = format!("the cluster refuses to write {what}: {}", status.message);
             Ok((Reason::WriteRefused, bounded(&message)))
         }
+        // An admission webhook that does not answer is as good as one that refuses: it may be so for long.
+        500 if status.message.contains("failed calling webhook") => {
+            Ok((Reason::WriteRefused, bounded(&format!("the cluster cannot write {what}: {}", status.message))))
+        }
         _ => Err(kube::Error::Api(Box::new(status.clone())).into()),
     }
 }
@@ -126,7 +134,7 @@ pub(super) async fn revert(context: &Context, target: &Workload) -> Answer<Vec<S
             };
             let kept =
                 target.own.env.iter().filter(|(container, name)| survives(container, name)).map(|(_, name)| name.to_string()).collect();
-            put(context, seen.value);
+            answered(context, seen.value);
             Ok(Ok(kept))
         }
         Err(kube::Error::Api(status)) => refusal(&status, &format!("Deployment {}", target.key.name)).map(Err),
@@ -147,10 +155,11 @@ pub(super) async fn config_map(
     let api = api::<ConfigMap>(&context.client, Some(&policy.key.namespace));
     let found = match step {
         ConfigMapStep::Taken(holder) => return Ok(Err((Reason::ConfigMapTaken, taken(&desired.config_map, holder)))),
-        ConfigMapStep::Repair(found) => found.clone(),
-        ConfigMapStep::Create => match create::<ConfigMap>(&context.client, &policy.key.namespace, &body).await {
+        ConfigMapStep::Fought { .. } => return Ok(Ok(())),
+        ConfigMapStep::Repair { found, .. } => found.clone(),
+        ConfigMapStep::Create { .. } => match create::<ConfigMap>(&context.client, &policy.key.namespace, &body).await {
             Ok(seen) => {
-                put(context, seen.value);
+                created(context, seen.value);
                 return Ok(Ok(()));
             }
             // Its label was taken away, or it is somebody else's.
@@ -175,7 +184,7 @@ async fn patch_config_map(context: &Context, api: &Api<Seen<ConfigMap>>, found: 
     let params = PatchParams { field_manager: Some(wire::MANAGER.into()), ..PatchParams::default() };
     match api.patch(&found.name, &params, &Patch::Merge(body)).await {
         Ok(seen) => {
-            put(context, seen.value);
+            answered(context, seen.value);
             Ok(Ok(()))
         }
         Err(kube::Error::Api(status)) => refusal(&status, &format!("ConfigMap {}", found.name)).map(Err),
@@ -208,6 +217,7 @@ pub(super) async fn record(
     observed: &Observed,
     policy: &PolicyObject,
     desired: &Desired,
+    digest: &str,
     step: &RecordStep,
 ) -> Answer<()> {
     let carried = observed.records.first().map(|newest| newest.applied.as_slice()).unwrap_or_default();
@@ -215,7 +225,7 @@ pub(super) async fn record(
     let namespace = &policy.key.namespace;
     let answer = match step {
         RecordStep::Create { revision } => {
-            let body = manifest::record(policy, &desired.data(), *revision, &applied);
+            let body = manifest::record(policy, &desired.data(), digest, *revision, &applied);
             create::<Revision>(&context.client, namespace, &body).await
         }
         RecordStep::Renew { name, revision } => {
@@ -223,10 +233,13 @@ pub(super) async fn record(
             patch_record(context, namespace, name, &body).await
         }
     };
-    let name = record::record_name(&policy.key.name, &policy.uid, &desired.data().digest());
+    let name = record::record_name(&policy.key.name, &policy.uid, digest);
     match answer {
         Ok(seen) => {
-            put(context, seen.value);
+            match step {
+                RecordStep::Create { .. } => created(context, seen.value),
+                RecordStep::Renew { .. } => answered(context, seen.value),
+            }
             Ok(Ok(()))
         }
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
@@ -235,7 +248,7 @@ pub(super) async fn record(
             let Some(seen) = seen.filter(|seen| seen.value.record.as_ref().is_some_and(|record| record.owner_uid == policy.uid)) else {
                 return Ok(Err((Reason::WriteRefused, message)));
             };
-            put(context, seen.value);
+            created(context, seen.value);
             Err(Error::Stale)
         }
         Err(kube::Error::Api(status)) => refusal(&status, &format!("ControllerRevision {name}")).map(Err),
@@ -252,7 +265,7 @@ async fn patch_record(context: &Context, namespace: &str, name: &str, body: &Val
 pub(super) async fn note_applied(context: &Context, namespace: &str, name: &str, applied: &[Applied]) -> Result<(), Error> {
     let text = serde_json::to_string(applied).unwrap_or_default();
     let body = json!({"metadata": {"annotations": { wire::APPLIED_ANNOTATION: text }}});
-    put(context, patch_record(context, namespace, name, &body).await?.value);
+    answered(context, patch_record(context, namespace, name, &body).await?.value);
     Ok(())
 }
 
@@ -278,7 +291,8 @@ pub(super) async fn status(context: &Context, policy: &PolicyObject, status: &wi
         .await
     {
         Ok(seen) => {
-            put(context, seen.value);
+            // What the status now says asks for no other look.
+            context.cache.answered(seen.value);
             Ok(())
         }
         // It was deleted meanwhile, and perhaps created again: the watch tells.

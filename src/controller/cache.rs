@@ -29,8 +29,8 @@ impl Held for PolicyObject {
     }
 
     fn same(&self, other: &Self) -> bool {
-        // Our own status writes change neither.
-        (self.generation, &self.uid, self.deleting) == (other.generation, &other.uid, other.deleting)
+        (self.generation, &self.uid, self.deleting, self.status.digest)
+            == (other.generation, &other.uid, other.deleting, other.status.digest)
     }
 
     fn version(&self) -> (&str, &str) {
@@ -122,18 +122,18 @@ impl<T: Held> Table<T> {
         self.found_by.get(key).into_iter().flatten().filter_map(|key| self.get(key)).collect()
     }
 
-    /// Holds `new` and returns the keys that the change concerns.
-    fn put(&mut self, new: T) -> Vec<Key> {
+    /// Holds `new` and returns the keys that the change concerns; none where it concerns nobody.
+    fn put(&mut self, new: T) -> Option<Vec<Key>> {
         let old = self.objects.get(new.key()).cloned();
         if let Some(old) = &old
             && is_older(new.version(), old.version())
         {
-            return Vec::new();
+            return None;
         }
         let concerned = match &old {
-            Some(old) if old.same(&new) => Vec::new(),
-            Some(old) => old.refers_to().into_iter().chain(new.refers_to()).collect(),
-            None => new.refers_to(),
+            Some(old) if old.same(&new) => None,
+            Some(old) => Some(old.refers_to().into_iter().chain(new.refers_to()).collect()),
+            None => Some(new.refers_to()),
         };
         if let Some(old) = old {
             self.unlink(&old);
@@ -197,12 +197,12 @@ impl Cached for PolicyObject {
     }
 
     fn policies(tables: &Tables, key: &Key, concerned: Vec<Key>) -> Vec<Key> {
-        if concerned.is_empty() && tables.policies.objects.get(key).is_some_and(|policy| policy.spec.is_ok()) {
-            return Vec::new();
-        }
-        // Others that name the same workloads may gain or lose them.
-        let rivals = concerned.iter().flat_map(|workload| tables.policies.found_by.get(workload).into_iter().flatten());
-        rivals.chain([key]).cloned().collect()
+        // Others that name the same workloads may gain or lose them, and what is left of a policy
+        // that is gone may have waited for this one.
+        let rivals = concerned.iter().flat_map(|workload| tables.policies.found_by.get(workload).into_iter().flatten()).cloned();
+        let labels =
+            concerned.iter().filter_map(|workload| tables.workloads.objects.get(workload)).flat_map(|workload| workload.refers_to());
+        rivals.chain(labels).chain([key.clone()]).collect()
     }
 }
 
@@ -236,6 +236,12 @@ impl Cached for Revision {
     }
 }
 
+fn put<T: Cached>(tables: &mut Tables, object: T) -> Vec<Key> {
+    let key = object.key().clone();
+    let concerned = T::table(tables).put(object);
+    concerned.map(|concerned| T::policies(tables, &key, concerned)).unwrap_or_default()
+}
+
 impl Cache {
     /// Reads several tables at one moment.
     pub fn read<R>(&self, read: impl FnOnce(&Tables) -> R) -> R {
@@ -248,12 +254,15 @@ impl Cache {
 
     /// Holds an object; returns the policies to look at.
     pub fn put<T: Cached>(&self, object: T) -> Vec<Key> {
+        self.write(|tables| put(tables, object))
+    }
+
+    /// Holds the answer to a patch in place of what was patched. Where that is gone meanwhile, or
+    /// another, the watch has been faster: the answer would bring it back for good.
+    pub fn answered<T: Cached>(&self, object: T) -> Vec<Key> {
         self.write(|tables| {
-            let key = object.key().clone();
-            let before = T::table(tables).objects.get(&key).cloned();
-            let same = before.as_ref().is_some_and(|old| old.same(&object));
-            let concerned = T::table(tables).put(object);
-            if same { Vec::new() } else { T::policies(tables, &key, concerned) }
+            let held = T::table(tables).get(object.key()).is_some_and(|held| held.version().0 == object.version().0);
+            if held { put(tables, object) } else { Vec::new() }
         })
     }
 
@@ -273,11 +282,53 @@ impl Cache {
         gone.iter().flat_map(|key| self.remove::<T>(key)).collect()
     }
 
-    /// Every policy, and every policy name that something governed remembers.
-    pub fn all_policies(&self) -> HashSet<Key> {
+    /// Every policy of `namespace`, or of all, and every policy name that something governed remembers.
+    pub fn policies_in(&self, namespace: Option<&str>) -> HashSet<Key> {
         self.read(|tables| {
             let remembered = tables.workloads.found_by.keys().chain(tables.config_maps.found_by.keys());
-            tables.policies.objects.keys().chain(remembered).cloned().collect()
+            let all = tables.policies.objects.keys().chain(remembered);
+            all.filter(|key| namespace.is_none_or(|namespace| *key.namespace == *namespace)).cloned().collect()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::ConfigMapView;
+
+    fn map(uid: &str, resource_version: &str) -> ConfigMap {
+        let view = ConfigMapView {
+            name: "mfa".into(),
+            uid: uid.into(),
+            resource_version: resource_version.into(),
+            deleting: false,
+            policy_label: Some("mfa".into()),
+            governed: None,
+            own: true,
+            content: None,
+            mounted: false,
+        };
+        ConfigMap { key: Key::new("identity", "mfa"), view }
+    }
+
+    fn held(cache: &Cache) -> Option<(Box<str>, Box<str>)> {
+        let found = cache.read(|tables| tables.config_maps.get(&Key::new("identity", "mfa")))?;
+        Some((found.view.uid.clone(), found.view.resource_version.clone()))
+    }
+
+    #[test]
+    fn a_late_answer_brings_nothing_back() {
+        let cache = Cache::default();
+        cache.put(map("a", "1"));
+        cache.answered(map("a", "3"));
+        cache.put(map("a", "2"));
+        assert_eq!(held(&cache), Some(("a".into(), "3".into())), "an event that is older than the answer");
+        cache.remove::<ConfigMap>(&Key::new("identity", "mfa"));
+        cache.answered(map("a", "4"));
+        assert_eq!(held(&cache), None, "it was deleted meanwhile");
+        cache.put(map("b", "6"));
+        cache.answered(map("a", "4"));
+        assert_eq!(held(&cache), Some(("b".into(), "6".into())), "it was created again meanwhile");
     }
 }

@@ -1,6 +1,8 @@
 //! Kubernetes Events. They are told in passing: a queue of bounded length, no retry, nothing
 //! waits for them.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -13,6 +15,8 @@ use crate::plan::{Key, Notice, Workload, bounded};
 const WAITING: usize = 1_024;
 /// The API's own limit is 1 kB.
 const MAX_NOTE: usize = 1_000;
+/// Longer than any answer of an API server that works.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug)]
 pub(super) struct Events(Sender<(ObjectReference, Notice)>);
@@ -63,7 +67,7 @@ impl Events {
 
 /// Publishes until every sender is gone.
 pub(super) async fn tell(client: Client, mut telling: Telling, instance: Option<String>) {
-    let recorder = Recorder::new(client, Reporter { controller: api::MANAGER.into(), instance });
+    let reporter = Reporter { controller: api::MANAGER.into(), instance };
     while let Some((reference, notice)) = telling.0.recv().await {
         let mut note: String = bounded(&notice.message);
         while note.len() > MAX_NOTE {
@@ -76,8 +80,13 @@ pub(super) async fn tell(client: Client, mut telling: Telling, instance: Option<
             action: "Reconcile".into(),
             secondary: None,
         };
-        if let Err(error) = recorder.publish(&event, &reference).await {
-            warn!(%error, reason = notice.reason, "an event could not be published");
+        // A recorder counts events that differ in their note alone as one and repeats the first
+        // note. Ours are told once each, when something changed: a new recorder keeps their words.
+        let recorder = Recorder::new(client.clone(), reporter.clone());
+        match tokio::time::timeout(PATIENCE, recorder.publish(&event, &reference)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, reason = notice.reason, "an event could not be published"),
+            Err(_) => warn!(reason = notice.reason, "an event could not be published in time"),
         }
     }
 }

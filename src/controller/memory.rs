@@ -3,13 +3,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::plan::{History, Key, Millis};
 
 /// How long a policy must be gone before anything is undone.
-pub(super) const PAUSE: Millis = 30_000;
+const PAUSE: Duration = Duration::from_secs(30);
 /// More than any pace looks back at.
 const REMEMBER: usize = 16;
+const REMEMBER_FOR: Millis = 2 * 3_600_000;
+/// More than this was told once is told again.
+const TOLD: usize = 4_096;
 
 #[derive(Debug, Default)]
 pub(super) struct Memory(Mutex<State>);
@@ -17,7 +23,8 @@ pub(super) struct Memory(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     histories: HashMap<Box<str>, History>,
-    gone_since: HashMap<Key, Millis>,
+    /// By the clock that nobody can set.
+    gone_since: HashMap<Key, Instant>,
     told: HashSet<Box<str>>,
     failures: HashMap<Key, u32>,
 }
@@ -27,6 +34,7 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What was done to the object with this uid.
     pub fn history(&self, uid: &str) -> History {
         self.state().histories.get(uid).cloned().unwrap_or_default()
     }
@@ -44,28 +52,34 @@ impl Memory {
 
     fn note(&self, uid: &str, now: Millis, list: impl Fn(&mut History) -> &mut Vec<Millis>) {
         let mut state = self.state();
+        // Seldom enough to cost nothing, often enough to stay within twice what is needed.
+        if state.histories.len().is_power_of_two() {
+            let recent = |at: Option<&Millis>| at.is_some_and(|at| now - at < REMEMBER_FOR);
+            state.histories.retain(|_, history| recent(history.rolls.last()) || recent(history.repairs.last()));
+        }
         let times = list(state.histories.entry(uid.into()).or_default());
         times.push(now);
         times.drain(..times.len().saturating_sub(REMEMBER));
     }
 
-    /// When the policy was first seen gone.
-    pub fn gone_since(&self, key: &Key, now: Millis) -> Millis {
-        *self.state().gone_since.entry(key.clone()).or_insert(now)
+    /// What is left of the pause since the policy was first seen gone; none when it is over.
+    pub fn pause(&self, key: &Key) -> Option<Duration> {
+        let gone = self.state().gone_since.entry(key.clone()).or_insert_with(Instant::now).elapsed();
+        PAUSE.checked_sub(gone).filter(|left| !left.is_zero())
     }
 
-    pub fn present(&self, key: &Key) {
+    /// The policy is there again, or nothing of it is left.
+    pub fn forget_absence(&self, key: &Key) {
         self.state().gone_since.remove(key);
-    }
-
-    /// Whether the policy of this name is gone for less than the pause.
-    pub fn pauses(&self, key: &Key, now: Millis) -> bool {
-        now - self.gone_since(key, now) < PAUSE
     }
 
     /// True the first time that `what` is told.
     pub fn tell_once(&self, what: &str) -> bool {
-        self.state().told.insert(what.into())
+        let mut state = self.state();
+        if state.told.len() >= TOLD {
+            state.told.clear();
+        }
+        state.told.insert(what.into())
     }
 
     /// Number of failures in a row, this one included.

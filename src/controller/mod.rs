@@ -21,11 +21,9 @@ use std::any::TypeId;
 use std::future::Future;
 use std::sync::{Arc, RwLock};
 
-use futures::FutureExt;
 use kube::Client;
 use tokio::sync::watch as signal;
 use tokio::task::JoinSet;
-use tracing::info;
 
 use crate::api;
 use crate::plan::{Key, Millis, PolicyObject, Workload};
@@ -70,6 +68,7 @@ struct Context {
     queue: queue::Queue,
     events: events::Events,
     crd_uid: CrdUid,
+    opened: watch::Opened,
 }
 
 /// The uid of the definition, as far as it is known.
@@ -103,7 +102,8 @@ impl Context {
     }
 }
 
-/// Runs until `stop` resolves. `ready` becomes true when every watch has its first list.
+/// Runs until `stop` resolves. Work in a namespace begins when its first lists are complete, and
+/// `ready` becomes true when that is so wherever the API server lets us read.
 ///
 /// # Errors
 /// When a task panics: the process must end, for what it was doing is unknown.
@@ -118,47 +118,30 @@ pub async fn run(client: Client, settings: Settings, ready: signal::Sender<bool>
         queue,
         events,
         crd_uid: CrdUid::default(),
+        opened: watch::Opened::default(),
     });
     let mut background = JoinSet::new();
     background.spawn(events::tell(client, telling, settings.instance.clone()));
-    let synced = start_watches(&context, &mut background);
-    let stop = stop.shared();
-    let work = async {
-        tokio::select! {
-            () = watch::all_synced(synced) => {}
-            () = stop.clone() => return Ok(()),
-        }
-        let policies = context.cache.all_policies();
-        info!(policies = policies.len(), "every watch has its first list");
-        for key in policies {
-            context.queue.now(key);
-        }
-        ready.send_replace(true);
-        let task = |key| reconcile::reconcile(context.clone(), key);
-        queue::work(requests, stop, task).await
-    };
+    start_watches(&context, ready, &mut background);
+    let looking = context.clone();
+    let work = queue::work(requests, stop, move |key| reconcile::reconcile(looking.clone(), key));
     tokio::select! {
         ended = work => Ok(ended?),
         Some(ended) = background.join_next() => Ok(ended?),
     }
 }
 
-fn start_watches(context: &Arc<Context>, tasks: &mut JoinSet<()>) -> Vec<signal::Receiver<bool>> {
-    let namespaces: Vec<Option<String>> = match context.settings.namespaces.as_slice() {
+fn start_watches(context: &Arc<Context>, ready: signal::Sender<bool>, tasks: &mut JoinSet<()>) {
+    let namespaces: Vec<Option<Box<str>>> = match context.settings.namespaces.as_slice() {
         [] => vec![None],
-        some => some.iter().cloned().map(Some).collect(),
+        some => some.iter().map(|namespace| Some(namespace.as_str().into())).collect(),
     };
-    let mut synced = Vec::new();
-    let mut begin = || {
-        let (sender, receiver) = signal::channel(false);
-        synced.push(receiver);
-        sender
-    };
-    for namespace in namespaces {
-        tasks.spawn(watch::watch::<PolicyObject>(context.clone(), namespace.clone(), None, begin()));
-        tasks.spawn(watch::watch::<Workload>(context.clone(), namespace.clone(), None, begin()));
-        tasks.spawn(watch::watch::<ConfigMap>(context.clone(), namespace.clone(), Some(api::POLICY_LABEL), begin()));
-        tasks.spawn(watch::watch::<Revision>(context.clone(), namespace, Some(api::POLICY_LABEL), begin()));
+    let (lists, told) = watch::first_lists();
+    for namespace in &namespaces {
+        tasks.spawn(watch::watch::<PolicyObject>(context.clone(), namespace.clone(), None, lists.clone()));
+        tasks.spawn(watch::watch::<Workload>(context.clone(), namespace.clone(), None, lists.clone()));
+        tasks.spawn(watch::watch::<ConfigMap>(context.clone(), namespace.clone(), Some(api::POLICY_LABEL), lists.clone()));
+        tasks.spawn(watch::watch::<Revision>(context.clone(), namespace.clone(), Some(api::POLICY_LABEL), lists.clone()));
     }
-    synced
+    tasks.spawn(watch::open(context.clone(), namespaces, told, ready));
 }

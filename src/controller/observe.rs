@@ -8,23 +8,21 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
 use super::cache::Tables;
-use super::memory::PAUSE;
 use super::view::PodView;
 use super::watch::api;
 use super::{Context, Error};
 use crate::api as wire;
 use crate::plan::{
-    Absence, Candidate, ConfigMapView, GovernedView, Key, Millis, Observed, Pod, PolicyObject, Record, TargetView, Workload, holder,
+    Absence, Candidate, GovernedView, Key, Millis, Observed, Pod, PolicyObject, Record, Standing, TargetView, Workload, ends, holder,
     is_done,
 };
-use crate::policy::Target;
 
 /// Gathers everything about one policy name.
 pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result<Observed, Error> {
     let policy = context.cache.read(|tables| tables.policies.get(key));
     let absence = match &policy {
         Some(_) => {
-            context.memory.present(key);
+            context.memory.forget_absence(key);
             Absence::Uncertain
         }
         None => absence(context, key, now).await?,
@@ -40,27 +38,28 @@ pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result
 
 fn gather(context: &Context, tables: &Tables, key: &Key, policy: Option<Arc<PolicyObject>>, now: Millis) -> Observed {
     let records = policy.as_ref().map(|policy| records(tables, key, &policy.uid)).unwrap_or_default();
-    let named: Vec<Target> = match policy.as_ref().map(|policy| &policy.spec) {
-        Some(Ok(spec)) => spec.targets.clone(),
-        Some(Err(_)) => records.first().map(|newest| recorded_targets(newest)).unwrap_or_default(),
-        None => Vec::new(),
-    };
+    let governed = tables.workloads.found_by(key);
+    let place = |name: &str| Key::new(&key.namespace, name);
+    let standing = policy.as_ref().map(|policy| {
+        let spec = policy.spec.iter().flat_map(|spec| &spec.targets).map(|target| &*target.name);
+        let recorded = records.iter().flat_map(|record| &record.data.targets).map(|target| target.name.as_str());
+        let named: Vec<_> = spec.chain(recorded).filter_map(|name| tables.workloads.get(&place(name))).collect();
+        Standing::of(policy, &records, governed.iter().chain(&named).map(|workload| &**workload))
+    });
+    let standing = standing.unwrap_or_default();
+    let named = policy.as_ref().map(|policy| standing.targets(policy)).unwrap_or_default();
     let targets = named
         .into_iter()
         .map(|target| {
-            let place = Key { namespace: key.namespace.clone(), name: target.name.clone() };
-            let workload = tables.workloads.get(&place);
-            let holder = workload.as_ref().and_then(|workload| holder_of(context, tables, workload, policy.as_deref(), now));
+            let workload = tables.workloads.get(&place(&target.name));
+            let holder = workload.as_ref().and_then(|workload| holder_of(context, tables, workload, policy.as_deref()));
             let history = workload.as_ref().map(|workload| context.memory.history(&workload.uid)).unwrap_or_default();
             TargetView { name: target.name, container: target.container, workload, holder, pods: None, history }
         })
         .collect();
-    let governed = tables
-        .workloads
-        .found_by(key)
-        .into_iter()
-        .map(|workload| GovernedView { claimant: tables.policies.found_by(&workload.key).iter().any(|other| other.key != *key), workload })
-        .collect();
+    let claimed = |workload: &Workload| tables.policies.found_by(&workload.key).iter().any(|other| other.key != *key && !other.deleting);
+    let governed = governed.into_iter().map(|workload| GovernedView { claimant: claimed(&workload), workload }).collect();
+    let config_map_history = policy.as_ref().map(|policy| context.memory.history(&policy.uid)).unwrap_or_default();
     Observed {
         now,
         key: key.clone(),
@@ -71,6 +70,8 @@ fn gather(context: &Context, tables: &Tables, key: &Key, policy: Option<Arc<Poli
         governed,
         config_maps: tables.config_maps.found_by(key).iter().map(|map| map.view.clone()).collect(),
         records,
+        standing,
+        config_map_history,
         server_images: context.settings.server_images.clone(),
         itself: context.settings.itself.clone(),
     }
@@ -97,13 +98,7 @@ fn records(tables: &Tables, key: &Key, uid: &str) -> Vec<Arc<Record>> {
     records
 }
 
-fn recorded_targets(record: &Record) -> Vec<Target> {
-    let target =
-        |target: &crate::plan::TargetData| Target { name: target.name.as_str().into(), container: Some(target.container.as_str().into()) };
-    record.data.targets.iter().map(target).collect()
-}
-
-fn holder_of(context: &Context, tables: &Tables, workload: &Workload, asking: Option<&PolicyObject>, now: Millis) -> Option<Box<str>> {
+fn holder_of(context: &Context, tables: &Tables, workload: &Workload, asking: Option<&PolicyObject>) -> Option<Box<str>> {
     let namespace = &workload.key.namespace;
     let mut naming = tables.policies.found_by(&workload.key);
     // A policy whose spec is refused keeps what it has: the index knows accepted specs only.
@@ -113,26 +108,26 @@ fn holder_of(context: &Context, tables: &Tables, workload: &Workload, asking: Op
     naming.extend(asking.and_then(|asking| tables.policies.get(&asking.key)));
     naming.sort_by(|a, b| a.key.cmp(&b.key));
     naming.dedup_by(|a, b| a.key == b.key);
+    let applied = |policy: &PolicyObject| {
+        let records = records(tables, &policy.key, &policy.uid);
+        records.first().is_some_and(|newest| newest.applied.iter().any(|applied| applied.uid == *workload.uid))
+    };
     let candidates: Vec<_> = naming
         .iter()
-        .filter(|policy| !policy.deleting)
-        .map(|policy| Candidate {
-            name: policy.key.name.clone(),
-            created: policy.created,
-            applied: records(tables, &policy.key, &policy.uid)
-                .first()
-                .is_some_and(|newest| newest.applied.iter().any(|applied| applied.uid == *workload.uid)),
-        })
+        .map(|policy| Candidate { name: policy.key.name.clone(), created: policy.created, applied: applied(policy) })
+        // One that is being deleted keeps what it has until it is gone, and gains nothing.
+        .zip(&naming)
+        .filter(|(candidate, policy)| !policy.deleting || candidate.applied || workload.policy_label.as_ref() == Some(&candidate.name))
+        .map(|(candidate, _)| candidate)
         .collect();
-    let label_pauses = label.is_some_and(|key| tables.policies.get(&key).is_none() && context.memory.pauses(&key, now));
+    let label_pauses = label.is_some_and(|key| tables.policies.get(&key).is_none() && context.memory.pause(&key).is_some());
     holder(workload, &candidates, label_pauses)
 }
 
 /// Whether a policy that the cache does not have is gone for good.
 async fn absence(context: &Context, key: &Key, now: Millis) -> Result<Absence, Error> {
-    let until = context.memory.gone_since(key, now) + PAUSE;
-    if now < until {
-        return Ok(Absence::Pausing { until });
+    if let Some(left) = context.memory.pause(key) {
+        return Ok(Absence::Pausing { until: now + i64::try_from(left.as_millis()).unwrap_or_default() });
     }
     let served = context.client.list_api_group_resources(&format!("{}/{}", wire::GROUP, wire::VERSION)).await;
     let creatable = match served {
@@ -188,13 +183,7 @@ async fn list_pods(context: &Context, observed: &mut Observed) -> Result<(), Err
 
 /// Says of each config map that is about to end whether something still mounts it.
 async fn find_mounts(context: &Context, observed: &mut Observed) -> Result<(), Error> {
-    let current = observed.policy.as_ref().map(|policy| policy.spec.as_ref().map(|spec| spec.config_map.clone()));
-    let ends = |map: &ConfigMapView| match &current {
-        Some(Ok(name)) => map.name != *name,
-        Some(Err(_)) => false,
-        None => observed.absence == Absence::Confirmed,
-    };
-    let ending: Vec<_> = observed.config_maps.iter().enumerate().filter(|(_, map)| ends(map)).map(|(index, _)| index).collect();
+    let ending: Vec<_> = (0..observed.config_maps.len()).filter(|index| ends(observed, &observed.config_maps[*index])).collect();
     if ending.is_empty() {
         return Ok(());
     }

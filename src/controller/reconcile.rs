@@ -9,8 +9,10 @@ use tracing::{debug, info, warn};
 use super::view::status_digest;
 use super::{Context, Error, apply, observe};
 use crate::api::{self as wire, MfaPolicyStatus};
+use crate::plan::record::record_name;
 use crate::plan::{
-    Absence, Key, Millis, Notice, Observed, Plan, PolicyObject, Report, Reversal, Step, Workload, applied_after, manifest, plan, report,
+    Absence, ConfigMapStep, Desired, Key, Millis, Notice, Observed, Plan, PolicyObject, Report, Reversal, Step, Workload, applied_after,
+    manifest, plan, report,
 };
 
 /// A look that takes longer than this is given up and tried again.
@@ -22,6 +24,10 @@ const RETRY_REFUSED: Duration = Duration::from_secs(30);
 
 /// Works on one policy and asks for the next look where one is due.
 pub(super) async fn reconcile(context: Arc<Context>, key: Key) -> Key {
+    if !context.opened.contains(&key.namespace) {
+        // It is looked at when everything in its namespace is known.
+        return key;
+    }
     let outcome = tokio::time::timeout(DEADLINE, look(&context, &key)).await.unwrap_or(Err(Error::Deadline));
     match outcome {
         Ok(again) => {
@@ -43,30 +49,56 @@ pub(super) async fn reconcile(context: Arc<Context>, key: Key) -> Key {
     key
 }
 
+/// How the writes of one look ended, those of the targets aside.
+#[derive(Default)]
+struct Outcome {
+    /// The cluster refused something.
+    refused: bool,
+    /// The first error. The look goes on past it, so that one object holds up no other and the
+    /// status is written.
+    error: Option<Error>,
+}
+
+impl Outcome {
+    fn failed(&mut self, error: Error) {
+        self.error.get_or_insert(error);
+    }
+}
+
 async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
     let now = Context::now();
     let observed = observe::observe(context, key, now).await?;
     let decided = plan(&observed);
-    let mut refused = false;
-    if let Some(policy) = observed.policy.clone().filter(|policy| !policy.deleting) {
-        refused = write(context, &observed, &policy, &decided).await?;
-    } else {
-        let reverted = undo(context, &observed, &decided).await?;
-        debug!(policy = %key, reverted = reverted.len(), "the policy is gone");
-        if observed.absence == Absence::Confirmed {
-            observe::claimants(context, &observed).into_iter().for_each(|claimant| context.queue.now(claimant));
+    let outcome = match &observed.policy {
+        Some(policy) => write(context, &observed, policy, &decided).await,
+        None => {
+            let mut outcome = Outcome::default();
+            let reverted = undo(context, &observed, &decided, &mut outcome).await;
+            debug!(policy = %key, reverted = reverted.len(), "the policy is gone");
+            if observed.absence == Absence::Confirmed {
+                observe::claimants(context, &observed).into_iter().for_each(|claimant| context.queue.now(claimant));
+                if observed.governed.is_empty() && observed.config_maps.is_empty() {
+                    context.memory.forget_absence(key);
+                }
+            }
+            outcome
         }
+    };
+    if let Some(error) = outcome.error {
+        return Err(error);
     }
     let again = decided.again.map(|at| Duration::from_millis(u64::try_from(at - now).unwrap_or_default()));
-    let uncertain = observed.policy.is_none() && observed.absence == Absence::Uncertain && !observed.governed.is_empty();
-    let retry = (refused || uncertain).then_some(RETRY_REFUSED);
+    let remains = !observed.governed.is_empty() || !observed.config_maps.is_empty();
+    let uncertain = observed.policy.is_none() && observed.absence == Absence::Uncertain && remains;
+    let retry = (outcome.refused || uncertain).then_some(RETRY_REFUSED);
     Ok([again, retry].into_iter().flatten().min())
 }
 
-/// Carries out a plan for a policy that stands, and writes its status. True where the cluster
-/// refused something.
-async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject>, decided: &Plan) -> Result<bool, Error> {
+/// Carries out a plan for a policy that stands, and writes its status.
+async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject>, decided: &Plan) -> Outcome {
     let mut answers = Report { targets: decided.steps.iter().map(|_| None).collect(), refused: None };
+    let mut outcome = Outcome::default();
+    let mut recorded = false;
     if let Some(desired) = &decided.desired {
         let config_map = async {
             match &decided.config_map {
@@ -76,33 +108,49 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
         };
         let record = async {
             match &decided.record {
-                Some(step) => apply::record(context, observed, policy, desired, step).await,
+                Some(step) => apply::record(context, observed, policy, desired, &decided.digest, step).await,
                 None => Ok(Ok(())),
             }
         };
         let (config_map, record) = tokio::join!(config_map, record);
-        let config_map = config_map?;
-        if decided.config_map_drifted && config_map.is_ok() {
-            let message = format!("ConfigMap {} had lost what the policy sets and has it again", desired.config_map);
-            context.events.about_policy(&policy.key, &policy.uid, Notice { warning: true, reason: "DriftRepaired", message });
+        if matches!(config_map, Ok(Ok(()))) {
+            config_map_written(context, observed.now, policy, desired, decided.config_map.as_ref());
         }
-        answers.refused = config_map.err().or(record?.err());
-        if answers.refused.is_none() {
-            write_targets(context, observed, policy, decided, &mut answers).await?;
+        recorded = decided.record.is_some() && matches!(record, Ok(Ok(())));
+        for answer in [config_map, record] {
+            match answer {
+                Ok(Ok(())) => {}
+                Ok(Err(refused)) => answers.refused = answers.refused.or(Some(refused)),
+                Err(error) => outcome.failed(error),
+            }
+        }
+        if answers.refused.is_none() && outcome.error.is_none() {
+            write_targets(context, observed, policy, decided, &mut answers, &mut outcome).await;
         }
     }
-    let refused = answers.refused.is_some() || answers.targets.iter().any(|answer| matches!(answer, Some(Err(_))));
-    let reverted = if refused { Vec::new() } else { undo(context, observed, decided).await? };
+    outcome.refused = answers.refused.is_some() || answers.targets.iter().any(|answer| matches!(answer, Some(Err(_))));
+    // Where the new cannot be had, the old is kept.
+    let keep = outcome.refused || outcome.error.is_some();
+    let reverted = if keep { Vec::new() } else { undo(context, observed, decided, &mut outcome).await };
     let written: Vec<_> = answers.targets.iter().map(|answer| matches!(answer, Some(Ok(_)))).collect();
-    let note = note_applied(context, observed, policy, decided, &written, &reverted);
-    let tell = tell(context, observed, policy, decided, &answers);
+    let note = note_applied(context, observed, policy, decided, recorded, &written, &reverted);
+    // After an error it is not known how things stand: the next look tells.
+    let stale = matches!(outcome.error, Some(Error::Stale));
+    let tell = async { if stale { Ok(()) } else { tell(context, observed, policy, decided, &answers).await } };
     let (noted, told) = tokio::join!(note, tell);
-    noted?;
-    told?;
+    noted.and(told).unwrap_or_else(|error| outcome.failed(error));
     for name in &decided.prune {
-        apply::prune(context, &policy.key.namespace, name).await?;
+        apply::prune(context, &policy.key.namespace, name).await.unwrap_or_else(|error| outcome.failed(error));
     }
-    Ok(refused)
+    outcome
+}
+
+fn config_map_written(context: &Context, now: Millis, policy: &PolicyObject, desired: &Desired, step: Option<&ConfigMapStep>) {
+    if let Some(ConfigMapStep::Create { drifted: true } | ConfigMapStep::Repair { drifted: true, .. }) = step {
+        context.memory.repaired(&policy.uid, now, None);
+        let message = format!("ConfigMap {} had lost what the policy sets and has it again", desired.config_map);
+        context.events.about_policy(&policy.key, &policy.uid, Notice { warning: true, reason: "DriftRepaired", message });
+    }
 }
 
 async fn write_targets(
@@ -111,19 +159,22 @@ async fn write_targets(
     policy: &PolicyObject,
     decided: &Plan,
     answers: &mut Report,
-) -> Result<(), Error> {
-    let Some(desired) = &decided.desired else { return Ok(()) };
+    outcome: &mut Outcome,
+) {
+    let Some(desired) = &decided.desired else { return };
     for (index, (step, view)) in decided.steps.iter().zip(&observed.targets).enumerate() {
         let (Step::Write { container, adopted, take_over, rolls, drift, .. }, Some(workload)) = (step, &view.workload) else { continue };
         let governed = desired.governed(policy, &observed.crd_uid, Some(&workload.uid)).write();
         let body = manifest::workload(workload, &policy.key.name, &governed, container, &desired.rendered.variables);
-        let answer = apply::workload(context, workload, &body, container, adopted, *take_over).await?;
-        if let Ok(written) = &answer {
-            wrote(context, observed.now, policy, workload, *rolls, drift, &written.taken_from, &desired.rendered.revision);
+        match apply::workload(context, workload, &body, container, adopted, *take_over).await {
+            Ok(Ok(written)) => {
+                wrote(context, observed.now, policy, workload, *rolls, drift, &written.taken_from, &desired.rendered.revision);
+                answers.targets[index] = Some(Ok(written.workload));
+            }
+            Ok(Err(refused)) => answers.targets[index] = Some(Err(refused)),
+            Err(error) => outcome.failed(error),
         }
-        answers.targets[index] = Some(answer.map(|written| written.workload));
     }
-    Ok(())
 }
 
 #[expect(clippy::too_many_arguments, reason = "one sentence about one write")]
@@ -153,48 +204,66 @@ fn wrote(
 }
 
 /// Lets go of what no policy names any more; returns the uids of reverted workloads.
-async fn undo(context: &Context, observed: &Observed, decided: &Plan) -> Result<Vec<Box<str>>, Error> {
+async fn undo(context: &Context, observed: &Observed, decided: &Plan, outcome: &mut Outcome) -> Vec<Box<str>> {
     let mut reverted = Vec::new();
     for reversal in &decided.reversals {
-        match reversal {
+        let (workload, answer) = match reversal {
             Reversal::Leave { workload, why } => {
                 if context.memory.tell_once(&format!("leave {} {why}", workload.uid)) {
                     let message = format!("Deployment {} stays as it is until a policy names it: {why}", workload.key.name);
                     context.events.about_workload(workload, Notice { warning: true, reason: "LeftAsIs", message });
                 }
+                continue;
             }
             Reversal::Retain { workload, governed } => {
                 let body = manifest::annotated(workload, &observed.key.name, governed);
                 let own = [wire::POLICY_LABEL.to_owned(), wire::GOVERNED_ANNOTATION.to_owned()].into();
-                if let Err((reason, message)) = apply::workload(context, workload, &body, "", &own, false).await? {
+                (workload, apply::workload(context, workload, &body, "", &own, false).await.map(|answer| answer.map(|_| None)))
+            }
+            Reversal::Revert(workload) => (workload, apply::revert(context, workload).await.map(|answer| answer.map(Some))),
+        };
+        match answer {
+            Ok(Ok(None)) => {}
+            Ok(Ok(Some(kept))) => {
+                reverted.push(workload.uid.clone());
+                tell_reverted(context, observed, workload, &kept);
+            }
+            Ok(Err((reason, message))) => {
+                outcome.refused = true;
+                if context.memory.tell_once(&format!("refused {} {message}", workload.uid)) {
                     context.events.about_workload(workload, Notice { warning: true, reason: reason.as_str(), message });
-                    return Err(Error::Refused);
                 }
             }
-            Reversal::Revert(workload) => match apply::revert(context, workload).await? {
-                Ok(kept) => {
-                    reverted.push(workload.uid.clone());
-                    let mut message =
-                        format!("Deployment {} no longer has the settings of the policy {}", workload.key.name, observed.key.name);
-                    if !kept.is_empty() {
-                        message.push_str(&format!("; another manager owns them too and keeps {}", kept.join(", ")));
-                    }
-                    context.events.about_workload(workload, Notice { warning: !kept.is_empty(), reason: "Reverted", message });
-                }
-                Err((reason, message)) => {
-                    context.events.about_workload(workload, Notice { warning: true, reason: reason.as_str(), message });
-                    return Err(Error::Refused);
-                }
-            },
+            Err(error) => outcome.failed(error),
         }
     }
     for (map, end) in &decided.ended_config_maps {
-        if let Err((_, message)) = apply::end_config_map(context, &observed.key.namespace, map, *end).await? {
-            warn!(policy = %observed.key, "{message}");
-            return Err(Error::Refused);
+        match apply::end_config_map(context, &observed.key.namespace, map, *end).await {
+            Ok(Ok(())) => {}
+            Ok(Err((_, message))) => {
+                outcome.refused = true;
+                warn!(policy = %observed.key, "{message}");
+            }
+            Err(error) => outcome.failed(error),
         }
     }
-    Ok(reverted)
+    reverted
+}
+
+fn tell_reverted(context: &Context, observed: &Observed, workload: &Workload, kept: &[String]) {
+    let mut message = format!("Deployment {} no longer has the settings of the policy {}", workload.key.name, observed.key.name);
+    if !kept.is_empty() {
+        message.push_str(&format!("; another manager owns them too and keeps {}", kept.join(", ")));
+    }
+    context.events.about_workload(workload, Notice { warning: !kept.is_empty(), reason: "Reverted", message });
+    info!(
+        target: "audit",
+        policy = %observed.key,
+        workload = %workload.key,
+        uid = %workload.uid,
+        kept = kept.join(","),
+        "the enforced level is the server's own again"
+    );
 }
 
 async fn note_applied(
@@ -202,18 +271,18 @@ async fn note_applied(
     observed: &Observed,
     policy: &PolicyObject,
     decided: &Plan,
+    recorded: bool,
     written: &[bool],
     reverted: &[Box<str>],
 ) -> Result<(), Error> {
-    let Some(desired) = decided.desired.as_ref() else { return Ok(()) };
     let applied = applied_after(observed, decided, written, reverted);
     let newest = observed.records.first();
     if newest.map(|newest| newest.applied.as_slice()).unwrap_or_default() == applied {
         return Ok(());
     }
-    // After a refused write of the record there is nothing of this revision to note.
-    let name = crate::plan::record::record_name(&policy.key.name, &policy.uid, &desired.data().digest());
-    let exists = decided.record.is_some() || newest.is_some_and(|newest| *newest.name == *name);
+    // Where the record of this revision could not be written, there is nothing to note on.
+    let exists = recorded || newest.is_some_and(|newest| newest.digest() == decided.digest);
+    let name = record_name(&policy.key.name, &policy.uid, &decided.digest);
     if exists { apply::note_applied(context, &policy.key.namespace, &name, &applied).await } else { Ok(()) }
 }
 

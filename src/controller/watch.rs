@@ -1,15 +1,15 @@
 //! The watches: one task for each kind and namespace, each filling the cache and naming the
 //! policies to look at. A watch that fails starts again, with growing pauses, for ever.
 
-use std::collections::HashSet;
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::StreamExt;
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Config, DefaultBackoff, Event, InitialListStrategy, watcher};
 use kube::{Api, Client};
-use tokio::sync::watch;
+use tokio::sync::watch as signal;
 use tracing::{debug, info, warn};
 
 use super::Context;
@@ -22,10 +22,14 @@ const PAGE: u32 = 50;
 /// Watches one kind until the process ends.
 pub(super) async fn watch<T: Slim + Cached>(
     context: Arc<Context>,
-    namespace: Option<String>,
+    namespace: Option<Box<str>>,
     label: Option<&str>,
-    synced: watch::Sender<bool>,
+    lists: UnboundedSender<FirstList>,
 ) {
+    let tell = |state| {
+        // It fails only when the process ends.
+        let _ = lists.unbounded_send(FirstList { namespace: namespace.clone(), kind: T::KIND, state });
+    };
     let api: Api<Seen<T>> = api(&context.client, namespace.as_deref());
     let config = Config { label_selector: label.map(Into::into), ..Config::default() };
     let streaming = Config { initial_list_strategy: InitialListStrategy::StreamingList, ..config.clone() };
@@ -49,7 +53,7 @@ pub(super) async fn watch<T: Slim + Cached>(
                     debug!(kind = T::KIND, namespace, objects = listed.len(), "list complete");
                     let gone = context.cache.keep_only::<T>(namespace.as_deref(), &listed);
                     listed = HashSet::new();
-                    synced.send_replace(true);
+                    tell(State::Complete);
                     gone
                 }
                 Ok(Event::Apply(seen)) => context.cache.put(seen.value),
@@ -59,6 +63,9 @@ pub(super) async fn watch<T: Slim + Cached>(
                     break;
                 }
                 Err(error) => {
+                    if is_forbidden(&error) {
+                        tell(State::Forbidden);
+                    }
                     warn!(kind = T::KIND, namespace, %error, "watch failed; it starts again");
                     Vec::new()
                 }
@@ -82,14 +89,70 @@ fn refuses_streaming(error: &watcher::Error) -> bool {
     (status.code == 400 || status.code == 422) && status.message.contains("sendInitialEvents")
 }
 
-/// Resolves when each of the watches has delivered its first list.
-pub(super) async fn all_synced(mut watches: Vec<watch::Receiver<bool>>) {
-    for synced in &mut watches {
-        while !*synced.borrow_and_update() {
-            if synced.changed().await.is_err() {
-                // The process is ending.
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
+fn is_forbidden(error: &watcher::Error) -> bool {
+    let (watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) = error else { return false };
+    matches!(error, kube::Error::Api(status) if status.is_forbidden())
+}
+
+/// How many kinds are watched in each namespace.
+const KINDS: usize = 4;
+
+/// News of the first list of one kind in one namespace, or in all.
+pub(super) struct FirstList {
+    namespace: Option<Box<str>>,
+    kind: &'static str,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Complete,
+    /// The namespace is gone, and the rights in it with it, or they were never granted.
+    Forbidden,
+}
+
+pub(super) fn first_lists() -> (UnboundedSender<FirstList>, UnboundedReceiver<FirstList>) {
+    unbounded()
+}
+
+/// Namespaces of which everything is known, so that work in them may begin.
+#[derive(Debug, Default)]
+pub(super) struct Opened(RwLock<HashSet<Option<Box<str>>>>);
+
+impl Opened {
+    pub fn contains(&self, namespace: &str) -> bool {
+        let opened = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        opened.contains(&None) || opened.contains(&Some(namespace.into()))
+    }
+
+    /// False where it was open.
+    fn insert(&self, namespace: Option<Box<str>>) -> bool {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(namespace)
+    }
+}
+
+/// Opens each namespace when its first lists are complete. `ready` becomes true when no namespace
+/// is on its way any more and one at least is open: one that is gone must not stop the others.
+pub(super) async fn open(
+    context: Arc<Context>,
+    namespaces: Vec<Option<Box<str>>>,
+    mut told: UnboundedReceiver<FirstList>,
+    ready: signal::Sender<bool>,
+) {
+    let mut lists: HashMap<_, HashMap<_, _>> = HashMap::new();
+    let complete = |kinds: &HashMap<_, _>| kinds.values().filter(|state| **state == State::Complete).count() == KINDS;
+    while let Some(FirstList { namespace, kind, state }) = told.next().await {
+        let kinds = lists.entry(namespace.clone()).or_default();
+        kinds.entry(kind).and_modify(|known| *known = if *known == State::Complete { *known } else { state }).or_insert(state);
+        if complete(kinds) && context.opened.insert(namespace.clone()) {
+            let policies = context.cache.policies_in(namespace.as_deref());
+            info!(namespace, policies = policies.len(), "the first lists are complete; work begins");
+            policies.into_iter().for_each(|key| context.queue.now(key));
+        }
+        let is_open = |namespace: &_| lists.get(namespace).is_some_and(&complete);
+        let is_forbidden = |namespace: &_| lists.get(namespace).is_some_and(|kinds| kinds.values().any(|state| *state == State::Forbidden));
+        if namespaces.iter().any(is_open) && namespaces.iter().all(|namespace| is_open(namespace) || is_forbidden(namespace)) {
+            ready.send_replace(true);
         }
     }
 }

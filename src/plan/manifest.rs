@@ -78,13 +78,13 @@ pub fn config_map(key: &Key, name: &str, governed: &Governed, file: &str) -> Val
 
 /// A new record, owned by the policy so that it goes with it.
 #[must_use]
-pub fn record(policy: &PolicyObject, data: &Data, revision: i64, applied: &str) -> Value {
+pub fn record(policy: &PolicyObject, data: &Data, digest: &str, revision: i64, applied: &str) -> Value {
     json!({
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
         "metadata": {
             "namespace": policy.key.namespace,
-            "name": super::record::record_name(&policy.key.name, &policy.uid, &data.digest()),
+            "name": super::record::record_name(&policy.key.name, &policy.uid, digest),
             "labels": { api::POLICY_LABEL: policy.key.name },
             "annotations": { api::APPLIED_ANNOTATION: applied },
             "ownerReferences": [{

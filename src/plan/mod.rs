@@ -16,13 +16,13 @@ mod target;
 use std::sync::Arc;
 
 pub use claims::{Candidate, holder};
-pub use desired::Desired;
+pub use desired::{Desired, Standing};
 pub use observed::{
     Absence, ConfigMapView, Container, EnvVar, Governed, GovernedView, History, Key, LastCondition, LastStatus, Millis, Observed,
     OwnFields, Pod, PolicyObject, TargetView, Trouble, Workload, WorkloadStatus,
 };
 pub use record::{Applied, Data, Record, TargetData};
-pub use reversal::{ConfigMapEnd, Reversal};
+pub use reversal::{ConfigMapEnd, Reversal, ends};
 pub use rollout::is_done;
 pub use status::{Notice, Refusal, Report, bounded, report, taken};
 pub use target::{Step, is_adopted};
@@ -32,10 +32,10 @@ pub use target::{Step, is_adopted};
 pub struct Plan {
     /// What the policy asks for; none where nothing valid is known.
     pub desired: Option<Desired>,
+    /// Digest of the record of what is desired.
+    pub digest: String,
     pub rejections: Vec<crate::policy::Rejection>,
     pub config_map: Option<ConfigMapStep>,
-    /// Somebody else changed or deleted the config map since it was applied.
-    pub config_map_drifted: bool,
     pub record: Option<RecordStep>,
     /// One for each target, in order.
     pub steps: Vec<Step>,
@@ -49,8 +49,17 @@ pub struct Plan {
 
 #[derive(Debug)]
 pub enum ConfigMapStep {
-    Create,
-    Repair(ConfigMapView),
+    Create {
+        /// It was there and somebody deleted it, or took its label away.
+        drifted: bool,
+    },
+    Repair {
+        found: ConfigMapView,
+        /// Somebody changed its file.
+        drifted: bool,
+    },
+    /// Somebody keeps changing it: it is repaired again at this time.
+    Fought { until: Millis },
     /// Another policy's, or a foreign one: named by who holds it.
     Taken(String),
 }
@@ -71,7 +80,6 @@ pub enum RecordStep {
 #[must_use]
 pub fn plan(observed: &Observed) -> Plan {
     let mut plan = match &observed.policy {
-        Some(policy) if policy.deleting => Plan::default(),
         Some(policy) => present(observed, policy),
         None => reversal::gone(observed),
     };
@@ -81,12 +89,11 @@ pub fn plan(observed: &Observed) -> Plan {
 
 fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     let newest = observed.records.first();
-    let (desired, rejections) = desired::desired(observed, policy);
-    let mut plan = Plan { rejections, ..Plan::default() };
+    let mut plan = Plan { rejections: observed.standing.rejections.clone(), ..Plan::default() };
     if plan.rejections.is_empty() {
         reversal::dropped(observed, &mut plan);
     }
-    let Some(mut desired) = desired else { return plan };
+    let Some(mut desired) = observed.standing.desired(policy) else { return plan };
 
     plan.steps = target::steps(observed, policy, &desired);
     desired.targets = plan.steps.iter().zip(&observed.targets).filter_map(|(step, view)| step.target_data(view)).collect();
@@ -101,10 +108,11 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     }
     desired.targets.sort_by(|a, b| a.name.cmp(&b.name));
     let writable = plan.steps.iter().any(|step| !matches!(step, Step::Refused { .. }));
+    let digest = desired.data().digest();
     if writable {
-        plan.config_map = config_map(observed, policy, &desired);
-        plan.config_map_drifted = config_map_drifted(observed, &desired, plan.config_map.as_ref());
-        plan.record = record_step(observed, &desired);
+        plan.config_map = config_map(observed, policy, &desired, &digest);
+        // The garbage collector takes the records of a policy that is being deleted.
+        plan.record = record_step(observed, &digest).filter(|_| !policy.deleting);
     }
     if let Some(ConfigMapStep::Taken(_)) = plan.config_map {
         plan.record = None;
@@ -114,36 +122,42 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
         plan.reversals.clear();
         plan.ended_config_maps.clear();
     }
-    plan.prune = prune(observed, policy, &desired, plan.record.is_some());
-    plan.again = plan.again.into_iter().chain(plan.steps.iter().filter_map(|step| step.again(observed.now))).min();
+    plan.prune = prune(observed, policy, &digest, plan.record.is_some());
+    let config_map_again = match plan.config_map {
+        Some(ConfigMapStep::Fought { until }) => Some(until),
+        _ => None,
+    };
+    let steps_again = plan.steps.iter().zip(&observed.targets).filter_map(|(step, view)| step.again(view, observed.now));
+    plan.again = plan.again.into_iter().chain(config_map_again).chain(steps_again).min();
+    plan.digest = digest;
     plan.desired = Some(desired);
     plan
 }
 
-fn config_map(observed: &Observed, policy: &PolicyObject, desired: &Desired) -> Option<ConfigMapStep> {
-    let Some(found) = observed.config_maps.iter().find(|map| map.name == desired.config_map) else {
-        return Some(ConfigMapStep::Create);
-    };
-    if let Err(holder) = claim_config_map(found, policy) {
-        return Some(ConfigMapStep::Taken(holder));
-    }
+fn config_map(observed: &Observed, policy: &PolicyObject, desired: &Desired, digest: &str) -> Option<ConfigMapStep> {
+    let found = observed.config_maps.iter().find(|map| map.name == desired.config_map);
     let content = crate::document::hex_digest(&desired.rendered.file, 16);
-    let governed = desired.governed(policy, &observed.crd_uid, None).write();
-    let same = found.content.as_deref() == Some(&*content) && found.governed.as_deref() == Some(&*governed);
-    (!same && !found.deleting).then(|| ConfigMapStep::Repair(found.clone()))
-}
-
-/// A target is written only after the config map: from then on a file that differs was changed.
-fn config_map_drifted(observed: &Observed, desired: &Desired, step: Option<&ConfigMapStep>) -> bool {
-    let digest = desired.data().digest();
-    let applied = observed.records.first().is_some_and(|newest| newest.applied.iter().any(|applied| applied.record == digest));
-    let content = crate::document::hex_digest(&desired.rendered.file, 16);
-    applied
-        && match step {
-            Some(ConfigMapStep::Create) => true,
-            Some(ConfigMapStep::Repair(found)) => found.content.as_deref() != Some(&*content),
-            Some(ConfigMapStep::Taken(_)) | None => false,
+    let changed = match found {
+        None => true,
+        Some(found) => {
+            if let Err(holder) = claim_config_map(found, policy) {
+                return Some(ConfigMapStep::Taken(holder));
+            }
+            if found.deleting {
+                return None;
+            }
+            found.content.as_deref() != Some(&*content)
         }
+    };
+    // A target is written only after the config map: from then on a file that differs was changed.
+    let applied = observed.records.first().is_some_and(|newest| newest.applied.iter().any(|applied| applied.record == digest));
+    let drifted = changed && applied;
+    if drifted && let Some(until) = rollout::repair_not_before(&observed.config_map_history.repairs, observed.now) {
+        return Some(ConfigMapStep::Fought { until });
+    }
+    let Some(found) = found else { return Some(ConfigMapStep::Create { drifted }) };
+    let noted = found.governed.as_deref() == Some(&*desired.governed(policy, &observed.crd_uid, None).write());
+    (changed || !noted).then(|| ConfigMapStep::Repair { found: found.clone(), drifted })
 }
 
 /// Whether the policy may write this config map: it was made by this operator for the policy of
@@ -164,8 +178,7 @@ pub fn claim_config_map(found: &ConfigMapView, policy: &PolicyObject) -> Result<
     }
 }
 
-fn record_step(observed: &Observed, desired: &Desired) -> Option<RecordStep> {
-    let digest = desired.data().digest();
+fn record_step(observed: &Observed, digest: &str) -> Option<RecordStep> {
     let highest = observed.records.first().map_or(0, |newest| newest.revision);
     match observed.records.iter().position(|record| record.digest() == digest) {
         Some(0) => None,
@@ -175,9 +188,8 @@ fn record_step(observed: &Observed, desired: &Desired) -> Option<RecordStep> {
 }
 
 /// The limit never touches what is current, or applied somewhere.
-fn prune(observed: &Observed, policy: &PolicyObject, desired: &Desired, changes: bool) -> Vec<Box<str>> {
+fn prune(observed: &Observed, policy: &PolicyObject, current: &str, changes: bool) -> Vec<Box<str>> {
     let Ok(limits) = &policy.spec else { return Vec::new() };
-    let current = desired.data().digest();
     let applied = observed.records.first().map(|newest| newest.applied.as_slice()).unwrap_or_default();
     let needed = |digest: &str| digest == current || applied.iter().any(|applied| applied.record == digest);
     if changes {
@@ -187,36 +199,34 @@ fn prune(observed: &Observed, policy: &PolicyObject, desired: &Desired, changes:
     observed.records.iter().filter(|record| !needed(record.digest())).skip(limits.history_limit).map(|record| record.name.clone()).collect()
 }
 
-/// What was applied where, after these steps: `written` has the uid of each workload that a step
-/// wrote, in the order of the targets.
+/// What was applied where, after these steps. `written` says of each step whether its write
+/// succeeded; `reverted` has the uids of the workloads that lost all our fields.
+///
+/// An entry lives as long as the workload is a target that this policy holds, or carries its label.
 #[must_use]
 pub fn applied_after(observed: &Observed, plan: &Plan, written: &[bool], reverted: &[Box<str>]) -> Vec<Applied> {
     let mut applied: Vec<Applied> = observed.records.first().map(|newest| newest.applied.clone()).unwrap_or_default();
-    applied.retain(|entry| !reverted.iter().any(|uid| **uid == entry.uid));
+    let held = |view: &&TargetView| view.holder.as_ref().is_none_or(|holder| *holder == observed.key.name);
+    let targets = observed.targets.iter().filter(held).filter_map(|view| view.workload.as_ref());
+    let governed = observed.governed.iter().map(|view| &view.workload).filter(|workload| workload.own.policy_label);
+    let known: Vec<&str> = targets.chain(governed).map(|workload| &*workload.uid).collect();
+    applied.retain(|entry| known.contains(&&*entry.uid) && !reverted.iter().any(|uid| **uid == entry.uid));
     let Some(desired) = &plan.desired else { return applied };
-    let digest = desired.data().digest();
     for (index, (step, view)) in plan.steps.iter().zip(&observed.targets).enumerate() {
         let Some(workload) = &view.workload else { continue };
-        let (container, rolled_out) = match step {
-            Step::Write { container, rolls, .. } if written.get(index).copied().unwrap_or_default() => (container, !rolls),
+        let (container, done) = match step {
+            Step::Write { container, done, .. } if written.get(index).copied().unwrap_or_default() => (container, *done),
             Step::Settled { container, done } => (container, *done),
             _ => continue,
-        };
-        let known = applied.iter().find(|entry| entry.uid == *workload.uid);
-        let same = known.is_some_and(|known| known.revision == desired.rendered.revision && known.container == **container);
-        let latched = same && known.is_some_and(|known| known.rolled_out);
-        let rolled_out = match step {
-            Step::Write { .. } => rolled_out && (latched || is_done(workload)),
-            _ => rolled_out || latched,
         };
         let entry = Applied {
             kind: "Deployment".into(),
             name: view.name.to_string(),
             uid: workload.uid.to_string(),
             container: container.to_string(),
-            record: digest.clone(),
+            record: plan.digest.clone(),
             revision: desired.rendered.revision.clone(),
-            rolled_out,
+            rolled_out: done,
         };
         applied.retain(|known| known.name != entry.name);
         applied.push(entry);

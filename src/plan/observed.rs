@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Standing;
 use super::record::Record;
 use crate::policy::{DeletionPolicy, Policy, Rejection};
 
@@ -40,7 +41,7 @@ pub struct Observed {
     pub absence: Absence,
     /// Uid of the resource definition; empty where it could not be read.
     pub crd_uid: Box<str>,
-    /// In the order of the policy, or of its newest record where its spec is refused.
+    /// In the order of the policy, or of the record in force where its spec is refused.
     pub targets: Vec<TargetView>,
     /// Workloads that carry the policy's label, targets or not.
     pub governed: Vec<GovernedView>,
@@ -48,6 +49,9 @@ pub struct Observed {
     pub config_maps: Vec<ConfigMapView>,
     /// Records of this very policy (by uid), newest first.
     pub records: Vec<Arc<Record>>,
+    pub standing: Standing,
+    /// Repairs of the policy's config map.
+    pub config_map_history: History,
     /// Last path elements of images that count as an identity server.
     pub server_images: Arc<[String]>,
     /// The operator's own workload.
@@ -128,7 +132,7 @@ pub struct History {
 #[derive(Clone, Debug)]
 pub struct GovernedView {
     pub workload: Arc<Workload>,
-    /// Another accepted policy names it and waits for it.
+    /// Another accepted policy names it, waits for it and is not about to go itself.
     pub claimant: bool,
 }
 
@@ -205,12 +209,14 @@ pub struct Pod {
     pub troubles: Vec<Trouble>,
 }
 
-/// A container that does not run, by the kubelet's reason.
+/// A container that does not run as it should, by the kubelet's reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     pub container: Box<str>,
     pub reason: Box<str>,
     pub exit_code: Option<i32>,
+    /// It ended with an error, now or the last time that it ran, and is not ready since.
+    pub ended: bool,
 }
 
 /// A config map that carries our label.

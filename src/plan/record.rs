@@ -13,7 +13,6 @@ use crate::server::kratos::Overlay;
 pub struct Record {
     pub name: Box<str>,
     pub owner_uid: Box<str>,
-    pub policy: Box<str>,
     /// Grows with each change; the newest has the highest.
     pub revision: i64,
     pub data: Data,
@@ -52,6 +51,13 @@ pub struct Applied {
     pub revision: String,
     /// Its roll was seen done. Later scaling does not change that.
     pub rolled_out: bool,
+}
+
+impl TargetData {
+    #[must_use]
+    pub fn target(&self) -> policy::Target {
+        policy::Target { name: self.name.as_str().into(), container: Some(self.container.as_str().into()) }
+    }
 }
 
 impl Data {

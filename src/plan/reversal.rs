@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::{Absence, ConfigMapView, Governed, GovernedView, Observed, Plan, PolicyObject, Workload};
+use crate::api;
 use crate::policy::DeletionPolicy;
 
 /// A governed workload that its policy has let go.
@@ -14,7 +15,7 @@ pub enum Reversal {
     /// It keeps them, and its annotation must say so before the policy goes.
     Retain { workload: Arc<Workload>, governed: String },
     /// It is left as it is, and this is told: its memory is of another cluster, definition or object.
-    Leave { workload: Arc<Workload>, why: &'static str },
+    Leave { workload: Arc<Workload>, why: String },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +36,7 @@ pub(super) fn gone(observed: &Observed) -> Plan {
         Absence::Uncertain => {}
         Absence::Confirmed => {
             plan.reversals = observed.governed.iter().filter_map(|view| reversal(view, &observed.crd_uid, None)).collect();
-            for map in observed.config_maps.iter().filter(|map| map.own && !map.deleting) {
-                let Some(governed) = Governed::read(map.governed.as_deref()) else { continue };
-                if governed.crd == *observed.crd_uid && governed.deletion_policy == DeletionPolicy::Revert {
-                    end_config_map(&mut plan, map, observed.now);
-                }
-            }
+            end_config_maps(observed, &mut plan, Some(ConfigMapEnd::Empty));
         }
     }
     plan
@@ -52,13 +48,37 @@ pub(super) fn dropped(observed: &Observed, plan: &mut Plan) {
     let Some(policy) = &observed.policy else { return };
     let dropped = observed.governed.iter().filter(|view| !is_target(&view.workload));
     plan.reversals = dropped.filter_map(|view| reversal(view, &observed.crd_uid, Some(policy))).collect();
-    let Ok(spec) = &policy.spec else { return };
-    for map in observed.config_maps.iter().filter(|map| map.own && !map.deleting && map.name != spec.config_map) {
-        // Its content stays while it is mounted: only the name has changed.
+    // The content of a renamed one stays while it is mounted: only the name has changed.
+    end_config_maps(observed, plan, None);
+}
+
+/// Whether this config map is needed no more, mounts aside.
+#[must_use]
+pub fn ends(observed: &Observed, map: &ConfigMapView) -> bool {
+    if !map.own || map.deleting {
+        return false;
+    }
+    match observed.policy.as_ref().map(|policy| &policy.spec) {
+        Some(Ok(spec)) => observed.standing.rejections.is_empty() && map.name != spec.config_map,
+        Some(Err(_)) => false,
+        None => {
+            let governed = Governed::read(map.governed.as_deref());
+            let reverts = |governed: Governed| governed.crd == *observed.crd_uid && governed.deletion_policy == DeletionPolicy::Revert;
+            observed.absence == Absence::Confirmed && governed.is_some_and(reverts)
+        }
+    }
+}
+
+/// Ends what is needed no more: `mounted` is what happens to one that is still mounted.
+fn end_config_maps(observed: &Observed, plan: &mut Plan, mounted: Option<ConfigMapEnd>) {
+    let emptied = |map: &ConfigMapView| map.content.as_deref() == Some(&*crate::document::hex_digest(super::EMPTY_FILE, 16));
+    for map in observed.config_maps.iter().filter(|map| ends(observed, map)) {
         if map.mounted {
             plan.again = Some(observed.now + MOUNTED_AGAIN);
-        } else {
-            plan.ended_config_maps.push((map.clone(), ConfigMapEnd::Delete));
+        }
+        let end = if map.mounted { mounted } else { Some(ConfigMapEnd::Delete) };
+        if let Some(end) = end.filter(|end| *end == ConfigMapEnd::Delete || !emptied(map)) {
+            plan.ended_config_maps.push((map.clone(), end));
         }
     }
 }
@@ -69,15 +89,15 @@ fn reversal(view: &GovernedView, crd_uid: &str, policy: Option<&PolicyObject>) -
     if !workload.own.policy_label || workload.deleting || view.claimant {
         return None;
     }
-    let leave = |why| Some(Reversal::Leave { workload: workload.clone(), why });
+    let leave = |why: String| Some(Reversal::Leave { workload: workload.clone(), why });
     let Some(governed) = Governed::read(workload.governed.as_deref()).filter(|_| workload.own.governed) else {
-        return leave("its annotation mfa-operator.dev/governed is missing or changed");
+        return leave(format!("its annotation {} is missing or changed", api::GOVERNED_ANNOTATION));
     };
     if governed.workload.as_deref() != Some(&*workload.uid) {
-        return leave("it was copied or restored from another workload");
+        return leave("it was copied or restored from another workload".into());
     }
     if governed.crd != crd_uid || crd_uid.is_empty() {
-        return leave("the MfaPolicy definition was installed anew since");
+        return leave("the MfaPolicy definition was installed anew since".into());
     }
     let said = policy.map_or(governed.deletion_policy, |policy| policy.deletion_policy);
     match said {
@@ -86,17 +106,5 @@ fn reversal(view: &GovernedView, crd_uid: &str, policy: Option<&PolicyObject>) -
         DeletionPolicy::Retain => {
             Some(Reversal::Retain { workload: workload.clone(), governed: Governed { deletion_policy: said, ..governed }.write() })
         }
-    }
-}
-
-fn end_config_map(plan: &mut Plan, map: &ConfigMapView, now: i64) {
-    let emptied = map.content.as_deref() == Some(&*crate::document::hex_digest(super::EMPTY_FILE, 16));
-    if !map.mounted {
-        plan.ended_config_maps.push((map.clone(), ConfigMapEnd::Delete));
-        return;
-    }
-    plan.again = Some(now + MOUNTED_AGAIN);
-    if !emptied {
-        plan.ended_config_maps.push((map.clone(), ConfigMapEnd::Empty));
     }
 }

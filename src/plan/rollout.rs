@@ -1,6 +1,6 @@
 //! How far a roll is, from what the workload and its pods say.
 
-use super::{Millis, Pod, TargetView, Workload};
+use super::{Millis, Pod, TargetView, Trouble, Workload};
 use crate::api::Reason;
 use crate::policy::Level;
 use crate::server::kratos;
@@ -50,26 +50,31 @@ fn trouble(workload: &str, pod: &Pod, container: &str) -> Option<(Reason, String
             format!("pod {} of Deployment {workload} is not scheduled: see its events; it goes on by itself", pod.name),
         ));
     }
-    let trouble = pod.troubles.first()?;
-    let exit = trouble.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
-    match &*trouble.reason {
-        "CrashLoopBackOff" | "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" | "StartError" | "Error"
-            if &*trouble.container == container =>
-        {
-            Some((
-                Reason::Crashing,
-                format!(
-                    "container {} of pod {} does not run ({}{exit}): read kubectl logs {}, then correct the policy or the server's own configuration",
-                    trouble.container, pod.name, trouble.reason, pod.name
-                ),
-            ))
-        }
-        "ContainerCreating" | "PodInitializing" | "Completed" => None,
-        reason => Some((
-            Reason::Waiting,
-            format!("container {} of pod {} waits ({reason}{exit}): it goes on by itself", trouble.container, pod.name),
-        )),
+    let exit = |trouble: &Trouble| trouble.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
+    // The server itself first: what a sidecar does must not hide it.
+    if let Some(crash) = pod.troubles.iter().find(|trouble| &*trouble.container == container && fails(trouble)) {
+        return Some((
+            Reason::Crashing,
+            format!(
+                "container {container} of pod {} does not run ({}{}): read kubectl logs {}, then correct the policy or the server's own configuration",
+                pod.name,
+                crash.reason,
+                exit(crash),
+                pod.name
+            ),
+        ));
     }
+    let waits = pod.troubles.iter().find(|trouble| !matches!(&*trouble.reason, "ContainerCreating" | "PodInitializing" | "Completed"))?;
+    Some((
+        Reason::Waiting,
+        format!("container {} of pod {} waits ({}{}): it goes on by itself", waits.container, pod.name, waits.reason, exit(waits)),
+    ))
+}
+
+/// Whether the container ended with an error, or cannot be started as it is configured.
+fn fails(trouble: &Trouble) -> bool {
+    trouble.ended
+        || matches!(&*trouble.reason, "CrashLoopBackOff" | "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError")
 }
 
 /// Whether the pod was made from a template of this revision.
@@ -144,8 +149,8 @@ pub fn repair_not_before(repairs: &[Millis], now: Millis) -> Option<Millis> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::WorkloadStatus;
     use crate::plan::fixtures::{container, pod, target, workload};
-    use crate::plan::{Trouble, WorkloadStatus};
 
     const REVISION: &str = "mfa-0123456789";
 
@@ -166,7 +171,7 @@ mod tests {
 
     #[test]
     fn only_a_pod_of_this_revision_can_fail_it() {
-        let crash = Trouble { container: "kratos".into(), reason: "CrashLoopBackOff".into(), exit_code: Some(1) };
+        let crash = Trouble { container: "kratos".into(), reason: "CrashLoopBackOff".into(), exit_code: Some(1), ended: false };
         let new = Pod { troubles: vec![crash.clone()], ready: false, ..pod(&[("REVISION", REVISION)]) };
         let old = Pod { troubles: vec![crash], ready: false, ..pod(&[]) };
         let (reason, message) = progress(&workload(2), "kratos", REVISION, Some(&[old.clone(), new]));
@@ -176,8 +181,19 @@ mod tests {
     }
 
     #[test]
+    fn the_server_that_crashed_is_told_before_a_sidecar_that_waits_and_between_two_crashes() {
+        let sidecar = Trouble { container: "proxy".into(), reason: "ImagePullBackOff".into(), exit_code: None, ended: false };
+        let restarted = Trouble { container: "kratos".into(), reason: "Error".into(), exit_code: Some(1), ended: true };
+        let pod = Pod { troubles: vec![sidecar.clone(), restarted], ready: false, ..pod(&[("REVISION", REVISION)]) };
+        assert_eq!(progress(&workload(2), "kratos", REVISION, Some(std::slice::from_ref(&pod))).0, Reason::Crashing);
+        let crashed_sidecar = Trouble { ended: true, ..sidecar };
+        let pod = Pod { troubles: vec![crashed_sidecar], ..pod };
+        assert_eq!(progress(&workload(2), "kratos", REVISION, Some(&[pod])).0, Reason::Waiting, "a sidecar is no evidence");
+    }
+
+    #[test]
     fn what_the_cluster_cannot_do_is_waiting_not_crashing() {
-        let of = |reason: &str| Trouble { container: "kratos".into(), reason: reason.into(), exit_code: None };
+        let of = |reason: &str| Trouble { container: "kratos".into(), reason: reason.into(), exit_code: None, ended: false };
         for trouble in ["ImagePullBackOff", "ErrImagePull"] {
             let pod = Pod { troubles: vec![of(trouble)], ready: false, ..pod(&[("REVISION", REVISION)]) };
             assert_eq!(progress(&workload(2), "kratos", REVISION, Some(&[pod])).0, Reason::Waiting, "{trouble}");

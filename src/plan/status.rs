@@ -32,10 +32,9 @@ const MAX_MESSAGE: usize = 1_000;
 /// The status after the writes, without times, and the events of its changes.
 #[must_use]
 pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &Report) -> (MfaPolicyStatus, Vec<Notice>) {
-    let accepted = accepted(plan, report).map_or_else(
-        || verdict(ConditionType::Accepted, Reason::Accepted, "the policy and its targets are in order".into()),
-        |(reason, message)| verdict(ConditionType::Accepted, reason, message),
-    );
+    let (accepted_reason, message) =
+        not_accepted(plan, report).unwrap_or((Reason::Accepted, "the policy and its targets are in order".into()));
+    let accepted = verdict(ConditionType::Accepted, accepted_reason, message);
     let views: Vec<TargetView> = observed
         .targets
         .iter()
@@ -47,7 +46,7 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
         .collect();
     let rolled_out = rolled_out(&views, plan, &accepted);
     let (reason, message) = if accepted.status != "True" {
-        (reason_of(plan, report), accepted.message.clone())
+        (accepted_reason, accepted.message.clone())
     } else if rolled_out.0.status != "True" {
         (rolled_out.1, rolled_out.0.message.clone())
     } else {
@@ -73,7 +72,7 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
         targets,
         conditions,
     };
-    let notices = notices(policy, &status);
+    let notices = notice(policy, reason, &status).into_iter().collect();
     (status, notices)
 }
 
@@ -96,7 +95,7 @@ pub fn bounded(message: &str) -> String {
 }
 
 /// The first thing that is not in order.
-fn accepted(plan: &Plan, report: &Report) -> Option<(Reason, String)> {
+fn not_accepted(plan: &Plan, report: &Report) -> Option<(Reason, String)> {
     if !plan.rejections.is_empty() {
         let all: Vec<_> = plan.rejections.iter().map(ToString::to_string).collect();
         return Some((Reason::InvalidSpec, all.join("; ")));
@@ -107,6 +106,12 @@ fn accepted(plan: &Plan, report: &Report) -> Option<(Reason, String)> {
     }
     if let Some(refused) = &report.refused {
         return Some(refused.clone());
+    }
+    if let Some(ConfigMapStep::Fought { .. }) = &plan.config_map {
+        let name = plan.desired.as_ref().map(|desired| &*desired.config_map).unwrap_or_default();
+        let message =
+            format!("something keeps changing ConfigMap {name}: stop it; the next repair comes later each time, after 30 minutes at most");
+        return Some((Reason::FieldConflict, message));
     }
     plan.steps.iter().enumerate().find_map(|(index, step)| match (step, report.targets.get(index)) {
         (Step::Refused { reason, message, .. }, _) => Some((*reason, message.clone())),
@@ -119,10 +124,6 @@ fn accepted(plan: &Plan, report: &Report) -> Option<(Reason, String)> {
 #[must_use]
 pub fn taken(name: &str, holder: &str) -> String {
     format!("the ConfigMap {name} belongs to {holder}: set spec.delivery.configMapName to a name that is free, or delete it")
-}
-
-fn reason_of(plan: &Plan, report: &Report) -> Reason {
-    accepted(plan, report).map_or(Reason::Accepted, |(reason, _)| reason)
 }
 
 fn rolled_out(views: &[TargetView], plan: &Plan, accepted: &Condition) -> (Condition, Reason) {
@@ -220,37 +221,12 @@ fn pods(views: &[TargetView], steps: &[Step], revision: &str) -> String {
     format!("{ready}/{wanted}")
 }
 
-/// An event for each new reason of Ready, and of Accepted where it differs.
-fn notices(policy: &PolicyObject, status: &MfaPolicyStatus) -> Vec<Notice> {
+/// An event for each new reason of Ready.
+fn notice(policy: &PolicyObject, reason: Reason, status: &MfaPolicyStatus) -> Option<Notice> {
     let ready = ConditionType::Ready.as_str();
-    let before = policy.status.conditions.iter().find(|condition| &*condition.type_ == ready).map(|condition| &*condition.reason);
-    status
-        .conditions
-        .iter()
-        .filter(|condition| condition.type_ == ready && before != Some(&*condition.reason))
-        .filter_map(|condition| {
-            let reason = ALL_REASONS.iter().find(|reason| reason.as_str() == condition.reason)?;
-            let calm = matches!(reason, Reason::Ready | Reason::Progressing | Reason::TargetPaused);
-            Some(Notice { warning: !calm, reason: reason.as_str(), message: condition.message.clone() })
-        })
-        .collect()
+    let before = policy.status.conditions.iter().find(|condition| &*condition.type_ == ready);
+    let now = status.conditions.iter().find(|condition| condition.type_ == ready)?;
+    let calm = matches!(reason, Reason::Ready | Reason::NoPods | Reason::Progressing | Reason::TargetPaused);
+    let news = before.is_none_or(|before| *before.reason != *now.reason);
+    news.then(|| Notice { warning: !calm, reason: reason.as_str(), message: now.message.clone() })
 }
-
-const ALL_REASONS: [Reason; 16] = [
-    Reason::Accepted,
-    Reason::InvalidSpec,
-    Reason::NotKratos,
-    Reason::TargetNotFound,
-    Reason::ContainerNotFound,
-    Reason::TargetClaimed,
-    Reason::ConfigMapTaken,
-    Reason::FieldConflict,
-    Reason::WriteRefused,
-    Reason::RolledOut,
-    Reason::NoPods,
-    Reason::Progressing,
-    Reason::Waiting,
-    Reason::TargetPaused,
-    Reason::Crashing,
-    Reason::Ready,
-];

@@ -33,8 +33,11 @@ pub enum Step {
     Settled { container: Box<str>, done: bool },
 }
 
-/// How often a roll is looked at while it moves.
+/// How often a roll is looked at while it moves; one that takes long (paused, stuck) more seldom.
 const LOOK: Millis = 3_000;
+const LOOK_SELDOM: Millis = 60_000;
+/// Looks in the time that a roll has taken so far, once that is long.
+const LOOKS: Millis = 20;
 /// How often a refusal is tried again that may end without an event that is watched.
 const RETRY: Millis = 60_000;
 
@@ -44,11 +47,14 @@ impl Step {
         Some(TargetData { kind: "Deployment".into(), name: view.name.to_string(), container: container.to_string() })
     }
 
-    pub(super) fn again(&self, now: Millis) -> Option<Millis> {
+    pub(super) fn again(&self, view: &TargetView, now: Millis) -> Option<Millis> {
         match self {
             Self::Refused { until, reason, .. } => until.or((*reason == Reason::TargetClaimed).then_some(now + RETRY)),
             Self::Held { until, .. } => *until,
-            Self::Settled { done: false, .. } => Some(now + LOOK),
+            Self::Settled { done: false, .. } => {
+                let began = view.history.rolls.last().copied().or(view.workload.as_ref()?.own.changed).unwrap_or(now);
+                Some(now + ((now - began) / LOOKS).clamp(LOOK, LOOK_SELDOM))
+            }
             // What a write changes is seen by the watch.
             Self::Settled { .. } | Self::Write { .. } => None,
         }

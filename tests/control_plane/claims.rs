@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::objects::{enforces, env, generation, governed, kratos, label, policy, policy_with, template};
+use crate::objects::{enforces, env, generation, governed, is_bare, kratos, label, policy, policy_with, template};
 use crate::scene::{AFTER_THE_PAUSE, SOON, Scene, condition};
 
 const MAX_AGE: &str = "SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE";
@@ -152,4 +152,21 @@ async fn a_config_map_of_another_policy_is_never_taken() {
     let after = scene.get("ConfigMap", "first-mfa").await;
     assert_eq!((&after["data"], label(&after)), (&file["data"], "first".into()));
     assert!(condition(&scene.until_ready("first").await, "Stalled").is_none(), "the holder is undisturbed");
+}
+
+/// The one that waits cannot take it, and goes: what is left must not stay for ever.
+#[tokio::test]
+async fn what_nobody_claims_any_more_is_reverted() {
+    let scene = Scene::start("claim-ends").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy("first", &["kratos"])).await;
+    scene.until_ready("first").await;
+    scene.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "foreign"}})).await;
+    scene.create(policy_with("rival", &["kratos"], json!({"delivery": {"configMapName": "foreign"}}))).await;
+    scene.until_condition("rival", "Accepted", "False", "TargetClaimed").await;
+    scene.delete("MfaPolicy", "first").await;
+    scene.until_condition_within(AFTER_THE_PAUSE, "rival", "Accepted", "False", "ConfigMapTaken").await;
+    enforces(&scene.deployment("kratos").await).expect("while one waits for it, it stays as it is");
+    scene.delete("MfaPolicy", "rival").await;
+    scene.until("nothing is left", SOON, async || is_bare(&scene.deployment("kratos").await)).await;
 }

@@ -43,6 +43,16 @@ async fn a_removed_variable() {
     until_repaired(&scene, &["kratos", WHOAMI]).await;
 }
 
+/// Each repair is told in its own words, also where one follows the other at once.
+#[tokio::test]
+async fn one_thing_after_the_other() {
+    let scene = governed_scene("drift-twice").await;
+    scene.edit("Deployment", "kratos", env_removal(WHOAMI)).await;
+    until_repaired(&scene, &["kratos", WHOAMI]).await;
+    scene.edit("Deployment", "kratos", json!({"metadata": {"labels": {LABEL: null}}})).await;
+    until_repaired(&scene, &["kratos", LABEL]).await;
+}
+
 #[tokio::test]
 async fn a_removed_label() {
     let scene = governed_scene("drift-label").await;
@@ -156,6 +166,21 @@ async fn a_fight_slows_down_and_names_the_other() {
     scene.until_condition("mfa", "Stalled", "True", "FieldConflict").await;
     let repairs = scene.writes_since(mark).iter().filter(|write| write.resource == "deployments" && write.code == 200).count();
     assert!((2..=4).contains(&repairs), "the operator repaired {repairs} times within 30 s, the other wrote {rewritten} times");
+}
+
+#[tokio::test]
+async fn a_fight_over_the_config_map_slows_down() {
+    let scene = governed_scene("drift-file-fight").await;
+    let file = scene.get("ConfigMap", "mfa-mfa").await["data"].clone();
+    for _ in 0..3 {
+        scene.edit("ConfigMap", "mfa-mfa", json!({"data": {"kratos.yaml": "{}"}})).await;
+        until_file_is(&scene, &file).await;
+    }
+    let rewritten = scene.edit("ConfigMap", "mfa-mfa", json!({"data": {"kratos.yaml": "{}"}})).await;
+    let message = scene.until_condition("mfa", "Accepted", "False", "FieldConflict").await;
+    assert!(message.contains("mfa-mfa"), "{message}");
+    assert_eq!(scene.get("ConfigMap", "mfa-mfa").await["data"], rewritten["data"], "the next repair takes its time");
+    enforces(&scene.deployment("kratos").await).expect("the Deployment is not concerned");
 }
 
 #[tokio::test]

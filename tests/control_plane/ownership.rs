@@ -1,5 +1,8 @@
 //! One apply governs a Deployment, and takes nothing that belongs to somebody else.
 
+use std::time::Duration;
+
+use kube::api::{Patch, PatchParams};
 use kube::core::Request;
 use serde_json::{Value, json};
 
@@ -187,40 +190,9 @@ async fn a_variable_that_stands_there_twice_is_a_conflict() {
 async fn what_admission_refuses_is_told_in_its_words_and_tried_again() {
     let scene = Scene::start("refused").await;
     scene.create(kratos("kratos")).await;
-    let name = scene.namespace.clone();
-    scene
-        .create(json!({
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingAdmissionPolicy",
-            "metadata": {"name": name},
-            "spec": {
-                "matchConstraints": {"resourceRules": [
-                    {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]},
-                ]},
-                "validations": [{
-                    "expression": format!("!has(object.metadata.labels) || !('{LABEL}' in object.metadata.labels)"),
-                    "message": "deployments are frozen until Monday",
-                }],
-            },
-        }))
-        .await;
-    let only_here = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}});
-    scene
-        .create(json!({
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingAdmissionPolicyBinding",
-            "metadata": {"name": name},
-            "spec": {"policyName": name, "validationActions": ["Deny"], "matchResources": only_here},
-        }))
-        .await;
-    scene
-        .until("the admission policy is in force", SOON, async || {
-            let label = json!({"metadata": {"labels": {LABEL: "probe"}}});
-            let tried = scene.try_edit_as(OWNER, "Deployment", "kratos", label).await;
-            scene.edit("Deployment", "kratos", json!({"metadata": {"labels": {LABEL: null}}})).await;
-            if tried.is_err() { Ok(()) } else { Err("it lets the label pass".into()) }
-        })
-        .await;
+    let unlabelled = format!("!has(object.metadata.labels) || !('{LABEL}' in object.metadata.labels)");
+    let label = |value: Value| json!({"metadata": {"labels": {LABEL: value}}});
+    scene.refuse_unless(&unlabelled, "deployments are frozen until Monday", [label(json!("probe")), label(Value::Null)]).await;
 
     scene.create(policy("mfa", &["kratos"])).await;
     let message = scene.until_condition("mfa", "Accepted", "False", "WriteRefused").await;
@@ -228,8 +200,7 @@ async fn what_admission_refuses_is_told_in_its_words_and_tried_again() {
     scene.until_condition("mfa", "Reconciling", "True", "WriteRefused").await;
     assert!(scene.deployment("kratos").await["metadata"]["annotations"][GOVERNED].is_null());
 
-    scene.delete("ValidatingAdmissionPolicyBinding", &name).await;
-    scene.delete("ValidatingAdmissionPolicy", &name).await;
+    scene.let_pass().await;
     scene.until_condition_within(SOON * 3, "mfa", "Ready", "True", "Ready").await;
 }
 
@@ -251,4 +222,62 @@ async fn an_owner_may_change_everything_else_meanwhile() {
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     let on_workloads: Vec<_> = scene.writes_since(mark).into_iter().filter(|write| write.resource == "deployments").collect();
     assert!(on_workloads.is_empty(), "nothing of ours changed, yet the operator wrote: {on_workloads:?}");
+}
+
+/// A webhook that does not answer makes the API server answer an error of its own.
+#[tokio::test]
+async fn a_webhook_that_does_not_answer_is_told_as_a_refusal() {
+    let scene = Scene::start("webhook").await;
+    scene.create(kratos("kratos")).await;
+    let name = scene.namespace.clone();
+    scene
+        .create(json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": name},
+            "webhooks": [{
+                "name": "guard.example.com",
+                "clientConfig": {"url": "https://127.0.0.1:9/"},
+                "rules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]}],
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}},
+                "failurePolicy": "Fail",
+                "sideEffects": "None",
+                "admissionReviewVersions": ["v1"],
+                "timeoutSeconds": 1,
+            }],
+        }))
+        .await;
+    scene
+        .until("the webhook is asked", SOON, async || {
+            match scene.try_edit_as(OWNER, "Deployment", "kratos", json!({"metadata": {"labels": {"probe": "1"}}})).await {
+                Err(_) => Ok(()),
+                Ok(_) => {
+                    scene.edit("Deployment", "kratos", json!({"metadata": {"labels": {"probe": null}}})).await;
+                    Err("the edit passes".into())
+                }
+            }
+        })
+        .await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    let message = scene.until_condition("mfa", "Accepted", "False", "WriteRefused").await;
+    assert!(message.contains("guard.example.com"), "{message}");
+    scene.delete("ValidatingWebhookConfiguration", &name).await;
+    scene.until_condition_within(Duration::from_secs(60), "mfa", "Ready", "True", "Ready").await;
+}
+
+#[tokio::test]
+async fn a_status_that_somebody_else_writes_is_corrected() {
+    let scene = Scene::start("status").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    let before = scene.until_ready("mfa").await["status"].clone();
+    let lie = json!({"status": {"requiredAAL": {"settings": "aal1", "whoami": "aal1"}, "pods": "9/9"}});
+    let params = PatchParams { field_manager: Some("liar".into()), ..PatchParams::default() };
+    scene.api("MfaPolicy").patch_status("mfa", &params, &Patch::Merge(lie)).await.expect("whoever may write the status writes it");
+    scene
+        .until("the status is the operator's again", SOON, async || {
+            let now = scene.get("MfaPolicy", "mfa").await["status"].clone();
+            if now == before { Ok(()) } else { Err(now.to_string()) }
+        })
+        .await;
 }

@@ -3,15 +3,12 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use kube::Api;
-use kube::api::{Patch, PatchParams};
-use kube::runtime::{conditions, wait::await_condition};
 use mfa_operator::api;
 use serde_json::{Value, json};
 
-use crate::objects::{WHOAMI, enforces, env, env_patch, governed, kratos, label, policy, policy_with, template};
+use crate::objects::{WHOAMI, enforces, env, env_patch, governed, is_bare, kratos, label, policy, policy_with, template};
 use crate::scene::{SOON, Scene, condition};
-use crate::support::control_plane::{ControlPlane, install_definition};
+use crate::support::control_plane::{ControlPlane, install, install_definition};
 
 #[tokio::test]
 async fn an_image_that_is_no_identity_server_is_refused_unless_its_owner_allows_it() {
@@ -71,10 +68,7 @@ async fn lax(name: &str) -> Scene {
     let mut definition = serde_json::to_value(api::crd()).expect("JSON");
     let schema = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
     *schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    let client = LAX.client().await;
-    let definitions = Api::<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition>::all(client);
-    definitions.patch(api::CRD_NAME, &PatchParams::apply("test").force(), &Patch::Apply(definition)).await.expect("it is taken");
-    await_condition(definitions, api::CRD_NAME, conditions::is_crd_established()).await.expect("it is watched");
+    install(&LAX.client().await, serde_json::from_value(definition).expect("it stays a definition")).await;
     Scene::start_on(&LAX, name).await
 }
 
@@ -153,14 +147,18 @@ async fn a_resource_that_cannot_be_read_stops_no_other() {
 async fn a_method_that_goes_off_past_the_api_server_is_refused_by_the_operator() {
     let scene = lax("past-the-rules").await;
     scene.create(kratos("kratos")).await;
+    scene.create(kratos("second")).await;
     scene.create(policy_with("mfa", &["kratos"], json!({"methods": {"totp": {"enabled": true}}}))).await;
     scene.until_ready("mfa").await;
     let before = scene.deployment("kratos").await;
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"methods": null}})).await;
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"methods": null, "targetRefs": [{"name": "second"}]}})).await;
     let message = scene.until_condition("mfa", "Accepted", "False", "InvalidSpec").await;
     assert!(message.contains("MethodSwitchedOff:totp"), "{message}");
     assert_eq!(template(&scene.deployment("kratos").await), template(&before));
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"acknowledge": ["MethodSwitchedOff:totp"]}})).await;
+    scene.edit("Deployment", "kratos", env_patch(&[(WHOAMI, "aal1")])).await;
+    scene.until("what is in force is kept up", SOON, async || enforces(&scene.deployment("kratos").await)).await;
+    is_bare(&scene.deployment("second").await).expect("a target of a refused spec is left alone");
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"targetRefs": [{"name": "kratos"}], "acknowledge": ["MethodSwitchedOff:totp"]}})).await;
     scene.until_ready("mfa").await;
     assert!(!env(&scene.deployment("kratos").await, "kratos").contains_key("SELFSERVICE_METHODS_TOTP_ENABLED"));
 }

@@ -103,3 +103,17 @@ async fn an_ordered_roll_goes_on_after_a_restart() {
     scene.until_ready("mfa").await;
     enforces(&scene.deployment("second").await).expect("then the second gets it");
 }
+
+/// A namespace that was deleted takes the rights in it along.
+#[tokio::test]
+async fn a_namespace_that_is_gone_stops_no_other() {
+    let mut scene = Scene::start("beside-gone").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    scene.until_ready("mfa").await;
+    scene.operator.serve_also("was-deleted");
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": "5m"}})).await;
+    scene.until_ready("mfa").await;
+    let log = scene.operator.log();
+    assert!(log.lines().any(|line| line.contains("WARN") && line.contains("was-deleted")), "the log must name it:\n{log}");
+}

@@ -316,3 +316,40 @@ async fn a_namespace_is_deleted_with_everything_in_it() {
         })
         .await;
 }
+
+/// Somebody's finalizer holds the policy: until it is gone, it is in force.
+#[tokio::test]
+async fn a_policy_that_is_being_deleted_still_governs() {
+    let scene = Scene::start("finalizer").await;
+    scene.create(kratos("kratos")).await;
+    let mut held = policy("mfa", &["kratos"]);
+    held["metadata"]["finalizers"] = json!(["example.com/held"]);
+    scene.create(held).await;
+    scene.until_ready("mfa").await;
+    scene.create(policy("waits", &["kratos"])).await;
+    scene.until_condition("waits", "Accepted", "False", "TargetClaimed").await;
+    scene.delete("MfaPolicy", "mfa").await;
+    scene.edit("Deployment", "kratos", env_patch(&[(WHOAMI, "aal1")])).await;
+    scene.until("drift is repaired", SOON, async || enforces(&scene.deployment("kratos").await)).await;
+    scene.until_event("DriftRepaired", &[WHOAMI]).await;
+    scene.delete("MfaPolicy", "waits").await;
+    scene.edit("MfaPolicy", "mfa", json!({"metadata": {"finalizers": null}})).await;
+    until_bare(&scene, "kratos", AFTER_THE_PAUSE).await;
+}
+
+#[tokio::test]
+async fn a_refused_reversal_holds_up_nothing_else_and_is_tried_again() {
+    let scene = governed_scene("reversal-refused", &["kratos", "second"]).await;
+    let labelled = format!("has(object.metadata.labels) && '{LABEL}' in object.metadata.labels");
+    let label = |value: serde_json::Value| json!({"metadata": {"labels": {LABEL: value}}});
+    scene.refuse_unless(&labelled, "labels must stay", [label(serde_json::Value::Null), label(json!("mfa"))]).await;
+    scene.until_ready("mfa").await;
+    let spec = json!({"targetRefs": [{"name": "kratos"}], "requiredAAL": {"settings": "highest_available", "whoami": "aal1"}});
+    scene.edit("MfaPolicy", "mfa", json!({ "spec": spec })).await;
+    scene.until_ready("mfa").await;
+    scene.until_event("WriteRefused", &["second", "labels must stay"]).await;
+    assert_eq!(env(&scene.deployment("kratos").await, "kratos").get(WHOAMI).map(String::as_str), Some("aal1"));
+    enforces(&scene.deployment("second").await).expect("what cannot be reverted stays whole");
+    scene.let_pass().await;
+    until_bare(&scene, "second", AFTER_THE_PAUSE).await;
+}

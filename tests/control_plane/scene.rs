@@ -55,9 +55,11 @@ impl Scene {
     pub fn api(&self, kind: &str) -> Api<DynamicObject> {
         let resource = resource(kind);
         match kind {
-            "Namespace" | "CustomResourceDefinition" | "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding" => {
-                Api::all_with(self.client.clone(), &resource)
-            }
+            "Namespace"
+            | "CustomResourceDefinition"
+            | "ValidatingAdmissionPolicy"
+            | "ValidatingAdmissionPolicyBinding"
+            | "ValidatingWebhookConfiguration" => Api::all_with(self.client.clone(), &resource),
             _ => Api::namespaced_with(self.client.clone(), &self.namespace, &resource),
         }
     }
@@ -106,6 +108,46 @@ impl Scene {
     pub async fn edit_status(&self, kind: &str, name: &str, status: Value) {
         let patch = Patch::Strategic(json!({ "status": status }));
         self.api(kind).patch_status(name, &PatchParams::default(), &patch).await.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+    }
+
+    /// Refuses every update of Deployments of this scene that `expression` does not hold for, until
+    /// [`Scene::let_pass`]. `probe` is an edit of the Deployment kratos that breaks it, and its opposite.
+    pub async fn refuse_unless(&self, expression: &str, message: &str, probe: [Value; 2]) {
+        let rules = json!([{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]}]);
+        self.create(json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"name": self.namespace},
+            "spec": {
+                "matchConstraints": {"resourceRules": rules},
+                "validations": [{"expression": expression, "message": message}],
+            },
+        }))
+        .await;
+        let only_here = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}});
+        self.create(json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {"name": self.namespace},
+            "spec": {"policyName": self.namespace, "validationActions": ["Deny"], "matchResources": only_here},
+        }))
+        .await;
+        let [breaks, mends] = probe;
+        self.until("the admission policy is in force", SOON, async || {
+            match self.try_edit_as(OWNER, "Deployment", "kratos", breaks.clone()).await {
+                Err(_) => Ok(()),
+                Ok(_) => {
+                    self.edit("Deployment", "kratos", mends.clone()).await;
+                    Err("it lets the edit pass".into())
+                }
+            }
+        })
+        .await;
+    }
+
+    pub async fn let_pass(&self) {
+        self.delete("ValidatingAdmissionPolicyBinding", &self.namespace).await;
+        self.delete("ValidatingAdmissionPolicy", &self.namespace).await;
     }
 
     /// Server-side apply, as Helm 4 and the GitOps controllers do it.
@@ -259,7 +301,7 @@ fn user(namespace: &str) -> String {
 }
 
 fn options(namespace: &str, kubeconfig: &Path) -> Options {
-    Options { kubeconfig: kubeconfig.into(), namespace: namespace.into(), user: user(namespace) }
+    Options { kubeconfig: kubeconfig.into(), namespaces: vec![namespace.into()], user: user(namespace) }
 }
 
 /// A namespace in which the operator's user has the rights that the chart gives it, and no other.
@@ -314,6 +356,7 @@ fn resource(kind: &str) -> ApiResource {
         "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
         "ValidatingAdmissionPolicy" => ("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies"),
         "ValidatingAdmissionPolicyBinding" => ("admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings"),
+        "ValidatingWebhookConfiguration" => ("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations"),
         "ClusterRole" => ("rbac.authorization.k8s.io", "v1", "clusterroles"),
         "ClusterRoleBinding" => ("rbac.authorization.k8s.io", "v1", "clusterrolebindings"),
         "RoleBinding" => ("rbac.authorization.k8s.io", "v1", "rolebindings"),

@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::{conditions, wait::await_condition};
 use kube::{Api, Client, Config};
-use mfa_operator::api;
+use mfa_operator::api::{self, MfaPolicy};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/control-plane");
 
@@ -88,8 +89,20 @@ pub fn definition() -> CustomResourceDefinition {
 
 /// Applies the definition, as often as it is asked, and waits until it is served.
 pub async fn install_definition(client: &Client) {
+    install(client, definition()).await;
+}
+
+/// Applies this form of the definition and waits until it is served.
+pub async fn install(client: &Client, definition: CustomResourceDefinition) {
     let definitions = Api::<CustomResourceDefinition>::all(client.clone());
-    let applied = definitions.patch(api::CRD_NAME, &PatchParams::apply("test").force(), &Patch::Apply(definition())).await;
+    let applied = definitions.patch(api::CRD_NAME, &PatchParams::apply("test").force(), &Patch::Apply(definition)).await;
     applied.expect("the API server takes the definition");
     await_condition(definitions, api::CRD_NAME, conditions::is_crd_established()).await.expect("the definition is watched");
+    // It is called established a moment before the first request for it is answered.
+    let policies = Api::<MfaPolicy>::all(client.clone());
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while let Err(error) = policies.list_metadata(&ListParams::default().limit(1)).await {
+        assert!(Instant::now() < deadline, "the definition is established and not served: {error}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

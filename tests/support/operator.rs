@@ -15,7 +15,7 @@ const STOP: Duration = Duration::from_secs(15);
 #[derive(Clone, Debug)]
 pub struct Options {
     pub kubeconfig: PathBuf,
-    pub namespace: String,
+    pub namespaces: Vec<String>,
     /// Who it is to the API server.
     pub user: String,
 }
@@ -40,7 +40,7 @@ impl Operator {
     /// Starts it and waits for nothing.
     pub fn launch(options: Options) -> Self {
         let listen = free_address();
-        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("operator-{}.log", options.namespace));
+        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("operator-{}.log", options.namespaces[0]));
         let process = Some(spawn(&options, listen, &log));
         Self { options, process, listen, log }
     }
@@ -92,6 +92,13 @@ impl Operator {
         self.start_again();
     }
 
+    /// Starts it again so that it serves one namespace more.
+    pub fn serve_also(&mut self, namespace: &str) {
+        self.stop();
+        self.options.namespaces.push(namespace.into());
+        self.start_again();
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -108,7 +115,7 @@ impl Drop for Operator {
 
 fn spawn(options: &Options, listen: SocketAddr, log: &Path) -> Child {
     Command::new(env!("CARGO_BIN_EXE_mfa-operator"))
-        .args(["run", "--namespaces", &options.namespace, "--listen", &listen.to_string(), "--log", "info,mfa_operator=debug"])
+        .args(["run", "--namespaces", &options.namespaces.join(","), "--listen", &listen.to_string(), "--log", "info,mfa_operator=debug"])
         .env("KUBECONFIG", &options.kubeconfig)
         // Of the client library: the audit log tells this operator from everybody else by it.
         .env("KUBE_RS_DEBUG_IMPERSONATE_USER", &options.user)

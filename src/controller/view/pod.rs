@@ -46,6 +46,7 @@ struct Condition {
 #[serde(rename_all = "camelCase", default)]
 struct ContainerStatus {
     name: String,
+    ready: bool,
     state: State,
     last_state: State,
 }
@@ -71,15 +72,21 @@ struct Terminated {
 }
 
 fn trouble(status: &ContainerStatus) -> Option<Trouble> {
-    let last = status.last_state.terminated.as_ref().map(|terminated| terminated.exit_code);
-    if let Some(waiting) = &status.state.waiting {
-        return Some(Trouble { container: status.name.as_str().into(), reason: waiting.reason.as_str().into(), exit_code: last });
+    if status.ready {
+        return None;
     }
-    let terminated = status.state.terminated.as_ref().filter(|terminated| terminated.exit_code != 0)?;
+    let ended =
+        [&status.state, &status.last_state].into_iter().find_map(|state| state.terminated.as_ref()).filter(|ended| ended.exit_code != 0);
+    let reason = match (&status.state.waiting, ended) {
+        (Some(waiting), _) => &waiting.reason,
+        (None, Some(ended)) => &ended.reason,
+        (None, None) => return None,
+    };
     Some(Trouble {
         container: status.name.as_str().into(),
-        reason: terminated.reason.as_str().into(),
-        exit_code: Some(terminated.exit_code),
+        reason: reason.as_str().into(),
+        exit_code: ended.map(|ended| ended.exit_code),
+        ended: ended.is_some(),
     })
 }
 

@@ -45,7 +45,6 @@ fn record(metadata: &Metadata, revision: i64, data: &Value) -> Option<Record> {
     Some(Record {
         name: metadata.name.as_str().into(),
         owner_uid: owner.uid.as_str().into(),
-        policy: policy.into(),
         revision,
         data: Data::read(data, digest)?,
         applied: metadata.annotations.applied.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
