@@ -16,6 +16,13 @@ pub enum ConditionType {
 }
 
 impl ConditionType {
+    const ALL: [Self; 5] = [Self::Accepted, Self::RolledOut, Self::Ready, Self::Reconciling, Self::Stalled];
+
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|type_| type_.as_str() == word)
+    }
+
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -12,7 +12,7 @@ use crate::api::{self as wire, MfaPolicyStatus};
 use crate::plan::record::record_name;
 use crate::plan::{
     Absence, ConfigMapStep, Desired, Key, Millis, Notice, Observed, Plan, PolicyObject, Report, Reversal, Step, Workload, applied_after,
-    manifest, plan, report,
+    level_word, manifest, plan, report,
 };
 
 /// A look that takes longer than this is given up and tried again.
@@ -287,14 +287,14 @@ async fn note_applied(
 }
 
 async fn tell(context: &Context, observed: &Observed, policy: &PolicyObject, decided: &Plan, answers: &Report) -> Result<(), Error> {
-    let (mut status, notices) = report(observed, policy, decided, answers);
+    let (mut status, notice) = report(observed, policy, decided, answers);
     // The cached policy may be newer than the observation: its status is what the next must differ from.
     if status_digest(&status) == policy.status.digest {
         return Ok(());
     }
     set_times(&mut status, policy, observed.now);
     apply::status(context, policy, &status).await?;
-    for notice in notices {
+    if let Some(notice) = notice {
         context.events.about_policy(&policy.key, &policy.uid, notice);
     }
     audit(policy, &status);
@@ -303,19 +303,20 @@ async fn tell(context: &Context, observed: &Observed, policy: &PolicyObject, dec
 
 /// A condition keeps its time as long as its status is the same.
 fn set_times(status: &mut MfaPolicyStatus, policy: &PolicyObject, now: Millis) {
-    let now = Timestamp::from_second(now.div_euclid(1_000)).unwrap_or_default().to_string();
+    let now = now.div_euclid(1_000);
     for condition in &mut status.conditions {
-        let before = policy.status.conditions.iter().find(|last| *last.type_ == *condition.type_ && *last.status == *condition.status);
-        let kept = before.map(|last| last.time.to_string()).filter(|time| time.parse::<Timestamp>().is_ok());
-        condition.last_transition_time = kept.unwrap_or_else(|| now.clone());
+        let holds = condition.status == "True";
+        let before = policy.status.conditions.iter().find(|last| last.type_.as_str() == condition.type_ && last.holds == holds);
+        let since = before.map_or(now, |last| last.since);
+        condition.last_transition_time = Timestamp::from_second(since).unwrap_or_default().to_string();
     }
 }
 
 /// One line for each change of the enforced level.
 fn audit(policy: &PolicyObject, status: &MfaPolicyStatus) {
     let Some(running) = &status.required_aal else { return };
-    let (from_settings, from_whoami) =
-        policy.status.running.as_ref().map_or(("Unknown", "Unknown"), |(settings, whoami)| (&**settings, &**whoami));
+    let (settings, whoami) = policy.status.running.unwrap_or_default();
+    let (from_settings, from_whoami) = (level_word(settings), level_word(whoami));
     if from_settings == running.settings && from_whoami == running.whoami {
         return;
     }

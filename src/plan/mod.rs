@@ -24,7 +24,7 @@ pub use observed::{
 pub use record::{Applied, Data, Record, TargetData};
 pub use reversal::{ConfigMapEnd, Reversal, ends};
 pub use rollout::is_done;
-pub use status::{Notice, Refusal, Report, bounded, report, taken};
+pub use status::{Notice, Refusal, Report, bounded, level_word, report, taken};
 pub use target::{Step, is_adopted};
 
 /// What to write. Nothing in it means that everything is as it should be.

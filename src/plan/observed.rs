@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Standing;
 use super::record::Record;
-use crate::policy::{DeletionPolicy, Policy, Rejection};
+use crate::api::ConditionType;
+use crate::policy::{DeletionPolicy, Level, Policy, Rejection};
 
 /// Milliseconds since the Unix epoch.
 pub type Millis = i64;
@@ -91,16 +92,18 @@ pub struct LastStatus {
     /// Digest of the status without its times; zero where there is none.
     pub digest: u64,
     pub conditions: Vec<LastCondition>,
-    /// Levels as (settings, whoami).
-    pub running: Option<(Box<str>, Box<str>)>,
+    /// Reason of Ready; empty where there is none.
+    pub reason: Box<str>,
+    /// Levels as (settings, whoami); none where the server's own configuration decided.
+    pub running: Option<(Option<Level>, Option<Level>)>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastCondition {
-    pub type_: Box<str>,
-    pub status: Box<str>,
-    pub reason: Box<str>,
-    pub time: Box<str>,
+    pub type_: ConditionType,
+    pub holds: bool,
+    /// Seconds since the Unix epoch.
+    pub since: i64,
 }
 
 /// A target with what was found under its name.

@@ -29,9 +29,9 @@ pub struct Notice {
 
 const MAX_MESSAGE: usize = 1_000;
 
-/// The status after the writes, without times, and the events of its changes.
+/// The status after the writes, without times, and the event of its change.
 #[must_use]
-pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &Report) -> (MfaPolicyStatus, Vec<Notice>) {
+pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &Report) -> (MfaPolicyStatus, Option<Notice>) {
     let (accepted_reason, message) =
         not_accepted(plan, report).unwrap_or((Reason::Accepted, "the policy and its targets are in order".into()));
     let accepted = verdict(ConditionType::Accepted, accepted_reason, message);
@@ -52,6 +52,7 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
     } else {
         (Reason::Ready, rolled_out.0.message.clone())
     };
+    let notice = notice(policy, reason, &message);
     let ready = verdict(ConditionType::Ready, reason, message.clone());
     let mut conditions = vec![accepted, rolled_out.0];
     if ready.status != "True" {
@@ -72,8 +73,7 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
         targets,
         conditions,
     };
-    let notices = notice(policy, reason, &status).into_iter().collect();
-    (status, notices)
+    (status, notice)
 }
 
 fn verdict(type_: ConditionType, reason: Reason, message: String) -> Condition {
@@ -155,8 +155,10 @@ fn rolled_out(views: &[TargetView], plan: &Plan, accepted: &Condition) -> (Condi
     (verdict(ConditionType::RolledOut, Reason::RolledOut, format!("every pod enforces revision {revision}")), Reason::RolledOut)
 }
 
-fn level(level: Option<Level>) -> String {
-    level.map_or("Unknown", Level::as_str).into()
+/// A level as the status says it.
+#[must_use]
+pub fn level_word(level: Option<Level>) -> &'static str {
+    level.map_or("Unknown", Level::as_str)
 }
 
 fn container_of(step: &Step) -> Option<&str> {
@@ -187,7 +189,7 @@ fn target_status(before: &TargetView, view: &TargetView, step: &Step) -> TargetS
         uid: Some(workload.uid.to_string()),
         observed_generation: Some(workload.status.observed_generation),
         revision: revision.map(bounded),
-        required_aal: Some(RunningAal { settings: level(settings), whoami: level(whoami) }),
+        required_aal: Some(RunningAal { settings: level_word(settings).into(), whoami: level_word(whoami).into() }),
         updated_pods: Some(workload.status.updated),
         ready_pods: Some(workload.status.ready),
         total_pods: Some(workload.status.total),
@@ -200,7 +202,7 @@ fn target_status(before: &TargetView, view: &TargetView, step: &Step) -> TargetS
 fn weakest(targets: &[TargetStatus]) -> Option<RunningAal> {
     let known: Vec<_> = targets.iter().filter_map(|target| target.required_aal.as_ref()).collect();
     let least = |pick: fn(&RunningAal) -> &str| known.iter().map(|aal| Level::from_word(pick(aal))).min();
-    Some(RunningAal { settings: level(least(|aal| &aal.settings)?), whoami: level(least(|aal| &aal.whoami)?) })
+    Some(RunningAal { settings: level_word(least(|aal| &aal.settings)?).into(), whoami: level_word(least(|aal| &aal.whoami)?).into() })
 }
 
 fn pods(views: &[TargetView], steps: &[Step], revision: &str) -> String {
@@ -222,11 +224,7 @@ fn pods(views: &[TargetView], steps: &[Step], revision: &str) -> String {
 }
 
 /// An event for each new reason of Ready.
-fn notice(policy: &PolicyObject, reason: Reason, status: &MfaPolicyStatus) -> Option<Notice> {
-    let ready = ConditionType::Ready.as_str();
-    let before = policy.status.conditions.iter().find(|condition| &*condition.type_ == ready);
-    let now = status.conditions.iter().find(|condition| condition.type_ == ready)?;
+fn notice(policy: &PolicyObject, reason: Reason, message: &str) -> Option<Notice> {
     let calm = matches!(reason, Reason::Ready | Reason::NoPods | Reason::Progressing | Reason::TargetPaused);
-    let news = before.is_none_or(|before| *before.reason != *now.reason);
-    news.then(|| Notice { warning: !calm, reason: reason.as_str(), message: now.message.clone() })
+    (*policy.status.reason != *reason.as_str()).then(|| Notice { warning: !calm, reason: reason.as_str(), message: bounded(message) })
 }

@@ -166,6 +166,8 @@ async fn what_nobody_claims_any_more_is_reverted() {
     scene.until_condition("rival", "Accepted", "False", "TargetClaimed").await;
     scene.delete("MfaPolicy", "first").await;
     scene.until_condition_within(AFTER_THE_PAUSE, "rival", "Accepted", "False", "ConfigMapTaken").await;
+    // Nothing else shall bring the first one's remains to notice.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     enforces(&scene.deployment("kratos").await).expect("while one waits for it, it stays as it is");
     scene.delete("MfaPolicy", "rival").await;
     scene.until("nothing is left", SOON, async || is_bare(&scene.deployment("kratos").await)).await;

@@ -3,14 +3,15 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Slim;
 use super::metadata::Metadata;
-use crate::api;
+use crate::api::{self, ConditionType};
 use crate::plan::{LastCondition, LastStatus, PolicyObject, bounded};
-use crate::policy::{DeletionPolicy, Policy, Rejection, parse};
+use crate::policy::{DeletionPolicy, Level, Policy, Rejection, parse};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -42,19 +43,19 @@ fn last_status(raw: Value) -> LastStatus {
     if status == api::MfaPolicyStatus::default() {
         return LastStatus::default();
     }
+    let last = |condition: &api::Condition| {
+        Some(LastCondition {
+            type_: ConditionType::from_word(&condition.type_)?,
+            holds: condition.status == "True",
+            since: condition.last_transition_time.parse::<Timestamp>().ok()?.as_second(),
+        })
+    };
+    let ready = status.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str());
     LastStatus {
         digest: status_digest(&status),
-        running: status.required_aal.map(|aal| (aal.settings.into(), aal.whoami.into())),
-        conditions: status
-            .conditions
-            .into_iter()
-            .map(|condition| LastCondition {
-                type_: condition.type_.into(),
-                status: condition.status.into(),
-                reason: condition.reason.into(),
-                time: condition.last_transition_time.into(),
-            })
-            .collect(),
+        conditions: status.conditions.iter().filter_map(last).collect(),
+        reason: ready.map(|ready| ready.reason.as_str().into()).unwrap_or_default(),
+        running: status.required_aal.map(|aal| (Level::from_word(&aal.settings), Level::from_word(&aal.whoami))),
     }
 }
 
