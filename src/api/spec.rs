@@ -156,7 +156,7 @@ pub struct Totp {
     /// Whether the method is on. Kratos key: selfservice.methods.totp.enabled.
     pub enabled: bool,
 
-    /// Name that the authenticator app shows for the account. Kratos key: selfservice.methods.totp.config.issuer. Default: the server's own configuration.
+    /// Name that the authenticator app shows for the account. Avoid & and +: Kratos 1.3 does not escape them in the enrolment link, and apps show a garbled name. Kratos key: selfservice.methods.totp.config.issuer. Default: the server's own configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = "rules::MAX_DISPLAY"))]
     #[x_kube(validation = rules::PRINTABLE)]

@@ -294,6 +294,8 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
+    use smol_str::SmolStr;
+
     use super::*;
     use crate::plan::ConfigMapView;
 
@@ -312,7 +314,7 @@ mod tests {
         ConfigMap { key: Key::new("identity", "mfa"), view }
     }
 
-    fn held(cache: &Cache) -> Option<(Box<str>, Box<str>)> {
+    fn held(cache: &Cache) -> Option<(SmolStr, SmolStr)> {
         let found = cache.read(|tables| tables.config_maps.get(&Key::new("identity", "mfa")))?;
         Some((found.view.uid.clone(), found.view.resource_version.clone()))
     }

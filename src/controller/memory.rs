@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use smol_str::SmolStr;
 use tokio::time::Instant;
 
 use crate::plan::{History, Key, Millis};
@@ -22,10 +23,10 @@ pub(super) struct Memory(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    histories: HashMap<Box<str>, History>,
+    histories: HashMap<SmolStr, History>,
     /// By the clock that nobody can set.
     gone_since: HashMap<Key, Instant>,
-    told: HashSet<Box<str>>,
+    told: HashSet<SmolStr>,
     failures: HashMap<Key, u32>,
 }
 

@@ -22,6 +22,7 @@ use std::future::Future;
 use std::sync::{Arc, RwLock};
 
 use kube::Client;
+use smol_str::SmolStr;
 use tokio::sync::watch as signal;
 use tokio::task::JoinSet;
 
@@ -73,14 +74,14 @@ struct Context {
 
 /// The uid of the definition, as far as it is known.
 #[derive(Debug, Default)]
-struct CrdUid(RwLock<Option<Box<str>>>);
+struct CrdUid(RwLock<Option<SmolStr>>);
 
 impl CrdUid {
-    fn known(&self) -> Option<Box<str>> {
+    fn known(&self) -> Option<SmolStr> {
         self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
-    fn learn(&self, uid: Box<str>) {
+    fn learn(&self, uid: SmolStr) {
         *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(uid);
     }
 
@@ -132,7 +133,7 @@ pub async fn run(client: Client, settings: Settings, ready: signal::Sender<bool>
 }
 
 fn start_watches(context: &Arc<Context>, ready: signal::Sender<bool>, tasks: &mut JoinSet<()>) {
-    let namespaces: Vec<Option<Box<str>>> = match context.settings.namespaces.as_slice() {
+    let namespaces: Vec<Option<SmolStr>> = match context.settings.namespaces.as_slice() {
         [] => vec![None],
         some => some.iter().map(|namespace| Some(namespace.as_str().into())).collect(),
     };

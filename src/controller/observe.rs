@@ -6,6 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
+use smol_str::SmolStr;
 
 use super::cache::Tables;
 use super::view::PodView;
@@ -98,7 +99,7 @@ fn records(tables: &Tables, key: &Key, uid: &str) -> Vec<Arc<Record>> {
     records
 }
 
-fn holder_of(context: &Context, tables: &Tables, workload: &Workload, asking: Option<&PolicyObject>) -> Option<Box<str>> {
+fn holder_of(context: &Context, tables: &Tables, workload: &Workload, asking: Option<&PolicyObject>) -> Option<SmolStr> {
     let namespace = &workload.key.namespace;
     let mut naming = tables.policies.found_by(&workload.key);
     // A policy whose spec is refused keeps what it has: the index knows accepted specs only.
@@ -150,14 +151,14 @@ async fn absence(context: &Context, key: &Key, now: Millis) -> Result<Absence, E
 }
 
 /// Uid of the definition; empty where nobody has it.
-async fn crd_uid(context: &Context, needed: bool) -> Result<Box<str>, Error> {
+async fn crd_uid(context: &Context, needed: bool) -> Result<SmolStr, Error> {
     if let Some(known) = context.crd_uid.known() {
         return Ok(known);
     }
     let api: Api<CustomResourceDefinition> = Api::all(context.client.clone());
     match api.get_metadata_opt(wire::CRD_NAME).await? {
         Some(crd) => {
-            let uid: Box<str> = crd.uid().unwrap_or_default().into();
+            let uid: SmolStr = crd.uid().unwrap_or_default().into();
             context.crd_uid.learn(uid.clone());
             Ok(uid)
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
+use smol_str::SmolStr;
 use tracing::{debug, info, warn};
 
 use super::view::status_digest;
@@ -204,7 +205,7 @@ fn wrote(
 }
 
 /// Lets go of what no policy names any more; returns the uids of reverted workloads.
-async fn undo(context: &Context, observed: &Observed, decided: &Plan, outcome: &mut Outcome) -> Vec<Box<str>> {
+async fn undo(context: &Context, observed: &Observed, decided: &Plan, outcome: &mut Outcome) -> Vec<SmolStr> {
     let mut reverted = Vec::new();
     for reversal in &decided.reversals {
         let (workload, answer) = match reversal {
@@ -273,7 +274,7 @@ async fn note_applied(
     decided: &Plan,
     recorded: bool,
     written: &[bool],
-    reverted: &[Box<str>],
+    reverted: &[SmolStr],
 ) -> Result<(), Error> {
     let applied = applied_after(observed, decided, written, reverted);
     let newest = observed.records.first();

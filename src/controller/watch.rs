@@ -9,6 +9,7 @@ use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Config, DefaultBackoff, Event, InitialListStrategy, watcher};
 use kube::{Api, Client};
+use smol_str::SmolStr;
 use tokio::sync::watch as signal;
 use tracing::{debug, info, warn};
 
@@ -22,7 +23,7 @@ const PAGE: u32 = 50;
 /// Watches one kind until the process ends.
 pub(super) async fn watch<T: Slim + Cached>(
     context: Arc<Context>,
-    namespace: Option<Box<str>>,
+    namespace: Option<SmolStr>,
     label: Option<&str>,
     lists: UnboundedSender<FirstList>,
 ) {
@@ -50,7 +51,7 @@ pub(super) async fn watch<T: Slim + Cached>(
                     context.cache.put(seen.value)
                 }
                 Ok(Event::InitDone) => {
-                    debug!(kind = T::KIND, namespace, objects = listed.len(), "list complete");
+                    debug!(kind = T::KIND, namespace = namespace.as_deref(), objects = listed.len(), "list complete");
                     let gone = context.cache.keep_only::<T>(namespace.as_deref(), &listed);
                     listed = HashSet::new();
                     tell(State::Complete);
@@ -66,7 +67,7 @@ pub(super) async fn watch<T: Slim + Cached>(
                     if is_forbidden(&error) {
                         tell(State::Forbidden);
                     }
-                    warn!(kind = T::KIND, namespace, %error, "watch failed; it starts again");
+                    warn!(kind = T::KIND, namespace = namespace.as_deref(), %error, "watch failed; it starts again");
                     Vec::new()
                 }
             };
@@ -99,7 +100,7 @@ const KINDS: usize = 4;
 
 /// News of the first list of one kind in one namespace, or in all.
 pub(super) struct FirstList {
-    namespace: Option<Box<str>>,
+    namespace: Option<SmolStr>,
     kind: &'static str,
     state: State,
 }
@@ -117,7 +118,7 @@ pub(super) fn first_lists() -> (UnboundedSender<FirstList>, UnboundedReceiver<Fi
 
 /// Namespaces of which everything is known, so that work in them may begin.
 #[derive(Debug, Default)]
-pub(super) struct Opened(RwLock<HashSet<Option<Box<str>>>>);
+pub(super) struct Opened(RwLock<HashSet<Option<SmolStr>>>);
 
 impl Opened {
     pub fn contains(&self, namespace: &str) -> bool {
@@ -126,7 +127,7 @@ impl Opened {
     }
 
     /// False where it was open.
-    fn insert(&self, namespace: Option<Box<str>>) -> bool {
+    fn insert(&self, namespace: Option<SmolStr>) -> bool {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(namespace)
     }
 }
@@ -135,7 +136,7 @@ impl Opened {
 /// is on its way any more and one at least is open: one that is gone must not stop the others.
 pub(super) async fn open(
     context: Arc<Context>,
-    namespaces: Vec<Option<Box<str>>>,
+    namespaces: Vec<Option<SmolStr>>,
     mut told: UnboundedReceiver<FirstList>,
     ready: signal::Sender<bool>,
 ) {
@@ -146,7 +147,7 @@ pub(super) async fn open(
         kinds.entry(kind).and_modify(|known| *known = if *known == State::Complete { *known } else { state }).or_insert(state);
         if complete(kinds) && context.opened.insert(namespace.clone()) {
             let policies = context.cache.policies_in(namespace.as_deref());
-            info!(namespace, policies = policies.len(), "the first lists are complete; work begins");
+            info!(namespace = namespace.as_deref(), policies = policies.len(), "the first lists are complete; work begins");
             policies.into_iter().for_each(|key| context.queue.now(key));
         }
         let is_open = |namespace: &_| lists.get(namespace).is_some_and(&complete);

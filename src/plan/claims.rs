@@ -1,11 +1,13 @@
 //! One policy per workload: who holds it.
 
+use smol_str::SmolStr;
+
 use super::Workload;
 
 /// A policy that may hold a workload.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    pub name: Box<str>,
+    pub name: SmolStr,
     /// Seconds since the Unix epoch.
     pub created: i64,
     /// A record says that it applied to this very workload.
@@ -16,7 +18,7 @@ pub struct Candidate {
 /// applied, else the one in the workload's own label, else the oldest. A policy that is gone
 /// keeps its workload while `label_pauses`, so that one that is recreated finds it as it was.
 #[must_use]
-pub fn holder(workload: &Workload, candidates: &[Candidate], label_pauses: bool) -> Option<Box<str>> {
+pub fn holder(workload: &Workload, candidates: &[Candidate], label_pauses: bool) -> Option<SmolStr> {
     let label = workload.policy_label.as_ref().filter(|_| workload.own.policy_label);
     let by_age = |a: &&Candidate, b: &&Candidate| (a.created, &a.name).cmp(&(b.created, &b.name));
     // The label is written with the apply, the record after it: where two records claim the

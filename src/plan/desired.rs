@@ -1,5 +1,6 @@
 //! What shall be in force: the policy as it stands, or, where its spec is refused, what it last was.
 
+use smol_str::SmolStr;
 use std::sync::Arc;
 
 use super::{Data, Governed, PolicyObject, Record, TargetData, Workload};
@@ -10,7 +11,7 @@ use crate::server::kratos::{Overlay, REVISION, Rendered, render};
 #[derive(Clone, Debug)]
 pub struct Desired {
     pub rendered: Rendered,
-    pub config_map: Box<str>,
+    pub config_map: SmolStr,
     pub field_conflicts: FieldConflicts,
     pub deletion_policy: DeletionPolicy,
     /// Targets with the container found in each.

@@ -13,6 +13,7 @@ mod rollout;
 mod status;
 mod target;
 
+use smol_str::SmolStr;
 use std::sync::Arc;
 
 pub use claims::{Candidate, holder};
@@ -42,7 +43,7 @@ pub struct Plan {
     pub reversals: Vec<Reversal>,
     pub ended_config_maps: Vec<(ConfigMapView, ConfigMapEnd)>,
     /// Names of records beyond the limit.
-    pub prune: Vec<Box<str>>,
+    pub prune: Vec<SmolStr>,
     /// When to look again though nothing changed.
     pub again: Option<Millis>,
 }
@@ -71,7 +72,7 @@ pub enum RecordStep {
     },
     /// An older record is current again.
     Renew {
-        name: Box<str>,
+        name: SmolStr,
         revision: i64,
     },
 }
@@ -188,7 +189,7 @@ fn record_step(observed: &Observed, digest: &str) -> Option<RecordStep> {
 }
 
 /// The limit never touches what is current, or applied somewhere.
-fn prune(observed: &Observed, policy: &PolicyObject, current: &str, changes: bool) -> Vec<Box<str>> {
+fn prune(observed: &Observed, policy: &PolicyObject, current: &str, changes: bool) -> Vec<SmolStr> {
     let Ok(limits) = &policy.spec else { return Vec::new() };
     let applied = observed.records.first().map(|newest| newest.applied.as_slice()).unwrap_or_default();
     let needed = |digest: &str| digest == current || applied.iter().any(|applied| applied.record == digest);
@@ -204,7 +205,7 @@ fn prune(observed: &Observed, policy: &PolicyObject, current: &str, changes: boo
 ///
 /// An entry lives as long as the workload is a target that this policy holds, or carries its label.
 #[must_use]
-pub fn applied_after(observed: &Observed, plan: &Plan, written: &[bool], reverted: &[Box<str>]) -> Vec<Applied> {
+pub fn applied_after(observed: &Observed, plan: &Plan, written: &[bool], reverted: &[SmolStr]) -> Vec<Applied> {
     let mut applied: Vec<Applied> = observed.records.first().map(|newest| newest.applied.clone()).unwrap_or_default();
     let held = |view: &&TargetView| view.holder.as_ref().is_none_or(|holder| *holder == observed.key.name);
     let targets = observed.targets.iter().filter(held).filter_map(|view| view.workload.as_ref());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::Standing;
 use super::record::Record;
@@ -15,8 +16,8 @@ pub type Millis = i64;
 /// Namespace and name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    pub namespace: Box<str>,
-    pub name: Box<str>,
+    pub namespace: SmolStr,
+    pub name: SmolStr,
 }
 
 impl Key {
@@ -41,7 +42,7 @@ pub struct Observed {
     /// Only where `policy` is none.
     pub absence: Absence,
     /// Uid of the resource definition; empty where it could not be read.
-    pub crd_uid: Box<str>,
+    pub crd_uid: SmolStr,
     /// In the order of the policy, or of the record in force where its spec is refused.
     pub targets: Vec<TargetView>,
     /// Workloads that carry the policy's label, targets or not.
@@ -74,8 +75,8 @@ pub enum Absence {
 #[derive(Clone, Debug)]
 pub struct PolicyObject {
     pub key: Key,
-    pub uid: Box<str>,
-    pub resource_version: Box<str>,
+    pub uid: SmolStr,
+    pub resource_version: SmolStr,
     pub generation: i64,
     /// Seconds since the Unix epoch.
     pub created: i64,
@@ -93,7 +94,7 @@ pub struct LastStatus {
     pub digest: u64,
     pub conditions: Vec<LastCondition>,
     /// Reason of Ready; empty where there is none.
-    pub reason: Box<str>,
+    pub reason: SmolStr,
     /// Levels as (settings, whoami); none where the server's own configuration decided.
     pub running: Option<(Option<Level>, Option<Level>)>,
 }
@@ -109,12 +110,12 @@ pub struct LastCondition {
 /// A target with what was found under its name.
 #[derive(Clone, Debug)]
 pub struct TargetView {
-    pub name: Box<str>,
+    pub name: SmolStr,
     /// As the policy names it.
-    pub container: Option<Box<str>>,
+    pub container: Option<SmolStr>,
     pub workload: Option<Arc<Workload>>,
     /// Name of the policy that holds the workload; none where nothing was found.
-    pub holder: Option<Box<str>>,
+    pub holder: Option<SmolStr>,
     /// Its pods, listed only while it moves.
     pub pods: Option<Vec<Pod>>,
     pub history: History,
@@ -128,7 +129,7 @@ pub struct History {
     /// Repairs of drift.
     pub repairs: Vec<Millis>,
     /// Who owned what the last repair replaced.
-    pub rival: Option<Box<str>>,
+    pub rival: Option<SmolStr>,
 }
 
 /// A workload that carries our label.
@@ -143,22 +144,22 @@ pub struct GovernedView {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
     pub key: Key,
-    pub uid: Box<str>,
-    pub resource_version: Box<str>,
+    pub uid: SmolStr,
+    pub resource_version: SmolStr,
     pub generation: i64,
     pub deleting: bool,
-    pub policy_label: Option<Box<str>>,
-    pub governed: Option<Box<str>>,
+    pub policy_label: Option<SmolStr>,
+    pub governed: Option<SmolStr>,
     /// Its owner declared it an identity server.
     pub allowed: bool,
     pub own: OwnFields,
     pub replicas: i32,
     pub paused: bool,
     /// Label selector of its pods, in the form of a list request.
-    pub selector: Box<str>,
+    pub selector: SmolStr,
     pub containers: Vec<Container>,
     /// Config maps that the pod template mounts.
-    pub mounts: Vec<Box<str>>,
+    pub mounts: Vec<SmolStr>,
     pub status: WorkloadStatus,
 }
 
@@ -168,24 +169,24 @@ pub struct OwnFields {
     pub policy_label: bool,
     pub governed: bool,
     /// (container, variable)
-    pub env: Vec<(Box<str>, Box<str>)>,
+    pub env: Vec<(SmolStr, SmolStr)>,
     /// Last change of this set or its values.
     pub changed: Option<Millis>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
-    pub name: Box<str>,
-    pub image: Box<str>,
+    pub name: SmolStr,
+    pub image: SmolStr,
     /// Only variables that a policy may set.
     pub env: Vec<EnvVar>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvVar {
-    pub name: Box<str>,
+    pub name: SmolStr,
     /// As written in the template, before Kubernetes expands it; none for `valueFrom`.
-    pub value: Option<Box<str>>,
+    pub value: Option<SmolStr>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -203,7 +204,7 @@ pub struct WorkloadStatus {
 /// A pod of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod {
-    pub name: Box<str>,
+    pub name: SmolStr,
     pub deleting: bool,
     pub ready: bool,
     pub scheduled: bool,
@@ -215,8 +216,8 @@ pub struct Pod {
 /// A container that does not run as it should, by the kubelet's reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
-    pub container: Box<str>,
-    pub reason: Box<str>,
+    pub container: SmolStr,
+    pub reason: SmolStr,
     pub exit_code: Option<i32>,
     /// It ended with an error, now or the last time that it ran, and is not ready since.
     pub ended: bool,
@@ -225,16 +226,16 @@ pub struct Trouble {
 /// A config map that carries our label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigMapView {
-    pub name: Box<str>,
-    pub uid: Box<str>,
-    pub resource_version: Box<str>,
+    pub name: SmolStr,
+    pub uid: SmolStr,
+    pub resource_version: SmolStr,
     pub deleting: bool,
-    pub policy_label: Option<Box<str>>,
-    pub governed: Option<Box<str>>,
+    pub policy_label: Option<SmolStr>,
+    pub governed: Option<SmolStr>,
     /// Our field manager wrote the label.
     pub own: bool,
     /// Digest of the rendered file in it.
-    pub content: Option<Box<str>>,
+    pub content: Option<SmolStr>,
     /// A pod or a pod template mounts it; read only where it is about to be removed.
     pub mounted: bool,
 }

@@ -2,6 +2,7 @@
 //! whose annotation on the newest says what was applied where.
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::api;
 use crate::document::{Document, hex_digest};
@@ -11,8 +12,8 @@ use crate::server::kratos::Overlay;
 /// One remembered revision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    pub name: Box<str>,
-    pub owner_uid: Box<str>,
+    pub name: SmolStr,
+    pub owner_uid: SmolStr,
     /// Grows with each change; the newest has the highest.
     pub revision: i64,
     pub data: Data,

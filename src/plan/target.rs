@@ -1,5 +1,6 @@
 //! One target: whether the policy may have it, what differs, and whether now is the time.
 
+use smol_str::SmolStr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -14,10 +15,10 @@ pub enum Step {
     /// The policy cannot have it.
     Refused { reason: Reason, message: String, until: Option<Millis> },
     /// It has an older revision and must wait.
-    Held { container: Box<str>, reason: Reason, message: String, until: Option<Millis> },
+    Held { container: SmolStr, reason: Reason, message: String, until: Option<Millis> },
     /// Our fields are applied.
     Write {
-        container: Box<str>,
+        container: SmolStr,
         /// Fields that may be taken by force: variables, and the label and annotation by their keys.
         adopted: BTreeSet<String>,
         /// Whatever another manager owns is taken.
@@ -30,7 +31,7 @@ pub enum Step {
         drift: Vec<String>,
     },
     /// Our fields are as they should be.
-    Settled { container: Box<str>, done: bool },
+    Settled { container: SmolStr, done: bool },
 }
 
 /// How often a roll is looked at while it moves; one that takes long (paused, stuck) more seldom.
@@ -78,7 +79,7 @@ pub(super) fn steps(observed: &Observed, policy: &PolicyObject, desired: &Desire
 }
 
 /// The workload and the container that the policy may write, or why not.
-fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &TargetView) -> Result<(Arc<Workload>, Box<str>), Refusal> {
+fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &TargetView) -> Result<(Arc<Workload>, SmolStr), Refusal> {
     let name = &view.name;
     let workload = view.workload.clone().filter(|workload| !workload.deleting).ok_or_else(|| {
         let message = format!("Deployment {name} does not exist in this namespace: create it, or correct spec.targetRefs");
@@ -140,7 +141,7 @@ fn step(
     desired: &Desired,
     view: &TargetView,
     workload: &Workload,
-    container: Box<str>,
+    container: SmolStr,
     blocked_by: Option<&str>,
 ) -> Step {
     let known = observed

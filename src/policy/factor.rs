@@ -1,11 +1,13 @@
 //! Second factors. A new one is a new variant here; the compiler lists the other places.
 
+use smol_str::SmolStr;
+
 use crate::api;
 
 /// A second factor as a policy sets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Factor {
-    Totp { enabled: bool, issuer: Option<Box<str>> },
+    Totp { enabled: bool, issuer: Option<SmolStr> },
     Webauthn { enabled: bool, rp: Option<RelyingParty> },
     LookupSecret { enabled: bool },
     Code { enabled: bool },
@@ -14,9 +16,9 @@ pub enum Factor {
 /// A WebAuthn relying party.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelyingParty {
-    pub id: Box<str>,
-    pub display_name: Box<str>,
-    pub origins: Option<Vec<Box<str>>>,
+    pub id: SmolStr,
+    pub display_name: SmolStr,
+    pub origins: Option<Vec<SmolStr>>,
 }
 
 impl Factor {

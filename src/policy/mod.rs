@@ -1,6 +1,8 @@
 //! The validated policy: what every later step may rely on. Parsing a spec yields either a
 //! [`Policy`] or the list of [`Rejection`]s, each with its field and the remedy.
 
+use smol_str::SmolStr;
+
 mod factor;
 mod parse;
 mod transition;
@@ -18,21 +20,21 @@ pub struct Policy {
     pub settings: Option<Level>,
     pub whoami: Option<Level>,
     /// In Go's duration syntax, greater than zero.
-    pub privileged_session_max_age: Option<Box<str>>,
+    pub privileged_session_max_age: Option<SmolStr>,
     /// At most one of each kind, in the order of [`Factor`].
     pub factors: Vec<Factor>,
-    pub config_map: Box<str>,
+    pub config_map: SmolStr,
     pub history_limit: usize,
     pub field_conflicts: FieldConflicts,
     pub deletion_policy: DeletionPolicy,
-    pub acknowledge: Vec<Box<str>>,
+    pub acknowledge: Vec<SmolStr>,
 }
 
 /// A workload that the policy names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
-    pub name: Box<str>,
-    pub container: Option<Box<str>>,
+    pub name: SmolStr,
+    pub container: Option<SmolStr>,
 }
 
 /// Why a spec is refused: data for the user, who must edit something.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use smol_str::SmolStr;
 
 use super::Slim;
 use super::metadata::Metadata;
@@ -117,21 +118,29 @@ struct Condition {
     status: String,
 }
 
+/// The name, if it is one that a policy may set, without a copy of its own.
+pub(super) fn known_name(name: &str) -> Option<SmolStr> {
+    let names = governed_names();
+    let index = names.binary_search_by(|known| known.as_str().cmp(name)).ok()?;
+    Some(SmolStr::new_static(&names[index]))
+}
+
 impl RawContainer {
     /// Without variables that no policy sets: other values may be secrets, and none is needed.
     pub fn slim(self) -> Container {
-        let known = governed_names();
-        let env = self.env.into_iter().filter(|entry| known.binary_search(&entry.name).is_ok()).map(|entry| EnvVar {
-            name: entry.name.into(),
+        let known = |entry: RawEnv| {
+            let name = known_name(&entry.name)?;
             // An entry with neither is an empty value.
-            value: entry.value_from.is_none().then(|| entry.value.unwrap_or_default().into()),
-        });
+            let value = entry.value_from.is_none().then(|| entry.value.unwrap_or_default().into());
+            Some(EnvVar { name, value })
+        };
+        let env = self.env.into_iter().filter_map(known);
         Container { name: self.name.into(), image: self.image.into(), env: env.collect() }
     }
 }
 
 /// Names of the config maps that these volumes mount.
-pub(super) fn mounts(volumes: &[Volume]) -> Vec<Box<str>> {
+pub(super) fn mounts(volumes: &[Volume]) -> Vec<SmolStr> {
     let direct = volumes.iter().filter_map(|volume| volume.config_map.as_ref());
     let projected = volumes.iter().filter_map(|volume| volume.projected.as_ref()).flat_map(|projected| &projected.sources);
     direct.chain(projected.filter_map(|source| source.config_map.as_ref())).map(|source| source.name.as_str().into()).collect()

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use smol_str::SmolStr;
 
+use super::deployment::known_name;
 use crate::api;
 use crate::plan::Millis;
 
@@ -111,18 +113,24 @@ impl OwnEntry<'_> {
     }
 
     /// Variables as (container, name).
-    pub fn env(&self) -> Vec<(Box<str>, Box<str>)> {
+    pub fn env(&self) -> Vec<(SmolStr, SmolStr)> {
         let mut found = Vec::new();
         for (key, container) in &self.fields.spec.template.spec.containers {
             let Some(container_name) = item_name(key) else { continue };
-            found.extend(container.env.keys().filter_map(|key| item_name(key)).map(|name| (container_name.clone(), name)));
+            found.extend(
+                container
+                    .env
+                    .keys()
+                    .filter_map(|key| item_name(key))
+                    .map(|name| (container_name.clone(), known_name(&name).unwrap_or(name))),
+            );
         }
         found
     }
 }
 
 /// The name in a key such as `k:{"name":"kratos"}`.
-fn item_name(key: &str) -> Option<Box<str>> {
+fn item_name(key: &str) -> Option<SmolStr> {
     let key: ItemKey = serde_json::from_str(key.strip_prefix("k:")?).ok()?;
     Some(key.name.into())
 }

@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
+use smol_str::SmolStr;
 
 use super::Slim;
 use super::deployment::{PodSpec, RawContainer, mounts};
@@ -12,7 +13,7 @@ use crate::plan::{Pod, Trouble};
 #[derive(Clone, Debug)]
 pub(in crate::controller) struct PodView {
     pub pod: Pod,
-    pub mounts: Vec<Box<str>>,
+    pub mounts: Vec<SmolStr>,
     /// A ReplicaSet made it.
     pub of_replica_set: bool,
 }

@@ -4,6 +4,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 use serde_json::Value;
+use smol_str::SmolStr;
 
 use super::Slim;
 use super::metadata::Metadata;
@@ -15,8 +16,8 @@ use crate::plan::{Data, Key, Record};
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::controller) struct Revision {
     pub key: Key,
-    pub policy: Box<str>,
-    pub resource_version: Box<str>,
+    pub policy: SmolStr,
+    pub resource_version: SmolStr,
     pub record: Option<std::sync::Arc<Record>>,
 }
 
