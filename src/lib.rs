@@ -9,6 +9,7 @@ pub mod cli;
 pub mod controller;
 pub mod document;
 pub mod http;
+pub mod lint;
 pub mod plan;
 pub mod policy;
 pub mod server;

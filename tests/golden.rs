@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mfa_operator::api::{self, MfaPolicy};
-use mfa_operator::document;
 use mfa_operator::policy::{self, Policy};
 use mfa_operator::server::kratos::{Overlay, Rendered, render};
 
@@ -96,7 +95,7 @@ fn cases() -> Vec<Case> {
 fn read(folder: PathBuf) -> Case {
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let text = std::fs::read_to_string(folder.join("policy.yaml")).unwrap_or_else(|error| panic!("{name}/policy.yaml: {error}"));
-    let resource: MfaPolicy = document::from_yaml(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let resource: MfaPolicy = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
     let policy_name = resource.metadata.name.unwrap_or_default();
     let policy = policy::parse(&policy_name, &resource.spec).unwrap_or_else(|rejections| panic!("{name}: {rejections:?}"));
     Case { folder, name, policy_name, policy }

@@ -1,4 +1,4 @@
-//! The command line: `mfa-operator run | crd | render`, one file a subcommand.
+//! The command line: `mfa-operator run | crd | render | check`, one file a subcommand.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -6,13 +6,18 @@
     reason = "the command line is the shell: it reads, prints and exits"
 )]
 
+mod check;
 mod crd;
 mod render;
 mod run;
 
+use std::io::Read;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::lint::Finding;
 
 /// Makes Ory Kratos demand the assurance level that an MfaPolicy states.
 #[derive(Parser)]
@@ -30,6 +35,8 @@ enum Command {
     Crd,
     /// Show what a policy becomes; needs no cluster
     Render(render::Options),
+    /// Tell what is wrong with policies in files; needs no cluster
+    Check(check::Options),
 }
 
 /// Runs the program.
@@ -39,7 +46,24 @@ pub fn main() -> ExitCode {
         Command::Run(options) => run::run(options),
         Command::Crd => crd::run(),
         Command::Render(options) => render::run(&options),
+        Command::Check(options) => check::run(&options),
     }
+}
+
+/// Reads a file, or standard input where the path is a dash.
+fn read(path: &Path) -> std::io::Result<String> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path)
+}
+
+/// A finding as compilers write theirs, so that editors find the place.
+fn line(file: &str, finding: &Finding) -> String {
+    let field = if finding.field.is_empty() { String::new() } else { format!("{}: ", finding.field) };
+    format!("{file}:{}:{}: {field}{}", finding.place.line, finding.place.column, finding.message)
 }
 
 fn fail(error: &dyn std::fmt::Display) -> ExitCode {

@@ -2,8 +2,10 @@
 //! alike, digested in a frozen form. The only place that knows `serde_yaml`.
 
 mod canonical;
+mod located;
 mod yaml;
 
+pub use located::{Located, NotYaml, Place, read};
 use serde::Serialize;
 use serde_yaml::Value;
 
@@ -78,14 +80,6 @@ fn collect<'a>(value: &'a Value, path: &mut Vec<&'a str>, found: &mut Vec<(Vec<&
         Value::Null | Value::Number(_) | Value::Tagged(_) => return,
     };
     found.push((path.clone(), leaf));
-}
-
-/// Reads one YAML or JSON document into a typed value.
-///
-/// # Errors
-/// When the text is no document of that type; the message has line and column.
-pub fn from_yaml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, serde_yaml::Error> {
-    serde_yaml::from_str(text)
 }
 
 /// Ordinary YAML for people, as in a manifest.

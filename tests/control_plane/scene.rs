@@ -1,8 +1,10 @@
 //! A scene: a namespace of its own with an operator that serves it alone, under the chart's rules,
 //! and the words in which tests act on it and wait for it.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
@@ -169,15 +171,27 @@ impl Scene {
     }
 
     pub fn kubectl(&self, arguments: &[&str]) {
-        let path = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/build")).args(["--path", "node"]).output();
-        let folder = String::from_utf8(path.expect("the test bed has its parts").stdout).expect("a path is text");
-        let output = Command::new(Path::new(folder.trim()).join("kubectl"))
+        self.try_kubectl(arguments, "").unwrap_or_else(|complaint| panic!("kubectl {arguments:?}: {complaint}"));
+    }
+
+    /// What kubectl complains about, with this on its standard input.
+    pub fn try_kubectl(&self, arguments: &[&str], input: &str) -> Result<(), String> {
+        static FOLDER: LazyLock<String> = LazyLock::new(|| {
+            let path = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/build")).args(["--path", "node"]).output();
+            String::from_utf8(path.expect("the test bed has its parts").stdout).expect("a path is text").trim().into()
+        });
+        let mut kubectl = Command::new(Path::new(&*FOLDER).join("kubectl"))
             .args(["--namespace", &self.namespace])
             .args(arguments)
             .env("KUBECONFIG", &self.kubeconfig)
-            .output()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
             .expect("kubectl runs");
-        assert!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        kubectl.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("kubectl reads it");
+        let output = kubectl.wait_with_output().expect("kubectl ends");
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
     }
 
     /// Waits until `check` has an answer; its last complaint tells what was missing.
@@ -349,6 +363,8 @@ fn chart_rules() -> Value {
 fn resource(kind: &str) -> ApiResource {
     let (group, version, plural) = match kind {
         "Deployment" => ("apps", "v1", "deployments"),
+        "StatefulSet" => ("apps", "v1", "statefulsets"),
+        "DaemonSet" => ("apps", "v1", "daemonsets"),
         "ReplicaSet" => ("apps", "v1", "replicasets"),
         "ControllerRevision" => ("apps", "v1", "controllerrevisions"),
         "MfaPolicy" => ("mfa-operator.dev", "v1alpha1", "mfapolicies"),

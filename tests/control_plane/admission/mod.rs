@@ -5,6 +5,7 @@
 
 mod case;
 mod coverage;
+mod files;
 mod local;
 mod server;
 

@@ -1,0 +1,102 @@
+//! `mfa-operator check`: what is wrong with policies in files, without a cluster.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use crate::api;
+use crate::lint::{Finding, review};
+
+/// Something is wrong with a policy.
+const FOUND: u8 = 1;
+/// Something could not be read. Wrong usage ends with the same status.
+const UNREADABLE: u8 = 2;
+
+#[derive(Args)]
+#[command(after_help = "Exit status: 0 nothing is wrong, 1 something is wrong with a policy, 2 something could not be read.\n\
+    Rules about edits, such as a method that goes off, need the policy as it was: only the API server knows it.")]
+pub(super) struct Options {
+    /// Files, and folders with .yaml, .yml and .json files; - reads standard input
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+
+    /// Lines for people, or one JSON list
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+#[derive(Serialize)]
+struct Found {
+    file: String,
+    #[serde(flatten)]
+    finding: Finding,
+}
+
+pub(super) fn run(options: &Options) -> ExitCode {
+    let (mut policies, mut found, mut unreadable) = (0, Vec::new(), false);
+    for path in &options.paths {
+        let files = files(path);
+        let from_folder = path.is_dir();
+        for file in files.iter().flatten() {
+            let text = match super::read(file) {
+                Ok(text) => text,
+                Err(error) => {
+                    unreadable = true;
+                    eprintln!("{}: {error}", file.display());
+                    continue;
+                }
+            };
+            // Templates and other formats in a folder are somebody else's.
+            if from_folder && !text.contains(api::KIND) {
+                continue;
+            }
+            let review = review(&text);
+            policies += review.policies.len();
+            found.extend(review.findings.into_iter().map(|finding| Found { file: file.display().to_string(), finding }));
+        }
+        if let Err(error) = files {
+            unreadable = true;
+            eprintln!("{}: {error}", path.display());
+        }
+    }
+    match options.output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&found).unwrap_or_default()),
+        Output::Text => found.iter().for_each(|found| println!("{}", super::line(&found.file, &found.finding))),
+    }
+    eprintln!("{policies} {} checked, {} wrong", if policies == 1 { "policy" } else { "policies" }, found.len());
+    match (unreadable, found.is_empty()) {
+        (true, _) => ExitCode::from(UNREADABLE),
+        (false, false) => ExitCode::from(FOUND),
+        (false, true) => ExitCode::SUCCESS,
+    }
+}
+
+/// The file itself, or those of a folder and of the folders in it, in the order of their names.
+/// Links to folders and hidden folders are not followed.
+fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.into()]);
+    }
+    let mut entries = std::fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    let mut found = Vec::new();
+    for entry in entries {
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        let hidden = entry.file_name().to_string_lossy().starts_with('.');
+        let manifest = path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
+        if kind.is_dir() && !hidden {
+            found.extend(files(&path)?);
+        } else if !kind.is_dir() && manifest {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,183 @@
+//! YAML as kubectl reads it, with the place of every field. kubectl follows YAML 1.1: a bare `yes`
+//! is a boolean and `1_000` a number, where YAML 1.2 has strings.
+
+use std::collections::HashMap;
+
+use saphyr::{MarkedYaml, Marker, ScalarStyle, ScanError, YamlData, YamlLoader};
+use saphyr_parser::Parser;
+use serde_json::{Map, Value};
+
+/// Line and column, both counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Place {
+    pub line: usize,
+    pub column: usize,
+}
+
+/// Why a text is no YAML, or none that kubectl takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotYaml {
+    pub place: Place,
+    pub message: String,
+}
+
+/// A document with the place of each of its fields.
+#[derive(Clone, Debug)]
+pub struct Located {
+    pub value: Value,
+    places: HashMap<String, Place>,
+}
+
+impl Located {
+    /// Place of the field at this path, for example `spec.targetRefs[0].name`, or of the nearest
+    /// one above that is there.
+    #[must_use]
+    pub fn place(&self, path: &str) -> Place {
+        let mut path = path;
+        loop {
+            if let Some(place) = self.places.get(path) {
+                return *place;
+            }
+            match path.rfind(['.', '[']) {
+                Some(end) => path = &path[..end],
+                None => return self.places.get("").copied().unwrap_or(Place { line: 1, column: 1 }),
+            }
+        }
+    }
+}
+
+/// Reads all documents of a text. Empty ones are left out.
+///
+/// # Errors
+/// The first thing that is wrong, with its place.
+pub fn read(text: &str) -> Result<Vec<Located>, NotYaml> {
+    let mut loader = YamlLoader::default();
+    loader.early_parse(false);
+    Parser::new_from_str(text).load(&mut loader, true).map_err(|error| scan_error(&error))?;
+    if let Some(error) = loader.error() {
+        return Err(scan_error(error));
+    }
+    let documents: Vec<MarkedYaml<'_>> = loader.into_documents();
+    let located = documents.iter().map(|document| {
+        let mut places = HashMap::from([(String::new(), place(document.span.start))]);
+        let value = value(document, "", &mut places)?;
+        Ok(Located { value, places })
+    });
+    located.filter(|located| !matches!(located, Ok(Located { value: Value::Null, .. }))).collect()
+}
+
+fn place(marker: Marker) -> Place {
+    Place { line: marker.line(), column: marker.col() + 1 }
+}
+
+fn scan_error(error: &ScanError) -> NotYaml {
+    NotYaml { place: place(*error.marker()), message: format!("this is no YAML: {}", error.info()) }
+}
+
+fn value(node: &MarkedYaml<'_>, path: &str, places: &mut HashMap<String, Place>) -> Result<Value, NotYaml> {
+    let wrong = |message: &str| Err(NotYaml { place: place(node.span.start), message: message.into() });
+    match &node.data {
+        YamlData::Representation(text, style, None) => Ok(scalar(text, *style)),
+        YamlData::Representation(text, _, Some(tag)) if tag.is_yaml_core_schema() && tag.suffix == "str" => {
+            Ok(Value::String(text.to_string()))
+        }
+        YamlData::Sequence(items) => {
+            let mut list = Vec::new();
+            for (index, item) in items.iter().enumerate() {
+                let path = format!("{path}[{index}]");
+                places.insert(path.clone(), place(item.span.start));
+                list.push(value(item, &path, places)?);
+            }
+            Ok(Value::Array(list))
+        }
+        YamlData::Mapping(entries) => {
+            let mut map = Map::new();
+            for (key, item) in entries {
+                let place = place(key.span.start);
+                let YamlData::Representation(name, _, _) = &key.data else {
+                    return Err(NotYaml { place, message: "a field has a name that is no string: correct it".into() });
+                };
+                let path = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
+                places.insert(path.clone(), place);
+                if map.insert(name.to_string(), value(item, &path, places)?).is_some() {
+                    return Err(NotYaml { place, message: format!("{path} stands there twice: remove one") });
+                }
+            }
+            Ok(Value::Object(map))
+        }
+        YamlData::Representation(..) | YamlData::Tagged(..) => wrong("a tag such as !name has no meaning here: remove it"),
+        YamlData::Alias(_) | YamlData::BadValue | YamlData::Value(_) => wrong("this value cannot be read: write it out"),
+    }
+}
+
+fn scalar(text: &str, style: ScalarStyle) -> Value {
+    if style != ScalarStyle::Plain {
+        return Value::String(text.into());
+    }
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
+        "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "true" | "True" | "TRUE" => Value::Bool(true),
+        "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "false" | "False" | "FALSE" => Value::Bool(false),
+        text => number(text).unwrap_or_else(|| Value::String(text.into())),
+    }
+}
+
+/// A number in one of the forms of YAML 1.1. Their values matter less than that they are no strings.
+fn number(text: &str) -> Option<Value> {
+    if !text.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first)) {
+        return None;
+    }
+    let plain = text.replace('_', "");
+    let unsigned = plain.trim_start_matches(['+', '-']);
+    let lower = unsigned.to_ascii_lowercase();
+    let digits = |radix: u32, prefix: &str| lower.strip_prefix(prefix).and_then(|digits| i64::from_str_radix(digits, radix).ok());
+    let whole =
+        digits(16, "0x").or_else(|| digits(2, "0b")).or_else(|| digits(8, "0o")).or_else(|| digits(8, "0").filter(|_| lower.len() > 1));
+    if let Some(whole) = whole {
+        return Some(Value::from(if plain.starts_with('-') { -whole } else { whole }));
+    }
+    if matches!(lower.as_str(), ".inf" | ".nan") {
+        return Some(Value::from(f64::MAX));
+    }
+    if !unsigned.starts_with(|first: char| first.is_ascii_digit() || first == '.') {
+        return None;
+    }
+    let signed = plain.strip_prefix('+').unwrap_or(&plain);
+    signed.parse::<i64>().map(Value::from).ok().or_else(|| signed.parse::<f64>().ok().map(Value::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn bare_words_are_what_kubectl_takes_them_for() {
+        let text = "[yes, Off, ~, 012, 0x1F, 1_000, -3, +1.5, .5, 1e3, .inf, 2026-01-01, 12:30:45, 0xZ, '1', \"no\", +a, nope]";
+        let found = &read(text).expect("it is YAML")[0].value;
+        let as_numbers = json!([true, false, null, 10, 31, 1000, -3, 1.5, 0.5, 1000.0, f64::MAX]);
+        let as_strings = json!(["2026-01-01", "12:30:45", "0xZ", "1", "no", "+a", "nope"]);
+        let (numbers, strings) = found.as_array().expect("a list").split_at(11);
+        assert_eq!(
+            (numbers, strings),
+            (as_numbers.as_array().expect("a list").as_slice(), as_strings.as_array().expect("a list").as_slice())
+        );
+    }
+
+    #[test]
+    fn a_field_has_a_place_and_a_missing_one_that_of_its_parent() {
+        let documents = read("# one\na: 1\n---\nspec:\n  list:\n    - name: x\n").expect("it is YAML");
+        assert_eq!(documents.len(), 2);
+        assert_eq!(documents[1].place("spec.list[0].name"), Place { line: 6, column: 7 });
+        assert_eq!(documents[1].place("spec.list[0].other"), Place { line: 6, column: 7 });
+        assert_eq!(documents[1].place("spec.other"), Place { line: 4, column: 1 });
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        assert_eq!(read("a: 1\n\"a\": 2\n").expect_err("twice").place, Place { line: 2, column: 1 });
+        assert_eq!(read("a: [1\nb: 2").expect_err("no YAML").place.line, 2);
+        assert!(read("a: !secret b").expect_err("a tag").message.contains("remove it"));
+    }
+}

@@ -1,0 +1,210 @@
+//! Policies in files: what is wrong with them, and where. Says what the API server would say of a
+//! new object under strict validation; what an edit may not do it cannot know.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::api;
+use crate::document::{self, Located, Place};
+use crate::policy::{self, Policy};
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    #[serde(flatten)]
+    pub place: Place,
+    /// Name of the policy; empty where it is not known.
+    pub policy: String,
+    /// Path of the field; empty where the text as a whole is wrong.
+    pub field: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// A policy that was found.
+#[derive(Clone, Debug)]
+pub struct Reviewed {
+    pub name: String,
+    /// None where something is wrong with it.
+    pub policy: Option<Policy>,
+}
+
+/// What a text holds.
+#[derive(Clone, Debug, Default)]
+pub struct Review {
+    pub policies: Vec<Reviewed>,
+    pub findings: Vec<Finding>,
+}
+
+/// Reviews all documents of a text, lists of objects included. Other kinds are passed over.
+#[must_use]
+pub fn review(text: &str) -> Review {
+    let mut review = Review::default();
+    match document::read(text) {
+        Ok(documents) => documents.iter().for_each(|document| object(&mut review, document, "", &document.value)),
+        Err(error) => {
+            review.findings.push(Finding { place: error.place, policy: String::new(), field: String::new(), message: error.message });
+        }
+    }
+    review
+}
+
+fn object(review: &mut Review, document: &Located, path: &str, object: &Value) {
+    let word = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
+    if let ("List", Some(items)) = (word("kind"), object.get("items").and_then(Value::as_array)) {
+        for (index, item) in items.iter().enumerate() {
+            self::object(review, document, &format!("{path}items[{index}]."), item);
+        }
+    }
+    if word("kind") != api::KIND {
+        return;
+    }
+    let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    let mut check = Check { document, path, name, findings: Vec::new() };
+    let policy = check.policy(object);
+    let sound = check.findings.is_empty();
+    review.findings.append(&mut check.findings);
+    review.policies.push(Reviewed { name: name.into(), policy: policy.filter(|_| sound) });
+}
+
+struct Check<'a> {
+    document: &'a Located,
+    /// Of the object in its document.
+    path: &'a str,
+    name: &'a str,
+    findings: Vec<Finding>,
+}
+
+impl Check<'_> {
+    fn wrong(&mut self, field: &str, message: impl Into<String>) {
+        let place = self.document.place(&format!("{}{field}", self.path));
+        self.findings.push(Finding { place, policy: self.name.into(), field: field.into(), message: message.into() });
+    }
+
+    fn policy(&mut self, object: &Value) -> Option<Policy> {
+        let version = format!("{}/{}", api::GROUP, api::VERSION);
+        if object.get("apiVersion").and_then(Value::as_str) != Some(&version) {
+            self.wrong("apiVersion", format!("write {version}"));
+        }
+        for field in object.as_object()?.keys() {
+            match field.as_str() {
+                "apiVersion" | "kind" | "metadata" | "spec" => {}
+                "status" => self.wrong("status", "the operator writes it: leave it out"),
+                other => self.wrong(other, "there is no such field: correct its name, or remove it"),
+            }
+        }
+        self.decode::<ObjectMeta>("metadata", object)?;
+        let spec = self.decode::<api::MfaPolicySpec>("spec", object)?;
+        match policy::parse(self.name, &spec) {
+            Ok(policy) => Some(policy),
+            Err(rejections) => {
+                rejections.iter().for_each(|rejection| self.wrong(&rejection.field, &*rejection.message));
+                None
+            }
+        }
+    }
+
+    /// The typed value of a field at the root. Fields that its type does not have would be lost
+    /// without a word: they are findings.
+    fn decode<T: DeserializeOwned>(&mut self, root: &str, object: &Value) -> Option<T> {
+        let Some(value) = object.get(root) else {
+            self.wrong(root, "it is missing: write it");
+            return None;
+        };
+        let mut unknown = Vec::new();
+        let mut track = serde_path_to_error::Track::new();
+        let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
+        let decoded = serde_ignored::deserialize(tracked, |path| unknown.push(path_of(&path)));
+        for path in unknown {
+            let field = format!("{root}{path}");
+            let above = without_indexes(field.rsplit_once('.').map_or(root, |(above, _)| above));
+            self.wrong(&field, format!("there is no such field: compare it with kubectl explain mfapolicy.{above}"));
+        }
+        match decoded {
+            Ok(decoded) => Some(decoded),
+            Err(error) => {
+                let path = track.path().to_string();
+                let field = if path == "." { root.to_owned() } else { format!("{root}.{path}") };
+                self.wrong(&field, wrong_type(&error));
+                None
+            }
+        }
+    }
+}
+
+/// The path below the root, beginning with what joins it to the root.
+fn path_of(path: &serde_ignored::Path<'_>) -> String {
+    use serde_ignored::Path;
+    match path {
+        Path::Root => String::new(),
+        Path::Seq { parent, index } => format!("{}[{index}]", path_of(parent)),
+        Path::Map { parent, key } => format!("{}.{key}", path_of(parent)),
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => path_of(parent),
+    }
+}
+
+/// The path as kubectl explain takes it.
+fn without_indexes(path: &str) -> String {
+    path.split('.').map(|part| part.split('[').next().unwrap_or_default()).collect::<Vec<_>>().join(".")
+}
+
+/// What to do, without the value that stands there.
+fn wrong_type(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    if let Some((_, rest)) = words.split_once("missing field `") {
+        let field = rest.split('`').next().unwrap_or_default();
+        return format!("{field} is missing: write it");
+    }
+    let expected = words.rsplit_once("expected ").map_or("another type", |(_, expected)| expected);
+    let expected = expected.split(" at line").next().unwrap_or_default();
+    format!("must be {expected}: correct it, or put it in quotes where it shall be text")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "apiVersion: mfa-operator.dev/v1alpha1\nkind: MfaPolicy\nmetadata: {name: kratos}\nspec:\n";
+
+    fn findings(spec: &str) -> Vec<(usize, usize, String, String)> {
+        let review = review(&format!("{HEAD}{spec}"));
+        review.findings.into_iter().map(|found| (found.place.line, found.place.column, found.field, found.message)).collect()
+    }
+
+    #[test]
+    fn a_sound_policy_is_found_beside_other_kinds_and_in_lists() {
+        let policy = "{apiVersion: mfa-operator.dev/v1alpha1, kind: MfaPolicy, metadata: {name: kratos}, spec: {targetRefs: [{name: kratos}], requiredAAL: {whoami: aal1}}}";
+        let text = format!("kind: Service\n---\n{policy}\n---\nkind: List\nitems: [{policy}, {{kind: Secret}}]\n---\n");
+        let review = review(&text);
+        assert_eq!(review.findings, []);
+        assert!(review.policies.len() == 2 && review.policies.iter().all(|found| found.policy.is_some()));
+    }
+
+    #[test]
+    fn each_fault_has_its_place_and_its_field() {
+        let found = findings("  targetRefs:\n    - name: kratos\n      cotainer: x\n  requiredAAL:\n    whoami: aal2\n");
+        assert_eq!((found[0].0, found[0].1, &*found[0].2), (7, 7, "spec.targetRefs[0].cotainer"));
+        assert!(found[0].3.contains("kubectl explain mfapolicy.spec.targetRefs"), "{}", found[0].3);
+        assert_eq!((found[1].0, found[1].1, &*found[1].2), (9, 5, "spec.requiredAAL.whoami"));
+        assert!(found[1].3.contains("highest_available"), "{}", found[1].3);
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_named_and_not_repeated() {
+        let found =
+            findings("  targetRefs: [{name: kratos}]\n  requiredAAL: {whoami: aal1}\n  methods: {totp: {enabled: true, issuer: 1_000}}\n");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].0, &*found[0].2), (7, "spec.methods.totp.issuer"));
+        assert!(found[0].3.contains("a string") && found[0].3.contains("quotes") && !found[0].3.contains("1000"), "{}", found[0].3);
+        let missing = findings("  targetRefs: [{container: x}]\n  requiredAAL: {whoami: aal1}\n");
+        assert_eq!(&*missing[0].2, "spec.targetRefs[0]");
+        assert!(missing[0].3.contains("name is missing"), "{}", missing[0].3);
+    }
+
+    #[test]
+    fn nulls_and_empty_lists_are_as_if_left_out() {
+        assert_eq!(findings("  targetRefs: [{name: kratos}]\n  requiredAAL: {whoami: aal1}\n  acknowledge: []\n  methods: null\n"), []);
+    }
+}

@@ -1,0 +1,91 @@
+//! `mfa-operator check` as it is called: files, folders, standard input, and its exit status.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test runs programs and writes files")]
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+const GOOD: &str = "apiVersion: mfa-operator.dev/v1alpha1\nkind: MfaPolicy\nmetadata:\n  name: kratos\nspec:\n  targetRefs:\n    - name: kratos\n  requiredAAL:\n    whoami: highest_available\n";
+
+struct Outcome {
+    status: i32,
+    output: String,
+    errors: String,
+}
+
+fn check(folder: &Path, arguments: &[&str], input: &str) -> Outcome {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_mfa-operator"))
+        .arg("check")
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    // It may end without reading.
+    let _ = process.stdin.take().expect("it is piped").write_all(input.as_bytes());
+    let output = process.wait_with_output().expect("it ends");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    Outcome { status: output.status.code().expect("a status"), output: text(output.stdout), errors: text(output.stderr) }
+}
+
+fn folder_with(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+    folder
+}
+
+#[test]
+fn a_sound_policy_ends_with_zero_also_from_standard_input() {
+    let folder = folder_with(&[("policy.yaml", GOOD)]);
+    for (path, input) in [("policy.yaml", ""), ("-", GOOD)] {
+        let outcome = check(folder.path(), &[path], input);
+        assert_eq!((outcome.status, &*outcome.output), (0, ""), "{}", outcome.errors);
+        assert!(outcome.errors.contains("1 policy checked, 0 wrong"), "{}", outcome.errors);
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_with_file_line_and_column() {
+    let bad = GOOD.replace("highest_available", "aal2");
+    let template = "{{ if .Values.mfa }}\nkind: Service\n{{ end }}\n";
+    let folder = folder_with(&[
+        ("a/good.yaml", GOOD),
+        ("a/both.yml", &format!("kind: Service\n---\n{bad}")),
+        ("b/template.yaml", template),
+        (".git/bad.yaml", &bad),
+        ("notes.txt", "kind: MfaPolicy: no manifest"),
+    ]);
+    let outcome = check(folder.path(), &["."], "");
+    assert_eq!(outcome.status, 1, "{}", outcome.errors);
+    let lines: Vec<_> = outcome.output.lines().collect();
+    assert_eq!(lines.len(), 1, "{}", outcome.output);
+    assert!(lines[0].starts_with("./a/both.yml:11:5: spec.requiredAAL.whoami: ") && lines[0].contains("highest_available"), "{}", lines[0]);
+    assert!(outcome.errors.contains("2 policies checked, 1 wrong"), "{}", outcome.errors);
+
+    let json = check(folder.path(), &["a", "-o", "json"], "");
+    let found: Value = serde_json::from_str(&json.output).expect("JSON");
+    assert_eq!((json.status, found.as_array().map(Vec::len)), (1, Some(1)));
+    let found = &found[0];
+    assert_eq!((&found["file"], &found["line"], &found["column"]), (&"a/both.yml".into(), &11.into(), &5.into()));
+    assert_eq!((&found["policy"], &found["field"]), (&"kratos".into(), &"spec.requiredAAL.whoami".into()));
+}
+
+#[test]
+fn what_cannot_be_read_ends_with_two() {
+    let folder = folder_with(&[("bad.yaml", &GOOD.replace("highest_available", "aal2"))]);
+    let outcome = check(folder.path(), &["no-such-file.yaml", "bad.yaml"], "");
+    assert_eq!(outcome.status, 2);
+    assert!(outcome.errors.contains("no-such-file.yaml") && outcome.output.contains("bad.yaml"), "the others are checked all the same");
+    assert_eq!(check(folder.path(), &[], "").status, 2, "wrong usage");
+    let broken = check(folder.path(), &["-"], "kind: MfaPolicy\n  name: [\n");
+    assert_eq!(broken.status, 1);
+    assert!(broken.output.starts_with("-:2:"), "{}", broken.output);
+}
