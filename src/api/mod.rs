@@ -15,6 +15,8 @@ pub use status::{Condition, MfaPolicyStatus, RunningAal, TargetStatus};
 /// API group of the resource, and the prefix of every label and annotation.
 pub const GROUP: &str = "mfa-operator.dev";
 pub const VERSION: &str = "v1alpha1";
+/// API group of every workload, and the only one that a target may name.
+pub const APPS: &str = "apps";
 pub const KIND: &str = "MfaPolicy";
 pub const PLURAL: &str = "mfapolicies";
 

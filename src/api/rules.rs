@@ -132,8 +132,9 @@ pub const NAME_FITS_LABEL_MESSAGE: &str =
 pub const GROUP_APPS: (&str, &str) = ("self == 'apps'", GROUP_APPS_MESSAGE);
 pub const GROUP_APPS_MESSAGE: &str = "targets are workloads of the group apps: leave group out or write apps";
 
-pub const KIND_DEPLOYMENT: (&str, &str) = ("self == 'Deployment'", KIND_DEPLOYMENT_MESSAGE);
-pub const KIND_DEPLOYMENT_MESSAGE: &str = "a target is a Deployment: leave kind out or write Deployment";
+pub const TARGET_KIND: (&str, &str) = ("self in ['Deployment', 'StatefulSet', 'DaemonSet']", TARGET_KIND_MESSAGE);
+pub const TARGET_KIND_MESSAGE: &str =
+    "a target is a workload with pods that roll: write Deployment (the default), StatefulSet or DaemonSet";
 
 pub const DELIVERY_TYPE: (&str, &str) = ("self == 'Environment'", DELIVERY_TYPE_MESSAGE);
 pub const DELIVERY_TYPE_MESSAGE: &str = "the policy is delivered by environment variables: leave delivery.type out or write Environment";

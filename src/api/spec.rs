@@ -39,7 +39,7 @@ use super::status::MfaPolicyStatus;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct MfaPolicySpec {
-    /// The workloads that run the identity server: one to eight Deployments in the policy's own namespace, rolled in the order given. A workload is governed by one policy at a time.
+    /// The workloads that run the identity server: one to eight Deployments, StatefulSets or DaemonSets in the policy's own namespace, rolled in the order given. A workload is governed by one policy at a time.
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["group".into(), "kind".into(), "name".into()]))]
     #[schemars(length(min = 1, max = "rules::MAX_TARGETS"))]
     pub target_refs: Vec<TargetRef>,
@@ -95,10 +95,10 @@ pub struct TargetRef {
     #[x_kube(validation = rules::GROUP_APPS)]
     pub group: String,
 
-    /// Kind of the workload. Default: Deployment.
+    /// Kind of the workload: Deployment (default), StatefulSet or DaemonSet.
     #[serde(default = "deployment::default", deserialize_with = "deployment::or_default")]
     #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
-    #[x_kube(validation = rules::KIND_DEPLOYMENT)]
+    #[x_kube(validation = rules::TARGET_KIND)]
     pub kind: String,
 
     /// Name of the workload, in the policy's namespace.

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::response::Status;
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Resource as _};
 use serde_json::{Value, json};
 
 use super::cache::Cached;
 use super::view::config_map::ConfigMap;
 use super::view::revision::Revision;
-use super::view::{Seen, Slim};
+use super::view::{Resource, Seen, Slim};
 use super::watch::api;
 use super::{Context, Error};
 use crate::api::{self as wire, Reason};
@@ -40,23 +40,22 @@ pub(super) async fn workload(
     adopted: &std::collections::BTreeSet<String>,
     take_over: bool,
 ) -> Answer<Written> {
-    let api = api::<Workload>(&context.client, Some(&target.key.namespace));
+    let api = api::<Workload>(&context.client, Resource::of(target.kind), Some(&target.key.namespace));
     let polite = PatchParams::apply(wire::MANAGER);
     let status = match api.patch(&target.key.name, &polite, &Patch::Apply(body)).await {
-        Ok(seen) => return Ok(Ok(hold(context, seen, Vec::new()))),
+        Ok(seen) => return Ok(Ok(hold(context, target, seen, Vec::new()))),
         Err(kube::Error::Api(status)) => status,
         Err(error) => return Err(error.into()),
     };
     let conflicts = conflicts(&status);
     if conflicts.is_empty() {
-        return refusal(&status, &format!("Deployment {}", target.key.name)).map(Err);
+        return refusal(&status, &target.to_string()).map(Err);
     }
     let foreign: Vec<_> = conflicts.iter().filter(|conflict| !is_adopted(&conflict.field, container, adopted)).collect();
     if !foreign.is_empty() && !take_over {
         let named: Vec<_> = foreign.iter().map(|conflict| format!("{} owns {}", conflict.manager, conflict.field)).collect();
         let message = format!(
-            "in Deployment {} another manager has set what the policy sets: {}. Remove it there, or set spec.fieldConflicts to TakeOver",
-            target.key.name,
+            "in {target} another manager has set what the policy sets: {}. Remove it there, or set spec.fieldConflicts to TakeOver",
             named.join("; ")
         );
         return Ok(Err((Reason::FieldConflict, bounded(&message))));
@@ -65,16 +64,17 @@ pub(super) async fn workload(
     managers.sort();
     managers.dedup();
     match api.patch(&target.key.name, &polite.force(), &Patch::Apply(body)).await {
-        Ok(seen) => Ok(Ok(hold(context, seen, managers))),
-        Err(kube::Error::Api(status)) => refusal(&status, &format!("Deployment {}", target.key.name)).map(Err),
+        Ok(seen) => Ok(Ok(hold(context, target, seen, managers))),
+        Err(kube::Error::Api(status)) => refusal(&status, &target.to_string()).map(Err),
         Err(error) => Err(error.into()),
     }
 }
 
 /// The answer to a write is newer than any event so far.
-fn hold(context: &Context, seen: Seen<Workload>, taken_from: Vec<String>) -> Written {
-    answered(context, seen.value.clone());
-    Written { workload: Arc::new(seen.value), taken_from }
+fn hold(context: &Context, target: &Workload, seen: Seen<Workload>, taken_from: Vec<String>) -> Written {
+    let workload = seen.value(&Resource::of(target.kind));
+    answered(context, workload.clone());
+    Written { workload: Arc::new(workload), taken_from }
 }
 
 /// What a create answered.
@@ -124,20 +124,20 @@ fn refusal(status: &Status, what: &str) -> Result<Refusal, Error> {
 
 /// Drops all our fields from a workload; returns the variables that a co-owner keeps alive.
 pub(super) async fn revert(context: &Context, target: &Workload) -> Answer<Vec<String>> {
-    let api = api::<Workload>(&context.client, Some(&target.key.namespace));
+    let api = api::<Workload>(&context.client, Resource::of(target.kind), Some(&target.key.namespace));
     match api.patch(&target.key.name, &PatchParams::apply(wire::MANAGER), &Patch::Apply(manifest::identity(target))).await {
         Ok(seen) => {
-            let after = &seen.value;
+            let after = seen.value(&Resource::of(target.kind));
             let survives = |container: &str, name: &str| {
                 let container = after.containers.iter().find(|live| *live.name == *container);
                 container.is_some_and(|live| live.env.iter().any(|entry| *entry.name == *name))
             };
             let kept =
                 target.own.env.iter().filter(|(container, name)| survives(container, name)).map(|(_, name)| name.to_string()).collect();
-            answered(context, seen.value);
+            answered(context, after);
             Ok(Ok(kept))
         }
-        Err(kube::Error::Api(status)) => refusal(&status, &format!("Deployment {}", target.key.name)).map(Err),
+        Err(kube::Error::Api(status)) => refusal(&status, &target.to_string()).map(Err),
         Err(error) => Err(error.into()),
     }
 }
@@ -152,24 +152,26 @@ pub(super) async fn config_map(
 ) -> Answer<()> {
     let governed = desired.governed(policy, &observed.crd_uid, None);
     let body = manifest::config_map(&policy.key, &desired.config_map, &governed, &desired.rendered.file);
-    let api = api::<ConfigMap>(&context.client, Some(&policy.key.namespace));
+    let api = api::<ConfigMap>(&context.client, Resource::CONFIG_MAPS, Some(&policy.key.namespace));
     let found = match step {
         ConfigMapStep::Taken(holder) => return Ok(Err((Reason::ConfigMapTaken, taken(&desired.config_map, holder)))),
         ConfigMapStep::Fought { .. } => return Ok(Ok(())),
         ConfigMapStep::Repair { found, .. } => found.clone(),
-        ConfigMapStep::Create { .. } => match create::<ConfigMap>(&context.client, &policy.key.namespace, &body).await {
-            Ok(seen) => {
-                created(context, seen.value);
-                return Ok(Ok(()));
+        ConfigMapStep::Create { .. } => {
+            match create::<ConfigMap>(&context.client, Resource::CONFIG_MAPS, &policy.key.namespace, &body).await {
+                Ok(seen) => {
+                    created(context, seen.value(&Resource::CONFIG_MAPS));
+                    return Ok(Ok(()));
+                }
+                // Its label was taken away, or it is somebody else's.
+                Err(kube::Error::Api(status)) if status.is_already_exists() => match api.get_opt(&desired.config_map).await? {
+                    Some(seen) => seen.value(&Resource::CONFIG_MAPS).view,
+                    None => return Err(Error::Stale),
+                },
+                Err(kube::Error::Api(status)) => return refusal(&status, &format!("ConfigMap {}", desired.config_map)).map(Err),
+                Err(error) => return Err(error.into()),
             }
-            // Its label was taken away, or it is somebody else's.
-            Err(kube::Error::Api(status)) if status.is_already_exists() => match api.get_opt(&desired.config_map).await? {
-                Some(seen) => seen.value.view,
-                None => return Err(Error::Stale),
-            },
-            Err(kube::Error::Api(status)) => return refusal(&status, &format!("ConfigMap {}", desired.config_map)).map(Err),
-            Err(error) => return Err(error.into()),
-        },
+        }
     };
     if let Err(holder) = claim_config_map(&found, policy) {
         return Ok(Err((Reason::ConfigMapTaken, taken(&desired.config_map, &holder))));
@@ -184,7 +186,7 @@ async fn patch_config_map(context: &Context, api: &Api<Seen<ConfigMap>>, found: 
     let params = PatchParams { field_manager: Some(wire::MANAGER.into()), ..PatchParams::default() };
     match api.patch(&found.name, &params, &Patch::Merge(body)).await {
         Ok(seen) => {
-            answered(context, seen.value);
+            answered(context, seen.value(&Resource::CONFIG_MAPS));
             Ok(Ok(()))
         }
         Err(kube::Error::Api(status)) => refusal(&status, &format!("ConfigMap {}", found.name)).map(Err),
@@ -194,7 +196,7 @@ async fn patch_config_map(context: &Context, api: &Api<Seen<ConfigMap>>, found: 
 
 /// Empties or deletes the file of a policy that is gone, or of an old name.
 pub(super) async fn end_config_map(context: &Context, namespace: &str, map: &ConfigMapView, end: ConfigMapEnd) -> Answer<()> {
-    let api = api::<ConfigMap>(&context.client, Some(namespace));
+    let api = api::<ConfigMap>(&context.client, Resource::CONFIG_MAPS, Some(namespace));
     if end == ConfigMapEnd::Empty {
         let body = json!({
             "metadata": {"uid": map.uid, "resourceVersion": map.resource_version},
@@ -226,7 +228,7 @@ pub(super) async fn record(
     let answer = match step {
         RecordStep::Create { revision } => {
             let body = manifest::record(policy, &desired.data(), digest, *revision, &applied);
-            create::<Revision>(&context.client, namespace, &body).await
+            create::<Revision>(&context.client, Resource::REVISIONS, namespace, &body).await
         }
         RecordStep::Renew { name, revision } => {
             let body = json!({"metadata": {"annotations": { wire::APPLIED_ANNOTATION: applied }}, "revision": revision});
@@ -237,18 +239,19 @@ pub(super) async fn record(
     match answer {
         Ok(seen) => {
             match step {
-                RecordStep::Create { .. } => created(context, seen.value),
-                RecordStep::Renew { .. } => answered(context, seen.value),
+                RecordStep::Create { .. } => created(context, seen.value(&Resource::REVISIONS)),
+                RecordStep::Renew { .. } => answered(context, seen.value(&Resource::REVISIONS)),
             }
             Ok(Ok(()))
         }
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
             let message = format!("the ControllerRevision {name} exists and is not this policy's: delete it");
-            let seen = api::<Revision>(&context.client, Some(namespace)).get_opt(&name).await?;
-            let Some(seen) = seen.filter(|seen| seen.value.record.as_ref().is_some_and(|record| record.owner_uid == policy.uid)) else {
+            let seen = api::<Revision>(&context.client, Resource::REVISIONS, Some(namespace)).get_opt(&name).await?;
+            let own = |revision: &Revision| revision.record.as_ref().is_some_and(|record| record.owner_uid == policy.uid);
+            let Some(revision) = seen.map(|seen| seen.value(&Resource::REVISIONS)).filter(own) else {
                 return Ok(Err((Reason::WriteRefused, message)));
             };
-            created(context, seen.value);
+            created(context, revision);
             Err(Error::Stale)
         }
         Err(kube::Error::Api(status)) => refusal(&status, &format!("ControllerRevision {name}")).map(Err),
@@ -258,19 +261,19 @@ pub(super) async fn record(
 
 async fn patch_record(context: &Context, namespace: &str, name: &str, body: &Value) -> kube::Result<Seen<Revision>> {
     let params = PatchParams { field_manager: Some(wire::MANAGER.into()), ..PatchParams::default() };
-    api::<Revision>(&context.client, Some(namespace)).patch(name, &params, &Patch::Merge(body)).await
+    api::<Revision>(&context.client, Resource::REVISIONS, Some(namespace)).patch(name, &params, &Patch::Merge(body)).await
 }
 
 /// Notes on a record what is applied where.
 pub(super) async fn note_applied(context: &Context, namespace: &str, name: &str, applied: &[Applied]) -> Result<(), Error> {
     let text = serde_json::to_string(applied).unwrap_or_default();
     let body = json!({"metadata": {"annotations": { wire::APPLIED_ANNOTATION: text }}});
-    answered(context, patch_record(context, namespace, name, &body).await?.value);
+    answered(context, patch_record(context, namespace, name, &body).await?.value(&Resource::REVISIONS));
     Ok(())
 }
 
 pub(super) async fn prune(context: &Context, namespace: &str, name: &str) -> Result<(), Error> {
-    match api::<Revision>(&context.client, Some(namespace)).delete(name, &DeleteParams::default()).await {
+    match api::<Revision>(&context.client, Resource::REVISIONS, Some(namespace)).delete(name, &DeleteParams::default()).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         Err(error) => Err(error.into()),
@@ -286,13 +289,17 @@ pub(super) async fn status(context: &Context, policy: &PolicyObject, status: &wi
         "status": status,
     });
     let params = PatchParams::apply(wire::MANAGER).force();
-    match api::<PolicyObject>(&context.client, Some(&policy.key.namespace))
+    match api::<PolicyObject>(&context.client, Resource::POLICIES, Some(&policy.key.namespace))
         .patch_status(&policy.key.name, &params, &Patch::Apply(&body))
         .await
     {
         Ok(seen) => {
-            // What the status now says asks for no other look.
-            context.cache.answered(seen.value);
+            let answer = seen.value(&Resource::POLICIES);
+            // What the status now says asks for no other look. An edit that came in between does:
+            // its own event is older than this answer and will be passed over.
+            let edited = (answer.generation, answer.deleting) != (policy.generation, policy.deleting);
+            let concerned = context.cache.answered(answer);
+            concerned.into_iter().filter(|_| edited).for_each(|key| context.queue.now(key));
             Ok(())
         }
         // It was deleted meanwhile, and perhaps created again: the watch tells.
@@ -301,10 +308,10 @@ pub(super) async fn status(context: &Context, policy: &PolicyObject, status: &wi
     }
 }
 
-async fn create<T: Slim>(client: &Client, namespace: &str, body: &Value) -> kube::Result<Seen<T>> {
+async fn create<T: Slim>(client: &Client, resource: Resource, namespace: &str, body: &Value) -> kube::Result<Seen<T>> {
     // The typed client creates what it can decode; our decoded form is not what is sent.
     let params = PostParams { field_manager: Some(wire::MANAGER.into()), ..PostParams::default() };
-    let path = Seen::<T>::url_path(&(), Some(namespace));
+    let path = Seen::<T>::url_path(&resource, Some(namespace));
     let request = kube::core::Request::new(path)
         .create(&params, serde_json::to_vec(body).map_err(kube::Error::SerdeError)?)
         .map_err(kube::Error::BuildRequest)?;

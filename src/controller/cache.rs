@@ -1,31 +1,51 @@
 //! What the watches know, with the indexes that say which policies an object concerns.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::{Arc, RwLock};
+
+use smol_str::SmolStr;
 
 use super::view::config_map::ConfigMap;
 use super::view::revision::Revision;
-use crate::plan::{Key, PolicyObject, Workload};
+use crate::plan::{Key, PolicyObject, Workload, WorkloadId};
 
-/// An object that is held under its key and found by other keys.
+/// An object that is held under its id and found by other keys.
 pub(super) trait Held: Clone {
-    fn key(&self) -> &Key;
-    /// Keys that it is found by: workloads for a policy, the policy for everything else.
-    fn refers_to(&self) -> Vec<Key>;
+    type Id: Clone + Eq + Hash;
+    type By: Eq + Hash;
+
+    fn id(&self) -> Self::Id;
+    /// Whether an object with this id is one of `kind` in `namespace`, or in any.
+    fn is_in(id: &Self::Id, kind: &str, namespace: Option<&str>) -> bool;
+    /// What it is found by: workloads find a policy, the policy finds everything else.
+    fn refers_to(&self) -> Vec<Self::By>;
     /// Whether the change concerns anybody.
     fn same(&self, other: &Self) -> bool;
     /// For telling an answer of ours from an older event about the same object.
     fn version(&self) -> (&str, &str);
 }
 
+fn is_within(key: &Key, namespace: Option<&str>) -> bool {
+    namespace.is_none_or(|namespace| *key.namespace == *namespace)
+}
+
 impl Held for PolicyObject {
-    fn key(&self) -> &Key {
-        &self.key
+    type Id = Key;
+    type By = WorkloadId;
+
+    fn id(&self) -> Key {
+        self.key.clone()
     }
 
-    fn refers_to(&self) -> Vec<Key> {
+    fn is_in(id: &Key, _: &str, namespace: Option<&str>) -> bool {
+        is_within(id, namespace)
+    }
+
+    fn refers_to(&self) -> Vec<WorkloadId> {
         let targets = self.spec.as_ref().map(|policy| policy.targets.as_slice()).unwrap_or_default();
-        targets.iter().map(|target| Key { namespace: self.key.namespace.clone(), name: target.name.clone() }).collect()
+        let key = |name: &SmolStr| Key { namespace: self.key.namespace.clone(), name: name.clone() };
+        targets.iter().map(|target| WorkloadId { kind: target.kind, key: key(&target.name) }).collect()
     }
 
     fn same(&self, other: &Self) -> bool {
@@ -39,8 +59,15 @@ impl Held for PolicyObject {
 }
 
 impl Held for Workload {
-    fn key(&self) -> &Key {
-        &self.key
+    type Id = WorkloadId;
+    type By = Key;
+
+    fn id(&self) -> WorkloadId {
+        Self::id(self)
+    }
+
+    fn is_in(id: &WorkloadId, kind: &str, namespace: Option<&str>) -> bool {
+        id.kind.as_str() == kind && is_within(&id.key, namespace)
     }
 
     fn refers_to(&self) -> Vec<Key> {
@@ -58,8 +85,15 @@ impl Held for Workload {
 }
 
 impl Held for ConfigMap {
-    fn key(&self) -> &Key {
-        &self.key
+    type Id = Key;
+    type By = Key;
+
+    fn id(&self) -> Key {
+        self.key.clone()
+    }
+
+    fn is_in(id: &Key, _: &str, namespace: Option<&str>) -> bool {
+        is_within(id, namespace)
     }
 
     fn refers_to(&self) -> Vec<Key> {
@@ -78,8 +112,15 @@ impl Held for ConfigMap {
 }
 
 impl Held for Revision {
-    fn key(&self) -> &Key {
-        &self.key
+    type Id = Key;
+    type By = Key;
+
+    fn id(&self) -> Key {
+        self.key.clone()
+    }
+
+    fn is_in(id: &Key, _: &str, namespace: Option<&str>) -> bool {
+        is_within(id, namespace)
     }
 
     fn refers_to(&self) -> Vec<Key> {
@@ -96,35 +137,36 @@ impl Held for Revision {
     }
 }
 
-/// Objects of one kind.
+/// Objects of one type.
 #[derive(Debug)]
-pub(super) struct Table<T> {
-    objects: HashMap<Key, Arc<T>>,
-    found_by: HashMap<Key, Vec<Key>>,
+pub(super) struct Table<T: Held> {
+    objects: HashMap<T::Id, Arc<T>>,
+    found_by: HashMap<T::By, Vec<T::Id>>,
 }
 
-impl<T> Default for Table<T> {
+impl<T: Held> Default for Table<T> {
     fn default() -> Self {
         Self { objects: HashMap::new(), found_by: HashMap::new() }
     }
 }
 
 impl<T: Held> Table<T> {
-    pub fn get(&self, key: &Key) -> Option<Arc<T>> {
-        self.objects.get(key).cloned()
+    pub fn get(&self, id: &T::Id) -> Option<Arc<T>> {
+        self.objects.get(id).cloned()
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Arc<T>> {
         self.objects.values()
     }
 
-    pub fn found_by(&self, key: &Key) -> Vec<Arc<T>> {
-        self.found_by.get(key).into_iter().flatten().filter_map(|key| self.get(key)).collect()
+    pub fn found_by(&self, by: &T::By) -> Vec<Arc<T>> {
+        self.found_by.get(by).into_iter().flatten().filter_map(|id| self.get(id)).collect()
     }
 
-    /// Holds `new` and returns the keys that the change concerns; none where it concerns nobody.
-    fn put(&mut self, new: T) -> Option<Vec<Key>> {
-        let old = self.objects.get(new.key()).cloned();
+    /// Holds `new` and returns what the change concerns; none where it concerns nobody.
+    fn put(&mut self, new: T) -> Option<Vec<T::By>> {
+        let id = new.id();
+        let old = self.objects.get(&id).cloned();
         if let Some(old) = &old
             && is_older(new.version(), old.version())
         {
@@ -136,29 +178,29 @@ impl<T: Held> Table<T> {
             None => Some(new.refers_to()),
         };
         if let Some(old) = old {
-            self.unlink(&old);
+            self.unlink(&id, &old);
         }
         for reference in new.refers_to() {
-            let keys = self.found_by.entry(reference).or_default();
-            if !keys.contains(new.key()) {
-                keys.push(new.key().clone());
+            let ids = self.found_by.entry(reference).or_default();
+            if !ids.contains(&id) {
+                ids.push(id.clone());
             }
         }
-        self.objects.insert(new.key().clone(), Arc::new(new));
+        self.objects.insert(id, Arc::new(new));
         concerned
     }
 
-    fn remove(&mut self, key: &Key) -> Vec<Key> {
-        let Some(old) = self.objects.remove(key) else { return Vec::new() };
-        self.unlink(&old);
+    fn remove(&mut self, id: &T::Id) -> Vec<T::By> {
+        let Some(old) = self.objects.remove(id) else { return Vec::new() };
+        self.unlink(id, &old);
         old.refers_to()
     }
 
-    fn unlink(&mut self, old: &T) {
+    fn unlink(&mut self, id: &T::Id, old: &T) {
         for reference in old.refers_to() {
-            if let Some(keys) = self.found_by.get_mut(&reference) {
-                keys.retain(|key| key != old.key());
-                if keys.is_empty() {
+            if let Some(ids) = self.found_by.get_mut(&reference) {
+                ids.retain(|held| held != id);
+                if ids.is_empty() {
                     self.found_by.remove(&reference);
                 }
             }
@@ -184,11 +226,11 @@ pub(super) struct Tables {
 #[derive(Debug, Default)]
 pub(super) struct Cache(RwLock<Tables>);
 
-/// A kind that the cache holds.
+/// What the cache holds.
 pub(super) trait Cached: Held {
     fn table(tables: &mut Tables) -> &mut Table<Self>;
-    /// Policies to look at, given the keys that a change of `key` concerns.
-    fn policies(tables: &Tables, key: &Key, concerned: Vec<Key>) -> Vec<Key>;
+    /// Policies to look at, given what a change of the object with this id concerns.
+    fn policies(tables: &Tables, id: &Self::Id, concerned: Vec<Self::By>) -> Vec<Key>;
 }
 
 impl Cached for PolicyObject {
@@ -196,13 +238,12 @@ impl Cached for PolicyObject {
         &mut tables.policies
     }
 
-    fn policies(tables: &Tables, key: &Key, concerned: Vec<Key>) -> Vec<Key> {
+    fn policies(tables: &Tables, id: &Key, concerned: Vec<WorkloadId>) -> Vec<Key> {
         // Others that name the same workloads may gain or lose them, and what is left of a policy
         // that is gone may have waited for this one.
         let rivals = concerned.iter().flat_map(|workload| tables.policies.found_by.get(workload).into_iter().flatten()).cloned();
-        let labels =
-            concerned.iter().filter_map(|workload| tables.workloads.objects.get(workload)).flat_map(|workload| workload.refers_to());
-        rivals.chain(labels).chain([key.clone()]).collect()
+        let labels = concerned.iter().filter_map(|workload| tables.workloads.get(workload)).flat_map(|workload| workload.refers_to());
+        rivals.chain(labels).chain([id.clone()]).collect()
     }
 }
 
@@ -211,8 +252,8 @@ impl Cached for Workload {
         &mut tables.workloads
     }
 
-    fn policies(tables: &Tables, key: &Key, concerned: Vec<Key>) -> Vec<Key> {
-        tables.policies.found_by.get(key).into_iter().flatten().cloned().chain(concerned).collect()
+    fn policies(tables: &Tables, id: &WorkloadId, concerned: Vec<Key>) -> Vec<Key> {
+        tables.policies.found_by.get(id).into_iter().flatten().cloned().chain(concerned).collect()
     }
 }
 
@@ -237,9 +278,9 @@ impl Cached for Revision {
 }
 
 fn put<T: Cached>(tables: &mut Tables, object: T) -> Vec<Key> {
-    let key = object.key().clone();
+    let id = object.id();
     let concerned = T::table(tables).put(object);
-    concerned.map(|concerned| T::policies(tables, &key, concerned)).unwrap_or_default()
+    concerned.map(|concerned| T::policies(tables, &id, concerned)).unwrap_or_default()
 }
 
 impl Cache {
@@ -261,25 +302,25 @@ impl Cache {
     /// another, the watch has been faster: the answer would bring it back for good.
     pub fn answered<T: Cached>(&self, object: T) -> Vec<Key> {
         self.write(|tables| {
-            let held = T::table(tables).get(object.key()).is_some_and(|held| held.version().0 == object.version().0);
+            let held = T::table(tables).get(&object.id()).is_some_and(|held| held.version().0 == object.version().0);
             if held { put(tables, object) } else { Vec::new() }
         })
     }
 
-    pub fn remove<T: Cached>(&self, key: &Key) -> Vec<Key> {
+    pub fn remove<T: Cached>(&self, id: &T::Id) -> Vec<Key> {
         self.write(|tables| {
-            let concerned = T::table(tables).remove(key);
-            T::policies(tables, key, concerned)
+            let concerned = T::table(tables).remove(id);
+            T::policies(tables, id, concerned)
         })
     }
 
-    /// Removes what a fresh list of `namespace`, or of all, no longer has.
-    pub fn keep_only<T: Cached>(&self, namespace: Option<&str>, listed: &HashSet<Key>) -> Vec<Key> {
-        let gone: Vec<Key> = self.write(|tables| {
-            let inside = |key: &Key| namespace.is_none_or(|namespace| *key.namespace == *namespace);
-            T::table(tables).objects.keys().filter(|key| inside(key) && !listed.contains(key)).cloned().collect()
+    /// Removes what a fresh list of this kind, in `namespace` or in all, no longer has.
+    pub fn keep_only<T: Cached>(&self, kind: &str, namespace: Option<&str>, listed: &HashSet<T::Id>) -> Vec<Key> {
+        let gone: Vec<T::Id> = self.write(|tables| {
+            let ids = T::table(tables).objects.keys();
+            ids.filter(|id| T::is_in(id, kind, namespace) && !listed.contains(id)).cloned().collect()
         });
-        gone.iter().flat_map(|key| self.remove::<T>(key)).collect()
+        gone.iter().flat_map(|id| self.remove::<T>(id)).collect()
     }
 
     /// Every policy of `namespace`, or of all, and every policy name that something governed remembers.
@@ -287,15 +328,13 @@ impl Cache {
         self.read(|tables| {
             let remembered = tables.workloads.found_by.keys().chain(tables.config_maps.found_by.keys());
             let all = tables.policies.objects.keys().chain(remembered);
-            all.filter(|key| namespace.is_none_or(|namespace| *key.namespace == *namespace)).cloned().collect()
+            all.filter(|key| is_within(key, namespace)).cloned().collect()
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use smol_str::SmolStr;
-
     use super::*;
     use crate::plan::ConfigMapView;
 

@@ -43,8 +43,8 @@ impl Events {
 
     pub fn about_workload(&self, workload: &Workload, notice: Notice) {
         let reference = ObjectReference {
-            api_version: Some("apps/v1".into()),
-            kind: Some("Deployment".into()),
+            api_version: Some(format!("{}/v1", api::APPS)),
+            kind: Some(workload.kind.as_str().into()),
             name: Some(workload.key.name.to_string()),
             namespace: Some(workload.key.namespace.to_string()),
             uid: Some(workload.uid.to_string()),

@@ -28,6 +28,8 @@ use tokio::task::JoinSet;
 
 use crate::api;
 use crate::plan::{Key, Millis, PolicyObject, Workload};
+use crate::policy::Kind;
+use view::Resource;
 use view::config_map::ConfigMap;
 use view::revision::Revision;
 
@@ -139,10 +141,13 @@ fn start_watches(context: &Arc<Context>, ready: signal::Sender<bool>, tasks: &mu
     };
     let (lists, told) = watch::first_lists();
     for namespace in &namespaces {
-        tasks.spawn(watch::watch::<PolicyObject>(context.clone(), namespace.clone(), None, lists.clone()));
-        tasks.spawn(watch::watch::<Workload>(context.clone(), namespace.clone(), None, lists.clone()));
-        tasks.spawn(watch::watch::<ConfigMap>(context.clone(), namespace.clone(), Some(api::POLICY_LABEL), lists.clone()));
-        tasks.spawn(watch::watch::<Revision>(context.clone(), namespace.clone(), Some(api::POLICY_LABEL), lists.clone()));
+        let (context, namespace, label) = (|| context.clone(), || namespace.clone(), Some(api::POLICY_LABEL));
+        tasks.spawn(watch::watch::<PolicyObject>(context(), Resource::POLICIES, namespace(), None, lists.clone()));
+        tasks.spawn(watch::watch::<ConfigMap>(context(), Resource::CONFIG_MAPS, namespace(), label, lists.clone()));
+        tasks.spawn(watch::watch::<Revision>(context(), Resource::REVISIONS, namespace(), label, lists.clone()));
+        for kind in Kind::ALL {
+            tasks.spawn(watch::watch::<Workload>(context(), Resource::of(kind), namespace(), None, lists.clone()));
+        }
     }
     tasks.spawn(watch::open(context.clone(), namespaces, told, ready));
 }

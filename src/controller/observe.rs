@@ -9,14 +9,15 @@ use kube::{Api, ResourceExt};
 use smol_str::SmolStr;
 
 use super::cache::Tables;
-use super::view::PodView;
+use super::view::{PodView, Resource};
 use super::watch::api;
 use super::{Context, Error};
 use crate::api as wire;
 use crate::plan::{
-    Absence, Candidate, GovernedView, Key, Millis, Observed, Pod, PolicyObject, Record, Standing, TargetView, Workload, ends, holder,
-    is_done,
+    Absence, Candidate, GovernedView, Key, Millis, Observed, PolicyObject, Record, Standing, TargetData, TargetView, Workload, WorkloadId,
+    ends, holder, is_done,
 };
+use crate::policy::Target;
 
 /// Gathers everything about one policy name.
 pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result<Observed, Error> {
@@ -40,11 +41,11 @@ pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result
 fn gather(context: &Context, tables: &Tables, key: &Key, policy: Option<Arc<PolicyObject>>, now: Millis) -> Observed {
     let records = policy.as_ref().map(|policy| records(tables, key, &policy.uid)).unwrap_or_default();
     let governed = tables.workloads.found_by(key);
-    let place = |name: &str| Key::new(&key.namespace, name);
+    let id = |target: &Target| WorkloadId { kind: target.kind, key: Key { namespace: key.namespace.clone(), name: target.name.clone() } };
     let standing = policy.as_ref().map(|policy| {
-        let spec = policy.spec.iter().flat_map(|spec| &spec.targets).map(|target| &*target.name);
-        let recorded = records.iter().flat_map(|record| &record.data.targets).map(|target| target.name.as_str());
-        let named: Vec<_> = spec.chain(recorded).filter_map(|name| tables.workloads.get(&place(name))).collect();
+        let spec = policy.spec.iter().flat_map(|spec| spec.targets.iter().cloned());
+        let recorded = records.iter().flat_map(|record| &record.data.targets).map(TargetData::target);
+        let named: Vec<_> = spec.chain(recorded).filter_map(|target| tables.workloads.get(&id(&target))).collect();
         Standing::of(policy, &records, governed.iter().chain(&named).map(|workload| &**workload))
     });
     let standing = standing.unwrap_or_default();
@@ -52,13 +53,13 @@ fn gather(context: &Context, tables: &Tables, key: &Key, policy: Option<Arc<Poli
     let targets = named
         .into_iter()
         .map(|target| {
-            let workload = tables.workloads.get(&place(&target.name));
+            let workload = tables.workloads.get(&id(&target));
             let holder = workload.as_ref().and_then(|workload| holder_of(context, tables, workload, policy.as_deref()));
             let history = workload.as_ref().map(|workload| context.memory.history(&workload.uid)).unwrap_or_default();
-            TargetView { name: target.name, container: target.container, workload, holder, pods: None, history }
+            TargetView { kind: target.kind, name: target.name, container: target.container, workload, holder, pods: None, history }
         })
         .collect();
-    let claimed = |workload: &Workload| tables.policies.found_by(&workload.key).iter().any(|other| other.key != *key && !other.deleting);
+    let claimed = |workload: &Workload| tables.policies.found_by(&workload.id()).iter().any(|other| other.key != *key && !other.deleting);
     let governed = governed.into_iter().map(|workload| GovernedView { claimant: claimed(&workload), workload }).collect();
     let config_map_history = policy.as_ref().map(|policy| context.memory.history(&policy.uid)).unwrap_or_default();
     Observed {
@@ -81,7 +82,7 @@ fn gather(context: &Context, tables: &Tables, key: &Key, policy: Option<Arc<Poli
 /// Policies that wait for what the policy of this name governed.
 pub(super) fn claimants(context: &Context, observed: &Observed) -> Vec<Key> {
     context.cache.read(|tables| {
-        let naming = observed.governed.iter().flat_map(|view| tables.policies.found_by(&view.workload.key));
+        let naming = observed.governed.iter().flat_map(|view| tables.policies.found_by(&view.workload.id()));
         naming.map(|policy| policy.key.clone()).filter(|key| *key != observed.key).collect()
     })
 }
@@ -95,13 +96,13 @@ fn records(tables: &Tables, key: &Key, uid: &str) -> Vec<Arc<Record>> {
         .filter_map(|revision| revision.record.clone())
         .filter(|record| *record.owner_uid == *uid)
         .collect();
-    records.sort_by_key(|record| std::cmp::Reverse(record.revision));
+    records.sort_by_key(|record| std::cmp::Reverse((record.is_plausible(), record.revision)));
     records
 }
 
 fn holder_of(context: &Context, tables: &Tables, workload: &Workload, asking: Option<&PolicyObject>) -> Option<SmolStr> {
     let namespace = &workload.key.namespace;
-    let mut naming = tables.policies.found_by(&workload.key);
+    let mut naming = tables.policies.found_by(&workload.id());
     // A policy whose spec is refused keeps what it has: the index knows accepted specs only.
     let label = workload.policy_label.as_ref().map(|name| Key { namespace: namespace.clone(), name: name.clone() });
     let labelled = label.as_ref().and_then(|key| tables.policies.get(key)).filter(|policy| policy.spec.is_err());
@@ -138,7 +139,7 @@ async fn absence(context: &Context, key: &Key, now: Millis) -> Result<Absence, E
         Err(kube::Error::Api(status)) if status.is_not_found() => false,
         Err(error) => return Err(error.into()),
     };
-    let found = api::<PolicyObject>(&context.client, Some(&key.namespace)).get_opt(&key.name).await;
+    let found = api::<PolicyObject>(&context.client, Resource::POLICIES, Some(&key.namespace)).get_opt(&key.name).await;
     match found {
         Ok(None) if creatable => {
             // What the annotations note must be compared with the definition of now.
@@ -175,9 +176,9 @@ async fn list_pods(context: &Context, observed: &mut Observed) -> Result<(), Err
             continue;
         }
         let params = ListParams::default().labels(&workload.selector);
-        let pods = api::<PodView>(&context.client, Some(&workload.key.namespace)).list(&params).await?;
-        let own = |view: PodView| view.of_replica_set.then_some(view.pod);
-        target.pods = Some(pods.items.into_iter().filter_map(|seen| own(seen.value)).collect::<Vec<Pod>>());
+        let pods = api::<PodView>(&context.client, Resource::PODS, Some(&workload.key.namespace)).list(&params).await?;
+        let views = pods.items.into_iter().map(|seen| seen.value(&Resource::PODS));
+        target.pods = Some(views.filter(|view| view.is_of(workload)).map(|view| view.pod).collect());
     }
     Ok(())
 }
@@ -188,20 +189,18 @@ async fn find_mounts(context: &Context, observed: &mut Observed) -> Result<(), E
     if ending.is_empty() {
         return Ok(());
     }
-    let pods = api::<PodView>(&context.client, Some(&observed.key.namespace)).list(&ListParams::default()).await?;
-    let mut mounted: HashSet<String> = pods.items.iter().flat_map(|view| &view.value.mounts).map(ToString::to_string).collect();
+    let pods = api::<PodView>(&context.client, Resource::PODS, Some(&observed.key.namespace)).list(&ListParams::default()).await?;
+    let mut mounted: HashSet<SmolStr> = pods.items.into_iter().flat_map(|seen| seen.value(&Resource::PODS).mounts).collect();
     // Any workload of the namespace: one that was reverted a moment ago has no label any more, and
     // one without pods starts some later.
     context.cache.read(|tables| {
         for workload in tables.workloads.all().filter(|workload| workload.key.namespace == observed.key.namespace) {
-            workload.mounts.iter().for_each(|name| {
-                mounted.insert(name.to_string());
-            });
+            mounted.extend(workload.mounts.iter().cloned());
         }
     });
     for index in ending {
         let map = &mut observed.config_maps[index];
-        map.mounted = mounted.contains(&*map.name);
+        map.mounted = mounted.contains(&map.name);
     }
     Ok(())
 }

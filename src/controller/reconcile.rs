@@ -125,7 +125,7 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
                 Err(error) => outcome.failed(error),
             }
         }
-        if answers.refused.is_none() && outcome.error.is_none() {
+        if outcome.error.is_none() {
             write_targets(context, observed, policy, decided, &mut answers, &mut outcome).await;
         }
     }
@@ -165,6 +165,10 @@ async fn write_targets(
     let Some(desired) = &decided.desired else { return };
     for (index, (step, view)) in decided.steps.iter().zip(&observed.targets).enumerate() {
         let (Step::Write { container, adopted, take_over, rolls, drift, .. }, Some(workload)) = (step, &view.workload) else { continue };
+        // Without its config map and record nothing new goes out; what is in force is kept up all the same.
+        if answers.refused.is_some() && drift.is_empty() {
+            continue;
+        }
         let governed = desired.governed(policy, &observed.crd_uid, Some(&workload.uid)).write();
         let body = manifest::workload(workload, &policy.key.name, &governed, container, &desired.rendered.variables);
         match apply::workload(context, workload, &body, container, adopted, *take_over).await {
@@ -189,17 +193,16 @@ fn wrote(
     taken_from: &[String],
     revision: &str,
 ) {
-    let name = &workload.key.name;
     if rolls {
         context.memory.rolled(&workload.uid, now);
     }
     let by = if taken_from.is_empty() { String::new() } else { format!(" (set by {})", taken_from.join(", ")) };
     if !drift.is_empty() {
         context.memory.repaired(&workload.uid, now, taken_from.first().map(String::as_str));
-        let message = format!("Deployment {name} had lost what the policy sets and has it again: {}{by}", drift.join(", "));
+        let message = format!("{workload} had lost what the policy sets and has it again: {}{by}", drift.join(", "));
         context.events.about_policy(&policy.key, &policy.uid, Notice { warning: true, reason: "DriftRepaired", message });
     } else if rolls {
-        let message = format!("Deployment {name} rolls to revision {revision}{by}");
+        let message = format!("{workload} rolls to revision {revision}{by}");
         context.events.about_policy(&policy.key, &policy.uid, Notice { warning: false, reason: "RolloutStarted", message });
     }
 }
@@ -211,7 +214,7 @@ async fn undo(context: &Context, observed: &Observed, decided: &Plan, outcome: &
         let (workload, answer) = match reversal {
             Reversal::Leave { workload, why } => {
                 if context.memory.tell_once(&format!("leave {} {why}", workload.uid)) {
-                    let message = format!("Deployment {} stays as it is until a policy names it: {why}", workload.key.name);
+                    let message = format!("{workload} stays as it is until a policy names it: {why}");
                     context.events.about_workload(workload, Notice { warning: true, reason: "LeftAsIs", message });
                 }
                 continue;
@@ -252,7 +255,7 @@ async fn undo(context: &Context, observed: &Observed, decided: &Plan, outcome: &
 }
 
 fn tell_reverted(context: &Context, observed: &Observed, workload: &Workload, kept: &[String]) {
-    let mut message = format!("Deployment {} no longer has the settings of the policy {}", workload.key.name, observed.key.name);
+    let mut message = format!("{workload} no longer has the settings of the policy {}", observed.key.name);
     if !kept.is_empty() {
         message.push_str(&format!("; another manager owns them too and keeps {}", kept.join(", ")));
     }

@@ -15,7 +15,8 @@ use tracing::{debug, info, warn};
 
 use super::Context;
 use super::cache::Cached;
-use super::view::{Seen, Slim};
+use super::view::{Resource, Seen, Slim};
+use crate::policy::Kind;
 
 /// Page of a list on servers without streaming lists: a page is held whole while it is decoded.
 const PAGE: u32 = 50;
@@ -23,15 +24,16 @@ const PAGE: u32 = 50;
 /// Watches one kind until the process ends.
 pub(super) async fn watch<T: Slim + Cached>(
     context: Arc<Context>,
+    resource: Resource,
     namespace: Option<SmolStr>,
     label: Option<&str>,
     lists: UnboundedSender<FirstList>,
 ) {
     let tell = |state| {
         // It fails only when the process ends.
-        let _ = lists.unbounded_send(FirstList { namespace: namespace.clone(), kind: T::KIND, state });
+        let _ = lists.unbounded_send(FirstList { namespace: namespace.clone(), kind: resource.kind, state });
     };
-    let api: Api<Seen<T>> = api(&context.client, namespace.as_deref());
+    let api: Api<Seen<T>> = api(&context.client, resource, namespace.as_deref());
     let config = Config { label_selector: label.map(Into::into), ..Config::default() };
     let streaming = Config { initial_list_strategy: InitialListStrategy::StreamingList, ..config.clone() };
     let paged = Config { page_size: Some(PAGE), ..config };
@@ -47,27 +49,28 @@ pub(super) async fn watch<T: Slim + Cached>(
                     Vec::new()
                 }
                 Ok(Event::InitApply(seen)) => {
-                    listed.insert(seen.value.key().clone());
-                    context.cache.put(seen.value)
+                    let value = seen.value(&resource);
+                    listed.insert(value.id());
+                    context.cache.put(value)
                 }
                 Ok(Event::InitDone) => {
-                    debug!(kind = T::KIND, namespace = namespace.as_deref(), objects = listed.len(), "list complete");
-                    let gone = context.cache.keep_only::<T>(namespace.as_deref(), &listed);
+                    debug!(kind = resource.kind, namespace = namespace.as_deref(), objects = listed.len(), "list complete");
+                    let gone = context.cache.keep_only::<T>(resource.kind, namespace.as_deref(), &listed);
                     listed = HashSet::new();
                     tell(State::Complete);
                     gone
                 }
-                Ok(Event::Apply(seen)) => context.cache.put(seen.value),
-                Ok(Event::Delete(seen)) => context.cache.remove::<T>(seen.value.key()),
+                Ok(Event::Apply(seen)) => context.cache.put(seen.value(&resource)),
+                Ok(Event::Delete(seen)) => context.cache.remove::<T>(&seen.value(&resource).id()),
                 Err(error) if config.initial_list_strategy == InitialListStrategy::StreamingList && refuses_streaming(&error) => {
-                    info!(kind = T::KIND, "this API server has no streaming lists: listing in pages");
+                    info!(kind = resource.kind, "this API server has no streaming lists: listing in pages");
                     break;
                 }
                 Err(error) => {
                     if is_forbidden(&error) {
                         tell(State::Forbidden);
                     }
-                    warn!(kind = T::KIND, namespace = namespace.as_deref(), %error, "watch failed; it starts again");
+                    warn!(kind = resource.kind, namespace = namespace.as_deref(), %error, "watch failed; it starts again");
                     Vec::new()
                 }
             };
@@ -78,10 +81,10 @@ pub(super) async fn watch<T: Slim + Cached>(
     }
 }
 
-pub(super) fn api<T: Slim>(client: &Client, namespace: Option<&str>) -> Api<Seen<T>> {
+pub(super) fn api<T: Slim>(client: &Client, resource: Resource, namespace: Option<&str>) -> Api<Seen<T>> {
     match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
     }
 }
 
@@ -95,8 +98,8 @@ fn is_forbidden(error: &watcher::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.is_forbidden())
 }
 
-/// How many kinds are watched in each namespace.
-const KINDS: usize = 4;
+/// How many kinds are watched in each namespace: policies, config maps, records and the workloads.
+const KINDS: usize = 3 + Kind::ALL.len();
 
 /// News of the first list of one kind in one namespace, or in all.
 pub(super) struct FirstList {

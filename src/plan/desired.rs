@@ -4,7 +4,7 @@ use smol_str::SmolStr;
 use std::sync::Arc;
 
 use super::{Data, Governed, PolicyObject, Record, TargetData, Workload};
-use crate::policy::{DeletionPolicy, FieldConflicts, Rejection, Target, transition};
+use crate::policy::{DeletionPolicy, FieldConflicts, Policy, Rejection, Target, transition};
 use crate::server::kratos::{Overlay, REVISION, Rendered, render};
 
 /// The settings to deliver.
@@ -53,10 +53,10 @@ impl Standing {
     /// `records` are the policy's, newest first; `workloads` are those that may carry it.
     #[must_use]
     pub fn of<'a>(policy: &PolicyObject, records: &[Arc<Record>], workloads: impl Iterator<Item = &'a Workload>) -> Self {
-        // A workload carries its revision in a variable that our manager owns. Records alone are
-        // no proof: others may be able to create them.
-        let revisions: Vec<&str> = workloads.filter_map(own_revision).collect();
-        let in_force = records.iter().find(|record| revisions.contains(&&*render(&policy.key.name, record.data.overlay.clone()).revision));
+        let name = &policy.key.name;
+        let of_another = |workload: &&Workload| workload.own.policy_label && workload.policy_label.as_ref() != Some(name);
+        let workloads: Vec<_> = workloads.filter(|workload| !of_another(workload)).collect();
+        let in_force = carried(name, records, &workloads).or_else(|| noted(policy, records, &workloads));
         let rejections = match &policy.spec {
             Err(rejections) => rejections.clone(),
             Ok(spec) => in_force.map(|newest| transition(&newest.data.overlay.factors(), spec)).unwrap_or_default(),
@@ -64,27 +64,30 @@ impl Standing {
         Self { rejections, in_force: in_force.cloned() }
     }
 
-    /// What the policy governs: what it names, or what it last named where its spec is refused.
+    /// The spec, where it is the one to follow: it is accepted, and the policy is not about to go.
+    #[must_use]
+    pub fn accepted<'a>(&self, policy: &'a PolicyObject) -> Option<&'a Policy> {
+        policy.spec.as_ref().ok().filter(|_| self.rejections.is_empty() && !policy.deleting)
+    }
+
+    /// What the policy governs: what it names, or what it last named where its spec is not followed.
     #[must_use]
     pub fn targets(&self, policy: &PolicyObject) -> Vec<Target> {
-        match (&policy.spec, &self.in_force) {
-            (Ok(spec), _) if self.rejections.is_empty() => spec.targets.clone(),
-            (_, Some(newest)) => newest.data.targets.iter().map(TargetData::target).collect(),
-            (_, None) => Vec::new(),
-        }
+        let recorded = || self.in_force.iter().flat_map(|newest| &newest.data.targets).map(TargetData::target).collect();
+        self.accepted(policy).map_or_else(recorded, |spec| spec.targets.clone())
     }
 
     pub(super) fn desired(&self, policy: &PolicyObject) -> Option<Desired> {
         let name = &policy.key.name;
-        match &policy.spec {
-            Ok(spec) if self.rejections.is_empty() => Some(Desired {
+        match self.accepted(policy) {
+            Some(spec) => Some(Desired {
                 rendered: render(name, Overlay::of(spec)),
                 config_map: spec.config_map.clone(),
                 field_conflicts: spec.field_conflicts,
                 deletion_policy: spec.deletion_policy,
                 targets: Vec::new(),
             }),
-            _ => self.in_force.as_ref().map(|newest| Desired {
+            None => self.in_force.as_ref().map(|newest| Desired {
                 rendered: render(name, newest.data.overlay.clone()),
                 config_map: newest.data.config_map_name.as_str().into(),
                 field_conflicts: FieldConflicts::Refuse,
@@ -95,8 +98,68 @@ impl Standing {
     }
 }
 
+/// The newest record whose revision a workload carries in a variable that our manager owns.
+/// Records alone are no proof: others may be able to create them.
+fn carried<'a>(name: &str, records: &'a [Arc<Record>], workloads: &[&Workload]) -> Option<&'a Arc<Record>> {
+    let revisions: Vec<&str> = workloads.iter().filter_map(|workload| own_revision(workload)).collect();
+    records.iter().find(|record| revisions.contains(&&*render(name, record.data.overlay.clone()).revision))
+}
+
+/// Where the variables were taken away, the workload's own metadata still say whose it is, and the
+/// newest record says what was applied to it.
+fn noted<'a>(policy: &PolicyObject, records: &'a [Arc<Record>], workloads: &[&Workload]) -> Option<&'a Arc<Record>> {
+    let ours = |workload: &&&Workload| {
+        let governed = Governed::read(workload.governed.as_deref()).filter(|_| workload.own.governed && workload.own.policy_label);
+        governed.is_some_and(|governed| governed.policy == *policy.uid && governed.workload.as_deref() == Some(&*workload.uid))
+    };
+    let applied = &records.first()?.applied;
+    let digest = |workload: &&Workload| applied.iter().find(|applied| applied.uid == *workload.uid).map(|applied| &*applied.record);
+    let digests: Vec<_> = workloads.iter().filter(ours).filter_map(digest).collect();
+    records.iter().find(|record| digests.contains(&record.digest()))
+}
+
 fn own_revision(workload: &Workload) -> Option<&str> {
     let (container, _) = workload.own.env.iter().find(|(_, name)| &**name == REVISION)?;
     let live = workload.containers.iter().find(|live| live.name == *container)?;
     live.env.iter().find(|entry| &*entry.name == REVISION)?.value.as_deref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::fixtures::{governed, policy, record, workload};
+
+    #[test]
+    fn a_record_is_in_force_where_a_workload_carries_its_revision() {
+        let (old, new) = (record("mfa", 1, "aal1"), record("mfa", 2, "highest_available"));
+        let records = [new.clone(), old.clone()];
+        let in_force = |workload: &Workload| Standing::of(&policy("mfa"), &records, [workload].into_iter()).in_force;
+        assert_eq!(in_force(&governed("mfa", &old)), Some(old));
+        assert_eq!(in_force(&governed("mfa", &new)), Some(new.clone()));
+        assert_eq!(in_force(&workload(1)), None, "a record alone is no proof");
+        assert_eq!(in_force(&governed("neighbour", &new)), None, "nor is what another policy applied");
+    }
+
+    #[test]
+    fn where_the_variables_are_gone_the_metadata_and_the_record_tell() {
+        let mut record = record("mfa", 1, "highest_available");
+        let mut stripped = governed("mfa", &record);
+        stripped.containers[0].env.clear();
+        stripped.own.env.clear();
+        let applied = super::super::Applied {
+            kind: "Deployment".into(),
+            name: "kratos".into(),
+            uid: stripped.uid.to_string(),
+            container: "kratos".into(),
+            record: record.digest().into(),
+            revision: "mfa-0123456789".into(),
+            rolled_out: true,
+        };
+        Arc::make_mut(&mut record).applied = vec![applied];
+        let records = [record.clone()];
+        let in_force = |workload: &Workload| Standing::of(&policy("mfa"), &records, [workload].into_iter()).in_force;
+        assert_eq!(in_force(&stripped), Some(record.clone()));
+        let copied = Workload { uid: "another".into(), ..stripped };
+        assert_eq!(in_force(&copied), None);
+    }
 }

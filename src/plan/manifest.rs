@@ -49,8 +49,8 @@ pub fn annotated(workload: &Workload, policy: &str, governed: &str) -> Value {
 #[must_use]
 pub fn identity(workload: &Workload) -> Value {
     json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
+        "apiVersion": format!("{}/v1", api::APPS),
+        "kind": workload.kind.as_str(),
         "metadata": {
             "namespace": workload.key.namespace,
             "name": workload.key.name,
@@ -80,7 +80,7 @@ pub fn config_map(key: &Key, name: &str, governed: &Governed, file: &str) -> Val
 #[must_use]
 pub fn record(policy: &PolicyObject, data: &Data, digest: &str, revision: i64, applied: &str) -> Value {
     json!({
-        "apiVersion": "apps/v1",
+        "apiVersion": format!("{}/v1", api::APPS),
         "kind": "ControllerRevision",
         "metadata": {
             "namespace": policy.key.namespace,

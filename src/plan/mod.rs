@@ -20,7 +20,7 @@ pub use claims::{Candidate, holder};
 pub use desired::{Desired, Standing};
 pub use observed::{
     Absence, ConfigMapView, Container, EnvVar, Governed, GovernedView, History, Key, LastCondition, LastStatus, Millis, Observed,
-    OwnFields, Pod, PolicyObject, TargetView, Trouble, Workload, WorkloadStatus,
+    OwnFields, Pod, PolicyObject, TargetView, Trouble, UpdateStrategy, Workload, WorkloadId, WorkloadStatus,
 };
 pub use record::{Applied, Data, Record, TargetData};
 pub use reversal::{ConfigMapEnd, Reversal, ends};
@@ -91,7 +91,7 @@ pub fn plan(observed: &Observed) -> Plan {
 fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     let newest = observed.records.first();
     let mut plan = Plan { rejections: observed.standing.rejections.clone(), ..Plan::default() };
-    if plan.rejections.is_empty() {
+    if observed.standing.accepted(policy).is_some() {
         reversal::dropped(observed, &mut plan);
     }
     let Some(mut desired) = observed.standing.desired(policy) else { return plan };
@@ -101,13 +101,13 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     // A target that cannot be had now keeps its place in the record, else its return is a new one.
     if let Some(newest) = newest {
         for (step, view) in plan.steps.iter().zip(&observed.targets) {
-            let known = newest.data.targets.iter().find(|known| *known.name == *view.name);
+            let known = newest.data.targets.iter().find(|known| known.kind == view.kind.as_str() && *known.name == *view.name);
             if let (None, Some(known)) = (step.target_data(view), known) {
                 desired.targets.push(known.clone());
             }
         }
     }
-    desired.targets.sort_by(|a, b| a.name.cmp(&b.name));
+    desired.targets.sort_by(|a, b| (&a.name, &a.kind).cmp(&(&b.name, &b.kind)));
     let writable = plan.steps.iter().any(|step| !matches!(step, Step::Refused { .. }));
     let digest = desired.data().digest();
     if writable {
@@ -180,7 +180,7 @@ pub fn claim_config_map(found: &ConfigMapView, policy: &PolicyObject) -> Result<
 }
 
 fn record_step(observed: &Observed, digest: &str) -> Option<RecordStep> {
-    let highest = observed.records.first().map_or(0, |newest| newest.revision);
+    let highest = observed.records.iter().filter(|record| record.is_plausible()).map(|record| record.revision).max().unwrap_or_default();
     match observed.records.iter().position(|record| record.digest() == digest) {
         Some(0) => None,
         Some(older) => Some(RecordStep::Renew { name: observed.records[older].name.clone(), revision: highest + 1 }),
@@ -197,7 +197,9 @@ fn prune(observed: &Observed, policy: &PolicyObject, current: &str, changes: boo
         // The annotation moves first; the next look finds what it no longer needs.
         return Vec::new();
     }
-    observed.records.iter().filter(|record| !needed(record.digest())).skip(limits.history_limit).map(|record| record.name.clone()).collect()
+    let (plausible, others): (Vec<_>, Vec<_>) =
+        observed.records.iter().filter(|record| !needed(record.digest())).partition(|record| record.is_plausible());
+    plausible.into_iter().skip(limits.history_limit).chain(others).map(|record| record.name.clone()).collect()
 }
 
 /// What was applied where, after these steps. `written` says of each step whether its write
@@ -221,7 +223,7 @@ pub fn applied_after(observed: &Observed, plan: &Plan, written: &[bool], reverte
             _ => continue,
         };
         let entry = Applied {
-            kind: "Deployment".into(),
+            kind: view.kind.as_str().into(),
             name: view.name.to_string(),
             uid: workload.uid.to_string(),
             container: container.to_string(),
@@ -229,10 +231,10 @@ pub fn applied_after(observed: &Observed, plan: &Plan, written: &[bool], reverte
             revision: desired.rendered.revision.clone(),
             rolled_out: done,
         };
-        applied.retain(|known| known.name != entry.name);
+        applied.retain(|known| (&known.kind, &known.name) != (&entry.kind, &entry.name));
         applied.push(entry);
     }
-    applied.sort_by(|a, b| a.name.cmp(&b.name));
+    applied.sort_by(|a, b| (&a.name, &a.kind).cmp(&(&b.name, &b.kind)));
     applied
 }
 

@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use super::Standing;
 use super::record::Record;
 use crate::api::ConditionType;
-use crate::policy::{DeletionPolicy, Level, Policy, Rejection};
+use crate::policy::{DeletionPolicy, Kind, Level, Policy, Rejection};
 
 /// Milliseconds since the Unix epoch.
 pub type Millis = i64;
@@ -31,6 +31,13 @@ impl std::fmt::Display for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
     }
+}
+
+/// Kind, namespace and name of a workload.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkloadId {
+    pub kind: Kind,
+    pub key: Key,
 }
 
 /// Everything about one policy name in one namespace.
@@ -56,7 +63,7 @@ pub struct Observed {
     pub config_map_history: History,
     /// Last path elements of images that count as an identity server.
     pub server_images: Arc<[String]>,
-    /// The operator's own workload.
+    /// The operator's own Deployment.
     pub itself: Option<Key>,
 }
 
@@ -110,6 +117,7 @@ pub struct LastCondition {
 /// A target with what was found under its name.
 #[derive(Clone, Debug)]
 pub struct TargetView {
+    pub kind: Kind,
     pub name: SmolStr,
     /// As the policy names it.
     pub container: Option<SmolStr>,
@@ -119,6 +127,12 @@ pub struct TargetView {
     /// Its pods, listed only while it moves.
     pub pods: Option<Vec<Pod>>,
     pub history: History,
+}
+
+impl std::fmt::Display for TargetView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
 }
 
 /// What this process did to a workload lately. Lost at a restart, which costs nothing but pace.
@@ -140,9 +154,10 @@ pub struct GovernedView {
     pub claimant: bool,
 }
 
-/// A Deployment, without what no decision needs.
+/// A workload, without what no decision needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
+    pub kind: Kind,
     pub key: Key,
     pub uid: SmolStr,
     pub resource_version: SmolStr,
@@ -153,14 +168,41 @@ pub struct Workload {
     /// Its owner declared it an identity server.
     pub allowed: bool,
     pub own: OwnFields,
+    /// Pods wanted.
     pub replicas: i32,
     pub paused: bool,
+    pub update: UpdateStrategy,
     /// Label selector of its pods, in the form of a list request.
     pub selector: SmolStr,
     pub containers: Vec<Container>,
     /// Config maps that the pod template mounts.
     pub mounts: Vec<SmolStr>,
     pub status: WorkloadStatus,
+}
+
+impl Workload {
+    #[must_use]
+    pub fn id(&self) -> WorkloadId {
+        WorkloadId { kind: self.kind, key: self.key.clone() }
+    }
+}
+
+impl std::fmt::Display for Workload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind, self.key.name)
+    }
+}
+
+/// Whether pods follow the template by themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UpdateStrategy {
+    /// All of them do, in whatever order.
+    #[default]
+    Rolling,
+    /// Only those that somebody deletes.
+    OnDelete,
+    /// Only those with this ordinal or a higher one.
+    Partition(i32),
 }
 
 /// The fields that our field manager owns by apply.

@@ -57,7 +57,11 @@ pub struct Applied {
 impl TargetData {
     #[must_use]
     pub fn target(&self) -> policy::Target {
-        policy::Target { name: self.name.as_str().into(), container: Some(self.container.as_str().into()) }
+        policy::Target {
+            kind: policy::Kind::from_word(&self.kind).unwrap_or_default(),
+            name: self.name.as_str().into(),
+            container: Some(self.container.as_str().into()),
+        }
     }
 }
 
@@ -78,7 +82,7 @@ impl Data {
     pub fn read(stored: &serde_json::Value, digest: &str) -> Option<Self> {
         let data: Self = serde_json::from_value(stored.clone()).ok()?;
         let targets = data.targets.iter().map(|target| api::TargetRef {
-            group: "apps".into(),
+            group: api::APPS.into(),
             kind: target.kind.clone(),
             name: target.name.clone(),
             container: Some(target.container.clone()),
@@ -93,7 +97,16 @@ impl Data {
     }
 }
 
+/// More changes than any policy ever sees.
+const PLAUSIBLE: i64 = 1 << 40;
+
 impl Record {
+    /// Whether its number can be of our making. To count on from another one would end beyond all numbers.
+    #[must_use]
+    pub fn is_plausible(&self) -> bool {
+        (0..=PLAUSIBLE).contains(&self.revision)
+    }
+
     /// The digest in the name, `<policy>-mfa-<digest>-<8 of the uid>`.
     #[must_use]
     pub fn digest(&self) -> &str {

@@ -44,7 +44,8 @@ pub(super) fn gone(observed: &Observed) -> Plan {
 
 /// The policy stands, and no longer names some of what it governed.
 pub(super) fn dropped(observed: &Observed, plan: &mut Plan) {
-    let is_target = |workload: &Workload| observed.targets.iter().any(|target| target.name == workload.key.name);
+    let is_target =
+        |workload: &Workload| observed.targets.iter().any(|target| (target.kind, &target.name) == (workload.kind, &workload.key.name));
     let Some(policy) = &observed.policy else { return };
     let dropped = observed.governed.iter().filter(|view| !is_target(&view.workload));
     plan.reversals = dropped.filter_map(|view| reversal(view, &observed.crd_uid, Some(policy))).collect();
@@ -58,14 +59,14 @@ pub fn ends(observed: &Observed, map: &ConfigMapView) -> bool {
     if !map.own || map.deleting {
         return false;
     }
-    match observed.policy.as_ref().map(|policy| &policy.spec) {
-        Some(Ok(spec)) => observed.standing.rejections.is_empty() && map.name != spec.config_map,
-        Some(Err(_)) => false,
-        None => {
-            let governed = Governed::read(map.governed.as_deref());
-            let reverts = |governed: Governed| governed.crd == *observed.crd_uid && governed.deletion_policy == DeletionPolicy::Revert;
-            observed.absence == Absence::Confirmed && governed.is_some_and(reverts)
+    let Some(governed) = Governed::read(map.governed.as_deref()) else { return false };
+    let reverts = governed.crd == *observed.crd_uid && governed.deletion_policy == DeletionPolicy::Revert;
+    match &observed.policy {
+        Some(policy) => {
+            let renamed = observed.standing.accepted(policy).is_some_and(|spec| map.name != spec.config_map);
+            renamed && (governed.policy == *policy.uid || reverts)
         }
+        None => observed.absence == Absence::Confirmed && reverts,
     }
 }
 
@@ -99,7 +100,9 @@ fn reversal(view: &GovernedView, crd_uid: &str, policy: Option<&PolicyObject>) -
     if governed.crd != crd_uid || crd_uid.is_empty() {
         return leave("the MfaPolicy definition was installed anew since".into());
     }
-    let said = policy.map_or(governed.deletion_policy, |policy| policy.deletion_policy);
+    // One that bears the name of a policy that is gone has no say over what that one left behind.
+    let own = policy.filter(|policy| *policy.uid == *governed.policy);
+    let said = own.map_or(governed.deletion_policy, |policy| policy.deletion_policy);
     match said {
         DeletionPolicy::Revert => Some(Reversal::Revert(workload.clone())),
         DeletionPolicy::Retain if governed.deletion_policy == said => None,

@@ -1,6 +1,6 @@
 //! How far a roll is, from what the workload and its pods say.
 
-use super::{Millis, Pod, TargetView, Trouble, Workload};
+use super::{Millis, Pod, TargetView, Trouble, UpdateStrategy, Workload};
 use crate::api::Reason;
 use crate::policy::Level;
 use crate::server::kratos;
@@ -19,12 +19,11 @@ pub fn is_done(workload: &Workload) -> bool {
 /// Why a roll is not done.
 #[must_use]
 pub fn progress(workload: &Workload, container: &str, revision: &str, pods: Option<&[Pod]>) -> (Reason, String) {
-    let name = &workload.key.name;
     if workload.paused {
-        return (Reason::TargetPaused, format!("Deployment {name} is paused: it rolls when its spec.paused is false again"));
+        return (Reason::TargetPaused, format!("{workload} is paused: it rolls when its spec.paused is false again"));
     }
     for pod in pods.unwrap_or_default().iter().filter(|pod| !pod.deleting && runs(pod, container, revision)) {
-        if let Some(found) = trouble(name, pod, container) {
+        if let Some(found) = trouble(workload, pod, container) {
             return found;
         }
     }
@@ -32,23 +31,41 @@ pub fn progress(workload: &Workload, container: &str, revision: &str, pods: Opti
         return (
             Reason::Waiting,
             format!(
-                "the cluster refuses to create pods of Deployment {name} (a quota, for example): see its condition ReplicaFailure; it goes on by itself"
+                "the cluster refuses to create pods of {workload} (a quota, for example): see its condition ReplicaFailure; it goes on by itself"
             ),
         );
     }
+    if let Some(waits) = waits_for_its_owner(workload) {
+        return (Reason::TargetPaused, waits);
+    }
     let status = &workload.status;
-    (
-        Reason::Progressing,
-        format!("Deployment {name}: {} of {} pods updated, {} available", status.updated, workload.replicas, status.available),
-    )
+    (Reason::Progressing, format!("{workload}: {} of {} pods updated, {} available", status.updated, workload.replicas, status.available))
 }
 
-fn trouble(workload: &str, pod: &Pod, container: &str) -> Option<(Reason, String)> {
+/// What keeps old pods though nothing is wrong: an update strategy that leaves them to somebody.
+fn waits_for_its_owner(workload: &Workload) -> Option<String> {
+    let status = &workload.status;
+    if status.observed_generation < workload.generation {
+        return None;
+    }
+    match workload.update {
+        UpdateStrategy::Rolling => None,
+        UpdateStrategy::OnDelete => Some(format!(
+            "{workload} has the update strategy OnDelete: {} of {} pods are updated, the others follow when somebody deletes them",
+            status.updated, workload.replicas
+        )),
+        UpdateStrategy::Partition(partition) => (status.updated >= workload.replicas - partition).then(|| {
+            format!(
+                "{workload} has the partition {partition}: {} of {} pods are updated, the others follow when it is lowered to 0",
+                status.updated, workload.replicas
+            )
+        }),
+    }
+}
+
+fn trouble(workload: &Workload, pod: &Pod, container: &str) -> Option<(Reason, String)> {
     if !pod.scheduled {
-        return Some((
-            Reason::Waiting,
-            format!("pod {} of Deployment {workload} is not scheduled: see its events; it goes on by itself", pod.name),
-        ));
+        return Some((Reason::Waiting, format!("pod {} of {workload} is not scheduled: see its events; it goes on by itself", pod.name)));
     }
     let exit = |trouble: &Trouble| trouble.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
     // The server itself first: what a sidecar does must not hide it.
@@ -126,6 +143,8 @@ pub fn roll_not_before(target: &TargetView, failing: bool, now: Millis) -> Optio
 /// Three repairs of one workload within this time are a fight.
 const FIGHT: Millis = 600_000;
 const REPAIRS_BEFORE_PAUSE: usize = 3;
+/// Fewer than are remembered.
+const LONG_FIGHT: usize = 12;
 const FIRST_PAUSE: Millis = 60_000;
 const LONGEST_PAUSE: Millis = 1_800_000;
 
@@ -140,7 +159,12 @@ pub fn repair_not_before(repairs: &[Millis], now: Millis) -> Option<Millis> {
     // The streak of repairs that followed each other faster than the longest pause and a margin.
     let gaps = repairs.windows(2).rev().take_while(|pair| pair[1] - pair[0] <= LONGEST_PAUSE + FIGHT).count();
     let streak = &repairs[repairs.len() - 1 - gaps..];
-    let began = streak.windows(REPAIRS_BEFORE_PAUSE).position(|three| three[REPAIRS_BEFORE_PAUSE - 1] - three[0] < FIGHT)?;
+    // The beginning of a long fight is forgotten.
+    let began = match streak.windows(REPAIRS_BEFORE_PAUSE).position(|three| three[REPAIRS_BEFORE_PAUSE - 1] - three[0] < FIGHT) {
+        Some(began) => began,
+        None if streak.len() >= LONG_FIGHT => 0,
+        None => return None,
+    };
     let since = streak.len() - began - REPAIRS_BEFORE_PAUSE;
     let pause = (FIRST_PAUSE << since.min(5)).min(LONGEST_PAUSE);
     Some(last + pause).filter(|until| *until > now)
@@ -167,6 +191,19 @@ mod tests {
         for status in not_done {
             assert!(!is_done(&Workload { status: status.clone(), ..workload(3) }), "{status:?}");
         }
+    }
+
+    #[test]
+    fn a_strategy_that_leaves_pods_to_their_owner_is_told_as_a_pause() {
+        let stuck = |update, updated| Workload { update, status: WorkloadStatus { updated, ..workload(3).status }, ..workload(3) };
+        let told = |workload: &Workload| progress(workload, "kratos", REVISION, None);
+        let on_delete = told(&stuck(UpdateStrategy::OnDelete, 1));
+        assert_eq!(on_delete.0, Reason::TargetPaused);
+        assert!(on_delete.1.contains("OnDelete") && on_delete.1.contains("1 of 3"), "{}", on_delete.1);
+        assert_eq!(told(&stuck(UpdateStrategy::Partition(2), 1)).0, Reason::TargetPaused);
+        assert_eq!(told(&stuck(UpdateStrategy::Partition(2), 0)).0, Reason::Progressing, "its own part still rolls");
+        assert_eq!(told(&stuck(UpdateStrategy::Partition(0), 2)).0, Reason::Progressing);
+        assert_eq!(told(&stuck(UpdateStrategy::Rolling, 1)).0, Reason::Progressing);
     }
 
     #[test]
@@ -256,6 +293,13 @@ mod tests {
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
         assert_eq!(repair_not_before(&repairs, repairs[10] + 3_600_000), None, "a quiet hour ends the fight");
+        let last = repairs[10];
+        let remembered: Vec<_> = (0..16).map(|number| last + number * 1_800_000).collect();
+        assert_eq!(
+            repair_not_before(&remembered, remembered[15] + 1),
+            Some(remembered[15] + 1_800_000),
+            "it goes on after its beginning is forgotten"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{ConfigMapStep, Observed, Plan, PolicyObject, Step, TargetView, Workload, rollout};
-use crate::api::{Condition, ConditionType, MfaPolicyStatus, Reason, RunningAal, TargetStatus};
+use crate::api::{self, Condition, ConditionType, MfaPolicyStatus, Reason, RunningAal, TargetStatus};
 use crate::policy::Level;
 use crate::server::kratos;
 
@@ -141,13 +141,13 @@ fn rolled_out(views: &[TargetView], plan: &Plan, accepted: &Condition) -> (Condi
                 let (reason, message) = rollout::progress(workload, container, revision, view.pods.as_deref());
                 return not_yet(reason, message);
             }
-            Step::Refused { .. } => return not_yet(Reason::Progressing, format!("Deployment {} does not have the policy yet", view.name)),
+            Step::Refused { .. } => return not_yet(Reason::Progressing, format!("{view} does not have the policy yet")),
         }
     }
     if accepted.status != "True" {
         return not_yet(Reason::Progressing, "the last accepted policy is in force on every target".into());
     }
-    let wanted: i32 = views.iter().filter_map(|view| view.workload.as_ref()).map(|workload| workload.replicas).sum();
+    let wanted = views.iter().filter_map(|view| view.workload.as_ref()).fold(0_i32, |sum, workload| sum.saturating_add(workload.replicas));
     if wanted == 0 {
         let message = format!("no pod runs; each one that starts enforces revision {revision}");
         return (verdict(ConditionType::RolledOut, Reason::NoPods, message), Reason::NoPods);
@@ -169,7 +169,8 @@ fn container_of(step: &Step) -> Option<&str> {
 }
 
 fn target_status(before: &TargetView, view: &TargetView, step: &Step) -> TargetStatus {
-    let base = TargetStatus { group: "apps".into(), kind: "Deployment".into(), name: view.name.to_string(), ..TargetStatus::default() };
+    let base =
+        TargetStatus { group: api::APPS.into(), kind: view.kind.as_str().into(), name: view.name.to_string(), ..TargetStatus::default() };
     let Some(workload) = &view.workload else { return base };
     let container = container_of(step);
     // Right after a write the pods are still those of the template before it.
@@ -206,19 +207,19 @@ fn weakest(targets: &[TargetStatus]) -> Option<RunningAal> {
 }
 
 fn pods(views: &[TargetView], steps: &[Step], revision: &str) -> String {
-    let mut ready = 0;
-    let mut wanted = 0;
+    let mut ready = 0_i64;
+    let mut wanted = 0_i64;
     for (view, step) in views.iter().zip(steps) {
         let Some(workload) = &view.workload else { continue };
-        wanted += workload.replicas;
-        ready += match (&view.pods, step) {
+        wanted += i64::from(workload.replicas);
+        ready += i64::from(match (&view.pods, step) {
             (None, Step::Settled { .. }) => workload.status.updated.min(workload.status.ready),
             (Some(pods), Step::Settled { container, .. } | Step::Write { container, .. } | Step::Held { container, .. }) => {
                 let running = pods.iter().filter(|pod| !pod.deleting && pod.ready && rollout::runs(pod, container, revision)).count();
                 i32::try_from(running).unwrap_or(i32::MAX)
             }
             _ => 0,
-        };
+        });
     }
     format!("{ready}/{wanted}")
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Desired, Millis, Observed, PolicyObject, Refusal, TargetData, TargetView, Workload, manifest, rollout};
 use crate::api::{self, Reason};
-use crate::policy::FieldConflicts;
+use crate::policy::{FieldConflicts, Kind};
 use crate::server::kratos::{runs_kratos, variables};
 
 /// What happens to a target.
@@ -45,7 +45,7 @@ const RETRY: Millis = 60_000;
 impl Step {
     pub(super) fn target_data(&self, view: &TargetView) -> Option<TargetData> {
         let (Self::Held { container, .. } | Self::Write { container, .. } | Self::Settled { container, .. }) = self else { return None };
-        Some(TargetData { kind: "Deployment".into(), name: view.name.to_string(), container: container.to_string() })
+        Some(TargetData { kind: view.kind.as_str().into(), name: view.name.to_string(), container: container.to_string() })
     }
 
     pub(super) fn again(&self, view: &TargetView, now: Millis) -> Option<Millis> {
@@ -80,34 +80,39 @@ pub(super) fn steps(observed: &Observed, policy: &PolicyObject, desired: &Desire
 
 /// The workload and the container that the policy may write, or why not.
 fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &TargetView) -> Result<(Arc<Workload>, SmolStr), Refusal> {
-    let name = &view.name;
     let workload = view.workload.clone().filter(|workload| !workload.deleting).ok_or_else(|| {
-        let message = format!("Deployment {name} does not exist in this namespace: create it, or correct spec.targetRefs");
+        let message = format!("{view} does not exist in this namespace: create it, or correct spec.targetRefs");
         (Reason::TargetNotFound, message)
     })?;
-    if observed.itself.as_ref() == Some(&workload.key) {
-        return Err((Reason::NotKratos, format!("Deployment {name} is this operator itself: name the identity server's workload")));
+    if workload.kind == Kind::Deployment && observed.itself.as_ref() == Some(&workload.key) {
+        return Err((Reason::NotKratos, format!("{view} is this operator itself: name the identity server's workload")));
     }
     if let Some(holder) = view.holder.as_ref().filter(|holder| **holder != policy.key.name) {
-        let message =
-            format!("Deployment {name} is governed by the policy {holder}: remove it from one of the two, each workload has one policy");
+        let message = format!("{view} is governed by the policy {holder}: remove it from one of the two, each workload has one policy");
         return Err((Reason::TargetClaimed, message));
+    }
+    if policy.deleting && view.holder.is_none() {
+        return Err((Reason::TargetClaimed, format!("{view} is not taken any more: this policy is being deleted")));
     }
     let container = container(&workload, view)?;
     if !workload.allowed && !runs_kratos(&container.image, &observed.server_images) {
         let message = format!(
-            "the image of container {} in Deployment {name} is no identity server (its name does not end in {}): name the container that runs it, or set the annotation {}: \"true\" on the Deployment",
+            "the image of container {} in {view} is no identity server (its name does not end in {}): name the container that runs it, or set the annotation {}: \"true\" on the {}",
             container.name,
             observed.server_images.join(" or "),
-            api::ALLOW_ANNOTATION
+            api::ALLOW_ANNOTATION,
+            view.kind,
         );
         return Err((Reason::NotKratos, message));
     }
     for variable in &desired.rendered.variables {
         let found: Vec<_> = container.env.iter().filter(|entry| *entry.name == *variable.name).collect();
-        let field = format!("env {} of container {} in Deployment {name}", variable.name, container.name);
+        let field = format!("env {} of container {} in {view}", variable.name, container.name);
         if found.iter().any(|entry| entry.value.is_none()) {
-            return Err((Reason::FieldConflict, format!("{field} takes its value with valueFrom: remove that entry from the Deployment")));
+            return Err((
+                Reason::FieldConflict,
+                format!("{field} takes its value with valueFrom: remove that entry from the {}", view.kind),
+            ));
         }
         if found.len() > 1 {
             return Err((Reason::FieldConflict, format!("{field} stands there {} times: remove all of them", found.len())));
@@ -126,9 +131,9 @@ fn container<'a>(workload: &'a Workload, view: &TargetView) -> Result<&'a super:
     found.ok_or_else(|| {
         let names: Vec<_> = workload.containers.iter().map(|container| &*container.name).collect();
         let message = match &view.container {
-            Some(name) => format!("Deployment {} has no container {name}, it has: {}", view.name, names.join(", ")),
+            Some(name) => format!("{view} has no container {name}, it has: {}", names.join(", ")),
             None => {
-                format!("Deployment {} has several containers, set spec.targetRefs[].container to one of: {}", view.name, names.join(", "))
+                format!("{view} has several containers, set spec.targetRefs[].container to one of: {}", names.join(", "))
             }
         };
         (Reason::ContainerNotFound, message)
@@ -144,10 +149,7 @@ fn step(
     container: SmolStr,
     blocked_by: Option<&str>,
 ) -> Step {
-    let known = observed
-        .records
-        .first()
-        .and_then(|newest| newest.applied.iter().find(|applied| applied.uid == *workload.uid && applied.name == *view.name));
+    let known = observed.records.first().and_then(|newest| newest.applied.iter().find(|applied| applied.uid == *workload.uid));
     let same = known.is_some_and(|known| known.revision == desired.rendered.revision && known.container == *container);
     let (differs, rolls) = differences(observed, policy, desired, workload, &container);
     let done = (same && known.is_some_and(|known| known.rolled_out)) || rollout::is_done(workload);
@@ -159,16 +161,15 @@ fn step(
         && let Some(until) = rollout::repair_not_before(&view.history.repairs, observed.now)
     {
         let message = format!(
-            "{} keeps changing {} in Deployment {}: stop it from setting these fields; the next repair comes later each time, after 30 minutes at most",
+            "{} keeps changing {} in {view}: stop it from setting these fields; the next repair comes later each time, after 30 minutes at most",
             view.history.rival.as_deref().unwrap_or("another manager"),
-            drift.join(", "),
-            view.name
+            drift.join(", ")
         );
         return Step::Refused { reason: Reason::FieldConflict, message, until: Some(until) };
     }
     if rolls && drift.is_empty() {
         if let Some(name) = blocked_by {
-            let message = format!("Deployment {} waits for {name}: targets roll in their order", view.name);
+            let message = format!("{view} waits for {name}: targets roll in their order");
             return Step::Held { container, reason: Reason::Progressing, message, until: None };
         }
         let failing = known.is_some_and(|known| {
@@ -176,7 +177,7 @@ fn step(
             reason == Reason::Crashing
         });
         if let Some(until) = rollout::roll_not_before(view, failing, observed.now) {
-            let message = format!("Deployment {} waits for the roll under way, so that edits in a row roll it once", view.name);
+            let message = format!("{view} waits for the roll under way, so that edits in a row roll it once");
             return Step::Held { container, reason: Reason::Progressing, message, until: Some(until) };
         }
     }

@@ -11,7 +11,7 @@ mod words;
 pub use factor::{Factor, RelyingParty};
 pub use parse::parse;
 pub use transition::transition;
-pub use words::{DeletionPolicy, FieldConflicts, Level};
+pub use words::{DeletionPolicy, FieldConflicts, Kind, Level};
 
 /// A spec that passed every rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,7 @@ pub struct Policy {
 /// A workload that the policy names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
+    pub kind: Kind,
     pub name: SmolStr,
     pub container: Option<SmolStr>,
 }

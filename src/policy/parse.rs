@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{DeletionPolicy, Factor, FieldConflicts, Level, Policy, Rejection, Target};
+use super::{DeletionPolicy, Factor, FieldConflicts, Kind, Level, Policy, Rejection, Target};
 use crate::api::{self, rules};
 
 /// Validates the spec of the policy called `name`.
@@ -92,17 +92,22 @@ fn targets(check: &mut Check, refs: &[api::TargetRef]) -> Vec<Target> {
     let mut names = BTreeSet::new();
     for (index, target) in refs.iter().enumerate() {
         let field = |name: &str| format!("spec.targetRefs[{index}].{name}");
-        check.that(&field("group"), target.group == "apps", rules::GROUP_APPS.1);
-        check.that(&field("kind"), target.kind == "Deployment", rules::KIND_DEPLOYMENT.1);
+        check.that(&field("group"), target.group == api::APPS, rules::GROUP_APPS.1);
+        check.that(&field("kind"), Kind::from_word(&target.kind).is_some(), rules::TARGET_KIND.1);
         check.length(&field("name"), &target.name, rules::MAX_NAME);
         check.that(&field("name"), is_object_name(&target.name), rules::OBJECT_NAME.1);
-        check.that(&field("name"), names.insert(&target.name), "name each target once: remove the second entry");
+        check.that(&field("name"), names.insert((&target.kind, &target.name)), "name each target once: remove the second entry");
         if let Some(container) = &target.container {
             check.length(&field("container"), container, rules::MAX_LABEL);
             check.that(&field("container"), is_dns_label(container), rules::DNS_LABEL.1);
         }
     }
-    refs.iter().map(|target| Target { name: target.name.as_str().into(), container: target.container.as_deref().map(Into::into) }).collect()
+    let target = |target: &api::TargetRef| Target {
+        kind: Kind::from_word(&target.kind).unwrap_or_default(),
+        name: target.name.as_str().into(),
+        container: target.container.as_deref().map(Into::into),
+    };
+    refs.iter().map(target).collect()
 }
 
 fn level(check: &mut Check, field: &str, word: Option<&str>) -> Option<Level> {

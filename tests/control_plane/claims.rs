@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::objects::{enforces, env, generation, governed, is_bare, kratos, label, policy, policy_with, template};
+use crate::objects::{WHOAMI, enforces, env, env_removal, generation, governed, is_bare, kratos, label, policy, policy_with, template};
 use crate::scene::{AFTER_THE_PAUSE, SOON, Scene, condition};
 
 const MAX_AGE: &str = "SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE";
@@ -171,4 +171,19 @@ async fn what_nobody_claims_any_more_is_reverted() {
     enforces(&scene.deployment("kratos").await).expect("while one waits for it, it stays as it is");
     scene.delete("MfaPolicy", "rival").await;
     scene.until("nothing is left", SOON, async || is_bare(&scene.deployment("kratos").await)).await;
+}
+
+/// Rights on ConfigMaps alone must not end what the Deployment enforces.
+#[tokio::test]
+async fn a_config_map_that_was_taken_away_stops_no_repair() {
+    let scene = Scene::start("map-replaced").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    scene.until_ready("mfa").await;
+    let bare = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mfa-mfa"}, "data": {"kratos.yaml": "mine"}});
+    scene.replace(bare).await;
+    scene.until_condition("mfa", "Accepted", "False", "ConfigMapTaken").await;
+    scene.edit("Deployment", "kratos", env_removal(WHOAMI)).await;
+    scene.until("the variable is put back", SOON, async || enforces(&scene.deployment("kratos").await)).await;
+    scene.until_condition("mfa", "Accepted", "False", "ConfigMapTaken").await;
 }

@@ -12,6 +12,7 @@ mod admission;
 mod claims;
 mod definition;
 mod drift;
+mod kinds;
 mod objects;
 mod ownership;
 mod refusals;

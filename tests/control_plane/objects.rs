@@ -36,6 +36,22 @@ pub fn kratos(name: &str) -> Value {
     })
 }
 
+/// The same as a StatefulSet.
+pub fn stateful(name: &str) -> Value {
+    let mut workload = kratos(name);
+    workload["kind"] = json!("StatefulSet");
+    workload["spec"]["serviceName"] = json!(name);
+    workload
+}
+
+/// The same as a DaemonSet.
+pub fn daemon(name: &str) -> Value {
+    let mut workload = kratos(name);
+    workload["kind"] = json!("DaemonSet");
+    workload["spec"].as_object_mut().expect("a map").remove("replicas");
+    workload
+}
+
 /// The same with one more variable.
 pub fn kratos_with(name: &str, variable: Value) -> Value {
     let mut deployment = kratos(name);

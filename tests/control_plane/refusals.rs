@@ -6,7 +6,9 @@ use std::time::Duration;
 use mfa_operator::api;
 use serde_json::{Value, json};
 
-use crate::objects::{WHOAMI, enforces, env, env_patch, governed, is_bare, kratos, label, policy, policy_with, template};
+use crate::objects::{
+    SETTINGS, WHOAMI, enforces, env, env_patch, env_removal, governed, is_bare, kratos, label, policy, policy_with, template,
+};
 use crate::scene::{SOON, Scene, condition};
 use crate::support::control_plane::{ControlPlane, install, install_definition};
 
@@ -102,6 +104,17 @@ async fn a_refused_edit_undoes_nothing_and_the_last_good_one_is_still_kept_up() 
     for name in ["kratos", "second"] {
         scene.edit("Deployment", name, env_patch(&[(WHOAMI, "aal1")])).await;
         scene.until("drift is still repaired", SOON, async || enforces(&scene.deployment(name).await)).await;
+    }
+    // Without any variable of ours it is still known what was in force.
+    for name in ["kratos", "second"] {
+        for variable in ["REVISION", WHOAMI, SETTINGS] {
+            scene.operator.stop();
+            scene.edit("Deployment", name, env_removal(variable)).await;
+        }
+    }
+    scene.operator.start_again();
+    for name in ["kratos", "second"] {
+        scene.until("it is put back", SOON, async || enforces(&scene.deployment(name).await)).await;
     }
     scene.until_condition("mfa", "Accepted", "False", "InvalidSpec").await;
 

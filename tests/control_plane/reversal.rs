@@ -353,3 +353,37 @@ async fn a_refused_reversal_holds_up_nothing_else_and_is_tried_again() {
     scene.let_pass().await;
     until_bare(&scene, "second", AFTER_THE_PAUSE).await;
 }
+
+#[tokio::test]
+async fn a_new_policy_of_the_same_name_leaves_what_was_retained() {
+    let scene = Scene::start("retained-name").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(kratos("second")).await;
+    let mut retaining = policy("mfa", &["kratos"]);
+    retaining["spec"]["deletionPolicy"] = json!("Retain");
+    retaining["spec"]["delivery"] = json!({"configMapName": "first"});
+    scene.create(retaining).await;
+    scene.until_ready("mfa").await;
+    scene.delete("MfaPolicy", "mfa").await;
+    scene.create(policy("mfa", &["second"])).await;
+    scene.until_ready("mfa").await;
+    scene
+        .throughout("what was retained stays", Duration::from_secs(5), async || {
+            scene.find("ConfigMap", "first").await.ok_or("the ConfigMap is gone")?;
+            enforces(&scene.deployment("kratos").await)
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_policy_that_is_being_deleted_takes_nothing_new() {
+    let scene = Scene::start("finalizer-new").await;
+    let mut held = policy("mfa", &["kratos"]);
+    held["metadata"]["finalizers"] = json!(["example.com/held"]);
+    scene.create(held).await;
+    scene.until_condition("mfa", "Accepted", "False", "TargetNotFound").await;
+    scene.delete("MfaPolicy", "mfa").await;
+    scene.create(kratos("kratos")).await;
+    scene.throughout("it is left alone", Duration::from_secs(4), async || is_bare(&scene.deployment("kratos").await)).await;
+    scene.edit("MfaPolicy", "mfa", json!({"metadata": {"finalizers": null}})).await;
+}

@@ -30,10 +30,6 @@ struct Data {
 }
 
 impl Slim for ConfigMap {
-    const GROUP: &'static str = "";
-    const VERSION: &'static str = "v1";
-    const KIND: &'static str = "ConfigMap";
-    const PLURAL: &'static str = "configmaps";
     type Raw = Raw;
 
     fn from_raw(raw: Raw) -> (ObjectMeta, Self) {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use smol_str::SmolStr;
 
-use super::deployment::known_name;
+use super::workload::known_name;
 use crate::api;
 use crate::plan::Millis;
 

@@ -2,42 +2,77 @@
 //! here is never held, which is what keeps ten thousand workloads in a few dozen megabytes.
 
 pub(super) mod config_map;
-mod deployment;
 mod fields;
 mod metadata;
 mod pod;
 mod policy;
 pub(super) mod revision;
+mod workload;
 
 use std::borrow::Cow;
 use std::fmt::Debug;
 
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Resource;
+use kube::core::DynamicResourceScope;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+
+use crate::api;
+use crate::policy::Kind;
 
 pub(super) use pod::PodView;
 pub(super) use policy::status_digest;
 
-/// A kind that is held as a slim value.
+/// A kind of object as the API server serves it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resource {
+    group: &'static str,
+    version: &'static str,
+    pub(super) kind: &'static str,
+    plural: &'static str,
+}
+
+impl Resource {
+    pub(super) const POLICIES: Self = Self { group: api::GROUP, version: api::VERSION, kind: api::KIND, plural: api::PLURAL };
+    pub(super) const CONFIG_MAPS: Self = Self { group: "", version: "v1", kind: "ConfigMap", plural: "configmaps" };
+    pub(super) const REVISIONS: Self = Self { group: api::APPS, version: "v1", kind: "ControllerRevision", plural: "controllerrevisions" };
+    pub(super) const PODS: Self = Self { group: "", version: "v1", kind: "Pod", plural: "pods" };
+
+    pub(super) fn of(kind: Kind) -> Self {
+        let plural = match kind {
+            Kind::Deployment => "deployments",
+            Kind::StatefulSet => "statefulsets",
+            Kind::DaemonSet => "daemonsets",
+        };
+        Self { group: api::APPS, version: "v1", kind: kind.as_str(), plural }
+    }
+}
+
+/// What is held as a slim value.
 pub(super) trait Slim: Sized + Clone + Debug + Send + Sync + 'static {
-    const GROUP: &'static str;
-    const VERSION: &'static str;
-    const KIND: &'static str;
-    const PLURAL: &'static str;
     type Raw: DeserializeOwned;
 
     /// The value, and the identity that the client library needs.
     fn from_raw(raw: Self::Raw) -> (ObjectMeta, Self);
+
+    /// Of which kind it is: items of a list do not say it themselves.
+    #[must_use]
+    fn of_kind(self, _: &str) -> Self {
+        self
+    }
 }
 
 /// A slim value as an object of its kind.
 #[derive(Clone, Debug)]
 pub(super) struct Seen<T> {
     metadata: ObjectMeta,
-    pub(super) value: T,
+    value: T,
+}
+
+impl<T: Slim> Seen<T> {
+    pub(super) fn value(self, resource: &Resource) -> T {
+        self.value.of_kind(resource.kind)
+    }
 }
 
 impl<'de, T: Slim> Deserialize<'de> for Seen<T> {
@@ -47,24 +82,24 @@ impl<'de, T: Slim> Deserialize<'de> for Seen<T> {
     }
 }
 
-impl<T: Slim> Resource for Seen<T> {
-    type DynamicType = ();
-    type Scope = NamespaceResourceScope;
+impl<T: Slim> kube::Resource for Seen<T> {
+    type DynamicType = Resource;
+    type Scope = DynamicResourceScope;
 
-    fn kind((): &()) -> Cow<'_, str> {
-        T::KIND.into()
+    fn kind(resource: &Resource) -> Cow<'_, str> {
+        resource.kind.into()
     }
 
-    fn group((): &()) -> Cow<'_, str> {
-        T::GROUP.into()
+    fn group(resource: &Resource) -> Cow<'_, str> {
+        resource.group.into()
     }
 
-    fn version((): &()) -> Cow<'_, str> {
-        T::VERSION.into()
+    fn version(resource: &Resource) -> Cow<'_, str> {
+        resource.version.into()
     }
 
-    fn plural((): &()) -> Cow<'_, str> {
-        T::PLURAL.into()
+    fn plural(resource: &Resource) -> Cow<'_, str> {
+        resource.plural.into()
     }
 
     fn meta(&self) -> &ObjectMeta {

@@ -5,17 +5,28 @@ use serde::Deserialize;
 use smol_str::SmolStr;
 
 use super::Slim;
-use super::deployment::{PodSpec, RawContainer, mounts};
 use super::metadata::Metadata;
-use crate::plan::{Pod, Trouble};
+use super::workload::{PodSpec, RawContainer, mounts};
+use crate::plan::{Pod, Trouble, Workload};
+use crate::policy::Kind;
 
 /// A pod with what only the controller asks of it.
 #[derive(Clone, Debug)]
 pub(in crate::controller) struct PodView {
     pub pod: Pod,
     pub mounts: Vec<SmolStr>,
-    /// A ReplicaSet made it.
-    pub of_replica_set: bool,
+    /// Kind and uid of what made it.
+    owner: Option<(SmolStr, SmolStr)>,
+}
+
+impl PodView {
+    pub fn is_of(&self, workload: &Workload) -> bool {
+        self.owner.as_ref().is_some_and(|(kind, uid)| match workload.kind {
+            // One of several that the Deployment made: its selector tells them from those of others.
+            Kind::Deployment => kind == "ReplicaSet",
+            Kind::StatefulSet | Kind::DaemonSet => *uid == workload.uid,
+        })
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -92,10 +103,6 @@ fn trouble(status: &ContainerStatus) -> Option<Trouble> {
 }
 
 impl Slim for PodView {
-    const GROUP: &'static str = "";
-    const VERSION: &'static str = "v1";
-    const KIND: &'static str = "Pod";
-    const PLURAL: &'static str = "pods";
     type Raw = Raw;
 
     fn from_raw(raw: Raw) -> (ObjectMeta, Self) {
@@ -112,7 +119,11 @@ impl Slim for PodView {
                 troubles: status.init_container_statuses.iter().chain(&status.container_statuses).filter_map(trouble).collect(),
             },
             mounts: mounts(&spec.volumes),
-            of_replica_set: metadata.owner_references.iter().any(|owner| owner.controller && owner.kind == "ReplicaSet"),
+            owner: metadata
+                .owner_references
+                .iter()
+                .find(|owner| owner.controller)
+                .map(|owner| (owner.kind.as_str().into(), owner.uid.as_str().into())),
         };
         (metadata.identity(), view)
     }

@@ -39,7 +39,9 @@ pub(in crate::controller) fn status_digest(status: &api::MfaPolicyStatus) -> u64
 }
 
 fn last_status(raw: Value) -> LastStatus {
-    let Ok(status) = serde_json::from_value::<api::MfaPolicyStatus>(raw) else { return LastStatus::default() };
+    let Ok(mut status) = serde_json::from_value::<api::MfaPolicyStatus>(raw) else { return LastStatus::default() };
+    // Conditions of others are theirs.
+    status.conditions.retain(|condition| ConditionType::from_word(&condition.type_).is_some());
     if status == api::MfaPolicyStatus::default() {
         return LastStatus::default();
     }
@@ -60,15 +62,15 @@ fn last_status(raw: Value) -> LastStatus {
 }
 
 impl Slim for PolicyObject {
-    const GROUP: &'static str = api::GROUP;
-    const VERSION: &'static str = api::VERSION;
-    const KIND: &'static str = api::KIND;
-    const PLURAL: &'static str = api::PLURAL;
     type Raw = Raw;
 
     fn from_raw(raw: Raw) -> (ObjectMeta, Self) {
         let Raw { metadata, spec: raw_spec, status } = raw;
-        let deletion_policy = raw_spec.get("deletionPolicy").and_then(Value::as_str).and_then(DeletionPolicy::from_word);
+        let deletion_policy = match raw_spec.get("deletionPolicy") {
+            None | Some(Value::Null) => DeletionPolicy::default(),
+            // What cannot be read must not take anything away.
+            Some(word) => word.as_str().and_then(DeletionPolicy::from_word).unwrap_or(DeletionPolicy::Retain),
+        };
         let policy = Self {
             key: metadata.key(),
             uid: metadata.uid.as_str().into(),
@@ -77,7 +79,7 @@ impl Slim for PolicyObject {
             created: metadata.created(),
             deleting: metadata.deletion_timestamp.is_some(),
             spec: spec(&metadata.name, raw_spec),
-            deletion_policy: deletion_policy.unwrap_or_default(),
+            deletion_policy,
             status: last_status(status),
         };
         (metadata.identity(), policy)

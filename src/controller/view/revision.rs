@@ -29,17 +29,10 @@ pub(in crate::controller) struct Raw {
     data: Value,
 }
 
-/// More than any policy ever counts to.
-const MAX_REVISION: i64 = 1 << 53;
-
 fn record(metadata: &Metadata, revision: i64, data: &Value) -> Option<Record> {
     let policy = metadata.labels.policy.as_deref()?;
     let owner = metadata.owner_references.iter().find(|owner| owner.controller && owner.kind == api::KIND)?;
     let digest = digest_in_name(&metadata.name)?;
-    // Another number is not of our making, and counting on from it would end beyond all numbers.
-    if !(0..=MAX_REVISION).contains(&revision) {
-        return None;
-    }
     if metadata.name != record_name(policy, &owner.uid, digest) {
         return None;
     }
@@ -53,10 +46,6 @@ fn record(metadata: &Metadata, revision: i64, data: &Value) -> Option<Record> {
 }
 
 impl Slim for Revision {
-    const GROUP: &'static str = "apps";
-    const VERSION: &'static str = "v1";
-    const KIND: &'static str = "ControllerRevision";
-    const PLURAL: &'static str = "controllerrevisions";
     type Raw = Raw;
 
     fn from_raw(raw: Raw) -> (ObjectMeta, Self) {

@@ -1,4 +1,4 @@
-//! Deployments.
+//! Workloads: Deployments, StatefulSets and DaemonSets, whose fields hardly overlap.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ use smol_str::SmolStr;
 
 use super::Slim;
 use super::metadata::Metadata;
-use crate::plan::{Container, EnvVar, OwnFields, Workload, WorkloadStatus};
+use crate::plan::{Container, EnvVar, OwnFields, UpdateStrategy, Workload, WorkloadStatus};
+use crate::policy::Kind;
 use crate::server::kratos::governed_names;
 
 #[derive(Deserialize, Default)]
@@ -21,12 +22,28 @@ pub(in crate::controller) struct Raw {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct Spec {
     replicas: Option<i32>,
     paused: bool,
     selector: Selector,
     template: Template,
+    update_strategy: Strategy,
+}
+
+/// Of StatefulSets and DaemonSets; a Deployment has another field, and always rolls.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Strategy {
+    #[serde(rename = "type")]
+    type_: String,
+    rolling_update: Option<RollingUpdate>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RollingUpdate {
+    partition: i32,
 }
 
 #[derive(Deserialize, Default)]
@@ -108,6 +125,12 @@ struct Status {
     available_replicas: i32,
     terminating_replicas: Option<i32>,
     conditions: Vec<Condition>,
+    /// From here on: DaemonSets, which have none of the counts above.
+    desired_number_scheduled: Option<i32>,
+    current_number_scheduled: i32,
+    updated_number_scheduled: i32,
+    number_ready: i32,
+    number_available: i32,
 }
 
 #[derive(Deserialize, Default)]
@@ -162,12 +185,22 @@ impl Selector {
     }
 }
 
+impl Strategy {
+    fn update(&self) -> UpdateStrategy {
+        match (self.type_.as_str(), &self.rolling_update) {
+            ("OnDelete", _) => UpdateStrategy::OnDelete,
+            (_, Some(RollingUpdate { partition: partition @ 1.. })) => UpdateStrategy::Partition(*partition),
+            _ => UpdateStrategy::Rolling,
+        }
+    }
+}
+
 impl Slim for Workload {
-    const GROUP: &'static str = "apps";
-    const VERSION: &'static str = "v1";
-    const KIND: &'static str = "Deployment";
-    const PLURAL: &'static str = "deployments";
     type Raw = Raw;
+
+    fn of_kind(self, kind: &str) -> Self {
+        Self { kind: Kind::from_word(kind).unwrap_or_default(), ..self }
+    }
 
     fn from_raw(raw: Raw) -> (ObjectMeta, Self) {
         let metadata = raw.metadata;
@@ -178,6 +211,7 @@ impl Slim for Workload {
         let status = raw.status;
         let failure = status.conditions.iter().any(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True");
         let workload = Self {
+            kind: Kind::default(),
             key: metadata.key(),
             uid: metadata.uid.as_str().into(),
             resource_version: metadata.resource_version.as_str().into(),
@@ -187,17 +221,18 @@ impl Slim for Workload {
             governed: metadata.annotations.governed.as_deref().map(Into::into),
             allowed: metadata.annotations.allow.as_deref() == Some("true"),
             own,
-            replicas: raw.spec.replicas.unwrap_or(1),
+            replicas: status.desired_number_scheduled.or(raw.spec.replicas).unwrap_or(1),
             paused: raw.spec.paused,
+            update: raw.spec.update_strategy.update(),
             selector: raw.spec.selector.to_query().into(),
             mounts: mounts(&raw.spec.template.spec.volumes),
             containers: raw.spec.template.spec.containers.into_iter().map(RawContainer::slim).collect(),
             status: WorkloadStatus {
                 observed_generation: status.observed_generation,
-                total: status.replicas,
-                updated: status.updated_replicas,
-                ready: status.ready_replicas,
-                available: status.available_replicas,
+                total: status.replicas + status.current_number_scheduled,
+                updated: status.updated_replicas + status.updated_number_scheduled,
+                ready: status.ready_replicas + status.number_ready,
+                available: status.available_replicas + status.number_available,
                 terminating: status.terminating_replicas,
                 replica_failure: failure,
             },
