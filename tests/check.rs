@@ -70,6 +70,8 @@ fn what_is_wrong_is_told_with_file_line_and_column() {
     assert!(lines[0].starts_with("./a/both.yml:11:5: spec.requiredAAL.whoami: ") && lines[0].contains("highest_available"), "{}", lines[0]);
     assert!(outcome.errors.contains("2 policies checked, 1 wrong"), "{}", outcome.errors);
 
+    let named = check(folder.path(), &["b/template.yaml"], "");
+    assert_eq!(named.status, 0, "a hook names files that hold no policy: {}", named.output);
     let json = check(folder.path(), &["a", "-o", "json"], "");
     let found: Value = serde_json::from_str(&json.output).expect("JSON");
     assert_eq!((json.status, found.as_array().map(Vec::len)), (1, Some(1)));

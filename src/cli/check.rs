@@ -9,13 +9,13 @@ use serde::Serialize;
 use crate::api;
 use crate::lint::{Finding, review};
 
-/// Something is wrong with a policy.
+/// Something is wrong with a policy, or a text with policies is no YAML.
 const FOUND: u8 = 1;
 /// Something could not be read. Wrong usage ends with the same status.
 const UNREADABLE: u8 = 2;
 
 #[derive(Args)]
-#[command(after_help = "Exit status: 0 nothing is wrong, 1 something is wrong with a policy, 2 something could not be read.\n\
+#[command(after_help = "Exit status: 0 nothing is wrong, 1 something is wrong with a policy, 2 a file or folder could not be opened.\n\
     Rules about edits, such as a method that goes off, need the policy as it was: only the API server knows it.")]
 pub(super) struct Options {
     /// Files, and folders with .yaml, .yml and .json files; - reads standard input
@@ -44,7 +44,6 @@ pub(super) fn run(options: &Options) -> ExitCode {
     let (mut policies, mut found, mut unreadable) = (0, Vec::new(), false);
     for path in &options.paths {
         let files = files(path);
-        let from_folder = path.is_dir();
         for file in files.iter().flatten() {
             let text = match super::read(file) {
                 Ok(text) => text,
@@ -54,8 +53,8 @@ pub(super) fn run(options: &Options) -> ExitCode {
                     continue;
                 }
             };
-            // Templates and other formats in a folder are somebody else's.
-            if from_folder && !text.contains(api::KIND) {
+            // Templates and other formats are somebody else's.
+            if !text.contains(api::KIND) {
                 continue;
             }
             let review = review(&text);

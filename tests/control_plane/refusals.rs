@@ -197,6 +197,8 @@ async fn a_definition_that_goes_and_comes_back_undoes_nothing() {
     scene.until_event("LeftAsIs", &["kratos", "installed anew"]).await;
 
     scene.create(policy("mfa", &["kratos"])).await;
+    // The pauses between attempts to watch have grown meanwhile, up to half a minute.
+    scene.until_condition_within(Duration::from_secs(60), "mfa", "Ready", "True", "Ready").await;
     let policy = scene.until_ready("mfa").await;
     assert!(condition(&policy, "Stalled").is_none());
     let after = scene.deployment("kratos").await;

@@ -113,8 +113,8 @@ impl Scene {
     }
 
     /// Refuses every update of Deployments of this scene that `expression` does not hold for, until
-    /// [`Scene::let_pass`]. `probe` is an edit of the Deployment kratos that breaks it, and its opposite.
-    pub async fn refuse_unless(&self, expression: &str, message: &str, probe: [Value; 2]) {
+    /// [`Scene::let_pass`]. It must not hold for a Deployment with the metadata `breaks`.
+    pub async fn refuse_unless(&self, expression: &str, message: &str, breaks: Value) {
         let rules = json!([{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]}]);
         self.create(json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
@@ -134,15 +134,20 @@ impl Scene {
             "spec": {"policyName": self.namespace, "validationActions": ["Deny"], "matchResources": only_here},
         }))
         .await;
-        let [breaks, mends] = probe;
-        self.until("the admission policy is in force", SOON, async || {
-            match self.try_edit_as(OWNER, "Deployment", "kratos", breaks.clone()).await {
-                Err(_) => Ok(()),
-                Ok(_) => {
-                    self.edit("Deployment", "kratos", mends.clone()).await;
-                    Err("it lets the edit pass".into())
-                }
-            }
+        self.until_refused(breaks).await;
+    }
+
+    /// Waits until an edit that leaves a Deployment of its own with this metadata is refused.
+    pub async fn until_refused(&self, metadata: Value) {
+        let mut probe = crate::objects::kratos("probe");
+        probe["spec"]["template"]["spec"]["containers"][0]["image"] = json!("probe");
+        self.create(probe).await;
+        let mut edit = json!({ "metadata": metadata });
+        let mut number = 0;
+        self.until("the edit is refused", SOON, async || {
+            number += 1;
+            edit["metadata"]["annotations"] = json!({"edit": number.to_string()});
+            self.try_edit_as(OWNER, "Deployment", "probe", edit.clone()).await.map_or(Ok(()), |_| Err("it passes".into()))
         })
         .await;
     }
