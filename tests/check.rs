@@ -91,3 +91,12 @@ fn what_cannot_be_read_ends_with_two() {
     assert_eq!(broken.status, 1);
     assert!(broken.output.starts_with("-:2:"), "{}", broken.output);
 }
+
+#[test]
+fn names_of_fields_reach_the_terminal_as_text_alone() {
+    let folder = folder_with(&[]);
+    let hostile = format!("{GOOD}  \"a\\e[2J\\n::error::b\": 1\n");
+    let outcome = check(folder.path(), &["-"], &hostile);
+    assert_eq!((outcome.status, outcome.output.lines().count()), (1, 1), "{}", outcome.output);
+    assert!(!outcome.output.trim_end().contains(char::is_control), "{:?}", outcome.output);
+}

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::lint::Finding;
+use crate::plan::bounded;
 
 /// Makes Ory Kratos demand the assurance level that an MfaPolicy states.
 #[derive(Parser)]
@@ -63,7 +64,8 @@ fn read(path: &Path) -> std::io::Result<String> {
 /// A finding as compilers write theirs, so that editors find the place.
 fn line(file: &str, finding: &Finding) -> String {
     let field = if finding.field.is_empty() { String::new() } else { format!("{}: ", finding.field) };
-    format!("{file}:{}:{}: {field}{}", finding.place.line, finding.place.column, finding.message)
+    // Names of fields are another's words: a terminal and a CI log read more than text.
+    bounded(&format!("{file}:{}:{}: {field}{}", finding.place.line, finding.place.column, finding.message))
 }
 
 fn fail(error: &dyn std::fmt::Display) -> ExitCode {

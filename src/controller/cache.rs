@@ -4,30 +4,42 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Arc, RwLock};
 
-use smol_str::SmolStr;
-
 use super::view::config_map::ConfigMap;
 use super::view::revision::Revision;
+use crate::api;
 use crate::plan::{Key, PolicyObject, Workload, WorkloadId};
+
+/// What an object is held under.
+pub(super) trait Id: Clone + Eq + Hash {
+    /// Whether it is one of what a watch of this kind sees in `namespace`, or in all.
+    fn is_in(&self, kind: &str, namespace: Option<&str>) -> bool;
+}
+
+/// In a table of one kind.
+impl Id for Key {
+    fn is_in(&self, _: &str, namespace: Option<&str>) -> bool {
+        namespace.is_none_or(|namespace| *self.namespace == *namespace)
+    }
+}
+
+impl Id for WorkloadId {
+    fn is_in(&self, kind: &str, namespace: Option<&str>) -> bool {
+        self.kind.as_str() == kind && self.key.is_in(kind, namespace)
+    }
+}
 
 /// An object that is held under its id and found by other keys.
 pub(super) trait Held: Clone {
-    type Id: Clone + Eq + Hash;
+    type Id: Id;
     type By: Eq + Hash;
 
     fn id(&self) -> Self::Id;
-    /// Whether an object with this id is one of `kind` in `namespace`, or in any.
-    fn is_in(id: &Self::Id, kind: &str, namespace: Option<&str>) -> bool;
     /// What it is found by: workloads find a policy, the policy finds everything else.
     fn refers_to(&self) -> Vec<Self::By>;
     /// Whether the change concerns anybody.
     fn same(&self, other: &Self) -> bool;
     /// For telling an answer of ours from an older event about the same object.
     fn version(&self) -> (&str, &str);
-}
-
-fn is_within(key: &Key, namespace: Option<&str>) -> bool {
-    namespace.is_none_or(|namespace| *key.namespace == *namespace)
 }
 
 impl Held for PolicyObject {
@@ -38,14 +50,9 @@ impl Held for PolicyObject {
         self.key.clone()
     }
 
-    fn is_in(id: &Key, _: &str, namespace: Option<&str>) -> bool {
-        is_within(id, namespace)
-    }
-
     fn refers_to(&self) -> Vec<WorkloadId> {
         let targets = self.spec.as_ref().map(|policy| policy.targets.as_slice()).unwrap_or_default();
-        let key = |name: &SmolStr| Key { namespace: self.key.namespace.clone(), name: name.clone() };
-        targets.iter().map(|target| WorkloadId { kind: target.kind, key: key(&target.name) }).collect()
+        targets.iter().map(|target| WorkloadId { kind: target.kind, key: self.key.beside(&target.name) }).collect()
     }
 
     fn same(&self, other: &Self) -> bool {
@@ -66,12 +73,8 @@ impl Held for Workload {
         Self::id(self)
     }
 
-    fn is_in(id: &WorkloadId, kind: &str, namespace: Option<&str>) -> bool {
-        id.kind.as_str() == kind && is_within(&id.key, namespace)
-    }
-
     fn refers_to(&self) -> Vec<Key> {
-        self.policy_label.iter().map(|name| Key { namespace: self.key.namespace.clone(), name: name.clone() }).collect()
+        self.policy_label.iter().map(|name| self.key.beside(name)).collect()
     }
 
     fn same(&self, other: &Self) -> bool {
@@ -92,12 +95,8 @@ impl Held for ConfigMap {
         self.key.clone()
     }
 
-    fn is_in(id: &Key, _: &str, namespace: Option<&str>) -> bool {
-        is_within(id, namespace)
-    }
-
     fn refers_to(&self) -> Vec<Key> {
-        self.view.policy_label.iter().map(|name| Key { namespace: self.key.namespace.clone(), name: name.clone() }).collect()
+        self.view.policy_label.iter().map(|name| self.key.beside(name)).collect()
     }
 
     fn same(&self, other: &Self) -> bool {
@@ -119,12 +118,8 @@ impl Held for Revision {
         self.key.clone()
     }
 
-    fn is_in(id: &Key, _: &str, namespace: Option<&str>) -> bool {
-        is_within(id, namespace)
-    }
-
     fn refers_to(&self) -> Vec<Key> {
-        vec![Key { namespace: self.key.namespace.clone(), name: self.policy.clone() }]
+        vec![self.key.beside(&self.policy)]
     }
 
     fn same(&self, other: &Self) -> bool {
@@ -318,7 +313,7 @@ impl Cache {
     pub fn keep_only<T: Cached>(&self, kind: &str, namespace: Option<&str>, listed: &HashSet<T::Id>) -> Vec<Key> {
         let gone: Vec<T::Id> = self.write(|tables| {
             let ids = T::table(tables).objects.keys();
-            ids.filter(|id| T::is_in(id, kind, namespace) && !listed.contains(id)).cloned().collect()
+            ids.filter(|id| id.is_in(kind, namespace) && !listed.contains(id)).cloned().collect()
         });
         gone.iter().flat_map(|id| self.remove::<T>(id)).collect()
     }
@@ -328,13 +323,15 @@ impl Cache {
         self.read(|tables| {
             let remembered = tables.workloads.found_by.keys().chain(tables.config_maps.found_by.keys());
             let all = tables.policies.objects.keys().chain(remembered);
-            all.filter(|key| is_within(key, namespace)).cloned().collect()
+            all.filter(|key| key.is_in(api::KIND, namespace)).cloned().collect()
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use smol_str::SmolStr;
+
     use super::*;
     use crate::plan::ConfigMapView;
 

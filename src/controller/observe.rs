@@ -41,7 +41,7 @@ pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result
 fn gather(context: &Context, tables: &Tables, key: &Key, policy: Option<Arc<PolicyObject>>, now: Millis) -> Observed {
     let records = policy.as_ref().map(|policy| records(tables, key, &policy.uid)).unwrap_or_default();
     let governed = tables.workloads.found_by(key);
-    let id = |target: &Target| WorkloadId { kind: target.kind, key: Key { namespace: key.namespace.clone(), name: target.name.clone() } };
+    let id = |target: &Target| WorkloadId { kind: target.kind, key: key.beside(&target.name) };
     let standing = policy.as_ref().map(|policy| {
         let spec = policy.spec.iter().flat_map(|spec| spec.targets.iter().cloned());
         let recorded = records.iter().flat_map(|record| &record.data.targets).map(TargetData::target);
@@ -101,10 +101,9 @@ fn records(tables: &Tables, key: &Key, uid: &str) -> Vec<Arc<Record>> {
 }
 
 fn holder_of(context: &Context, tables: &Tables, workload: &Workload, asking: Option<&PolicyObject>) -> Option<SmolStr> {
-    let namespace = &workload.key.namespace;
     let mut naming = tables.policies.found_by(&workload.id());
     // A policy whose spec is refused keeps what it has: the index knows accepted specs only.
-    let label = workload.policy_label.as_ref().map(|name| Key { namespace: namespace.clone(), name: name.clone() });
+    let label = workload.policy_label.as_ref().map(|name| workload.key.beside(name));
     let labelled = label.as_ref().and_then(|key| tables.policies.get(key)).filter(|policy| policy.spec.is_err());
     naming.extend(labelled);
     naming.extend(asking.and_then(|asking| tables.policies.get(&asking.key)));
@@ -114,14 +113,14 @@ fn holder_of(context: &Context, tables: &Tables, workload: &Workload, asking: Op
         let records = records(tables, &policy.key, &policy.uid);
         records.first().is_some_and(|newest| newest.applied.iter().any(|applied| applied.uid == *workload.uid))
     };
-    let candidates: Vec<_> = naming
-        .iter()
-        .map(|policy| Candidate { name: policy.key.name.clone(), created: policy.created, applied: applied(policy) })
+    let candidate = |policy: &Arc<PolicyObject>| {
+        let applied = applied(policy);
+        let labelled = workload.own.policy_label && workload.policy_label.as_ref() == Some(&policy.key.name);
         // One that is being deleted keeps what it has until it is gone, and gains nothing.
-        .zip(&naming)
-        .filter(|(candidate, policy)| !policy.deleting || candidate.applied || workload.policy_label.as_ref() == Some(&candidate.name))
-        .map(|(candidate, _)| candidate)
-        .collect();
+        let stays = !policy.deleting || applied || labelled;
+        stays.then(|| Candidate { name: policy.key.name.clone(), created: policy.created, applied })
+    };
+    let candidates: Vec<_> = naming.iter().filter_map(candidate).collect();
     let label_pauses = label.is_some_and(|key| tables.policies.get(&key).is_none() && context.memory.pause(&key).is_some());
     holder(workload, &candidates, label_pauses)
 }

@@ -1,5 +1,6 @@
-//! Policies in files: what is wrong with them, and where. Says what the API server would say of a
-//! new object under strict validation; what an edit may not do it cannot know.
+//! Policies in files: what is wrong with them, and where. Refuses what the API server would refuse
+//! in the name and the spec of a new object under strict validation. What an edit may not do it
+//! cannot know, and the syntax of labels and annotations is left to the server.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;

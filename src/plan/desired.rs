@@ -1,11 +1,12 @@
 //! What shall be in force: the policy as it stands, or, where its spec is refused, what it last was.
 
-use smol_str::SmolStr;
 use std::sync::Arc;
+
+use smol_str::SmolStr;
 
 use super::{Data, Governed, PolicyObject, Record, TargetData, Workload};
 use crate::policy::{DeletionPolicy, FieldConflicts, Policy, Rejection, Target, transition};
-use crate::server::kratos::{Overlay, REVISION, Rendered, render};
+use crate::server::kratos::{Overlay, REVISION, Rendered, render, revision};
 
 /// The settings to deliver.
 #[derive(Clone, Debug)]
@@ -56,7 +57,7 @@ impl Standing {
         let name = &policy.key.name;
         let of_another = |workload: &&Workload| workload.own.policy_label && workload.policy_label.as_ref() != Some(name);
         let workloads: Vec<_> = workloads.filter(|workload| !of_another(workload)).collect();
-        let in_force = carried(name, records, &workloads).or_else(|| noted(policy, records, &workloads));
+        let in_force = carried(records, &workloads).or_else(|| noted(policy, records, &workloads));
         let rejections = match &policy.spec {
             Err(rejections) => rejections.clone(),
             Ok(spec) => in_force.map(|newest| transition(&newest.data.overlay.factors(), spec)).unwrap_or_default(),
@@ -100,9 +101,9 @@ impl Standing {
 
 /// The newest record whose revision a workload carries in a variable that our manager owns.
 /// Records alone are no proof: others may be able to create them.
-fn carried<'a>(name: &str, records: &'a [Arc<Record>], workloads: &[&Workload]) -> Option<&'a Arc<Record>> {
+fn carried<'a>(records: &'a [Arc<Record>], workloads: &[&Workload]) -> Option<&'a Arc<Record>> {
     let revisions: Vec<&str> = workloads.iter().filter_map(|workload| own_revision(workload)).collect();
-    records.iter().find(|record| revisions.contains(&&*render(name, record.data.overlay.clone()).revision))
+    records.iter().find(|record| revisions.contains(&revision(&record.data.overlay).as_str()))
 }
 
 /// Where the variables were taken away, the workload's own metadata still say whose it is, and the

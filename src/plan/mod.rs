@@ -13,8 +13,9 @@ mod rollout;
 mod status;
 mod target;
 
-use smol_str::SmolStr;
 use std::sync::Arc;
+
+use smol_str::SmolStr;
 
 pub use claims::{Candidate, holder};
 pub use desired::{Desired, Standing};

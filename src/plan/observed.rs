@@ -25,6 +25,12 @@ impl Key {
     pub fn new(namespace: &str, name: &str) -> Self {
         Self { namespace: namespace.into(), name: name.into() }
     }
+
+    /// Another name in the same namespace.
+    #[must_use]
+    pub fn beside(&self, name: &SmolStr) -> Self {
+        Self { namespace: self.namespace.clone(), name: name.clone() }
+    }
 }
 
 impl std::fmt::Display for Key {

@@ -1,8 +1,9 @@
 //! One target: whether the policy may have it, what differs, and whether now is the time.
 
-use smol_str::SmolStr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use smol_str::SmolStr;
 
 use super::{Desired, Millis, Observed, PolicyObject, Refusal, TargetData, TargetView, Workload, manifest, rollout};
 use crate::api::{self, Reason};

@@ -9,6 +9,7 @@
 mod support;
 
 mod admission;
+mod audit;
 mod claims;
 mod definition;
 mod drift;
@@ -18,6 +19,7 @@ mod ownership;
 mod refusals;
 mod restart;
 mod reversal;
+mod rights;
 mod scene;
 mod steady;
 mod wire;

@@ -106,9 +106,9 @@ async fn a_refused_edit_undoes_nothing_and_the_last_good_one_is_still_kept_up() 
         scene.until("drift is still repaired", SOON, async || enforces(&scene.deployment(name).await)).await;
     }
     // Without any variable of ours it is still known what was in force.
+    scene.operator.stop();
     for name in ["kratos", "second"] {
         for variable in ["REVISION", WHOAMI, SETTINGS] {
-            scene.operator.stop();
             scene.edit("Deployment", name, env_removal(variable)).await;
         }
     }

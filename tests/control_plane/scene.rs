@@ -13,8 +13,10 @@ use kube::core::response::Status;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use crate::support::control_plane::{ControlPlane, control_plane, create_namespace, install_definition};
-use crate::support::operator::{Operator, Options};
+use crate::audit::{self, Write};
+use crate::rights;
+use crate::support::control_plane::{ControlPlane, control_plane, install_definition};
+use crate::support::operator::Operator;
 
 /// Everything that takes no pause by design happens within this time, also on a busy machine.
 pub const SOON: Duration = Duration::from_secs(25);
@@ -41,16 +43,16 @@ impl Scene {
     }
 
     pub async fn start_on(plane: &ControlPlane, name: &str) -> Self {
-        let (client, namespace) = set_up(plane, name).await;
+        let (client, namespace) = rights::namespace_with_operator(plane, name).await;
         let kubeconfig = plane.folder().join("kubeconfig");
-        let operator = Operator::start(options(&namespace, &kubeconfig));
+        let operator = Operator::start(rights::options(&namespace, &kubeconfig));
         Self { namespace, client, operator, kubeconfig, audit: plane.folder().join("audit.log") }
     }
 
     /// Its operator reaches the API server by another kubeconfig, and is not waited for.
     pub async fn launch_through(plane: &ControlPlane, name: &str, kubeconfig: &Path) -> Self {
-        let (client, namespace) = set_up(plane, name).await;
-        let operator = Operator::launch(options(&namespace, kubeconfig));
+        let (client, namespace) = rights::namespace_with_operator(plane, name).await;
+        let operator = Operator::launch(rights::options(&namespace, kubeconfig));
         Self { namespace, client, operator, kubeconfig: kubeconfig.into(), audit: plane.folder().join("audit.log") }
     }
 
@@ -283,89 +285,11 @@ impl Scene {
 
     /// What this scene's operator wrote since `mark`, with the answers.
     pub fn writes_since(&self, mark: u64) -> Vec<Write> {
-        read_audit(&self.audit, mark, &user(&self.namespace))
+        audit::read(&self.audit, mark, &rights::user(&self.namespace))
     }
 }
 
-/// A request that changes something, as the audit log has it.
-#[derive(Clone, Debug)]
-#[allow(dead_code, reason = "failing tests print all of it")]
-pub struct Write {
-    pub verb: String,
-    pub resource: String,
-    pub name: String,
-    pub code: i64,
-}
-
-fn read_audit(log: &Path, mark: u64, user: &str) -> Vec<Write> {
-    use std::io::{Read, Seek, SeekFrom};
-    let mut file = std::fs::File::open(log).expect("there is an audit log");
-    file.seek(SeekFrom::Start(mark)).expect("it can be read from the mark");
-    let mut lines = String::new();
-    file.read_to_string(&mut lines).expect("it is text");
-    let own = lines.lines().filter(|line| line.contains(user)).filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    own.filter(|entry| entry["impersonatedUser"]["username"] == user && entry["stage"] == "ResponseComplete")
-        .filter(|entry| !matches!(entry["verb"].as_str(), Some("get" | "list" | "watch")))
-        .map(|entry| Write {
-            verb: text(&entry["verb"]),
-            resource: text(&entry["objectRef"]["resource"]) + entry["objectRef"]["subresource"].as_str().unwrap_or_default(),
-            name: text(&entry["objectRef"]["name"]),
-            code: entry["responseStatus"]["code"].as_i64().unwrap_or_default(),
-        })
-        .collect()
-}
-
-fn user(namespace: &str) -> String {
-    format!("mfa-operator-of-{namespace}")
-}
-
-fn options(namespace: &str, kubeconfig: &Path) -> Options {
-    Options { kubeconfig: kubeconfig.into(), namespaces: vec![namespace.into()], user: user(namespace) }
-}
-
-/// A namespace in which the operator's user has the rights that the chart gives it, and no other.
-async fn set_up(plane: &ControlPlane, name: &str) -> (Client, String) {
-    let client = plane.client().await;
-    let namespace = create_namespace(&client, name).await;
-    let group = "rbac.authorization.k8s.io";
-    let subjects = json!([{"apiGroup": group, "kind": "User", "name": user(&namespace)}]);
-    let definition = json!([{
-        "apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"],
-        "resourceNames": ["mfapolicies.mfa-operator.dev"], "verbs": ["get"],
-    }]);
-    let objects = [
-        json!({"kind": "ClusterRole", "metadata": {"name": "mfa-operator"}, "rules": chart_rules()}),
-        json!({"kind": "ClusterRole", "metadata": {"name": "mfa-operator-definition"}, "rules": definition}),
-        json!({
-            "kind": "ClusterRoleBinding", "metadata": {"name": namespace}, "subjects": subjects,
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "mfa-operator-definition"},
-        }),
-        json!({
-            "kind": "RoleBinding", "metadata": {"name": "mfa-operator", "namespace": namespace}, "subjects": subjects,
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "mfa-operator"},
-        }),
-    ];
-    for mut object in objects {
-        object["apiVersion"] = json!(format!("{group}/v1"));
-        let (kind, name) = identity(&object);
-        let api = match kind.as_str() {
-            "RoleBinding" => Api::<DynamicObject>::namespaced_with(client.clone(), &namespace, &resource(&kind)),
-            _ => Api::all_with(client.clone(), &resource(&kind)),
-        };
-        api.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(object)).await.expect("the rights are granted");
-    }
-    (client, namespace)
-}
-
-/// The rules that the chart gives the operator in a namespace.
-fn chart_rules() -> Value {
-    let templates = include_str!("../../charts/mfa-operator/templates/_helpers.tpl");
-    let (_, rest) = templates.split_once("define \"mfa-operator.rules\" -}}").expect("the chart defines the rules");
-    let (rules, _) = rest.split_once("{{- end }}").expect("the definition ends");
-    serde_yaml::from_str(rules).expect("the rules are plain YAML")
-}
-
-fn resource(kind: &str) -> ApiResource {
+pub fn resource(kind: &str) -> ApiResource {
     let (group, version, plural) = match kind {
         "Deployment" => ("apps", "v1", "deployments"),
         "StatefulSet" => ("apps", "v1", "statefulsets"),
@@ -395,7 +319,7 @@ fn resource(kind: &str) -> ApiResource {
     }
 }
 
-fn identity(object: &Value) -> (String, String) {
+pub fn identity(object: &Value) -> (String, String) {
     (text(&object["kind"]), text(&object["metadata"]["name"]))
 }
 

@@ -62,6 +62,19 @@ pub(super) trait Slim: Sized + Clone + Debug + Send + Sync + 'static {
     }
 }
 
+/// A condition in the status of whatever object.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Condition {
+    #[serde(rename = "type")]
+    type_: String,
+    status: String,
+}
+
+fn holds(conditions: &[Condition], type_: &str) -> bool {
+    conditions.iter().any(|condition| condition.type_ == type_ && condition.status == "True")
+}
+
 /// A slim value as an object of its kind.
 #[derive(Clone, Debug)]
 pub(super) struct Seen<T> {

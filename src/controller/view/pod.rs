@@ -4,9 +4,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 use smol_str::SmolStr;
 
-use super::Slim;
 use super::metadata::Metadata;
 use super::workload::{PodSpec, RawContainer, mounts};
+use super::{Condition, Slim, holds};
 use crate::plan::{Pod, Trouble, Workload};
 use crate::policy::Kind;
 
@@ -44,14 +44,6 @@ struct Status {
     conditions: Vec<Condition>,
     init_container_statuses: Vec<ContainerStatus>,
     container_statuses: Vec<ContainerStatus>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Condition {
-    #[serde(rename = "type")]
-    type_: String,
-    status: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -107,14 +99,13 @@ impl Slim for PodView {
 
     fn from_raw(raw: Raw) -> (ObjectMeta, Self) {
         let Raw { metadata, spec, status } = raw;
-        let holds = |type_: &str| status.conditions.iter().any(|condition| condition.type_ == type_ && condition.status == "True");
         let finished = matches!(status.phase.as_str(), "Succeeded" | "Failed");
         let view = Self {
             pod: Pod {
                 name: metadata.name.as_str().into(),
                 deleting: metadata.deletion_timestamp.is_some() || finished,
-                ready: holds("Ready"),
-                scheduled: holds("PodScheduled"),
+                ready: holds(&status.conditions, "Ready"),
+                scheduled: holds(&status.conditions, "PodScheduled"),
                 containers: spec.containers.into_iter().map(RawContainer::slim).collect(),
                 troubles: status.init_container_statuses.iter().chain(&status.container_statuses).filter_map(trouble).collect(),
             },

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use smol_str::SmolStr;
 
-use super::Slim;
 use super::metadata::Metadata;
+use super::{Condition, Slim, holds};
 use crate::plan::{Container, EnvVar, OwnFields, UpdateStrategy, Workload, WorkloadStatus};
 use crate::policy::Kind;
 use crate::server::kratos::governed_names;
@@ -133,14 +133,6 @@ struct Status {
     number_available: i32,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Condition {
-    #[serde(rename = "type")]
-    type_: String,
-    status: String,
-}
-
 /// The name, if it is one that a policy may set, without a copy of its own.
 pub(super) fn known_name(name: &str) -> Option<SmolStr> {
     let names = governed_names();
@@ -209,7 +201,6 @@ impl Slim for Workload {
             own = OwnFields { policy_label: entry.policy_label(), governed: entry.governed(), env: entry.env(), changed: entry.changed };
         }
         let status = raw.status;
-        let failure = status.conditions.iter().any(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True");
         let workload = Self {
             kind: Kind::default(),
             key: metadata.key(),
@@ -234,7 +225,7 @@ impl Slim for Workload {
                 ready: status.ready_replicas + status.number_ready,
                 available: status.available_replicas + status.number_available,
                 terminating: status.terminating_replicas,
-                replica_failure: failure,
+                replica_failure: holds(&status.conditions, "ReplicaFailure"),
             },
         };
         (metadata.identity(), workload)

@@ -7,5 +7,5 @@ mod variables;
 
 pub use image::runs_kratos;
 pub use overlay::Overlay;
-pub use rendered::{Rendered, render};
+pub use rendered::{Rendered, render, revision};
 pub use variables::{REVISION, Variable, governed_names, level_variables, variables};
