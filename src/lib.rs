@@ -4,6 +4,7 @@
 //! `ARCHITECTURE.md` has the map. Dependencies point down:
 //! controller → plan → server → document, and all of them → policy and api.
 
+pub mod admin;
 pub mod api;
 pub mod cli;
 pub mod controller;

@@ -7,14 +7,15 @@
 use std::path::{Path, PathBuf};
 
 /// Each room and what it may use, from the ground up.
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 11] = [
     ("api", &[]),
     ("policy", &["api"]),
     ("document", &["api", "policy"]),
     ("server", &["api", "policy", "document"]),
     ("plan", &["api", "policy", "document", "server"]),
     ("lint", &["api", "policy", "document"]),
-    ("controller", &["api", "policy", "document", "server", "plan"]),
+    ("admin", &["plan"]),
+    ("controller", &["api", "policy", "document", "server", "plan", "admin"]),
     ("http", &[]),
     ("telemetry", &["api", "policy", "document", "server", "plan", "controller"]),
     ("cli", &["api", "policy", "document", "server", "plan", "lint", "controller", "http", "telemetry"]),

@@ -60,7 +60,7 @@ fn a_revision_depends_on_what_is_rendered_alone() {
     let everything = cases.iter().find(|case| case.name == "everything").expect("there is such a case");
     let elsewhere =
         Policy { targets: Vec::new(), config_map: "other".into(), history_limit: 1, acknowledge: Vec::new(), ..everything.policy.clone() };
-    let revision = |policy: &Policy| render("other", Overlay::of(policy)).revision;
+    let revision = |policy: &Policy| render("other", Overlay::of(policy), policy.delivery).revision;
     assert_eq!(revision(&elsewhere), everything.render().revision);
     let mut revisions: Vec<_> = cases.iter().map(|case| revision(&case.policy)).collect();
     revisions.sort();
@@ -79,7 +79,7 @@ struct Case {
 
 impl Case {
     fn render(&self) -> Rendered {
-        render(&self.policy_name, Overlay::of(&self.policy))
+        render(&self.policy_name, Overlay::of(&self.policy), self.policy.delivery)
     }
 }
 

@@ -4,7 +4,7 @@ use mfa_operator::api::MfaPolicySpec;
 use mfa_operator::document::{Document, Leaf};
 use mfa_operator::plan::{Data, TargetData};
 use mfa_operator::policy::{Policy, parse, transition};
-use mfa_operator::server::kratos::{Overlay, Rendered, governed_names, render};
+use mfa_operator::server::kratos::{Overlay, Rendered, governed_names, levels_digest, render};
 use proptest::prelude::*;
 use serde_yaml::{Mapping, Value};
 
@@ -63,6 +63,30 @@ proptest! {
         let tree = serde_yaml::to_value(rendered(&spec).overlay).expect("an overlay is a tree");
         let shuffled = Document::from_typed(&shuffle(tree.clone(), seed)).expect("it stays a tree");
         prop_assert_eq!(shuffled.canonical(), Document::from_typed(&tree).expect("it is a tree").canonical());
+    }
+
+    /// A later file of Kratos is laid on an earlier one so.
+    #[test]
+    fn what_is_merged_twice_is_merged_once(under in strategies::spec(), over in strategies::spec(), foreign in "[A-Z]{1,8}") {
+        let mut base = serde_yaml::to_value(rendered(&under).overlay).expect("an overlay is a tree");
+        base.as_mapping_mut().expect("it is a mapping").insert(foreign.as_str().into(), "kept".into());
+        let base = Document::from_typed(&base).expect("it is a tree");
+        let over = rendered(&over).overlay.document();
+        let merged = base.merge(&over);
+        prop_assert_eq!(&merged.merge(&over), &merged);
+        prop_assert!(merged.has(&[&foreign]), "a key of the base is lost");
+        for (path, leaf) in over.leaves() {
+            prop_assert!(merged.leaves().contains(&(path, leaf)), "a value of the overlay is lost");
+        }
+    }
+
+    /// A pod that must be replaced carries another mark, and only such a one.
+    #[test]
+    fn the_levels_alone_change_their_digest(one in strategies::spec(), other in strategies::spec()) {
+        let (one, other) = (accepted(&one), accepted(&other));
+        let same = (one.settings, one.whoami) == (other.settings, other.whoami);
+        prop_assert_eq!(levels_digest(&Overlay::of(&one)) == levels_digest(&Overlay::of(&other)), same);
+        prop_assert_eq!(Overlay::of(&one).required_levels(), (one.settings, one.whoami));
     }
 
     #[test]
@@ -124,13 +148,15 @@ fn accepted(spec: &MfaPolicySpec) -> Policy {
 }
 
 fn rendered(spec: &MfaPolicySpec) -> Rendered {
-    render("kratos", Overlay::of(&accepted(spec)))
+    let policy = accepted(spec);
+    render("kratos", Overlay::of(&policy), policy.delivery)
 }
 
 /// What would be remembered of it.
 fn data(spec: &MfaPolicySpec) -> Data {
     let target = TargetData { kind: "Deployment".into(), name: "kratos".into(), container: "kratos".into() };
-    Data { overlay: rendered(spec).overlay, delivery: "Environment".into(), config_map_name: "kratos-mfa".into(), targets: vec![target] }
+    let Rendered { overlay, delivery, .. } = rendered(spec);
+    Data { overlay, delivery, config_map_name: "kratos-mfa".into(), targets: vec![target] }
 }
 
 /// The same tree with the keys of each mapping in another order.
@@ -147,23 +173,26 @@ fn shuffle(tree: Value, seed: u64) -> Value {
 mod strategies {
     //! Specs that pass every rule.
 
-    use mfa_operator::api::{Code, LookupSecret, Methods, MfaPolicySpec, RelyingParty, RequiredAal, TargetRef, Totp, Webauthn};
+    use mfa_operator::api::{Code, Delivery, LookupSecret, Methods, MfaPolicySpec, RelyingParty, RequiredAal, TargetRef, Totp, Webauthn};
     use proptest::option;
     use proptest::prelude::*;
 
     pub fn spec() -> impl Strategy<Value = MfaPolicySpec> {
-        (levels(), option::of(duration()), option::of(methods())).prop_map(|(required_aal, privileged_session_max_age, methods)| {
-            MfaPolicySpec {
+        let delivery = prop_oneof![Just("Environment".to_owned()), Just("ConfigFile".to_owned())]
+            .prop_map(|type_| Delivery { type_, config_map_name: None });
+        (levels(), option::of(duration()), option::of(methods()), option::of(delivery)).prop_map(
+            |(required_aal, privileged_session_max_age, methods, delivery)| MfaPolicySpec {
                 target_refs: vec![TargetRef { group: "apps".into(), kind: "Deployment".into(), name: "kratos".into(), container: None }],
                 required_aal: Some(required_aal),
                 privileged_session_max_age,
                 methods,
+                delivery,
                 field_conflicts: "Refuse".into(),
                 deletion_policy: "Revert".into(),
                 acknowledge: vec!["SettingsBypass".into()],
                 ..MfaPolicySpec::default()
-            }
-        })
+            },
+        )
     }
 
     fn levels() -> impl Strategy<Value = RequiredAal> {

@@ -7,7 +7,9 @@ pub enum ConditionType {
     Accepted,
     /// Every target's pods run the current revision.
     RolledOut,
-    /// All of the above.
+    /// The pods themselves confirm that they run it.
+    Effective,
+    /// All that can be told says that the policy is enforced.
     Ready,
     /// kstatus: the operator works on it, or waits for something that may resolve by itself. Present only while true.
     Reconciling,
@@ -16,7 +18,7 @@ pub enum ConditionType {
 }
 
 impl ConditionType {
-    const ALL: [Self; 5] = [Self::Accepted, Self::RolledOut, Self::Ready, Self::Reconciling, Self::Stalled];
+    const ALL: [Self; 6] = [Self::Accepted, Self::RolledOut, Self::Effective, Self::Ready, Self::Reconciling, Self::Stalled];
 
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
@@ -28,6 +30,7 @@ impl ConditionType {
         match self {
             Self::Accepted => "Accepted",
             Self::RolledOut => "RolledOut",
+            Self::Effective => "Effective",
             Self::Ready => "Ready",
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",
@@ -43,6 +46,7 @@ pub enum Reason {
     NotKratos,
     TargetNotFound,
     ContainerNotFound,
+    NotWired,
     TargetClaimed,
     ConfigMapTaken,
     FieldConflict,
@@ -53,6 +57,11 @@ pub enum Reason {
     Waiting,
     TargetPaused,
     Crashing,
+    Suspended,
+    HashesAgree,
+    NotSupported,
+    Unreachable,
+    Mismatch,
     Ready,
 }
 
@@ -65,6 +74,7 @@ impl Reason {
             Self::NotKratos => "NotKratos",
             Self::TargetNotFound => "TargetNotFound",
             Self::ContainerNotFound => "ContainerNotFound",
+            Self::NotWired => "NotWired",
             Self::TargetClaimed => "TargetClaimed",
             Self::ConfigMapTaken => "ConfigMapTaken",
             Self::FieldConflict => "FieldConflict",
@@ -75,6 +85,11 @@ impl Reason {
             Self::Waiting => "Waiting",
             Self::TargetPaused => "TargetPaused",
             Self::Crashing => "Crashing",
+            Self::Suspended => "Suspended",
+            Self::HashesAgree => "HashesAgree",
+            Self::NotSupported => "NotSupported",
+            Self::Unreachable => "Unreachable",
+            Self::Mismatch => "Mismatch",
             Self::Ready => "Ready",
         }
     }
@@ -91,6 +106,8 @@ impl Reason {
                 | Self::TargetClaimed
                 | Self::ConfigMapTaken
                 | Self::FieldConflict
+                | Self::Suspended
+                | Self::Mismatch
         )
     }
 }

@@ -136,8 +136,8 @@ pub const TARGET_KIND: (&str, &str) = ("self in ['Deployment', 'StatefulSet', 'D
 pub const TARGET_KIND_MESSAGE: &str =
     "a target is a workload with pods that roll: write Deployment (the default), StatefulSet or DaemonSet";
 
-pub const DELIVERY_TYPE: (&str, &str) = ("self == 'Environment'", DELIVERY_TYPE_MESSAGE);
-pub const DELIVERY_TYPE_MESSAGE: &str = "the policy is delivered by environment variables: leave delivery.type out or write Environment";
+pub const DELIVERY_TYPE: (&str, &str) = ("self in ['Environment', 'ConfigFile']", DELIVERY_TYPE_MESSAGE);
+pub const DELIVERY_TYPE_MESSAGE: &str = "write Environment (the default: variables of the container, nothing to prepare) or ConfigFile (a file that the server reads anew without a restart; it must be mounted and named by --config)";
 
 pub const FIELD_CONFLICTS: (&str, &str) = ("self in ['Refuse', 'TakeOver']", FIELD_CONFLICTS_MESSAGE);
 pub const FIELD_CONFLICTS_MESSAGE: &str =

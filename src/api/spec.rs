@@ -83,6 +83,10 @@ pub struct MfaPolicySpec {
     #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
     #[x_kube(validation = rules::DELETION_POLICY)]
     pub deletion_policy: String,
+
+    /// Whether the operator holds still: it goes on to tell how things are and changes nothing, neither for an edit nor against drift. Deleting a suspended policy leaves everything as it is. Default: false.
+    #[serde(default, deserialize_with = "or_false")]
+    pub suspend: bool,
 }
 
 /// A workload that runs the identity server.
@@ -215,13 +219,13 @@ pub struct Code {
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
-    /// Environment (default): each setting becomes an environment variable of the container, which beats every configuration file.
+    /// Environment (default): each setting becomes an environment variable of the container, which beats every configuration file; every change rolls the pods. ConfigFile: the settings are a file in a ConfigMap that the workload must mount and name as its last --config; a change of requiredAAL rolls the pods, any other is read by the running ones.
     #[serde(rename = "type", default = "environment::default", deserialize_with = "environment::or_default")]
     #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
     #[x_kube(validation = rules::DELIVERY_TYPE)]
     pub type_: String,
 
-    /// Name of the ConfigMap that holds the rendered settings as kratos.yaml. Default: the policy's name followed by -mfa.
+    /// Name of the ConfigMap that holds the rendered settings as kratos.yaml, whatever the type. Default: the policy's name followed by -mfa.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = "rules::MAX_NAME"))]
     #[x_kube(validation = rules::OBJECT_NAME)]
@@ -260,6 +264,10 @@ word_with_default!(deployment, "Deployment");
 word_with_default!(environment, "Environment");
 word_with_default!(refuse, "Refuse");
 word_with_default!(revert, "Revert");
+
+fn or_false<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
 
 fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())

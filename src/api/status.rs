@@ -30,7 +30,7 @@ pub struct MfaPolicyStatus {
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["group".into(), "kind".into(), "name".into()]))]
     pub targets: Vec<TargetStatus>,
 
-    /// Accepted, RolledOut and Ready; Reconciling or Stalled while true.
+    /// Accepted, RolledOut, Effective where the pods were asked, and Ready; Reconciling or Stalled while true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -88,7 +88,7 @@ pub struct TargetStatus {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Accepted, RolledOut, Ready, Reconciling or Stalled.
+    /// Accepted, RolledOut, Effective, Ready, Reconciling or Stalled.
     #[serde(rename = "type")]
     pub type_: String,
     /// True, False or Unknown.

@@ -39,7 +39,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
     let [Reviewed { name, policy: Some(policy) }] = review.policies.as_slice() else {
         return super::fail(&format!("{file}: it holds {} of kind {}, give a file with one", review.policies.len(), api::KIND));
     };
-    let rendered = kratos::render(name, kratos::Overlay::of(policy));
+    let rendered = kratos::render(name, kratos::Overlay::of(policy), policy.delivery);
     match options.form {
         Form::File => print!("{}", rendered.file),
         Form::Env => rendered.variables.iter().for_each(|variable| println!("{}={}", variable.name, variable.value)),

@@ -15,8 +15,8 @@ use super::watch::api;
 use super::{Context, Error};
 use crate::api::{self as wire, Reason};
 use crate::plan::{
-    Applied, ConfigMapEnd, ConfigMapStep, ConfigMapView, Desired, EMPTY_FILE, Observed, PolicyObject, RecordStep, Refusal, Workload,
-    bounded, claim_config_map, is_adopted, manifest, record, taken,
+    Applied, ConfigMapEnd, ConfigMapStep, ConfigMapView, Desired, EMPTY_FILE, Observed, Plan, PolicyObject, RecordStep, Refusal, Workload,
+    applied_before, bounded, claim_config_map, is_adopted, manifest, record, taken,
 };
 
 /// An answer: done, or refused by the cluster in words that belong into the status. Everything
@@ -157,6 +157,11 @@ pub(super) async fn config_map(
         ConfigMapStep::Taken(holder) => return Ok(Err((Reason::ConfigMapTaken, taken(&desired.config_map, holder)))),
         ConfigMapStep::Fought { .. } => return Ok(Ok(())),
         ConfigMapStep::Repair { found, .. } => found.clone(),
+        ConfigMapStep::Annotate(found) => {
+            let mut body = json!({"metadata": {"annotations": { wire::GOVERNED_ANNOTATION: governed.write() }}});
+            identify(&mut body, found);
+            return patch_config_map(context, &api, found, &body).await;
+        }
         ConfigMapStep::Create { .. } => {
             match create::<ConfigMap>(&context.client, Resource::CONFIG_MAPS, &policy.key.namespace, &body).await {
                 Ok(seen) => {
@@ -177,9 +182,14 @@ pub(super) async fn config_map(
         return Ok(Err((Reason::ConfigMapTaken, taken(&desired.config_map, &holder))));
     }
     let mut body = body;
+    identify(&mut body, &found);
+    patch_config_map(context, &api, &found, &body).await
+}
+
+/// Lets the patch conflict where it is another object, or another version, by now.
+fn identify(body: &mut Value, found: &ConfigMapView) {
     body["metadata"]["uid"] = json!(found.uid);
     body["metadata"]["resourceVersion"] = json!(found.resource_version);
-    patch_config_map(context, &api, &found, &body).await
 }
 
 async fn patch_config_map(context: &Context, api: &Api<Seen<ConfigMap>>, found: &ConfigMapView, body: &Value) -> Answer<()> {
@@ -198,10 +208,8 @@ async fn patch_config_map(context: &Context, api: &Api<Seen<ConfigMap>>, found: 
 pub(super) async fn end_config_map(context: &Context, namespace: &str, map: &ConfigMapView, end: ConfigMapEnd) -> Answer<()> {
     let api = api::<ConfigMap>(&context.client, Resource::CONFIG_MAPS, Some(namespace));
     if end == ConfigMapEnd::Empty {
-        let body = json!({
-            "metadata": {"uid": map.uid, "resourceVersion": map.resource_version},
-            "data": { wire::CONFIG_KEY: EMPTY_FILE },
-        });
+        let mut body = json!({"data": { wire::CONFIG_KEY: EMPTY_FILE }});
+        identify(&mut body, map);
         return patch_config_map(context, &api, map, &body).await;
     }
     let preconditions = Preconditions { uid: Some(map.uid.to_string()), resource_version: Some(map.resource_version.to_string()) };
@@ -218,12 +226,12 @@ pub(super) async fn record(
     context: &Context,
     observed: &Observed,
     policy: &PolicyObject,
+    decided: &Plan,
     desired: &Desired,
-    digest: &str,
     step: &RecordStep,
 ) -> Answer<()> {
-    let carried = observed.records.first().map(|newest| newest.applied.as_slice()).unwrap_or_default();
-    let applied = serde_json::to_string(carried).unwrap_or_default();
+    let digest = &decided.digest;
+    let applied = serde_json::to_string(&applied_before(observed, decided)).unwrap_or_default();
     let namespace = &policy.key.namespace;
     let answer = match step {
         RecordStep::Create { revision } => {

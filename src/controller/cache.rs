@@ -344,6 +344,8 @@ mod tests {
             policy_label: Some("mfa".into()),
             governed: None,
             own: true,
+            holder: None,
+            claimant: false,
             content: None,
             mounted: false,
         };

@@ -28,6 +28,7 @@ struct State {
     gone_since: HashMap<Key, Instant>,
     told: HashSet<SmolStr>,
     failures: HashMap<Key, u32>,
+    disagreements: HashMap<SmolStr, Millis>,
 }
 
 impl Memory {
@@ -72,6 +73,16 @@ impl Memory {
     /// The policy is there again, or nothing of it is left.
     pub fn forget_absence(&self, key: &Key) {
         self.state().gone_since.remove(key);
+    }
+
+    /// Since when the pods of the workload with this uid answer different configurations.
+    pub fn disagrees(&self, uid: &str, disagrees: bool, now: Millis) -> Option<Millis> {
+        let mut state = self.state();
+        if !disagrees {
+            state.disagreements.remove(uid);
+            return None;
+        }
+        Some(*state.disagreements.entry(uid.into()).or_insert(now))
     }
 
     /// True the first time that `what` is told.

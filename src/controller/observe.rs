@@ -2,20 +2,25 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::StreamExt;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use smol_str::SmolStr;
 
 use super::cache::Tables;
+use super::view::config_map::ConfigMap;
 use super::view::{PodView, Resource};
 use super::watch::api;
 use super::{Context, Error};
+use crate::admin;
 use crate::api as wire;
+use crate::document::Document;
 use crate::plan::{
-    Absence, Candidate, GovernedView, Key, Millis, Observed, PolicyObject, Record, Standing, TargetData, TargetView, Workload, WorkloadId,
-    ends, holder, is_done,
+    Absence, Candidate, ConfigMapView, GovernedView, Key, Millis, Observed, Pod, PolicyObject, Record, Standing, TargetData, TargetView,
+    Workload, WorkloadId, container, ends, hashes, holder, is_about_to_change, is_done, reads_a_file,
 };
 use crate::policy::Target;
 
@@ -34,6 +39,9 @@ pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result
     observed.absence = absence;
     observed.crd_uid = crd_uid;
     list_pods(context, &mut observed).await?;
+    if is_about_to_change(&observed) {
+        read_bases(context, &mut observed).await?;
+    }
     find_mounts(context, &mut observed).await?;
     Ok(observed)
 }
@@ -56,11 +64,14 @@ fn gather(context: &Context, tables: &Tables, key: &Key, policy: Option<Arc<Poli
             let workload = tables.workloads.get(&id(&target));
             let holder = workload.as_ref().and_then(|workload| holder_of(context, tables, workload, policy.as_deref()));
             let history = workload.as_ref().map(|workload| context.memory.history(&workload.uid)).unwrap_or_default();
-            TargetView { kind: target.kind, name: target.name, container: target.container, workload, holder, pods: None, history }
+            let (kind, name, container) = (target.kind, target.name, target.container);
+            TargetView { kind, name, container, workload, holder, pods: None, disagrees_since: None, base: None, history }
         })
         .collect();
     let claimed = |workload: &Workload| tables.policies.found_by(&workload.id()).iter().any(|other| other.key != *key && !other.deleting);
     let governed = governed.into_iter().map(|workload| GovernedView { claimant: claimed(&workload), workload }).collect();
+    let named = policy.as_ref().and_then(|policy| standing.config_map(policy));
+    let config_maps = config_maps(context, tables, key, named.as_ref());
     let config_map_history = policy.as_ref().map(|policy| context.memory.history(&policy.uid)).unwrap_or_default();
     Observed {
         now,
@@ -70,7 +81,7 @@ fn gather(context: &Context, tables: &Tables, key: &Key, policy: Option<Arc<Poli
         crd_uid: "".into(),
         targets,
         governed,
-        config_maps: tables.config_maps.found_by(key).iter().map(|map| map.view.clone()).collect(),
+        config_maps,
         records,
         standing,
         config_map_history,
@@ -79,11 +90,35 @@ fn gather(context: &Context, tables: &Tables, key: &Key, policy: Option<Arc<Poli
     }
 }
 
+/// Config maps with the label of this policy, and the one that it names.
+fn config_maps(context: &Context, tables: &Tables, key: &Key, named: Option<&SmolStr>) -> Vec<ConfigMapView> {
+    let labelled = tables.config_maps.found_by(key);
+    let other = named.filter(|name| labelled.iter().all(|map| map.view.name != **name));
+    let other = other.and_then(|name| tables.config_maps.get(&key.beside(name)));
+    let view = |map: Arc<ConfigMap>| {
+        let mut view = map.view.clone();
+        let labelled = view.policy_label.as_ref().map(|name| key.beside(name)).filter(|other| other != key);
+        let holds = |other: &Key| tables.policies.get(other).is_some() || context.memory.pause(other).is_some();
+        view.holder = labelled.filter(holds).map(|other| other.name);
+        view.claimant = named != Some(&view.name) && naming(tables, key, &view.name).next().is_some();
+        view
+    };
+    labelled.into_iter().chain(other).map(view).collect()
+}
+
+/// Other policies of the namespace that name this config map.
+fn naming<'a>(tables: &'a Tables, key: &'a Key, config_map: &'a str) -> impl Iterator<Item = &'a Arc<PolicyObject>> {
+    let names = |policy: &PolicyObject| policy.spec.as_ref().is_ok_and(|spec| *spec.config_map == *config_map);
+    let others = tables.policies.all().filter(|policy| policy.key.namespace == key.namespace && policy.key != *key);
+    others.filter(move |policy| !policy.deleting && names(policy))
+}
+
 /// Policies that wait for what the policy of this name governed.
 pub(super) fn claimants(context: &Context, observed: &Observed) -> Vec<Key> {
     context.cache.read(|tables| {
-        let naming = observed.governed.iter().flat_map(|view| tables.policies.found_by(&view.workload.id()));
-        naming.map(|policy| policy.key.clone()).filter(|key| *key != observed.key).collect()
+        let workloads = observed.governed.iter().flat_map(|view| tables.policies.found_by(&view.workload.id()));
+        let files = observed.config_maps.iter().flat_map(|map| naming(tables, &observed.key, &map.name).cloned());
+        workloads.chain(files).map(|policy| policy.key.clone()).filter(|key| *key != observed.key).collect()
     })
 }
 
@@ -167,17 +202,65 @@ async fn crd_uid(context: &Context, needed: bool) -> Result<SmolStr, Error> {
     }
 }
 
-/// Lists the pods of each target that moves.
+/// How long a pod may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Pods asked at once.
+const ASKED_AT_ONCE: usize = 8;
+
+/// Lists the pods of each target that moves, and asks those that read a file of ours what they have.
 async fn list_pods(context: &Context, observed: &mut Observed) -> Result<(), Error> {
     for target in &mut observed.targets {
-        let Some(workload) = &target.workload else { continue };
-        if is_done(workload) || workload.selector.is_empty() {
+        let Some(workload) = target.workload.clone() else { continue };
+        let asked = reads_a_file(&workload);
+        if (is_done(&workload) && !asked) || workload.selector.is_empty() {
             continue;
         }
         let params = ListParams::default().labels(&workload.selector);
         let pods = api::<PodView>(&context.client, Resource::PODS, Some(&workload.key.namespace)).list(&params).await?;
-        let views = pods.items.into_iter().map(|seen| seen.value(&Resource::PODS));
-        target.pods = Some(views.filter(|view| view.is_of(workload)).map(|view| view.pod).collect());
+        let own = pods.items.into_iter().map(|seen| seen.value(&Resource::PODS)).filter(|view| view.is_of(&workload));
+        let pods = match container(&workload, target).ok().filter(|_| asked) {
+            Some(container) => ask(own, &container.name).await,
+            None => own.map(|view| view.pod).collect(),
+        };
+        target.disagrees_since = context.memory.disagrees(&workload.uid, hashes(&pods).len() > 1, observed.now);
+        target.pods = Some(pods);
+    }
+    Ok(())
+}
+
+/// The pods with what each ready one answers.
+async fn ask(pods: impl Iterator<Item = PodView>, container: &str) -> Vec<Pod> {
+    let asked = pods.map(|view| async move {
+        let address = view.admin.iter().find(|(name, _)| name == container).map(|(_, address)| *address);
+        let mut pod = view.pod;
+        if let Some(address) = address.filter(|_| pod.ready && !pod.deleting) {
+            pod.answer = Some(admin::config(address, PATIENCE).await);
+        }
+        pod
+    });
+    futures::stream::iter(asked).buffered(ASKED_AT_ONCE).collect().await
+}
+
+/// Reads what the rendered file is laid on: the files before it, where they are from config maps.
+async fn read_bases(context: &Context, observed: &mut Observed) -> Result<(), Error> {
+    let api: Api<k8s_openapi::api::core::v1::ConfigMap> = Api::namespaced(context.client.clone(), &observed.key.namespace);
+    for target in &mut observed.targets {
+        let Some(workload) = target.workload.clone() else { continue };
+        let files = container(&workload, target).map(|container| container.files.as_slice()).unwrap_or_default();
+        let Some((_, before)) = files.split_last() else { continue };
+        let mut base = Some(Vec::new());
+        for file in before {
+            let text = match file {
+                Some(file) => api.get_opt(&file.config_map).await?.and_then(|map| map.data?.remove(&*file.key)),
+                None => None,
+            };
+            let document = text.and_then(|text| Document::parse(&text).ok());
+            base = base.zip(document).map(|(mut base, document)| {
+                base.push(document);
+                base
+            });
+        }
+        target.base = base;
     }
     Ok(())
 }

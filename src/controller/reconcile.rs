@@ -109,16 +109,24 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
         };
         let record = async {
             match &decided.record {
-                Some(step) => apply::record(context, observed, policy, desired, &decided.digest, step).await,
+                Some(step) => apply::record(context, observed, policy, decided, desired, step).await,
                 None => Ok(Ok(())),
             }
         };
-        let (config_map, record) = tokio::join!(config_map, record);
-        if matches!(config_map, Ok(Ok(()))) {
+        let (config_map, record) = if decided.reloads.is_empty() {
+            let (config_map, record) = tokio::join!(config_map, record);
+            (Some(config_map), record)
+        } else {
+            // What pods answered before must be noted before they read the file.
+            let record = record.await;
+            let noted = matches!(record, Ok(Ok(())));
+            (if noted { Some(config_map.await) } else { None }, record)
+        };
+        if matches!(config_map, Some(Ok(Ok(())))) {
             config_map_written(context, observed.now, policy, desired, decided.config_map.as_ref());
         }
         recorded = decided.record.is_some() && matches!(record, Ok(Ok(())));
-        for answer in [config_map, record] {
+        for answer in config_map.into_iter().chain([record]) {
             match answer {
                 Ok(Ok(())) => {}
                 Ok(Err(refused)) => answers.refused = answers.refused.or(Some(refused)),
@@ -170,7 +178,7 @@ async fn write_targets(
             continue;
         }
         let governed = desired.governed(policy, &observed.crd_uid, Some(&workload.uid)).write();
-        let body = manifest::workload(workload, &policy.key.name, &governed, container, &desired.rendered.variables);
+        let body = manifest::workload(workload, &policy.key.name, &governed, container, desired);
         match apply::workload(context, workload, &body, container, adopted, *take_over).await {
             Ok(Ok(written)) => {
                 wrote(context, observed.now, policy, workload, *rolls, drift, &written.taken_from, &desired.rendered.revision);

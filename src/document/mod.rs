@@ -30,6 +30,35 @@ impl Document {
         serde_yaml::to_value(value).map(Self)
     }
 
+    /// The one document of a text that others wrote, as [`read`] reads it.
+    ///
+    /// # Errors
+    /// When it is no YAML, and where; when it holds several documents, or no mapping.
+    pub fn parse(text: &str) -> Result<Self, NotYaml> {
+        let documents = read(text)?;
+        match documents.as_slice() {
+            // An empty file sets nothing.
+            [] => Ok(Self(Value::Mapping(serde_yaml::Mapping::new()))),
+            [only] if only.value.is_null() => Ok(Self(Value::Mapping(serde_yaml::Mapping::new()))),
+            [only] if only.value.is_object() => Self::from_typed(&only.value).map_err(|_| NotYaml::of("it is no tree of values")),
+            [_] => Err(NotYaml::of("it is no mapping of keys to values")),
+            _ => Err(NotYaml::of("it holds several documents")),
+        }
+    }
+
+    /// This document with `over` laid on it, as Kratos does it: maps merge, anything else is replaced.
+    #[must_use]
+    pub fn merge(&self, over: &Self) -> Self {
+        Self(merged(&self.0, &over.0))
+    }
+
+    /// Whether there is a value at this path.
+    #[must_use]
+    pub fn has(&self, path: &[&str]) -> bool {
+        let found = path.iter().try_fold(&self.0, |value, key| value.get(*key));
+        found.is_some_and(|value| !value.is_null())
+    }
+
     /// Every value with its path from the root, in the order of the tree.
     #[must_use]
     pub fn leaves(&self) -> Vec<(Vec<&str>, Leaf<'_>)> {
@@ -60,6 +89,16 @@ pub fn hex_digest(text: &str, digits: usize) -> String {
     let mut hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     hex.truncate(digits);
     hex
+}
+
+fn merged(under: &Value, over: &Value) -> Value {
+    let (Value::Mapping(under), Value::Mapping(over)) = (under, over) else { return over.clone() };
+    let mut all = under.clone();
+    for (key, value) in over {
+        let both = under.get(key).map_or_else(|| value.clone(), |below| merged(below, value));
+        all.insert(key.clone(), both);
+    }
+    Value::Mapping(all)
 }
 
 fn collect<'a>(value: &'a Value, path: &mut Vec<&'a str>, found: &mut Vec<(Vec<&'a str>, Leaf<'a>)>) {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use super::{Data, Governed, PolicyObject, Record, TargetData, Workload};
+use super::{Data, Governed, Mark, PolicyObject, Record, TargetData, Workload};
 use crate::policy::{DeletionPolicy, FieldConflicts, Policy, Rejection, Target, transition};
-use crate::server::kratos::{Overlay, REVISION, Rendered, render, revision};
+use crate::server::kratos::{Overlay, Rendered, render};
 
 /// The settings to deliver.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ impl Desired {
     pub fn data(&self) -> Data {
         Data {
             overlay: self.rendered.overlay.clone(),
-            delivery: "Environment".into(),
+            delivery: self.rendered.delivery,
             config_map_name: self.config_map.to_string(),
             targets: self.targets.clone(),
         }
@@ -78,32 +78,46 @@ impl Standing {
         self.accepted(policy).map_or_else(recorded, |spec| spec.targets.clone())
     }
 
+    /// The name of the config map that it writes.
+    #[must_use]
+    pub fn config_map(&self, policy: &PolicyObject) -> Option<SmolStr> {
+        let recorded = || self.in_force.as_ref().map(|newest| newest.data.config_map_name.as_str().into());
+        self.accepted(policy).map(|spec| spec.config_map.clone()).or_else(recorded)
+    }
+
     pub(super) fn desired(&self, policy: &PolicyObject) -> Option<Desired> {
         let name = &policy.key.name;
         match self.accepted(policy) {
             Some(spec) => Some(Desired {
-                rendered: render(name, Overlay::of(spec)),
+                rendered: render(name, Overlay::of(spec), spec.delivery),
                 config_map: spec.config_map.clone(),
                 field_conflicts: spec.field_conflicts,
-                deletion_policy: spec.deletion_policy,
+                deletion_policy: policy.remembered_deletion_policy(),
                 targets: Vec::new(),
             }),
             None => self.in_force.as_ref().map(|newest| Desired {
-                rendered: render(name, newest.data.overlay.clone()),
+                rendered: render(name, newest.data.overlay.clone(), newest.data.delivery),
                 config_map: newest.data.config_map_name.as_str().into(),
                 field_conflicts: FieldConflicts::Refuse,
-                deletion_policy: policy.deletion_policy,
+                deletion_policy: policy.remembered_deletion_policy(),
                 targets: newest.data.targets.clone(),
             }),
         }
     }
 }
 
-/// The newest record whose revision a workload carries in a variable that our manager owns.
+/// The newest record whose mark a workload carries in a field that our manager owns.
 /// Records alone are no proof: others may be able to create them.
 fn carried<'a>(records: &'a [Arc<Record>], workloads: &[&Workload]) -> Option<&'a Arc<Record>> {
-    let revisions: Vec<&str> = workloads.iter().filter_map(|workload| own_revision(workload)).collect();
-    records.iter().find(|record| revisions.contains(&revision(&record.data.overlay).as_str()))
+    let applied = records.first().map(|newest| newest.applied.as_slice()).unwrap_or_default();
+    let carried = workloads.iter().filter_map(|workload| {
+        let mark = Mark::own(workload)?;
+        // Records with the same levels have the same mark: what was noted tells them apart.
+        let noted = applied.iter().find(|applied| applied.uid == *workload.uid).map(|applied| &*applied.record);
+        let noted = records.iter().position(|record| Some(record.digest()) == noted && mark.may_be_of(record));
+        noted.or_else(|| records.iter().position(|record| mark.may_be_of(record)))
+    });
+    carried.min().map(|index| &records[index])
 }
 
 /// Where the variables were taken away, the workload's own metadata still say whose it is, and the
@@ -117,12 +131,6 @@ fn noted<'a>(policy: &PolicyObject, records: &'a [Arc<Record>], workloads: &[&Wo
     let digest = |workload: &&Workload| applied.iter().find(|applied| applied.uid == *workload.uid).map(|applied| &*applied.record);
     let digests: Vec<_> = workloads.iter().filter(ours).filter_map(digest).collect();
     records.iter().find(|record| digests.contains(&record.digest()))
-}
-
-fn own_revision(workload: &Workload) -> Option<&str> {
-    let (container, _) = workload.own.env.iter().find(|(_, name)| &**name == REVISION)?;
-    let live = workload.containers.iter().find(|live| live.name == *container)?;
-    live.env.iter().find(|entry| &*entry.name == REVISION)?.value.as_deref()
 }
 
 #[cfg(test)]
@@ -155,6 +163,7 @@ mod tests {
             record: record.digest().into(),
             revision: "mfa-0123456789".into(),
             rolled_out: true,
+            reload: None,
         };
         Arc::make_mut(&mut record).applied = vec![applied];
         let records = [record.clone()];

@@ -10,7 +10,7 @@ use super::{
     UpdateStrategy, Workload, WorkloadStatus,
 };
 use crate::api;
-use crate::policy::{DeletionPolicy, Kind, parse};
+use crate::policy::{DeletionPolicy, Delivery, Kind, parse};
 use crate::server::kratos::{Overlay, render};
 
 pub(super) fn workload(replicas: i32) -> Workload {
@@ -23,6 +23,7 @@ pub(super) fn workload(replicas: i32) -> Workload {
         deleting: false,
         policy_label: None,
         governed: None,
+        required_aal: None,
         allowed: false,
         own: OwnFields::default(),
         replicas,
@@ -44,11 +45,20 @@ pub(super) fn workload(replicas: i32) -> Workload {
 
 pub(super) fn container(env: &[(&str, &str)]) -> Container {
     let env = env.iter().map(|(name, value)| EnvVar { name: (*name).into(), value: Some((*value).into()) });
-    Container { name: "kratos".into(), image: "oryd/kratos:v1.3.1".into(), env: env.collect() }
+    Container { name: "kratos".into(), image: "oryd/kratos:v1.3.1".into(), env: env.collect(), files: Vec::new() }
 }
 
 pub(super) fn pod(env: &[(&str, &str)]) -> Pod {
-    Pod { name: "kratos-1".into(), deleting: false, ready: true, scheduled: true, containers: vec![container(env)], troubles: Vec::new() }
+    Pod {
+        name: "kratos-1".into(),
+        deleting: false,
+        ready: true,
+        scheduled: true,
+        required_aal: None,
+        answer: None,
+        containers: vec![container(env)],
+        troubles: Vec::new(),
+    }
 }
 
 pub(super) fn target(workload: Workload) -> TargetView {
@@ -59,6 +69,8 @@ pub(super) fn target(workload: Workload) -> TargetView {
         workload: Some(Arc::new(workload)),
         holder: None,
         pods: None,
+        disagrees_since: None,
+        base: None,
         history: History::default(),
     }
 }
@@ -74,6 +86,7 @@ pub(super) fn policy(name: &str) -> PolicyObject {
         deleting: false,
         spec: parse(name, &spec("highest_available")),
         deletion_policy: DeletionPolicy::Revert,
+        suspend: false,
         status: LastStatus::default(),
     }
 }
@@ -93,7 +106,7 @@ pub(super) fn record(policy: &str, revision: i64, whoami: &str) -> Arc<Record> {
     let target = TargetData { kind: "Deployment".into(), name: "kratos".into(), container: "kratos".into() };
     let data = Data {
         overlay: Overlay::of(&parsed),
-        delivery: "Environment".into(),
+        delivery: Delivery::Environment,
         config_map_name: parsed.config_map.to_string(),
         targets: vec![target],
     };
@@ -104,7 +117,7 @@ pub(super) fn record(policy: &str, revision: i64, whoami: &str) -> Arc<Record> {
 
 /// A workload to which the policy of this name applied the record.
 pub(super) fn governed(policy: &str, record: &Record) -> Workload {
-    let rendered = render(policy, record.data.overlay.clone());
+    let rendered = render(policy, record.data.overlay.clone(), record.data.delivery);
     let env: Vec<_> = rendered.variables.iter().map(|variable| (variable.name.as_str(), variable.value.as_str())).collect();
     let memory =
         Governed { deletion_policy: DeletionPolicy::Revert, policy: uid_of(policy), crd: "crd".into(), workload: Some("uid".into()) };
@@ -114,6 +127,7 @@ pub(super) fn governed(policy: &str, record: &Record) -> Workload {
         own: OwnFields {
             policy_label: true,
             governed: true,
+            required_aal: false,
             env: env.iter().map(|(name, _)| ("kratos".into(), (*name).into())).collect(),
             changed: None,
         },

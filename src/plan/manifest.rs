@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Data, Governed, Key, PolicyObject, Workload};
+use super::{Data, Desired, Governed, Key, PolicyObject, Workload};
 use crate::api;
-use crate::server::kratos::Variable;
 
 /// A value that the kubelet hands to the process as it is: `$(NAME)` would otherwise be replaced
 /// by another variable of the container, a secret for example.
@@ -16,32 +15,43 @@ pub fn literal(value: &str) -> String {
 /// Our fields on a workload. `uid` and `resourceVersion` make it conflict rather than create or
 /// overwrite what changed meanwhile.
 #[must_use]
-pub fn workload(workload: &Workload, policy: &str, governed: &str, container: &str, variables: &[Variable]) -> Value {
-    let env: Vec<_> = variables.iter().map(|variable| json!({"name": variable.name, "value": literal(&variable.value)})).collect();
-    let mut body = identity(workload);
-    body["metadata"]["labels"] = json!({ api::POLICY_LABEL: policy });
-    body["metadata"]["annotations"] = json!({ api::GOVERNED_ANNOTATION: governed });
-    body["spec"] = json!({"template": {"spec": {"containers": [{"name": container, "env": env}]}}});
-    body
+pub fn workload(workload: &Workload, policy: &str, governed: &str, container: &str, desired: &Desired) -> Value {
+    let env = desired.variables().iter().map(|variable| json!({"name": variable.name, "value": literal(&variable.value)})).collect();
+    governed_by(workload, policy, governed, vec![(container, env)], desired.annotation(workload, container).as_deref())
 }
 
 /// Our fields on a workload as they are, under another annotation.
 #[must_use]
 pub fn annotated(workload: &Workload, policy: &str, governed: &str) -> Value {
-    let live = |container: &super::Container| {
-        let own = |name: &str| workload.own.env.iter().any(|(inside, own)| *inside == container.name && **own == *name);
-        let env: Vec<_> = container
-            .env
-            .iter()
-            .filter(|entry| own(&entry.name))
-            .filter_map(|entry| Some(json!({"name": entry.name, "value": entry.value.as_deref()?})))
-            .collect();
-        (!env.is_empty()).then(|| json!({"name": container.name, "env": env}))
-    };
+    let mut containers = Vec::new();
+    for container in &workload.containers {
+        let env = container.env.iter().filter(|entry| workload.owns(&container.name, &entry.name));
+        let env = env.filter_map(|entry| Some(json!({"name": entry.name, "value": entry.value.as_deref()?}))).collect();
+        containers.push((&*container.name, env));
+    }
+    let annotation = workload.required_aal.as_deref().filter(|_| workload.own.required_aal);
+    governed_by(workload, policy, governed, containers, annotation)
+}
+
+/// Label and annotation, with the variables of each container and the annotation of the template.
+fn governed_by(
+    workload: &Workload,
+    policy: &str,
+    governed: &str,
+    containers: Vec<(&str, Vec<Value>)>,
+    required_aal: Option<&str>,
+) -> Value {
     let mut body = identity(workload);
     body["metadata"]["labels"] = json!({ api::POLICY_LABEL: policy });
     body["metadata"]["annotations"] = json!({ api::GOVERNED_ANNOTATION: governed });
-    body["spec"] = json!({"template": {"spec": {"containers": workload.containers.iter().filter_map(live).collect::<Vec<_>>()}}});
+    let containers: Vec<_> =
+        containers.into_iter().filter(|(_, env)| !env.is_empty()).map(|(name, env)| json!({"name": name, "env": env})).collect();
+    if !containers.is_empty() {
+        body["spec"]["template"]["spec"]["containers"] = json!(containers);
+    }
+    if let Some(value) = required_aal {
+        body["spec"]["template"]["metadata"]["annotations"] = json!({ api::REQUIRED_AAL_ANNOTATION: value });
+    }
     body
 }
 

@@ -3,31 +3,38 @@
 
 mod claims;
 mod desired;
+mod effective;
 #[cfg(test)]
 mod fixtures;
 pub mod manifest;
+mod mark;
 mod observed;
 pub mod record;
 mod reversal;
 mod rollout;
 mod status;
+mod suspended;
 mod target;
 
 use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use crate::api::Reason;
+
 pub use claims::{Candidate, holder};
 pub use desired::{Desired, Standing};
+pub use effective::{hashes, reads_a_file};
+pub use mark::Mark;
 pub use observed::{
-    Absence, ConfigMapView, Container, EnvVar, Governed, GovernedView, History, Key, LastCondition, LastStatus, Millis, Observed,
-    OwnFields, Pod, PolicyObject, TargetView, Trouble, UpdateStrategy, Workload, WorkloadId, WorkloadStatus,
+    Absence, Answer, ConfigMapView, Container, EnvVar, Governed, GovernedView, History, Key, LastCondition, LastStatus, Millis,
+    MountedFile, Observed, OwnFields, Pod, PolicyObject, TargetView, Trouble, UpdateStrategy, Workload, WorkloadId, WorkloadStatus,
 };
-pub use record::{Applied, Data, Record, TargetData};
+pub use record::{Applied, Data, Record, Reload, TargetData};
 pub use reversal::{ConfigMapEnd, Reversal, ends};
 pub use rollout::is_done;
 pub use status::{Notice, Refusal, Report, bounded, level_word, report, taken};
-pub use target::{Step, is_adopted};
+pub use target::{Step, container, is_adopted};
 
 /// What to write. Nothing in it means that everything is as it should be.
 #[derive(Debug, Default)]
@@ -43,6 +50,10 @@ pub struct Plan {
     pub steps: Vec<Step>,
     pub reversals: Vec<Reversal>,
     pub ended_config_maps: Vec<(ConfigMapView, ConfigMapEnd)>,
+    /// What else waits for the end of a suspension.
+    pub pending: Vec<String>,
+    /// Workloads by uid whose running pods are about to read a new file.
+    pub reloads: Vec<(SmolStr, Reload)>,
     /// Names of records beyond the limit.
     pub prune: Vec<SmolStr>,
     /// When to look again though nothing changed.
@@ -60,6 +71,8 @@ pub enum ConfigMapStep {
         /// Somebody changed its file.
         drifted: bool,
     },
+    /// Its file is as it should be, what it remembers is not.
+    Annotate(ConfigMapView),
     /// Somebody keeps changing it: it is repaired again at this time.
     Fought { until: Millis },
     /// Another policy's, or a foreign one: named by who holds it.
@@ -76,6 +89,13 @@ pub enum RecordStep {
         name: SmolStr,
         revision: i64,
     },
+}
+
+impl Plan {
+    /// The file that the running pods of this workload are about to read.
+    fn reload_of(&self, uid: &str) -> Option<&Reload> {
+        self.reloads.iter().find(|(workload, _)| workload == uid).map(|(_, reload)| reload)
+    }
 }
 
 /// Decides.
@@ -110,9 +130,13 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     }
     desired.targets.sort_by(|a, b| (&a.name, &a.kind).cmp(&(&b.name, &b.kind)));
     let writable = plan.steps.iter().any(|step| !matches!(step, Step::Refused { .. }));
+    let not_wired = plan.steps.iter().any(|step| matches!(step, Step::Refused { reason: Reason::NotWired, .. }));
     let digest = desired.data().digest();
-    if writable {
+    // The file has to be there before it can be mounted.
+    if writable || not_wired {
         plan.config_map = config_map(observed, policy, &desired, &digest);
+    }
+    if writable {
         // The garbage collector takes the records of a policy that is being deleted.
         plan.record = record_step(observed, &digest).filter(|_| !policy.deleting);
     }
@@ -125,6 +149,10 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
         plan.ended_config_maps.clear();
     }
     plan.prune = prune(observed, policy, &digest, plan.record.is_some());
+    if policy.suspend {
+        suspended::hold(observed, &desired, &mut plan);
+    }
+    plan.reloads = effective::reloads(observed, &desired, &plan.steps, plan.config_map.as_ref());
     let config_map_again = match plan.config_map {
         Some(ConfigMapStep::Fought { until }) => Some(until),
         _ => None,
@@ -133,12 +161,28 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     plan.again = plan.again.into_iter().chain(config_map_again).chain(steps_again).min();
     plan.digest = digest;
     plan.desired = Some(desired);
+    let asked_again = plan.steps.iter().zip(&observed.targets).filter_map(|(step, view)| effective::again(observed, &plan, view, step));
+    plan.again = plan.again.into_iter().chain(asked_again).min();
     plan
 }
 
+/// Whether running pods are about to read another file, so that it matters what it is laid on.
+#[must_use]
+pub fn is_about_to_change(observed: &Observed) -> bool {
+    let desired = observed.policy.as_ref().and_then(|policy| observed.standing.desired(policy));
+    desired.filter(effective::is_asked).is_some_and(|desired| {
+        let found = observed.config_map(&desired.config_map);
+        found.is_some_and(|found| found.content.as_deref() != Some(&*content(&desired)))
+    })
+}
+
+/// What is held of the file.
+fn content(desired: &Desired) -> String {
+    crate::document::hex_digest(&desired.rendered.file, 16)
+}
+
 fn config_map(observed: &Observed, policy: &PolicyObject, desired: &Desired, digest: &str) -> Option<ConfigMapStep> {
-    let found = observed.config_maps.iter().find(|map| map.name == desired.config_map);
-    let content = crate::document::hex_digest(&desired.rendered.file, 16);
+    let found = observed.config_map(&desired.config_map);
     let changed = match found {
         None => true,
         Some(found) => {
@@ -148,7 +192,7 @@ fn config_map(observed: &Observed, policy: &PolicyObject, desired: &Desired, dig
             if found.deleting {
                 return None;
             }
-            found.content.as_deref() != Some(&*content)
+            found.content.as_deref() != Some(&*content(desired))
         }
     };
     // A target is written only after the config map: from then on a file that differs was changed.
@@ -158,12 +202,15 @@ fn config_map(observed: &Observed, policy: &PolicyObject, desired: &Desired, dig
         return Some(ConfigMapStep::Fought { until });
     }
     let Some(found) = found else { return Some(ConfigMapStep::Create { drifted }) };
+    if changed || found.policy_label.as_ref() != Some(&policy.key.name) {
+        return Some(ConfigMapStep::Repair { found: found.clone(), drifted });
+    }
     let noted = found.governed.as_deref() == Some(&*desired.governed(policy, &observed.crd_uid, None).write());
-    (changed || !noted).then(|| ConfigMapStep::Repair { found: found.clone(), drifted })
+    (!noted).then(|| ConfigMapStep::Annotate(found.clone()))
 }
 
-/// Whether the policy may write this config map: it was made by this operator for the policy of
-/// this name, today's or one that is gone.
+/// Whether the policy may write this config map: it was made by this operator, for the policy of
+/// this name, today's or one that is gone, or for another that holds it no more.
 ///
 /// # Errors
 /// Who holds it instead.
@@ -171,11 +218,12 @@ pub fn claim_config_map(found: &ConfigMapView, policy: &PolicyObject) -> Result<
     let governed = Governed::read(found.governed.as_deref());
     let own_label = found.own && found.policy_label.as_deref() == Some(&*policy.key.name);
     let made_for_this = governed.as_ref().is_some_and(|governed| governed.policy == *policy.uid);
-    match &found.policy_label {
+    match &found.holder {
         _ if own_label && governed.is_some() => Ok(()),
         // Its label or manager was taken away, the annotation still names this very policy.
         _ if made_for_this => Ok(()),
         Some(other) if found.own => Err(format!("the policy {other}")),
+        None if found.own && found.policy_label.is_some() && governed.is_some() => Ok(()),
         _ => Err("somebody else".into()),
     }
 }
@@ -210,6 +258,9 @@ fn prune(observed: &Observed, policy: &PolicyObject, current: &str, changes: boo
 #[must_use]
 pub fn applied_after(observed: &Observed, plan: &Plan, written: &[bool], reverted: &[SmolStr]) -> Vec<Applied> {
     let mut applied: Vec<Applied> = observed.records.first().map(|newest| newest.applied.clone()).unwrap_or_default();
+    if observed.policy.as_ref().is_some_and(|policy| policy.suspend) {
+        return applied;
+    }
     let held = |view: &&TargetView| view.holder.as_ref().is_none_or(|holder| *holder == observed.key.name);
     let targets = observed.targets.iter().filter(held).filter_map(|view| view.workload.as_ref());
     let governed = observed.governed.iter().map(|view| &view.workload).filter(|workload| workload.own.policy_label);
@@ -218,11 +269,14 @@ pub fn applied_after(observed: &Observed, plan: &Plan, written: &[bool], reverte
     let Some(desired) = &plan.desired else { return applied };
     for (index, (step, view)) in plan.steps.iter().zip(&observed.targets).enumerate() {
         let Some(workload) = &view.workload else { continue };
-        let (container, done) = match step {
-            Step::Write { container, done, .. } if written.get(index).copied().unwrap_or_default() => (container, *done),
-            Step::Settled { container, done } => (container, *done),
+        let (container, done, rolls) = match step {
+            Step::Write { container, done, rolls, .. } if written.get(index).copied().unwrap_or_default() => (container, *done, *rolls),
+            Step::Settled { container, done } => (container, *done, false),
             _ => continue,
         };
+        let noted = || target::known(observed, workload).and_then(|known| known.reload.as_ref());
+        let agrees = effective::proof(observed, plan, view, step) == Some(effective::Proof::Agree);
+        let reload = plan.reload_of(&workload.uid).or_else(noted).filter(|_| !rolls && !agrees && effective::is_asked(desired));
         let entry = Applied {
             kind: view.kind.as_str().into(),
             name: view.name.to_string(),
@@ -231,11 +285,22 @@ pub fn applied_after(observed: &Observed, plan: &Plan, written: &[bool], reverte
             record: plan.digest.clone(),
             revision: desired.rendered.revision.clone(),
             rolled_out: done,
+            reload: reload.cloned(),
         };
         applied.retain(|known| (&known.kind, &known.name) != (&entry.kind, &entry.name));
         applied.push(entry);
     }
     applied.sort_by(|a, b| (&a.name, &a.kind).cmp(&(&b.name, &b.kind)));
+    applied
+}
+
+/// What was applied where, as it is written before the file is: with the reloads that are to come.
+#[must_use]
+pub fn applied_before(observed: &Observed, plan: &Plan) -> Vec<Applied> {
+    let mut applied = observed.records.first().map(|newest| newest.applied.clone()).unwrap_or_default();
+    for entry in &mut applied {
+        entry.reload = plan.reload_of(&entry.uid).cloned().or(entry.reload.take());
+    }
     applied
 }
 

@@ -8,6 +8,7 @@ use smol_str::SmolStr;
 use super::Standing;
 use super::record::Record;
 use crate::api::ConditionType;
+use crate::document::Document;
 use crate::policy::{DeletionPolicy, Kind, Level, Policy, Rejection};
 
 /// Milliseconds since the Unix epoch.
@@ -60,7 +61,7 @@ pub struct Observed {
     pub targets: Vec<TargetView>,
     /// Workloads that carry the policy's label, targets or not.
     pub governed: Vec<GovernedView>,
-    /// Config maps that carry the policy's label.
+    /// Config maps that carry the policy's label, and the one that it names, whosesoever label it carries.
     pub config_maps: Vec<ConfigMapView>,
     /// Records of this very policy (by uid), newest first.
     pub records: Vec<Arc<Record>>,
@@ -71,6 +72,20 @@ pub struct Observed {
     pub server_images: Arc<[String]>,
     /// The operator's own Deployment.
     pub itself: Option<Key>,
+}
+
+impl Observed {
+    /// The config map with this name, if our label is on it.
+    #[must_use]
+    pub fn config_map(&self, name: &str) -> Option<&ConfigMapView> {
+        self.config_maps.iter().find(|map| map.name == name)
+    }
+
+    /// The record with this digest.
+    #[must_use]
+    pub fn record(&self, digest: &str) -> Option<&Arc<Record>> {
+        self.records.iter().find(|record| record.digest() == digest)
+    }
 }
 
 /// How sure it is that a policy is gone for good.
@@ -97,7 +112,18 @@ pub struct PolicyObject {
     pub spec: Result<Policy, Vec<Rejection>>,
     /// As written, even where the rest of the spec is refused.
     pub deletion_policy: DeletionPolicy,
+    /// Likewise.
+    pub suspend: bool,
     pub status: LastStatus,
+}
+
+impl PolicyObject {
+    /// What shall happen to its workloads when it goes, as they remember it: one that is suspended
+    /// leaves everything as it is.
+    #[must_use]
+    pub fn remembered_deletion_policy(&self) -> DeletionPolicy {
+        if self.suspend { DeletionPolicy::Retain } else { self.deletion_policy }
+    }
 }
 
 /// What must be known of the status last written: whether another differs, and what it leaves.
@@ -130,8 +156,13 @@ pub struct TargetView {
     pub workload: Option<Arc<Workload>>,
     /// Name of the policy that holds the workload; none where nothing was found.
     pub holder: Option<SmolStr>,
-    /// Its pods, listed only while it moves.
+    /// Its pods, listed while it moves, and where they read a file.
     pub pods: Option<Vec<Pod>>,
+    /// Since when its pods answer different configurations.
+    pub disagrees_since: Option<Millis>,
+    /// The configuration files before ours, the weakest first; none where one of them cannot be
+    /// read. Read only when the file is about to change.
+    pub base: Option<Vec<Document>>,
     pub history: History,
 }
 
@@ -171,6 +202,8 @@ pub struct Workload {
     pub deleting: bool,
     pub policy_label: Option<SmolStr>,
     pub governed: Option<SmolStr>,
+    /// [`crate::api::REQUIRED_AAL_ANNOTATION`] of its pod template.
+    pub required_aal: Option<SmolStr>,
     /// Its owner declared it an identity server.
     pub allowed: bool,
     pub own: OwnFields,
@@ -187,6 +220,12 @@ pub struct Workload {
 }
 
 impl Workload {
+    /// Whether our manager owns the variable.
+    #[must_use]
+    pub fn owns(&self, container: &str, variable: &str) -> bool {
+        self.own.env.iter().any(|(inside, own)| **inside == *container && **own == *variable)
+    }
+
     #[must_use]
     pub fn id(&self) -> WorkloadId {
         WorkloadId { kind: self.kind, key: self.key.clone() }
@@ -216,6 +255,8 @@ pub enum UpdateStrategy {
 pub struct OwnFields {
     pub policy_label: bool,
     pub governed: bool,
+    /// The annotation of the pod template.
+    pub required_aal: bool,
     /// (container, variable)
     pub env: Vec<(SmolStr, SmolStr)>,
     /// Last change of this set or its values.
@@ -228,6 +269,18 @@ pub struct Container {
     pub image: SmolStr,
     /// Only variables that a policy may set.
     pub env: Vec<EnvVar>,
+    /// The configuration files that its command line names, in their order; none for one that is
+    /// not from a config map.
+    pub files: Vec<Option<MountedFile>>,
+}
+
+/// A file from a config map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountedFile {
+    pub config_map: SmolStr,
+    pub key: SmolStr,
+    /// The kubelet brings it up to date in a running pod.
+    pub reloads: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -256,9 +309,22 @@ pub struct Pod {
     pub deleting: bool,
     pub ready: bool,
     pub scheduled: bool,
+    pub required_aal: Option<SmolStr>,
+    /// What it says of its configuration; none where it was not asked.
+    pub answer: Option<Answer>,
     /// Variables of its containers that a policy may set, as (container, variable).
     pub containers: Vec<Container>,
     pub troubles: Vec<Trouble>,
+}
+
+/// What a pod answered when it was asked for its configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The digest of its merged configuration.
+    Hash(SmolStr),
+    /// Something else, which says nothing about it.
+    Other,
+    Unreachable,
 }
 
 /// A container that does not run as it should, by the kubelet's reason.
@@ -284,6 +350,10 @@ pub struct ConfigMapView {
     pub own: bool,
     /// Digest of the rendered file in it.
     pub content: Option<SmolStr>,
+    /// The policy that its label names, if that is another one and still holds it.
+    pub holder: Option<SmolStr>,
+    /// Another accepted policy names it and is not about to go itself.
+    pub claimant: bool,
     /// A pod or a pod template mounts it; read only where it is about to be removed.
     pub mounted: bool,
 }

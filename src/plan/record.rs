@@ -4,9 +4,10 @@
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
+use super::Millis;
 use crate::api;
 use crate::document::{Document, hex_digest};
-use crate::policy;
+use crate::policy::{self, Delivery};
 use crate::server::kratos::Overlay;
 
 /// One remembered revision.
@@ -25,7 +26,7 @@ pub struct Record {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Data {
     pub overlay: Overlay,
-    pub delivery: String,
+    pub delivery: Delivery,
     pub config_map_name: String,
     pub targets: Vec<TargetData>,
 }
@@ -52,6 +53,21 @@ pub struct Applied {
     pub revision: String,
     /// Its roll was seen done. Later scaling does not change that.
     pub rolled_out: bool,
+    /// Its pods are about to read a new file, and have not been seen to do so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload: Option<Reload>,
+}
+
+/// A file that running pods read anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Reload {
+    /// When it was written, in milliseconds since the Unix epoch.
+    pub since: Millis,
+    /// What the pods answered before, each answer once; empty where they could not be asked.
+    pub before: Vec<SmolStr>,
+    /// Whether the answers must change; none where that cannot be known.
+    pub changes: Option<bool>,
 }
 
 impl TargetData {
@@ -89,7 +105,7 @@ impl Data {
         });
         let spec = api::MfaPolicySpec {
             target_refs: targets.collect(),
-            delivery: Some(api::Delivery { type_: data.delivery.clone(), config_map_name: Some(data.config_map_name.clone()) }),
+            delivery: Some(api::Delivery { type_: data.delivery.as_str().into(), config_map_name: Some(data.config_map_name.clone()) }),
             ..data.overlay.spec()
         };
         let policy = policy::parse("stored", &spec).ok()?;

@@ -56,7 +56,8 @@ pub(super) fn dropped(observed: &Observed, plan: &mut Plan) {
 /// Whether this config map is needed no more, mounts aside.
 #[must_use]
 pub fn ends(observed: &Observed, map: &ConfigMapView) -> bool {
-    if !map.own || map.deleting {
+    // Another policy's, or one that is taken over at the end of the pause.
+    if !map.own || map.deleting || map.policy_label.as_ref() != Some(&observed.key.name) || map.claimant {
         return false;
     }
     let Some(governed) = Governed::read(map.governed.as_deref()) else { return false };

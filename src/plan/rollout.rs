@@ -1,10 +1,7 @@
 //! How far a roll is, from what the workload and its pods say.
 
-use super::{Millis, Pod, TargetView, Trouble, UpdateStrategy, Workload};
+use super::{Mark, Millis, Pod, TargetView, Trouble, UpdateStrategy, Workload};
 use crate::api::Reason;
-use crate::policy::Level;
-use crate::server::kratos;
-use crate::server::kratos::level_variables;
 
 /// A roll that is done: everything runs the template and nothing older is left.
 #[must_use]
@@ -18,11 +15,11 @@ pub fn is_done(workload: &Workload) -> bool {
 
 /// Why a roll is not done.
 #[must_use]
-pub fn progress(workload: &Workload, container: &str, revision: &str, pods: Option<&[Pod]>) -> (Reason, String) {
+pub fn progress(workload: &Workload, container: &str, mark: &Mark, pods: Option<&[Pod]>) -> (Reason, String) {
     if workload.paused {
         return (Reason::TargetPaused, format!("{workload} is paused: it rolls when its spec.paused is false again"));
     }
-    for pod in pods.unwrap_or_default().iter().filter(|pod| !pod.deleting && runs(pod, container, revision)) {
+    for pod in pods.unwrap_or_default().iter().filter(|pod| !pod.deleting && mark.is_on(pod, container)) {
         if let Some(found) = trouble(workload, pod, container) {
             return found;
         }
@@ -94,34 +91,6 @@ fn fails(trouble: &Trouble) -> bool {
         || matches!(&*trouble.reason, "CrashLoopBackOff" | "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError")
 }
 
-/// Whether the pod was made from a template of this revision.
-#[must_use]
-pub fn runs(pod: &Pod, container: &str, revision: &str) -> bool {
-    pod.containers
-        .iter()
-        .filter(|own| &*own.name == container)
-        .flat_map(|own| &own.env)
-        .any(|variable| &*variable.name == kratos::REVISION && variable.value.as_deref() == Some(revision))
-}
-
-/// The weakest levels over what runs: the pods where they were listed, else the template.
-/// As (settings, whoami); none where a server's own configuration decides.
-#[must_use]
-pub fn running_levels(target: &TargetView, container: &str) -> (Option<Level>, Option<Level>) {
-    let Some(workload) = &target.workload else { return (None, None) };
-    let (settings, whoami) = level_variables();
-    let of = |containers: &[super::Container], name: &str| {
-        let own = containers.iter().find(|own| &*own.name == container)?;
-        let variable = own.env.iter().find(|variable| &*variable.name == name)?;
-        Level::from_word(variable.value.as_deref()?)
-    };
-    let weakest = |name: &str| match target.pods.as_deref().map(|pods| pods.iter().filter(|pod| !pod.deleting).collect::<Vec<_>>()) {
-        Some(pods) if !pods.is_empty() => pods.iter().map(|pod| of(&pod.containers, name)).min().flatten(),
-        _ => of(&workload.containers, name),
-    };
-    (weakest(settings), weakest(whoami))
-}
-
 /// Edits within this time after the first of a burst go out together.
 const BURST: Millis = 10_000;
 /// From the fourth on, rolls in a row keep this distance.
@@ -135,7 +104,7 @@ pub fn roll_not_before(target: &TargetView, failing: bool, now: Millis) -> Optio
     let rolls = &target.history.rolls;
     let in_a_row = rolls.iter().filter(|at| now - **at < ROLL_DISTANCE * 3).count();
     let spaced = rolls.iter().max().filter(|_| in_a_row >= ROLLS_IN_A_ROW).map(|last| last + ROLL_DISTANCE);
-    let under_way = !workload.own.env.is_empty() && !is_done(workload) && !failing;
+    let under_way = Mark::own(workload).is_some() && !is_done(workload) && !failing;
     let started = rolls.iter().max().copied().or(workload.own.changed).filter(|_| under_way);
     [spaced, started.map(|at| at + BURST)].into_iter().flatten().max().filter(|until| *until > now)
 }
@@ -178,6 +147,10 @@ mod tests {
 
     const REVISION: &str = "mfa-0123456789";
 
+    fn mark() -> Mark {
+        Mark::Variable(REVISION.into())
+    }
+
     #[test]
     fn a_roll_is_done_when_everything_is_new_and_available_and_nothing_old_is_left() {
         assert!(is_done(&workload(3)));
@@ -196,7 +169,7 @@ mod tests {
     #[test]
     fn a_strategy_that_leaves_pods_to_their_owner_is_told_as_a_pause() {
         let stuck = |update, updated| Workload { update, status: WorkloadStatus { updated, ..workload(3).status }, ..workload(3) };
-        let told = |workload: &Workload| progress(workload, "kratos", REVISION, None);
+        let told = |workload: &Workload| progress(workload, "kratos", &mark(), None);
         let on_delete = told(&stuck(UpdateStrategy::OnDelete, 1));
         assert_eq!(on_delete.0, Reason::TargetPaused);
         assert!(on_delete.1.contains("OnDelete") && on_delete.1.contains("1 of 3"), "{}", on_delete.1);
@@ -211,10 +184,10 @@ mod tests {
         let crash = Trouble { container: "kratos".into(), reason: "CrashLoopBackOff".into(), exit_code: Some(1), ended: false };
         let new = Pod { troubles: vec![crash.clone()], ready: false, ..pod(&[("REVISION", REVISION)]) };
         let old = Pod { troubles: vec![crash], ready: false, ..pod(&[]) };
-        let (reason, message) = progress(&workload(2), "kratos", REVISION, Some(&[old.clone(), new]));
+        let (reason, message) = progress(&workload(2), "kratos", &mark(), Some(&[old.clone(), new]));
         assert_eq!(reason, Reason::Crashing);
         assert!(message.contains("exit code 1"), "{message}");
-        assert_eq!(progress(&workload(2), "kratos", REVISION, Some(&[old])).0, Reason::Progressing);
+        assert_eq!(progress(&workload(2), "kratos", &mark(), Some(&[old])).0, Reason::Progressing);
     }
 
     #[test]
@@ -222,10 +195,10 @@ mod tests {
         let sidecar = Trouble { container: "proxy".into(), reason: "ImagePullBackOff".into(), exit_code: None, ended: false };
         let restarted = Trouble { container: "kratos".into(), reason: "Error".into(), exit_code: Some(1), ended: true };
         let pod = Pod { troubles: vec![sidecar.clone(), restarted], ready: false, ..pod(&[("REVISION", REVISION)]) };
-        assert_eq!(progress(&workload(2), "kratos", REVISION, Some(std::slice::from_ref(&pod))).0, Reason::Crashing);
+        assert_eq!(progress(&workload(2), "kratos", &mark(), Some(std::slice::from_ref(&pod))).0, Reason::Crashing);
         let crashed_sidecar = Trouble { ended: true, ..sidecar };
         let pod = Pod { troubles: vec![crashed_sidecar], ..pod };
-        assert_eq!(progress(&workload(2), "kratos", REVISION, Some(&[pod])).0, Reason::Waiting, "a sidecar is no evidence");
+        assert_eq!(progress(&workload(2), "kratos", &mark(), Some(&[pod])).0, Reason::Waiting, "a sidecar is no evidence");
     }
 
     #[test]
@@ -233,33 +206,19 @@ mod tests {
         let of = |reason: &str| Trouble { container: "kratos".into(), reason: reason.into(), exit_code: None, ended: false };
         for trouble in ["ImagePullBackOff", "ErrImagePull"] {
             let pod = Pod { troubles: vec![of(trouble)], ready: false, ..pod(&[("REVISION", REVISION)]) };
-            assert_eq!(progress(&workload(2), "kratos", REVISION, Some(&[pod])).0, Reason::Waiting, "{trouble}");
+            assert_eq!(progress(&workload(2), "kratos", &mark(), Some(&[pod])).0, Reason::Waiting, "{trouble}");
         }
         let pending = Pod { scheduled: false, ready: false, ..pod(&[("REVISION", REVISION)]) };
-        assert_eq!(progress(&workload(2), "kratos", REVISION, Some(&[pending])).0, Reason::Waiting);
+        assert_eq!(progress(&workload(2), "kratos", &mark(), Some(&[pending])).0, Reason::Waiting);
         let starting = Pod { troubles: vec![of("ContainerCreating")], ready: false, ..pod(&[("REVISION", REVISION)]) };
-        assert_eq!(progress(&workload(2), "kratos", REVISION, Some(&[starting])).0, Reason::Progressing);
-    }
-
-    #[test]
-    fn the_weakest_pod_sets_the_level_and_unknown_is_weaker_than_any() {
-        let (settings, whoami) = level_variables();
-        let strong = pod(&[(settings, "highest_available"), (whoami, "highest_available")]);
-        let weak = pod(&[(settings, "highest_available"), (whoami, "aal1")]);
-        let unknown = pod(&[(settings, "highest_available")]);
-        let mut view = target(workload(2));
-        view.pods = Some(vec![strong.clone(), weak]);
-        assert_eq!(running_levels(&view, "kratos"), (Some(Level::HighestAvailable), Some(Level::Aal1)));
-        view.pods = Some(vec![strong.clone(), unknown.clone()]);
-        assert_eq!(running_levels(&view, "kratos"), (Some(Level::HighestAvailable), None));
-        view.pods = Some(vec![strong, Pod { deleting: true, ..unknown }]);
-        assert_eq!(running_levels(&view, "kratos").1, Some(Level::HighestAvailable), "a pod that ends counts no more");
+        assert_eq!(progress(&workload(2), "kratos", &mark(), Some(&[starting])).0, Reason::Progressing);
     }
 
     #[test]
     fn an_edit_waits_for_the_roll_under_way_ten_seconds_at_most() {
         let mut rolling = workload(2);
         rolling.own.env = vec![("kratos".into(), "REVISION".into())];
+        rolling.containers = vec![container(&[("REVISION", REVISION)])];
         rolling.status.updated = 1;
         let mut view = target(rolling);
         view.history.rolls = vec![100_000];
@@ -300,15 +259,5 @@ mod tests {
             Some(remembered[15] + 1_800_000),
             "it goes on after its beginning is forgotten"
         );
-    }
-
-    #[test]
-    fn a_foreign_container_says_nothing() {
-        let mut view = target(workload(1));
-        view.pods = Some(vec![Pod {
-            containers: vec![super::super::Container { name: "other".into(), ..container(&[("REVISION", REVISION)]) }],
-            ..pod(&[])
-        }]);
-        assert!(!runs(&view.pods.as_ref().expect("pods")[0], "kratos", REVISION));
     }
 }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{ConfigMapStep, Observed, Plan, PolicyObject, Step, TargetView, Workload, rollout};
+use super::{ConfigMapStep, Desired, Mark, Observed, Plan, PolicyObject, Step, TargetView, Workload, effective, mark, rollout, target};
 use crate::api::{self, Condition, ConditionType, MfaPolicyStatus, Reason, RunningAal, TargetStatus};
 use crate::policy::Level;
-use crate::server::kratos;
 
 /// Why something cannot be, for the status.
 pub type Refusal = (Reason, String);
@@ -45,16 +44,21 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
         })
         .collect();
     let rolled_out = rolled_out(&views, plan, &accepted);
+    let effective = effective(observed, plan, &views);
+    let mismatch = effective.as_ref().filter(|condition| condition.reason == Reason::Mismatch.as_str());
     let (reason, message) = if accepted.status != "True" {
         (accepted_reason, accepted.message.clone())
     } else if rolled_out.0.status != "True" {
         (rolled_out.1, rolled_out.0.message.clone())
+    } else if let Some(mismatch) = mismatch {
+        (Reason::Mismatch, mismatch.message.clone())
     } else {
         (Reason::Ready, rolled_out.0.message.clone())
     };
     let notice = notice(policy, reason, &message);
     let ready = verdict(ConditionType::Ready, reason, message.clone());
     let mut conditions = vec![accepted, rolled_out.0];
+    conditions.extend(effective);
     if ready.status != "True" {
         let type_ = if reason.is_stalled() { ConditionType::Stalled } else { ConditionType::Reconciling };
         conditions.push(Condition { status: "True".into(), ..verdict(type_, reason, message) });
@@ -62,13 +66,18 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
     conditions.push(ready);
     conditions.iter_mut().for_each(|condition| condition.observed_generation = Some(policy.generation));
 
-    let targets: Vec<_> =
-        observed.targets.iter().zip(&views).zip(&plan.steps).map(|((before, view), step)| target_status(before, view, step)).collect();
+    let targets: Vec<_> = observed
+        .targets
+        .iter()
+        .zip(&views)
+        .zip(&plan.steps)
+        .map(|((before, view), step)| target_status(observed, plan.desired.as_ref(), before, view, step))
+        .collect();
     let revision = plan.desired.as_ref().map(|desired| desired.rendered.revision.clone());
     let status = MfaPolicyStatus {
         observed_generation: Some(policy.generation),
         required_aal: weakest(&targets),
-        pods: revision.as_ref().map(|revision| pods(&views, &plan.steps, revision)),
+        pods: plan.desired.as_ref().map(|desired| pods(&views, &plan.steps, desired)),
         revision,
         targets,
         conditions,
@@ -77,10 +86,18 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
 }
 
 fn verdict(type_: ConditionType, reason: Reason, message: String) -> Condition {
-    let good = matches!(reason, Reason::Accepted | Reason::RolledOut | Reason::NoPods | Reason::Ready);
+    let unknown = type_ == ConditionType::Effective && matches!(reason, Reason::NotSupported | Reason::NoPods | Reason::Progressing);
+    let good = matches!(reason, Reason::Accepted | Reason::RolledOut | Reason::NoPods | Reason::HashesAgree | Reason::Ready);
     Condition {
         type_: type_.as_str().into(),
-        status: if good { "True" } else { "False" }.into(),
+        status: if unknown {
+            "Unknown"
+        } else if good {
+            "True"
+        } else {
+            "False"
+        }
+        .into(),
         reason: reason.as_str().into(),
         message: bounded(&message),
         last_transition_time: String::new(),
@@ -138,11 +155,16 @@ fn rolled_out(views: &[TargetView], plan: &Plan, accepted: &Condition) -> (Condi
             Step::Settled { done: true, .. } | Step::Write { done: true, .. } => {}
             Step::Settled { container, .. } | Step::Write { container, .. } => {
                 let Some(workload) = &view.workload else { continue };
-                let (reason, message) = rollout::progress(workload, container, revision, view.pods.as_deref());
+                let mark = desired.mark(workload, container);
+                let (reason, message) = rollout::progress(workload, container, &mark, view.pods.as_deref());
                 return not_yet(reason, message);
             }
             Step::Refused { .. } => return not_yet(Reason::Progressing, format!("{view} does not have the policy yet")),
         }
+    }
+    if !plan.pending.is_empty() {
+        let message = format!("the policy is suspended: {}; set spec.suspend to false to have it done", plan.pending.join("; "));
+        return not_yet(Reason::Suspended, message);
     }
     if accepted.status != "True" {
         return not_yet(Reason::Progressing, "the last accepted policy is in force on every target".into());
@@ -153,6 +175,13 @@ fn rolled_out(views: &[TargetView], plan: &Plan, accepted: &Condition) -> (Condi
         return (verdict(ConditionType::RolledOut, Reason::NoPods, message), Reason::NoPods);
     }
     (verdict(ConditionType::RolledOut, Reason::RolledOut, format!("every pod enforces revision {revision}")), Reason::RolledOut)
+}
+
+/// What the pods prove, by the worst of the targets. None where they are not asked.
+fn effective(observed: &Observed, plan: &Plan, views: &[TargetView]) -> Option<Condition> {
+    let proofs = views.iter().zip(&plan.steps).filter_map(|(view, step)| effective::proof(observed, plan, view, step));
+    let worst = proofs.min()?;
+    Some(verdict(ConditionType::Effective, worst.reason(), worst.message()))
 }
 
 /// A level as the status says it.
@@ -168,13 +197,14 @@ fn container_of(step: &Step) -> Option<&str> {
     }
 }
 
-fn target_status(before: &TargetView, view: &TargetView, step: &Step) -> TargetStatus {
+fn target_status(observed: &Observed, desired: Option<&Desired>, before: &TargetView, view: &TargetView, step: &Step) -> TargetStatus {
     let base =
         TargetStatus { group: api::APPS.into(), kind: view.kind.as_str().into(), name: view.name.to_string(), ..TargetStatus::default() };
     let Some(workload) = &view.workload else { return base };
     let container = container_of(step);
     // Right after a write the pods are still those of the template before it.
-    let levels = |view| container.map_or((None, None), |container| rollout::running_levels(view, container));
+    let records = &observed.records;
+    let levels = |view| container.map_or((None, None), |container| mark::running_levels(view, container, records, desired));
     let (settings, whoami) = match step {
         Step::Write { rolls: true, .. } => {
             let ((old_settings, old_whoami), (settings, whoami)) = (levels(before), levels(view));
@@ -182,20 +212,26 @@ fn target_status(before: &TargetView, view: &TargetView, step: &Step) -> TargetS
         }
         _ => levels(view),
     };
-    let live = container.and_then(|name| workload.containers.iter().find(|live| *live.name == *name));
-    let revision =
-        live.and_then(|live| live.env.iter().find(|entry| &*entry.name == kratos::REVISION)).and_then(|entry| entry.value.as_deref());
     TargetStatus {
         container: container.map(Into::into),
         uid: Some(workload.uid.to_string()),
         observed_generation: Some(workload.status.observed_generation),
-        revision: revision.map(bounded),
+        revision: revision(observed, desired, workload, step),
         required_aal: Some(RunningAal { settings: level_word(settings).into(), whoami: level_word(whoami).into() }),
         updated_pods: Some(workload.status.updated),
         ready_pods: Some(workload.status.ready),
         total_pods: Some(workload.status.total),
         terminating_pods: workload.status.terminating,
         ..base
+    }
+}
+
+/// The revision that the target has: where it reads a file, what was noted of it tells.
+fn revision(observed: &Observed, desired: Option<&Desired>, workload: &Workload, step: &Step) -> Option<String> {
+    match (Mark::own(workload)?, step) {
+        (Mark::Variable(revision), _) => Some(bounded(&revision)),
+        (Mark::Annotation(_), Step::Settled { .. } | Step::Write { .. }) => desired.map(|desired| desired.rendered.revision.clone()),
+        (Mark::Annotation(_), _) => target::known(observed, workload).map(|known| known.revision.clone()),
     }
 }
 
@@ -206,7 +242,7 @@ fn weakest(targets: &[TargetStatus]) -> Option<RunningAal> {
     Some(RunningAal { settings: level_word(least(|aal| &aal.settings)?).into(), whoami: level_word(least(|aal| &aal.whoami)?).into() })
 }
 
-fn pods(views: &[TargetView], steps: &[Step], revision: &str) -> String {
+fn pods(views: &[TargetView], steps: &[Step], desired: &Desired) -> String {
     let mut ready = 0_i64;
     let mut wanted = 0_i64;
     for (view, step) in views.iter().zip(steps) {
@@ -215,7 +251,8 @@ fn pods(views: &[TargetView], steps: &[Step], revision: &str) -> String {
         ready += i64::from(match (&view.pods, step) {
             (None, Step::Settled { .. }) => workload.status.updated.min(workload.status.ready),
             (Some(pods), Step::Settled { container, .. } | Step::Write { container, .. } | Step::Held { container, .. }) => {
-                let running = pods.iter().filter(|pod| !pod.deleting && pod.ready && rollout::runs(pod, container, revision)).count();
+                let mark = desired.mark(workload, container);
+                let running = pods.iter().filter(|pod| !pod.deleting && pod.ready && mark.is_on(pod, container)).count();
                 i32::try_from(running).unwrap_or(i32::MAX)
             }
             _ => 0,

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use super::{Desired, Millis, Observed, PolicyObject, Refusal, TargetData, TargetView, Workload, manifest, rollout};
+use super::{
+    Applied, Container, Desired, Mark, Millis, Observed, PolicyObject, Record, Refusal, TargetData, TargetView, Workload, manifest, rollout,
+};
 use crate::api::{self, Reason};
-use crate::policy::{FieldConflicts, Kind};
-use crate::server::kratos::{runs_kratos, variables};
+use crate::policy::{Delivery, FieldConflicts, Kind};
+use crate::server::kratos::{REVISION, runs_kratos, variables};
 
 /// What happens to a target.
 #[derive(Debug)]
@@ -20,7 +22,7 @@ pub enum Step {
     /// Our fields are applied.
     Write {
         container: SmolStr,
-        /// Fields that may be taken by force: variables, and the label and annotation by their keys.
+        /// Fields that may be taken by force: variables, and the label and annotations by their keys.
         adopted: BTreeSet<String>,
         /// Whatever another manager owns is taken.
         take_over: bool,
@@ -55,12 +57,17 @@ impl Step {
             Self::Held { until, .. } => *until,
             Self::Settled { done: false, .. } => {
                 let began = view.history.rolls.last().copied().or(view.workload.as_ref()?.own.changed).unwrap_or(now);
-                Some(now + ((now - began) / LOOKS).clamp(LOOK, LOOK_SELDOM))
+                Some(look_after(began, now))
             }
             // What a write changes is seen by the watch.
             Self::Settled { .. } | Self::Write { .. } => None,
         }
     }
+}
+
+/// When to look again at something that began then.
+pub(super) fn look_after(began: Millis, now: Millis) -> Millis {
+    now + ((now - began) / LOOKS).clamp(LOOK, LOOK_SELDOM)
 }
 
 pub(super) fn steps(observed: &Observed, policy: &PolicyObject, desired: &Desired) -> Vec<Step> {
@@ -106,7 +113,19 @@ fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &Ta
         );
         return Err((Reason::NotKratos, message));
     }
-    for variable in &desired.rendered.variables {
+    match desired.rendered.delivery {
+        Delivery::Environment => variables_are_free(desired, container, view)?,
+        Delivery::ConfigFile => {
+            desired.wiring(&workload, container).map_err(|message| (Reason::NotWired, message))?;
+            nothing_beats_the_file(desired, &workload, container, view)?;
+        }
+    }
+    Ok((workload.clone(), container.name.clone()))
+}
+
+/// No force resolves these.
+fn variables_are_free(desired: &Desired, container: &Container, view: &TargetView) -> Result<(), Refusal> {
+    for variable in desired.variables() {
         let found: Vec<_> = container.env.iter().filter(|entry| *entry.name == *variable.name).collect();
         let field = format!("env {} of container {} in {view}", variable.name, container.name);
         if found.iter().any(|entry| entry.value.is_none()) {
@@ -119,10 +138,27 @@ fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &Ta
             return Err((Reason::FieldConflict, format!("{field} stands there {} times: remove all of them", found.len())));
         }
     }
-    Ok((workload.clone(), container.name.clone()))
+    Ok(())
 }
 
-fn container<'a>(workload: &'a Workload, view: &TargetView) -> Result<&'a super::Container, Refusal> {
+/// A variable of a key beats every file. Our own go with the next write.
+fn nothing_beats_the_file(desired: &Desired, workload: &Workload, container: &Container, view: &TargetView) -> Result<(), Refusal> {
+    let set = |name: &str| name != REVISION && desired.rendered.variables.iter().any(|variable| variable.name == *name);
+    match container.env.iter().find(|entry| set(&entry.name) && !workload.owns(&container.name, &entry.name)) {
+        None => Ok(()),
+        Some(entry) => {
+            let message =
+                format!("env {} of container {} in {view} beats the file of the policy: remove that entry", entry.name, container.name);
+            Err((Reason::FieldConflict, message))
+        }
+    }
+}
+
+/// The container that runs the identity server.
+///
+/// # Errors
+/// Which ones there are instead.
+pub fn container<'a>(workload: &'a Workload, view: &TargetView) -> Result<&'a Container, Refusal> {
     let named = |name: &str| workload.containers.iter().find(|container| *container.name == *name);
     let found = match (&view.container, workload.containers.as_slice()) {
         (Some(name), _) => named(name),
@@ -150,12 +186,27 @@ fn step(
     container: SmolStr,
     blocked_by: Option<&str>,
 ) -> Step {
-    let known = observed.records.first().and_then(|newest| newest.applied.iter().find(|applied| applied.uid == *workload.uid));
-    let same = known.is_some_and(|known| known.revision == desired.rendered.revision && known.container == *container);
-    let (differs, rolls) = differences(observed, policy, desired, workload, &container);
-    let done = (same && known.is_some_and(|known| known.rolled_out)) || rollout::is_done(workload);
+    let known = known(observed, workload).filter(|known| known.container == *container);
+    let same = known.is_some_and(|known| known.revision == desired.rendered.revision);
+    // What pods read anew changes the revision and no pod.
+    let wanted = desired.mark(workload, &container);
+    let file = workload.file(&container);
+    let marked = |record: &Arc<Record>| Mark::of(&record.data.overlay, record.data.delivery, file) == wanted;
+    let same_pods = same || known.and_then(|known| observed.record(&known.record)).is_some_and(marked);
+    let (mut differs, rolls) = differences(observed, policy, desired, workload, &container);
+    let done = (same_pods && known.is_some_and(|known| known.rolled_out)) || rollout::is_done(workload);
+    if policy.suspend {
+        // What is remembered is written all the same.
+        differs.retain(|(field, _)| *field != governed_field());
+    }
     if differs.is_empty() {
         return Step::Settled { container, done };
+    }
+    if policy.suspend {
+        let fields: Vec<_> = differs.into_iter().map(|(field, _)| field).collect();
+        let message =
+            format!("the policy is suspended: {view} differs in {}; set spec.suspend to false to have it written", fields.join(", "));
+        return Step::Held { container, reason: Reason::Suspended, message, until: None };
     }
     let drift: Vec<_> = if same { differs.into_iter().filter(|(_, drift)| *drift).map(|(field, _)| field).collect() } else { Vec::new() };
     if !drift.is_empty()
@@ -173,10 +224,8 @@ fn step(
             let message = format!("{view} waits for {name}: targets roll in their order");
             return Step::Held { container, reason: Reason::Progressing, message, until: None };
         }
-        let failing = known.is_some_and(|known| {
-            let (reason, _) = rollout::progress(workload, &known.container, &known.revision, view.pods.as_deref());
-            reason == Reason::Crashing
-        });
+        let failing = Mark::own(workload)
+            .is_some_and(|mark| rollout::progress(workload, &container, &mark, view.pods.as_deref()).0 == Reason::Crashing);
         if let Some(until) = rollout::roll_not_before(view, failing, observed.now) {
             let message = format!("{view} waits for the roll under way, so that edits in a row roll it once");
             return Step::Held { container, reason: Reason::Progressing, message, until: Some(until) };
@@ -203,22 +252,29 @@ fn differences(
 ) -> (Vec<(String, bool)>, bool) {
     let mut fields = Vec::new();
     let mut rolls = false;
-    let own = |name: &str| workload.own.env.iter().any(|(inside, own)| **inside == *container && **own == *name);
     let live = workload.containers.iter().find(|live| *live.name == *container);
-    for variable in &desired.rendered.variables {
+    for variable in desired.variables() {
         let value =
             live.and_then(|live| live.env.iter().find(|entry| *entry.name == *variable.name)).and_then(|entry| entry.value.as_deref());
         let changed = value != Some(&*manifest::literal(&variable.value));
         rolls |= changed;
-        if changed || !own(&variable.name) {
+        if changed || !workload.owns(container, &variable.name) {
             fields.push((format!("env {}", variable.name), true));
         }
     }
     for (inside, name) in &workload.own.env {
-        if **inside != *container || !desired.rendered.variables.iter().any(|variable| *variable.name == **name) {
+        if **inside != *container || !desired.variables().iter().any(|variable| *variable.name == **name) {
             rolls = true;
             fields.push((format!("env {name}"), false));
         }
+    }
+    let wanted = desired.annotation(workload, container);
+    let changed = workload.required_aal != wanted && (wanted.is_some() || workload.own.required_aal);
+    rolls |= changed;
+    if changed || wanted.is_some() != workload.own.required_aal {
+        // Another way to mount the file wants the other digest: that is no drift.
+        let other_form = workload.required_aal.as_ref().is_some_and(|live| desired.marks().contains(live));
+        fields.push((format!("annotation {}", api::REQUIRED_AAL_ANNOTATION), wanted.is_some() && !other_form));
     }
     if workload.policy_label.as_deref() != Some(&policy.key.name) || !workload.own.policy_label {
         fields.push((format!("label {}", api::POLICY_LABEL), true));
@@ -226,9 +282,18 @@ fn differences(
     let governed = desired.governed(policy, &observed.crd_uid, Some(&workload.uid)).write();
     if workload.governed.as_deref() != Some(&*governed) || !workload.own.governed {
         // A new deletion policy or a recreated policy changes it too: that is no drift.
-        fields.push((format!("annotation {}", api::GOVERNED_ANNOTATION), !workload.own.governed));
+        fields.push((governed_field(), !workload.own.governed));
     }
     (fields, rolls)
+}
+
+fn governed_field() -> String {
+    format!("annotation {}", api::GOVERNED_ANNOTATION)
+}
+
+/// What was noted of this workload.
+pub(super) fn known<'a>(observed: &'a Observed, workload: &Workload) -> Option<&'a Applied> {
+    observed.records.first()?.applied.iter().find(|applied| applied.uid == *workload.uid)
 }
 
 /// What this policy applied to this workload before, by its records or, until they are written,
@@ -236,27 +301,28 @@ fn differences(
 fn adopted(observed: &Observed, workload: &Workload, container: &str) -> BTreeSet<String> {
     let mut adopted: BTreeSet<_> =
         workload.own.env.iter().filter(|(inside, _)| **inside == *container).map(|(_, name)| name.to_string()).collect();
-    let known = observed.records.first().and_then(|newest| newest.applied.iter().find(|applied| applied.uid == *workload.uid));
-    if let Some(known) = known {
+    if let Some(known) = known(observed, workload) {
         adopted.extend([api::POLICY_LABEL.to_owned(), api::GOVERNED_ANNOTATION.to_owned()]);
-        let record = observed.records.iter().find(|record| record.digest() == known.record);
-        if let Some(record) = record.filter(|_| known.container == container) {
-            adopted.extend(variables(&record.data.overlay.document(), "").into_iter().map(|variable| variable.name));
+        match observed.record(&known.record).filter(|_| known.container == container).map(|record| &record.data) {
+            Some(data) if data.delivery == Delivery::ConfigFile => adopted.extend([api::REQUIRED_AAL_ANNOTATION.to_owned()]),
+            Some(data) => adopted.extend(variables(&data.overlay.document(), "").into_iter().map(|variable| variable.name)),
+            None => {}
         }
     }
-    if workload.own.policy_label {
-        adopted.insert(api::POLICY_LABEL.into());
-    }
-    if workload.own.governed {
-        adopted.insert(api::GOVERNED_ANNOTATION.into());
-    }
+    let own = [
+        (api::POLICY_LABEL, workload.own.policy_label),
+        (api::GOVERNED_ANNOTATION, workload.own.governed),
+        (api::REQUIRED_AAL_ANNOTATION, workload.own.required_aal),
+    ];
+    adopted.extend(own.into_iter().filter(|(_, own)| *own).map(|(key, _)| key.to_owned()));
     adopted
 }
 
 /// Whether a conflict on `field`, a path as the API server writes it, is about one of `adopted`.
 #[must_use]
 pub fn is_adopted(field: &str, container: &str, adopted: &BTreeSet<String>) -> bool {
-    if let Some(key) = field.strip_prefix(".metadata.labels.").or_else(|| field.strip_prefix(".metadata.annotations.")) {
+    let keyed = [".metadata.labels.", ".metadata.annotations.", ".spec.template.metadata.annotations."];
+    if let Some(key) = keyed.iter().find_map(|parent| field.strip_prefix(parent)) {
         return adopted.contains(key);
     }
     let Some(rest) = field.strip_prefix(&format!(".spec.template.spec.containers[name=\"{container}\"].env[name=\"")) else { return false };
@@ -277,5 +343,8 @@ mod tests {
         assert!(is_adopted(".metadata.labels.mfa-operator.dev/policy", "kratos", &adopted));
         assert!(!is_adopted(".metadata.annotations.mfa-operator.dev/governed", "kratos", &adopted));
         assert!(!is_adopted(".spec.template.spec.containers[name=\"kratos\"].image", "kratos", &adopted));
+        let template = ".spec.template.metadata.annotations.mfa-operator.dev/required-aal";
+        assert!(!is_adopted(template, "kratos", &adopted));
+        assert!(is_adopted(template, "kratos", &BTreeSet::from([api::REQUIRED_AAL_ANNOTATION.to_owned()])));
     }
 }

@@ -11,7 +11,7 @@ mod words;
 pub use factor::{Factor, RelyingParty};
 pub use parse::parse;
 pub use transition::transition;
-pub use words::{DeletionPolicy, FieldConflicts, Kind, Level};
+pub use words::{DeletionPolicy, Delivery, FieldConflicts, Kind, Level};
 
 /// A spec that passed every rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub struct Policy {
     pub privileged_session_max_age: Option<SmolStr>,
     /// At most one of each kind, in the order of [`Factor`].
     pub factors: Vec<Factor>,
+    pub delivery: Delivery,
     pub config_map: SmolStr,
     pub history_limit: usize,
     pub field_conflicts: FieldConflicts,

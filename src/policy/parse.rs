@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{DeletionPolicy, Factor, FieldConflicts, Kind, Level, Policy, Rejection, Target};
+use super::{DeletionPolicy, Delivery, Factor, FieldConflicts, Kind, Level, Policy, Rejection, Target};
 use crate::api::{self, rules};
 
 /// Validates the spec of the policy called `name`.
@@ -32,9 +32,8 @@ pub fn parse(name: &str, spec: &api::MfaPolicySpec) -> Result<Policy, Vec<Reject
     }
     let factors = spec.methods.as_ref().map(Factor::from_methods).unwrap_or_default();
     factors.iter().for_each(|factor| check_factor(&mut check, factor));
-    if let Some(delivery) = &spec.delivery {
-        check.that("spec.delivery.type", delivery.type_ == "Environment", rules::DELIVERY_TYPE.1);
-    }
+    let delivery = spec.delivery.as_ref().map_or(Some(Delivery::default()), |delivery| Delivery::from_word(&delivery.type_));
+    check.that("spec.delivery.type", delivery.is_some(), rules::DELIVERY_TYPE.1);
     let config_map = match spec.delivery.as_ref().and_then(|delivery| delivery.config_map_name.as_deref()) {
         Some(given) => {
             check.length("spec.delivery.configMapName", given, rules::MAX_NAME);
@@ -60,6 +59,7 @@ pub fn parse(name: &str, spec: &api::MfaPolicySpec) -> Result<Policy, Vec<Reject
         whoami,
         privileged_session_max_age: spec.privileged_session_max_age.as_deref().map(Into::into),
         factors,
+        delivery: delivery.unwrap_or_default(),
         config_map: config_map.into(),
         history_limit: usize::try_from(history_limit).unwrap_or_default(),
         field_conflicts: field_conflicts.unwrap_or_default(),

@@ -56,6 +56,29 @@ impl std::fmt::Display for Kind {
     }
 }
 
+/// How the settings reach the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Delivery {
+    #[default]
+    Environment,
+    ConfigFile,
+}
+
+impl Delivery {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Environment => "Environment",
+            Self::ConfigFile => "ConfigFile",
+        }
+    }
+
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Environment, Self::ConfigFile].into_iter().find(|delivery| delivery.as_str() == word)
+    }
+}
+
 /// What to do about a field that another manager set to another value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FieldConflicts {

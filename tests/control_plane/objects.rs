@@ -12,6 +12,7 @@ pub const SECRET: &str = "postgres://kratos:hunter2@db/kratos";
 pub const WHOAMI: &str = "SESSION_WHOAMI_REQUIRED_AAL";
 pub const SETTINGS: &str = "SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL";
 pub const LABEL: &str = "mfa-operator.dev/policy";
+pub const REQUIRED_AAL: &str = "mfa-operator.dev/required-aal";
 pub const GOVERNED: &str = "mfa-operator.dev/governed";
 
 /// Kratos in the shape of Ory's chart, without pods.
@@ -69,6 +70,14 @@ pub fn kratos_mounting(name: &str, config_map: &str) -> Value {
     deployment
 }
 
+/// The same with the file of this config map as its last `--config`.
+pub fn kratos_reading(name: &str, config_map: &str) -> Value {
+    let mut deployment = kratos_mounting(name, config_map);
+    let args = &mut deployment["spec"]["template"]["spec"]["containers"][0]["args"];
+    args.as_array_mut().expect("a list").extend([json!("--config"), json!("/etc/mfa/kratos.yaml")]);
+    deployment
+}
+
 /// Both keys at `highest_available`, over these targets.
 pub fn policy(name: &str, targets: &[&str]) -> Value {
     json!({
@@ -122,7 +131,7 @@ pub fn enforces(deployment: &Value) -> Result<(), String> {
 /// Whether nothing of any policy is left on it.
 pub fn is_bare(deployment: &Value) -> Result<(), String> {
     let env = env(deployment, "kratos");
-    let own: Vec<_> = env.keys().filter(|name| *name != "DSN").collect();
+    let own: Vec<_> = env.keys().cloned().filter(|name| *name != "DSN").chain(required_aal(deployment)).collect();
     let label = &deployment["metadata"]["labels"][LABEL];
     let annotation = &deployment["metadata"]["annotations"][GOVERNED];
     if own.is_empty() && label.is_null() && annotation.is_null() {
@@ -142,6 +151,11 @@ pub fn template(deployment: &Value) -> Value {
 
 pub fn label(object: &Value) -> String {
     text(&object["metadata"]["labels"][LABEL])
+}
+
+/// The digest that the pod template carries, if it does.
+pub fn required_aal(workload: &Value) -> Option<String> {
+    workload["spec"]["template"]["metadata"]["annotations"][REQUIRED_AAL].as_str().map(Into::into)
 }
 
 /// What the annotation remembers.

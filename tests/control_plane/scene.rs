@@ -256,6 +256,12 @@ impl Scene {
         self.get("MfaPolicy", policy).await
     }
 
+    /// The same where the targets want no pods, and no pod can be asked.
+    pub async fn until_ready_without_pods(&self, policy: &str) -> Value {
+        self.until_condition(policy, "RolledOut", "True", "NoPods").await;
+        self.until_ready(policy).await
+    }
+
     /// The ControllerRevision with the highest number, of the policy that bears this name now.
     pub async fn newest_record(&self, policy: &str) -> Option<Value> {
         let uid = self.get("MfaPolicy", policy).await["metadata"]["uid"].clone();

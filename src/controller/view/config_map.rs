@@ -42,6 +42,9 @@ impl Slim for ConfigMap {
             policy_label: metadata.labels.policy.as_deref().map(Into::into),
             governed: metadata.annotations.governed.as_deref().map(Into::into),
             own: metadata.own_entries().any(|entry| entry.policy_label()),
+            // Whether that one still holds it is found out where it matters.
+            holder: metadata.labels.policy.as_deref().map(Into::into),
+            claimant: false,
             content: data.file.map(|file| hex_digest(&file, 16).into()),
             mounted: false,
         };

@@ -70,8 +70,24 @@ struct FieldsOfSpec {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct FieldsOfTemplate {
+    #[serde(rename = "f:metadata")]
+    metadata: FieldsOfTemplateMetadata,
     #[serde(rename = "f:spec")]
     spec: FieldsOfPodSpec,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct FieldsOfTemplateMetadata {
+    #[serde(rename = "f:annotations")]
+    annotations: FieldsOfTemplateAnnotations,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct FieldsOfTemplateAnnotations {
+    #[serde(rename = "f:mfa-operator.dev/required-aal")]
+    required_aal: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize, Default)]
@@ -110,6 +126,11 @@ impl OwnEntry<'_> {
 
     pub fn governed(&self) -> bool {
         self.fields.metadata.annotations.governed.is_some()
+    }
+
+    /// The annotation of the pod template.
+    pub fn required_aal(&self) -> bool {
+        self.fields.spec.template.metadata.annotations.required_aal.is_some()
     }
 
     /// Variables as (container, name).

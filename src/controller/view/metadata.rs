@@ -40,6 +40,8 @@ pub(super) struct Annotations {
     pub applied: Option<String>,
     #[serde(rename = "mfa-operator.dev/allow")]
     pub allow: Option<String>,
+    #[serde(rename = "mfa-operator.dev/required-aal")]
+    pub required_aal: Option<String>,
 }
 
 #[derive(Deserialize, Default)]

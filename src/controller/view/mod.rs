@@ -7,6 +7,7 @@ mod metadata;
 mod pod;
 mod policy;
 pub(super) mod revision;
+mod volumes;
 mod workload;
 
 use std::borrow::Cow;

@@ -1,11 +1,14 @@
 //! Pods, listed while a target moves.
 
+use std::net::{IpAddr, SocketAddr};
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 use smol_str::SmolStr;
 
 use super::metadata::Metadata;
-use super::workload::{PodSpec, RawContainer, mounts};
+use super::volumes::mounts;
+use super::workload::{PodSpec, RawContainer};
 use super::{Condition, Slim, holds};
 use crate::plan::{Pod, Trouble, Workload};
 use crate::policy::Kind;
@@ -15,6 +18,9 @@ use crate::policy::Kind;
 pub(in crate::controller) struct PodView {
     pub pod: Pod,
     pub mounts: Vec<SmolStr>,
+    /// Where its containers listen, as (container, address), by the name of the port. None where it
+    /// is on the network of its node: what listens there may be anybody.
+    pub admin: Vec<(SmolStr, SocketAddr)>,
     /// Kind and uid of what made it.
     owner: Option<(SmolStr, SmolStr)>,
 }
@@ -41,6 +47,8 @@ pub(in crate::controller) struct Raw {
 #[serde(rename_all = "camelCase", default)]
 struct Status {
     phase: String,
+    #[serde(rename = "podIP")]
+    pod_ip: String,
     conditions: Vec<Condition>,
     init_container_statuses: Vec<ContainerStatus>,
     container_statuses: Vec<ContainerStatus>,
@@ -100,16 +108,22 @@ impl Slim for PodView {
     fn from_raw(raw: Raw) -> (ObjectMeta, Self) {
         let Raw { metadata, spec, status } = raw;
         let finished = matches!(status.phase.as_str(), "Succeeded" | "Failed");
+        let PodSpec { containers, volumes, host_network } = spec;
+        let address = status.pod_ip.parse::<IpAddr>().ok().filter(|_| !host_network);
+        let admin = |container: &RawContainer| Some((container.name(), SocketAddr::new(address?, container.admin_port())));
         let view = Self {
+            admin: containers.iter().filter_map(admin).collect(),
+            mounts: mounts(&volumes),
             pod: Pod {
                 name: metadata.name.as_str().into(),
                 deleting: metadata.deletion_timestamp.is_some() || finished,
                 ready: holds(&status.conditions, "Ready"),
                 scheduled: holds(&status.conditions, "PodScheduled"),
-                containers: spec.containers.into_iter().map(RawContainer::slim).collect(),
+                required_aal: metadata.annotations.required_aal.as_deref().map(Into::into),
+                answer: None,
+                containers: containers.into_iter().map(|container| container.slim(&volumes)).collect(),
                 troubles: status.init_container_statuses.iter().chain(&status.container_statuses).filter_map(trouble).collect(),
             },
-            mounts: mounts(&spec.volumes),
             owner: metadata
                 .owner_references
                 .iter()

@@ -71,6 +71,8 @@ impl Slim for PolicyObject {
             // What cannot be read must not take anything away.
             Some(word) => word.as_str().and_then(DeletionPolicy::from_word).unwrap_or(DeletionPolicy::Retain),
         };
+        // Likewise must it not change anything.
+        let suspend = !matches!(raw_spec.get("suspend"), None | Some(Value::Null | Value::Bool(false)));
         let policy = Self {
             key: metadata.key(),
             uid: metadata.uid.as_str().into(),
@@ -80,6 +82,7 @@ impl Slim for PolicyObject {
             deleting: metadata.deletion_timestamp.is_some(),
             spec: spec(&metadata.name, raw_spec),
             deletion_policy,
+            suspend,
             status: last_status(status),
         };
         (metadata.identity(), policy)

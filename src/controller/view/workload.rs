@@ -7,11 +7,12 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use smol_str::SmolStr;
 
-use super::metadata::Metadata;
+use super::metadata::{Annotations, Metadata};
+use super::volumes::{Mount, Volume, mounted_file, mounts};
 use super::{Condition, Slim, holds};
 use crate::plan::{Container, EnvVar, OwnFields, UpdateStrategy, Workload, WorkloadStatus};
 use crate::policy::Kind;
-use crate::server::kratos::governed_names;
+use crate::server::kratos::{config_files, governed_names};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -64,22 +65,42 @@ struct Expression {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Template {
+    metadata: TemplateMetadata,
     spec: PodSpec,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
+struct TemplateMetadata {
+    annotations: Annotations,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
 pub(super) struct PodSpec {
+    pub host_network: bool,
     pub containers: Vec<RawContainer>,
     pub volumes: Vec<Volume>,
 }
 
 #[derive(Deserialize, Default)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub(super) struct RawContainer {
     name: String,
     image: String,
+    command: Vec<String>,
+    args: Vec<String>,
+    working_dir: String,
     env: Vec<RawEnv>,
+    ports: Vec<Port>,
+    volume_mounts: Vec<Mount>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Port {
+    name: String,
+    container_port: u16,
 }
 
 #[derive(Deserialize, Default)]
@@ -88,31 +109,6 @@ struct RawEnv {
     name: String,
     value: Option<String>,
     value_from: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Volume {
-    config_map: Option<ConfigMapSource>,
-    projected: Option<Projected>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ConfigMapSource {
-    name: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Projected {
-    sources: Vec<Source>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Source {
-    config_map: Option<ConfigMapSource>,
 }
 
 #[derive(Deserialize, Default)]
@@ -140,25 +136,35 @@ pub(super) fn known_name(name: &str) -> Option<SmolStr> {
     Some(SmolStr::new_static(&names[index]))
 }
 
+/// Of Kratos' admin API, as its own chart names it, and where it listens by itself.
+const ADMIN_PORT: (&str, u16) = ("http-admin", 4434);
+
 impl RawContainer {
+    pub fn name(&self) -> SmolStr {
+        self.name.as_str().into()
+    }
+
+    pub fn admin_port(&self) -> u16 {
+        self.ports.iter().find(|port| port.name == ADMIN_PORT.0).map_or(ADMIN_PORT.1, |port| port.container_port)
+    }
+
     /// Without variables that no policy sets: other values may be secrets, and none is needed.
-    pub fn slim(self) -> Container {
+    pub fn slim(self, volumes: &[Volume]) -> Container {
         let known = |entry: RawEnv| {
             let name = known_name(&entry.name)?;
             // An entry with neither is an empty value.
             let value = entry.value_from.is_none().then(|| entry.value.unwrap_or_default().into());
             Some(EnvVar { name, value })
         };
-        let env = self.env.into_iter().filter_map(known);
-        Container { name: self.name.into(), image: self.image.into(), env: env.collect() }
+        let words = self.command.iter().chain(&self.args).map(String::as_str);
+        let files = config_files(words).into_iter().map(|path| mounted_file(path, &self.working_dir, &self.volume_mounts, volumes));
+        Container {
+            name: self.name.into(),
+            image: self.image.into(),
+            files: files.collect(),
+            env: self.env.into_iter().filter_map(known).collect(),
+        }
     }
-}
-
-/// Names of the config maps that these volumes mount.
-pub(super) fn mounts(volumes: &[Volume]) -> Vec<SmolStr> {
-    let direct = volumes.iter().filter_map(|volume| volume.config_map.as_ref());
-    let projected = volumes.iter().filter_map(|volume| volume.projected.as_ref()).flat_map(|projected| &projected.sources);
-    direct.chain(projected.filter_map(|source| source.config_map.as_ref())).map(|source| source.name.as_str().into()).collect()
 }
 
 impl Selector {
@@ -198,9 +204,16 @@ impl Slim for Workload {
         let metadata = raw.metadata;
         let mut own = OwnFields::default();
         for entry in metadata.own_entries().filter(|entry| entry.by_apply) {
-            own = OwnFields { policy_label: entry.policy_label(), governed: entry.governed(), env: entry.env(), changed: entry.changed };
+            own = OwnFields {
+                policy_label: entry.policy_label(),
+                governed: entry.governed(),
+                required_aal: entry.required_aal(),
+                env: entry.env(),
+                changed: entry.changed,
+            };
         }
         let status = raw.status;
+        let PodSpec { containers, volumes, .. } = raw.spec.template.spec;
         let workload = Self {
             kind: Kind::default(),
             key: metadata.key(),
@@ -210,14 +223,15 @@ impl Slim for Workload {
             deleting: metadata.deletion_timestamp.is_some(),
             policy_label: metadata.labels.policy.as_deref().map(Into::into),
             governed: metadata.annotations.governed.as_deref().map(Into::into),
+            required_aal: raw.spec.template.metadata.annotations.required_aal.map(Into::into),
             allowed: metadata.annotations.allow.as_deref() == Some("true"),
             own,
             replicas: status.desired_number_scheduled.or(raw.spec.replicas).unwrap_or(1),
             paused: raw.spec.paused,
             update: raw.spec.update_strategy.update(),
             selector: raw.spec.selector.to_query().into(),
-            mounts: mounts(&raw.spec.template.spec.volumes),
-            containers: raw.spec.template.spec.containers.into_iter().map(RawContainer::slim).collect(),
+            mounts: mounts(&volumes),
+            containers: containers.into_iter().map(|container| container.slim(&volumes)).collect(),
             status: WorkloadStatus {
                 observed_generation: status.observed_generation,
                 total: status.replicas + status.current_number_scheduled,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api;
 use crate::document::Document;
-use crate::policy::{Factor, Policy, RelyingParty};
+use crate::policy::{Factor, Level, Policy, RelyingParty};
 
 macro_rules! keys {
     ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),+ $(,)? }) => {
@@ -51,6 +51,22 @@ impl Overlay {
         let session = policy.whoami.map(|level| Session { whoami: Some(Whoami { required_aal: Some(level.as_str().into()) }) });
         let selfservice = (flows.is_some() || methods.is_some()).then_some(Selfservice { flows, methods });
         Self { selfservice, session }
+    }
+
+    /// The two levels alone.
+    #[must_use]
+    pub fn levels(&self) -> Self {
+        let settings = self.selfservice.as_ref().and_then(|own| own.flows.as_ref()).and_then(|flows| flows.settings.as_ref());
+        let settings = settings.and_then(|settings| settings.required_aal.clone());
+        let flows = settings.map(|level| Flows { settings: Some(Settings { required_aal: Some(level), ..Settings::default() }) });
+        Self { selfservice: flows.map(|flows| Selfservice { flows: Some(flows), methods: None }), session: self.session.clone() }
+    }
+
+    /// As (settings, whoami).
+    #[must_use]
+    pub fn required_levels(&self) -> (Option<Level>, Option<Level>) {
+        let aal = self.spec().required_aal.unwrap_or_default();
+        (aal.settings.as_deref().and_then(Level::from_word), aal.whoami.as_deref().and_then(Level::from_word))
     }
 
     /// The factors that it sets, as a policy would name them.

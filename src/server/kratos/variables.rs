@@ -90,6 +90,7 @@ fn empty() -> Policy {
         whoami: None,
         privileged_session_max_age: None,
         factors: Vec::new(),
+        delivery: Default::default(),
         config_map: "".into(),
         history_limit: 0,
         field_conflicts: Default::default(),

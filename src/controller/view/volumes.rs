@@ -1,0 +1,189 @@
+//! Volumes of a pod template, and which configuration files of a container come from config maps.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use smol_str::SmolStr;
+
+use crate::plan::MountedFile;
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Volume {
+    name: String,
+    config_map: Option<ConfigMapSource>,
+    projected: Option<Projected>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ConfigMapSource {
+    name: String,
+    items: Vec<Item>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Item {
+    key: String,
+    path: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Projected {
+    sources: Vec<Source>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Source {
+    config_map: Option<ConfigMapSource>,
+    secret: Option<SecretSource>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct SecretSource {
+    items: Vec<Item>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Mount {
+    name: String,
+    mount_path: String,
+    sub_path: String,
+    sub_path_expr: Option<IgnoredAny>,
+}
+
+/// Names of the config maps that these volumes mount.
+pub(super) fn mounts(volumes: &[Volume]) -> Vec<SmolStr> {
+    let direct = volumes.iter().filter_map(|volume| volume.config_map.as_ref());
+    let projected = volumes.iter().filter_map(|volume| volume.projected.as_ref()).flat_map(|projected| &projected.sources);
+    direct.chain(projected.filter_map(|source| source.config_map.as_ref())).map(|source| source.name.as_str().into()).collect()
+}
+
+/// Where a file of a container comes from; none where it is not from a config map, or cannot be told.
+pub(super) fn mounted_file(path: &str, working_dir: &str, mounts: &[Mount], volumes: &[Volume]) -> Option<MountedFile> {
+    let path = segments(working_dir, path)?;
+    let inside = |mount: &&Mount| segments("", &mount.mount_path).is_some_and(|above| path.starts_with(&above));
+    // Of mounts within each other the innermost counts.
+    let mount = mounts.iter().filter(inside).max_by_key(|mount| segments("", &mount.mount_path).map(|above| above.len()))?;
+    if mount.sub_path_expr.is_some() {
+        return None;
+    }
+    let below = &path[segments("", &mount.mount_path)?.len()..];
+    let sub_path: Vec<&str> = mount.sub_path.split('/').filter(|part| !part.is_empty()).collect();
+    let file = sub_path.iter().chain(below).copied().collect::<Vec<_>>().join("/");
+    let (config_map, key) = volumes.iter().find(|volume| volume.name == mount.name)?.provider(&file)?;
+    Some(MountedFile { config_map: config_map.into(), key: key.into(), reloads: mount.sub_path.is_empty() })
+}
+
+/// The parts of an absolute path. None for one that begins nobody knows where.
+fn segments<'a>(working_dir: &'a str, path: &'a str) -> Option<Vec<&'a str>> {
+    if !path.starts_with('/') && !working_dir.starts_with('/') {
+        return None;
+    }
+    let above = if path.starts_with('/') { "" } else { working_dir };
+    let mut parts = Vec::new();
+    for part in above.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(parts)
+}
+
+impl Volume {
+    /// The config map and the key that a file of this volume comes from.
+    fn provider<'a>(&'a self, file: &'a str) -> Option<(&'a str, &'a str)> {
+        if let Some(source) = &self.config_map {
+            return Some((&source.name, key(&source.items, file)?));
+        }
+        // Of two sources with the same file the later one wins.
+        self.projected.iter().flat_map(|projected| &projected.sources).rev().find_map(|source| {
+            match (&source.config_map, &source.secret) {
+                (Some(map), _) => Some(Some((&*map.name, key(&map.items, file)?))),
+                (None, Some(secret)) => key(&secret.items, file).map(|_| None),
+                (None, None) => None,
+            }
+        })?
+    }
+}
+
+/// The key that becomes this file. Without items every key may, under its own name.
+fn key<'a>(items: &'a [Item], file: &'a str) -> Option<&'a str> {
+    match items {
+        [] => (!file.is_empty() && !file.contains('/')).then_some(file),
+        items => items.iter().find(|item| item.path == file).map(|item| &*item.key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn found(path: &str, mounts: Value, volumes: Value) -> Option<(String, String, bool)> {
+        let mounts: Vec<Mount> = serde_json::from_value(mounts).expect("mounts");
+        let volumes: Vec<Volume> = serde_json::from_value(volumes).expect("volumes");
+        let file = mounted_file(path, "", &mounts, &volumes)?;
+        Some((file.config_map.to_string(), file.key.to_string(), file.reloads))
+    }
+
+    fn ours(reloads: bool) -> Option<(String, String, bool)> {
+        Some(("mfa".into(), "kratos.yaml".into(), reloads))
+    }
+
+    #[test]
+    fn a_file_is_found_however_it_is_mounted() {
+        let plain = json!([{"name": "v", "configMap": {"name": "mfa"}}]);
+        let renamed = json!([{"name": "v", "configMap": {"name": "mfa", "items": [{"key": "kratos.yaml", "path": "x/levels.yaml"}]}}]);
+        let projected = json!([{"name": "v", "projected": {"sources": [
+            {"configMap": {"name": "base", "items": [{"key": "a", "path": "a"}]}},
+            {"configMap": {"name": "mfa"}},
+            {"secret": {"name": "s", "items": [{"key": "b", "path": "b"}]}},
+            {"downwardAPI": {}},
+        ]}}]);
+        let folder = json!([{"name": "other", "mountPath": "/etc"}, {"name": "v", "mountPath": "/etc/mfa"}]);
+        let file = json!([{"name": "v", "mountPath": "/etc/mfa/kratos.yaml", "subPath": "kratos.yaml"}]);
+        let cases = [
+            ("/etc/mfa/kratos.yaml", &folder, &plain, true),
+            ("/etc/mfa/./x/../kratos.yaml", &folder, &plain, true),
+            ("/etc//mfa/kratos.yaml", &folder, &projected, true),
+            ("/etc/mfa/x/levels.yaml", &folder, &renamed, true),
+            ("/etc/mfa/kratos.yaml", &file, &plain, false),
+            ("/etc/mfa/kratos.yaml", &file, &projected, false),
+        ];
+        for (path, mounts, volumes, reloads) in cases {
+            assert_eq!(found(path, mounts.clone(), volumes.clone()), ours(reloads), "{path} {mounts} {volumes}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_of_a_config_map_is_none() {
+        let folder = json!([{"name": "v", "mountPath": "/etc/mfa"}]);
+        let plain = json!([{"name": "v", "configMap": {"name": "mfa"}}]);
+        let renamed = json!([{"name": "v", "configMap": {"name": "mfa", "items": [{"key": "kratos.yaml", "path": "levels.yaml"}]}}]);
+        let hidden = json!([{"name": "v", "projected": {"sources": [{"configMap": {"name": "mfa"}}, {"secret": {"name": "s"}}]}}]);
+        let by_expression = json!([{"name": "v", "mountPath": "/etc/mfa", "subPathExpr": "$(POD)"}]);
+        let inner = json!([{"name": "v", "mountPath": "/etc/mfa"}, {"name": "other", "mountPath": "/etc/mfa/kratos.yaml"}]);
+        let cases = [
+            ("/etc/mfa-too/kratos.yaml", &folder, &plain),
+            ("kratos.yaml", &folder, &plain),
+            ("/etc/mfa/kratos.yaml", &folder, &renamed),
+            ("/etc/mfa/kratos.yaml", &folder, &hidden),
+            ("/etc/mfa/kratos.yaml", &by_expression, &plain),
+            ("/etc/mfa/kratos.yaml", &inner, &plain),
+            ("/etc/mfa", &folder, &plain),
+        ];
+        for (path, mounts, volumes) in cases {
+            assert_eq!(found(path, mounts.clone(), volumes.clone()), None, "{path} {mounts} {volumes}");
+        }
+    }
+}

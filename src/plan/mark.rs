@@ -1,0 +1,211 @@
+//! What pod templates and pods carry of a revision, and what that says about them.
+
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::{Container, Desired, MountedFile, Pod, Record, TargetView, Workload};
+use crate::api;
+use crate::policy::{Delivery, Level};
+use crate::server::kratos::{Overlay, REVISION, Variable, level_variables, levels_digest, revision};
+
+/// What the pods of one revision have in common, and no others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// The variable that names the revision.
+    Variable(SmolStr),
+    /// The annotation of pods that read a file.
+    Annotation(SmolStr),
+}
+
+impl Mark {
+    /// Of an overlay that is delivered so, to pods that read this file.
+    #[must_use]
+    pub fn of(overlay: &Overlay, delivery: Delivery, file: Option<&MountedFile>) -> Self {
+        match delivery {
+            Delivery::Environment => Self::Variable(revision(overlay, delivery).into()),
+            // A file that never changes in a running pod needs new pods for whatever changes.
+            Delivery::ConfigFile if file.is_some_and(|file| !file.reloads) => Self::Annotation(revision(overlay, delivery).into()),
+            Delivery::ConfigFile => Self::Annotation(levels_digest(overlay).into()),
+        }
+    }
+
+    /// Of the pods that the template makes, as far as it is by our manager.
+    #[must_use]
+    pub fn own(workload: &Workload) -> Option<Self> {
+        if workload.own.required_aal {
+            return workload.required_aal.clone().map(Self::Annotation);
+        }
+        let (container, _) = workload.own.env.iter().find(|(_, name)| &**name == REVISION)?;
+        let live = workload.containers.iter().find(|live| live.name == *container)?;
+        live.env.iter().find(|entry| &*entry.name == REVISION)?.value.clone().map(Self::Variable)
+    }
+
+    #[must_use]
+    pub fn is_on(&self, pod: &Pod, container: &str) -> bool {
+        match self {
+            Self::Annotation(value) => pod.required_aal.as_ref() == Some(value),
+            Self::Variable(value) => {
+                let own = pod.containers.iter().filter(|own| &*own.name == container);
+                own.flat_map(|own| &own.env).any(|entry| &*entry.name == REVISION && entry.value.as_ref() == Some(value))
+            }
+        }
+    }
+
+    /// Whether pods with this mark may be of the record: the levels do not tell apart what differs
+    /// in other settings alone.
+    #[must_use]
+    pub fn may_be_of(&self, record: &Record) -> bool {
+        let (overlay, delivery) = (&record.data.overlay, record.data.delivery);
+        match self {
+            Self::Variable(value) => delivery == Delivery::Environment && *revision(overlay, delivery) == **value,
+            Self::Annotation(value) => {
+                delivery == Delivery::ConfigFile && [levels_digest(overlay), revision(overlay, delivery)].iter().any(|own| *own == **value)
+            }
+        }
+    }
+}
+
+impl Desired {
+    /// Of the pods that enforce it.
+    #[must_use]
+    pub fn mark(&self, workload: &Workload, container: &str) -> Mark {
+        Mark::of(&self.rendered.overlay, self.rendered.delivery, workload.file(container))
+    }
+
+    /// Every mark that it may have, by how pods read it.
+    #[must_use]
+    pub fn marks(&self) -> [SmolStr; 2] {
+        [levels_digest(&self.rendered.overlay).into(), self.rendered.revision.as_str().into()]
+    }
+
+    /// The variables that the container shall have.
+    #[must_use]
+    pub fn variables(&self) -> &[Variable] {
+        match self.rendered.delivery {
+            Delivery::Environment => &self.rendered.variables,
+            Delivery::ConfigFile => &[],
+        }
+    }
+
+    /// The annotation that the pod template shall have.
+    #[must_use]
+    pub fn annotation(&self, workload: &Workload, container: &str) -> Option<SmolStr> {
+        match self.mark(workload, container) {
+            Mark::Annotation(value) => Some(value),
+            Mark::Variable(_) => None,
+        }
+    }
+
+    /// Whether the container reads the rendered file after every other.
+    ///
+    /// # Errors
+    /// What is missing, and what to write where.
+    pub fn wiring(&self, workload: &Workload, container: &Container) -> Result<(), String> {
+        let ours = |file: &MountedFile| file.config_map == self.config_map && file.key == api::CONFIG_KEY;
+        let found = container.files.iter().rposition(|file| file.as_ref().is_some_and(ours));
+        match found {
+            Some(index) if index + 1 == container.files.len() => Ok(()),
+            Some(_) => Err(format!(
+                "container {} of {workload} reads other files after that of ConfigMap {}, which beat it: make it the last --config",
+                container.name, self.config_map
+            )),
+            None => Err(not_wired(workload, &container.name, &self.config_map)),
+        }
+    }
+}
+
+fn not_wired(workload: &Workload, container: &str, config_map: &str) -> String {
+    let by_chart = match workload.kind {
+        crate::policy::Kind::Deployment => format!(
+            ". With Ory's chart, add to its values: \
+             {{\"deployment\": {{\"extraVolumes\": [{{\"name\": \"mfa\", \"configMap\": {{\"name\": \"{config_map}\"}}}}], \
+             \"extraVolumeMounts\": [{{\"name\": \"mfa\", \"mountPath\": \"/etc/mfa\", \"readOnly\": true}}], \
+             \"extraArgs\": [\"--config\", \"/etc/mfa/{}\"]}}}}",
+            api::CONFIG_KEY
+        ),
+        _ => String::new(),
+    };
+    format!(
+        "container {container} of {workload} does not read the policy: mount ConfigMap {config_map} and name its key {} as the last --config{by_chart}",
+        api::CONFIG_KEY
+    )
+}
+
+impl Workload {
+    /// The last configuration file of the container.
+    #[must_use]
+    pub fn file(&self, container: &str) -> Option<&MountedFile> {
+        self.containers.iter().find(|live| *live.name == *container)?.files.last()?.as_ref()
+    }
+}
+
+/// The weakest levels over what runs: the pods where they were listed, else the template.
+/// As (settings, whoami); none where a server's own configuration decides.
+#[must_use]
+pub fn running_levels(
+    target: &TargetView,
+    container: &str,
+    records: &[Arc<Record>],
+    desired: Option<&Desired>,
+) -> (Option<Level>, Option<Level>) {
+    let Some(workload) = &target.workload else { return (None, None) };
+    let of = |containers: &[Container], annotation: Option<&SmolStr>| {
+        let from_file = annotation.map(|value| by_file(value, records, desired)).unwrap_or_default();
+        let own = containers.iter().find(|own| &*own.name == container);
+        let variable = |name: &str| {
+            let variable = own?.env.iter().find(|variable| &*variable.name == name)?;
+            Some(variable.value.as_deref().and_then(Level::from_word))
+        };
+        let (settings, whoami) = level_variables();
+        (variable(settings).unwrap_or(from_file.0), variable(whoami).unwrap_or(from_file.1))
+    };
+    let pods: Vec<_> = target.pods.iter().flatten().filter(|pod| !pod.deleting).collect();
+    if pods.is_empty() {
+        return of(&workload.containers, workload.required_aal.as_ref());
+    }
+    let running: Vec<_> = pods.iter().map(|pod| of(&pod.containers, pod.required_aal.as_ref())).collect();
+    (running.iter().map(|levels| levels.0).min().flatten(), running.iter().map(|levels| levels.1).min().flatten())
+}
+
+/// Pods that read a file run what it said when they started, or what it says now.
+fn by_file(annotation: &SmolStr, records: &[Arc<Record>], desired: Option<&Desired>) -> (Option<Level>, Option<Level>) {
+    let mark = Mark::Annotation(annotation.clone());
+    let started = records.iter().find(|record| mark.may_be_of(record)).map(|record| record.data.overlay.required_levels());
+    let (settings, whoami) = started.unwrap_or_default();
+    let now = desired.map_or((settings, whoami), |desired| desired.rendered.overlay.required_levels());
+    (settings.min(now.0), whoami.min(now.1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::fixtures::{container, pod, target, workload};
+
+    #[test]
+    fn the_weakest_pod_sets_the_level_and_unknown_is_weaker_than_any() {
+        let (settings, whoami) = level_variables();
+        let levels = |view: &TargetView| running_levels(view, "kratos", &[], None);
+        let strong = pod(&[(settings, "highest_available"), (whoami, "highest_available")]);
+        let weak = pod(&[(settings, "highest_available"), (whoami, "aal1")]);
+        let unknown = pod(&[(settings, "highest_available")]);
+        let mut view = target(workload(2));
+        view.pods = Some(vec![strong.clone(), weak]);
+        assert_eq!(levels(&view), (Some(Level::HighestAvailable), Some(Level::Aal1)));
+        view.pods = Some(vec![strong.clone(), unknown.clone()]);
+        assert_eq!(levels(&view), (Some(Level::HighestAvailable), None));
+        view.pods = Some(vec![strong, Pod { deleting: true, ..unknown }]);
+        assert_eq!(levels(&view).1, Some(Level::HighestAvailable), "a pod that ends counts no more");
+    }
+
+    #[test]
+    fn a_foreign_container_says_nothing() {
+        let mark = Mark::Variable("mfa-0123456789".into());
+        let mut view = target(workload(1));
+        view.pods = Some(vec![Pod {
+            containers: vec![Container { name: "other".into(), ..container(&[("REVISION", "mfa-0123456789")]) }],
+            ..pod(&[])
+        }]);
+        assert!(!mark.is_on(&view.pods.as_ref().expect("pods")[0], "kratos"));
+    }
+}

@@ -1,0 +1,80 @@
+//! The configuration that Kratos makes of all its files, as far as it can be told from outside.
+
+use super::Overlay;
+use super::overlay::{Code, Flows, LookupSecret, Methods, Selfservice, Session, Settings, Totp, Webauthn, Whoami};
+use crate::document::Document;
+
+/// Whether `new` in the place of `old` changes the merged configuration. None where it cannot be
+/// known, or where Kratos answers something else than a digest of it.
+#[must_use]
+pub fn changes(base: Option<&[Document]>, old: &Overlay, new: &Overlay) -> Option<bool> {
+    let base = base?;
+    // Kratos 25.4 and later then answers the revision that stands there.
+    if base.iter().any(|document| document.has(&["revision"])) {
+        return None;
+    }
+    let below = base.iter().fold(defaults().document(), |below, document| below.merge(document));
+    let merged = |overlay: &Overlay| below.merge(&overlay.document()).canonical();
+    Some(merged(old) != merged(new))
+}
+
+/// What Kratos takes where nobody sets a key that a policy may set. Kratos 1.3.1 and 26.2.0 agree in these.
+fn defaults() -> Overlay {
+    let level = || Some("highest_available".to_owned());
+    let settings = Settings { privileged_session_max_age: Some("1h".into()), required_aal: level() };
+    let methods = Methods {
+        code: Some(Code { mfa_enabled: Some(false) }),
+        lookup_secret: Some(LookupSecret { enabled: Some(false) }),
+        totp: Some(Totp { enabled: Some(false), config: None }),
+        webauthn: Some(Webauthn { enabled: Some(false), config: None }),
+    };
+    Overlay {
+        selfservice: Some(Selfservice { flows: Some(Flows { settings: Some(settings) }), methods: Some(methods) }),
+        session: Some(Session { whoami: Some(Whoami { required_aal: level() }) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn overlay(issuer: &str) -> Overlay {
+        let totp = Totp { enabled: Some(true), config: Some(super::super::overlay::TotpConfig { issuer: Some(issuer.into()) }) };
+        let methods = Methods { totp: Some(totp), ..Methods::default() };
+        Overlay { selfservice: Some(Selfservice { flows: None, methods: Some(methods) }), session: None }
+    }
+
+    fn base(text: &str) -> Vec<Document> {
+        vec![Document::parse(text).expect("YAML")]
+    }
+
+    #[test]
+    fn what_the_base_has_already_is_no_change() {
+        let same = base("selfservice: {methods: {totp: {enabled: true, config: {issuer: A}}}}");
+        assert_eq!(changes(Some(&same), &Overlay::default(), &overlay("A")), Some(false));
+        assert_eq!(changes(Some(&same), &Overlay::default(), &overlay("B")), Some(true));
+        assert_eq!(changes(Some(&[]), &overlay("A"), &overlay("B")), Some(true));
+    }
+
+    #[test]
+    fn what_kratos_takes_by_itself_is_no_change() {
+        let off = Overlay {
+            selfservice: Some(Selfservice {
+                flows: Some(Flows { settings: Some(Settings { privileged_session_max_age: Some("1h".into()), required_aal: None }) }),
+                methods: Some(Methods { code: Some(Code { mfa_enabled: Some(false) }), ..Methods::default() }),
+            }),
+            session: None,
+        };
+        assert_eq!(changes(Some(&[]), &Overlay::default(), &off), Some(false));
+        assert_eq!(
+            changes(Some(&base("selfservice: {flows: {settings: {privileged_session_max_age: 2h}}}")), &Overlay::default(), &off),
+            Some(true)
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_unknown() {
+        assert_eq!(changes(None, &overlay("A"), &overlay("B")), None);
+        assert_eq!(changes(Some(&base("revision: v7")), &overlay("A"), &overlay("B")), None);
+    }
+}

@@ -1,0 +1,313 @@
+//! Delivery by a file: what counts as wired, what is written, and what rolls. That running pods read
+//! the file anew is for the end-to-end tests: there are no pods here.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::objects::{
+    SETTINGS, WHOAMI, daemon, enforces, env, generation, is_bare, kratos, kratos_reading, policy_with, required_aal, stateful,
+};
+use crate::scene::{AFTER_THE_PAUSE, SOON, Scene, text};
+
+const STRICT: &str = "highest_available";
+
+fn by_file(name: &str, targets: &[&str], spec: Value) -> Value {
+    let mut policy = policy_with(name, targets, spec);
+    policy["spec"]["delivery"]["type"] = json!("ConfigFile");
+    policy
+}
+
+async fn file(scene: &Scene, config_map: &str) -> String {
+    text(&scene.get("ConfigMap", config_map).await["data"]["kratos.yaml"])
+}
+
+async fn digest(scene: &Scene) -> Option<String> {
+    required_aal(&scene.deployment("kratos").await)
+}
+
+#[tokio::test]
+async fn what_is_not_wired_is_told_with_the_values_to_add_and_goes_on_by_itself() {
+    let scene = Scene::start("wiring").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(by_file("mfa", &["kratos"], json!({}))).await;
+    let message = scene.until_condition("mfa", "Accepted", "False", "NotWired").await;
+    scene.until_condition("mfa", "Reconciling", "True", "NotWired").await;
+    // The values are JSON, and merged into those of the chart they make a workload that is wired.
+    let values: Value = serde_json::from_str(&message[message.find('{').expect("values")..]).expect("the values are JSON");
+    let values = &values["deployment"];
+    assert!(file(&scene, "mfa-mfa").await.contains(STRICT), "the file is there before it is mounted");
+    assert_eq!(digest(&scene).await, None, "the workload is left alone");
+    let mut args = json!(["serve", "all", "--config", "/etc/config/kratos.yaml"]);
+    args.as_array_mut().expect("a list").extend(values["extraArgs"].as_array().expect("arguments").iter().cloned());
+    let container = json!({"name": "kratos", "args": args, "volumeMounts": values["extraVolumeMounts"]});
+    let pod = json!({"volumes": values["extraVolumes"], "containers": [container]});
+    scene.edit("Deployment", "kratos", json!({"spec": {"template": {"spec": pod}}})).await;
+    scene.until_ready_without_pods("mfa").await;
+    assert!(digest(&scene).await.is_some_and(|digest| digest.starts_with("aal-")));
+    assert_eq!(env(&scene.deployment("kratos").await, "kratos").len(), 1, "no variable is set");
+}
+
+/// Every form of command line and mount that Kratos and Kubernetes take.
+#[tokio::test]
+async fn wiring_is_recognised_in_every_form() {
+    let scene = Scene::start("forms").await;
+    let volume = |source: Value| json!([{"name": "base", "emptyDir": {}}, source]);
+    let map = || volume(json!({"name": "mfa", "configMap": {"name": "levels"}}));
+    let folder = || json!([{"name": "base", "mountPath": "/etc/config"}, {"name": "mfa", "mountPath": "/etc/mfa"}]);
+    let path = "/etc/mfa/kratos.yaml";
+    let base = "/etc/config/kratos.yaml";
+    let args = |words: &[&str]| json!({"args": words});
+    let wired = [
+        ("repeated", args(&["serve", "all", "--config", base, "--config", path]), map(), folder()),
+        ("equals", args(&["serve", "all", "--config=/etc/config/kratos.yaml", "--config=/etc/mfa/kratos.yaml"]), map(), folder()),
+        ("list", args(&["serve", "all", "--config", "/etc/config/kratos.yaml,/etc/mfa/kratos.yaml"]), map(), folder()),
+        ("short", args(&["serve", "all", "-c", base, "-c", path]), map(), folder()),
+        ("command", json!({"command": ["kratos", "serve", "all", "-c", base, "-c", path], "args": null}), map(), folder()),
+        ("both", json!({"command": ["kratos", "-c", base], "args": ["serve", "all", "-c", path]}), map(), folder()),
+        (
+            "projected",
+            args(&["serve", "all", "-c", path]),
+            volume(json!({"name": "mfa", "projected": {"sources": [{"configMap": {"name": "levels"}}]}})),
+            folder(),
+        ),
+        (
+            "renamed",
+            args(&["serve", "all", "-c", "/etc/mfa/levels.yaml"]),
+            volume(json!({"name": "mfa", "configMap": {"name": "levels", "items": [{"key": "kratos.yaml", "path": "levels.yaml"}]}})),
+            folder(),
+        ),
+        (
+            "sub-path",
+            args(&["serve", "all", "-c", path]),
+            map(),
+            json!([{"name": "base", "mountPath": "/etc/config"}, {"name": "mfa", "mountPath": path, "subPath": "kratos.yaml"}]),
+        ),
+    ];
+    let not_wired = [
+        ("no-argument", args(&["serve", "all", "--config", base]), map(), folder()),
+        ("not-last", args(&["serve", "all", "--config", path, "--config", base]), map(), folder()),
+        ("not-mounted", args(&["serve", "all", "-c", path]), map(), json!([{"name": "base", "mountPath": "/etc/config"}])),
+        ("other-map", args(&["serve", "all", "-c", path]), volume(json!({"name": "mfa", "configMap": {"name": "other"}})), folder()),
+    ];
+    let deployment = |name: &str, command: &Value, volumes: &Value, mounts: &Value| {
+        let mut deployment = kratos(name);
+        let pod = &mut deployment["spec"]["template"]["spec"];
+        pod["volumes"] = volumes.clone();
+        pod["containers"][0]["volumeMounts"] = mounts.clone();
+        for (field, value) in command.as_object().expect("fields") {
+            pod["containers"][0][field] = value.clone();
+        }
+        deployment
+    };
+    let names: Vec<_> = wired.iter().map(|form| form.0).collect();
+    for (name, command, volumes, mounts) in wired.iter().chain(&not_wired) {
+        scene.create(deployment(name, command, volumes, mounts)).await;
+    }
+    for group in names.chunks(8) {
+        let policy = format!("wired-{}", group[0]);
+        // One file for each policy: the second group mounts that of its own.
+        let config_map = if group[0] == names[0] { "levels" } else { "second" };
+        if config_map == "second" {
+            for name in group {
+                let volumes = json!([{"name": "mfa", "configMap": {"name": config_map}}]);
+                scene.edit("Deployment", name, json!({"spec": {"template": {"spec": {"volumes": volumes}}}})).await;
+            }
+        }
+        scene.create(by_file(&policy, group, json!({"delivery": {"configMapName": config_map}}))).await;
+        scene.until_ready_without_pods(&policy).await;
+        for name in group {
+            let form = if *name == "sub-path" { "mfa-" } else { "aal-" };
+            let digest = required_aal(&scene.deployment(name).await);
+            assert!(digest.as_ref().is_some_and(|digest| digest.starts_with(form)), "{name}: {digest:?}");
+        }
+    }
+    for (name, ..) in &not_wired {
+        // The file is read only where it says so.
+        scene.create(by_file(name, &[*name], json!({"delivery": {"configMapName": format!("levels-{name}")}}))).await;
+        let message = scene.until_condition(name, "Accepted", "False", "NotWired").await;
+        assert!(message.contains(&format!("levels-{name}")), "{name}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_a_level_rolls_and_no_other_change_does() {
+    let scene = Scene::start("file-rolls").await;
+    scene.create(kratos_reading("kratos", "mfa-mfa")).await;
+    scene.create(by_file("mfa", &["kratos"], json!({}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    let (strict, before) = (digest(&scene).await, generation(&scene.deployment("kratos").await));
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"methods": {"totp": {"enabled": true, "issuer": "Example"}}}})).await;
+    scene
+        .until("the file says so", SOON, async || {
+            let file = file(&scene, "mfa-mfa").await;
+            if file.contains("Example") { Ok(()) } else { Err(file) }
+        })
+        .await;
+    scene.until_ready_without_pods("mfa").await;
+    assert_eq!(generation(&scene.deployment("kratos").await), before, "the workload is as it was");
+    for (settings, whoami, same) in [(STRICT, "aal1", false), (STRICT, STRICT, true)] {
+        scene.edit("MfaPolicy", "mfa", json!({"spec": {"requiredAAL": {"settings": settings, "whoami": whoami}}})).await;
+        scene
+            .until("the digest is another", SOON, async || {
+                let now = digest(&scene).await;
+                if (now == strict) == same { Ok(()) } else { Err(format!("{now:?}")) }
+            })
+            .await;
+    }
+    let status = scene.until_ready_without_pods("mfa").await["status"].clone();
+    assert_eq!(status["requiredAAL"], json!({"settings": STRICT, "whoami": STRICT}));
+    assert_eq!(status["targets"][0]["revision"], status["revision"]);
+}
+
+#[tokio::test]
+async fn a_file_that_never_reloads_rolls_with_every_change() {
+    let scene = Scene::start("sub-path").await;
+    let mut workload = kratos_reading("kratos", "mfa-mfa");
+    workload["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] =
+        json!([{"name": "mfa", "mountPath": "/etc/mfa/kratos.yaml", "subPath": "kratos.yaml"}]);
+    scene.create(workload).await;
+    scene.create(by_file("mfa", &["kratos"], json!({}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    let before = digest(&scene).await;
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": "15m"}})).await;
+    scene.until("it rolls", SOON, async || if digest(&scene).await == before { Err("it does not".into()) } else { Ok(()) }).await;
+}
+
+#[tokio::test]
+async fn the_annotation_and_the_file_are_kept_up() {
+    let scene = Scene::start("file-drift").await;
+    scene.create(kratos_reading("kratos", "mfa-mfa")).await;
+    scene.create(by_file("mfa", &["kratos"], json!({}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    let before = digest(&scene).await;
+    let annotation = json!({"mfa-operator.dev/required-aal": "aal-0000000000"});
+    scene.edit("Deployment", "kratos", json!({"spec": {"template": {"metadata": {"annotations": annotation}}}})).await;
+    scene.until_event("DriftRepaired", &["kratos", "mfa-operator.dev/required-aal", "owner"]).await;
+    scene
+        .until("it has its digest again", SOON, async || {
+            let now = digest(&scene).await;
+            if now == before { Ok(()) } else { Err(format!("{now:?}")) }
+        })
+        .await;
+    scene.edit("ConfigMap", "mfa-mfa", json!({"data": {"kratos.yaml": "{}"}})).await;
+    scene.until_event("DriftRepaired", &["ConfigMap mfa-mfa"]).await;
+    assert!(file(&scene, "mfa-mfa").await.contains(STRICT));
+}
+
+#[tokio::test]
+async fn what_beats_the_file_is_named() {
+    let scene = Scene::start("beaten").await;
+    let mut workload = kratos_reading("kratos", "mfa-mfa");
+    let env = &mut workload["spec"]["template"]["spec"]["containers"][0]["env"];
+    env.as_array_mut().expect("a list").push(json!({"name": WHOAMI, "value": "aal1"}));
+    scene.create(workload).await;
+    scene.create(by_file("mfa", &["kratos"], json!({}))).await;
+    let message = scene.until_condition("mfa", "Accepted", "False", "FieldConflict").await;
+    assert!(message.contains(WHOAMI) && message.contains("beats the file"), "{message}");
+    scene.edit("Deployment", "kratos", crate::objects::env_removal(WHOAMI)).await;
+    scene.until_ready_without_pods("mfa").await;
+}
+
+#[tokio::test]
+async fn the_delivery_changes_in_one_roll_and_never_leaves_the_workload_bare() {
+    let scene = Scene::start("switch").await;
+    scene.create(kratos_reading("kratos", "mfa-mfa")).await;
+    scene.create(policy_with("mfa", &["kratos"], json!({}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    enforces(&scene.deployment("kratos").await).expect("by variables");
+    let deliver = |type_: &str| json!({"spec": {"delivery": {"type": type_}}});
+    for (type_, by_file) in [("ConfigFile", true), ("Environment", false)] {
+        let before = generation(&scene.deployment("kratos").await);
+        scene.edit("MfaPolicy", "mfa", deliver(type_)).await;
+        let mut seen = Vec::new();
+        scene
+            .until(&format!("{type_} is delivered"), SOON, async || {
+                let workload = scene.deployment("kratos").await;
+                seen.push(generation(&workload));
+                let (env, annotation) = (env(&workload, "kratos"), required_aal(&workload));
+                let variables = [WHOAMI, SETTINGS].iter().all(|name| env.get(*name).is_some_and(|value| value == STRICT));
+                assert!(variables != annotation.is_some(), "neither, or both: {env:?} {annotation:?}");
+                if annotation.is_some() == by_file { Ok(()) } else { Err(format!("{env:?} {annotation:?}")) }
+            })
+            .await;
+        scene.until_ready_without_pods("mfa").await;
+        assert_eq!(generation(&scene.deployment("kratos").await), before + 1, "one roll");
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_policy_leaves_an_empty_file_where_it_is_mounted() {
+    let scene = Scene::start("file-delete").await;
+    scene.create(kratos_reading("kratos", "mfa-mfa")).await;
+    scene.create(by_file("mfa", &["kratos"], json!({}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    scene.delete("MfaPolicy", "mfa").await;
+    scene.until("nothing is left", AFTER_THE_PAUSE, async || is_bare(&scene.deployment("kratos").await)).await;
+    // It is still mounted: a pod without it would not start.
+    scene
+        .until("the file is empty", SOON, async || {
+            let file = file(&scene, "mfa-mfa").await;
+            if file == "{}\n" { Ok(()) } else { Err(file) }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn an_unwired_switch_keeps_what_is_in_force() {
+    let scene = Scene::start("unwired-switch").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy_with("mfa", &["kratos"], json!({}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    let before = generation(&scene.deployment("kratos").await);
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"delivery": {"type": "ConfigFile"}}})).await;
+    scene.until_condition("mfa", "Accepted", "False", "NotWired").await;
+    scene
+        .throughout("it keeps its variables", Duration::from_secs(3), async || {
+            let workload = scene.deployment("kratos").await;
+            assert_eq!(generation(&workload), before);
+            enforces(&workload)
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn every_kind_is_told_by_its_own_name() {
+    let scene = Scene::start("file-kinds").await;
+    for (kind, workload) in [("StatefulSet", stateful("stateful")), ("DaemonSet", daemon("daemon"))] {
+        let name = text(&workload["metadata"]["name"]);
+        scene.create(workload).await;
+        scene.create(by_file(&name, &[], json!({"targetRefs": [{"kind": kind, "name": name}]}))).await;
+        let message = scene.until_condition(&name, "Accepted", "False", "NotWired").await;
+        assert!(message.contains(&format!("{kind} {name}")) && !message.contains("extraVolumes"), "{message}");
+    }
+}
+
+/// A policy whose file is refused keeps the file that was accepted last, and a restart changes nothing.
+#[tokio::test]
+async fn what_is_in_force_is_known_after_a_restart() {
+    let mut scene = Scene::start("file-restart").await;
+    scene.create(kratos_reading("kratos", "mfa-mfa")).await;
+    scene.create(by_file("mfa", &["kratos"], json!({"methods": {"totp": {"enabled": true}}}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"methods": {"totp": {"enabled": true, "issuer": "Second"}}}})).await;
+    scene
+        .until("the file is the second", SOON, async || {
+            let file = file(&scene, "mfa-mfa").await;
+            if file.contains("Second") { Ok(()) } else { Err(file) }
+        })
+        .await;
+    scene.until_ready_without_pods("mfa").await;
+    let mark = scene.audit_mark();
+    scene.operator.restart();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(scene.writes_since(mark).iter().map(|write| format!("{write:?}")).collect::<Vec<_>>(), Vec::<String>::new());
+    // The levels are the same in both revisions: the file must be that of the second.
+    scene.edit("ConfigMap", "mfa-mfa", json!({"data": {"kratos.yaml": "{}"}})).await;
+    scene
+        .until("the file is the second again", SOON, async || {
+            let file = file(&scene, "mfa-mfa").await;
+            if file.contains("Second") { Ok(()) } else { Err(file) }
+        })
+        .await;
+}
