@@ -13,7 +13,7 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("document", &["api", "policy"]),
     ("server", &["api", "policy", "document"]),
     ("plan", &["api", "policy", "document", "server"]),
-    ("lint", &["api", "policy", "document"]),
+    ("lint", &["api", "policy", "document", "server"]),
     ("admin", &["plan"]),
     ("controller", &["api", "policy", "document", "server", "plan", "admin"]),
     ("http", &[]),

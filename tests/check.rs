@@ -100,3 +100,37 @@ fn names_of_fields_reach_the_terminal_as_text_alone() {
     assert_eq!((outcome.status, outcome.output.lines().count()), (1, 1), "{}", outcome.output);
     assert!(!outcome.output.trim_end().contains(char::is_control), "{:?}", outcome.output);
 }
+
+#[test]
+fn the_servers_own_configuration_adds_its_rules_and_is_never_repeated() {
+    let base = "dsn: postgres://kratos:hunter2@db\nselfservice: {flows: {settings: {required_aal: aal1}}}\n";
+    let folder =
+        folder_with(&[("policy.yaml", GOOD), ("kratos.yaml", base), ("more.yaml", "session: {}\n"), ("broken.yaml", "dsn: [hunter2\n")]);
+    let outcome = check(folder.path(), &["-f", "policy.yaml", "--base", "kratos.yaml", "--base", "more.yaml"], "");
+    assert_eq!(outcome.status, 1, "{}", outcome.output);
+    assert!(
+        outcome.output.starts_with("policy.yaml:8:3: spec.requiredAAL: ") && outcome.output.contains("SettingsBypass"),
+        "{}",
+        outcome.output
+    );
+    assert_eq!(check(folder.path(), &["policy.yaml"], "").status, 0, "it is nothing that the API server knows");
+    let broken = check(folder.path(), &["policy.yaml", "--base", "broken.yaml"], "");
+    assert_eq!(broken.status, 2);
+    assert!(broken.errors.contains("broken.yaml:") && !broken.errors.contains("hunter2"), "{}", broken.errors);
+    assert_eq!(check(folder.path(), &["policy.yaml", "--base", "missing.yaml"], "").status, 2);
+}
+
+#[test]
+fn a_policy_is_shown_on_top_of_the_servers_own_configuration() {
+    let base = "session: {lifespan: 24h, whoami: {required_aal: aal1}}\nselfservice: {flows: {settings: {required_aal: highest_available}}, allowed_return_urls: [https://a.example.com]}\n\"yes\": kept\n";
+    let folder = folder_with(&[("policy.yaml", GOOD), ("kratos.yaml", base)]);
+    let output = Command::new(env!("CARGO_BIN_EXE_mfa-operator"))
+        .args(["render", "-f", "policy.yaml", "--base", "kratos.yaml"])
+        .current_dir(folder.path())
+        .output()
+        .expect("it runs");
+    let merged: serde_yaml::Value = serde_yaml::from_slice(&output.stdout).expect("it is YAML");
+    let mut expected: serde_yaml::Value = serde_yaml::from_str(base).expect("it is YAML");
+    expected["session"]["whoami"]["required_aal"] = "highest_available".into();
+    assert_eq!(merged, expected, "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -19,8 +19,17 @@ const UNREADABLE: u8 = 2;
     Rules about edits, such as a method that goes off, need the policy as it was: only the API server knows it.")]
 pub(super) struct Options {
     /// Files, and folders with .yaml, .yml and .json files; - reads standard input
-    #[arg(value_name = "PATH", required = true)]
+    #[arg(value_name = "PATH", required_unless_present = "filename")]
     paths: Vec<PathBuf>,
+
+    /// The same, as kubectl has it; may be repeated
+    #[arg(short, long, value_name = "PATH")]
+    filename: Vec<PathBuf>,
+
+    /// The server's own configuration, kratos.yaml: adds the rules on what it makes of the policies.
+    /// May be repeated; a later file beats an earlier one
+    #[arg(long, value_name = "FILE")]
+    base: Vec<PathBuf>,
 
     /// Lines for people, or one JSON list
     #[arg(short, long, value_enum, default_value = "text")]
@@ -41,8 +50,15 @@ struct Found {
 }
 
 pub(super) fn run(options: &Options) -> ExitCode {
+    let base = match super::base(&options.base) {
+        Ok(base) => base,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(UNREADABLE);
+        }
+    };
     let (mut policies, mut found, mut unreadable) = (0, Vec::new(), false);
-    for path in &options.paths {
+    for path in options.paths.iter().chain(&options.filename) {
         let files = files(path);
         for file in files.iter().flatten() {
             let text = match super::read(file) {
@@ -57,7 +73,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
             if !text.contains(api::KIND) {
                 continue;
             }
-            let review = review(&text);
+            let review = review(&text, base.as_deref());
             policies += review.policies.len();
             found.extend(review.findings.into_iter().map(|finding| Found { file: file.display().to_string(), finding }));
         }

@@ -12,11 +12,12 @@ mod render;
 mod run;
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::document::{Document, NotYaml};
 use crate::lint::Finding;
 use crate::plan::bounded;
 
@@ -59,6 +60,19 @@ fn read(path: &Path) -> std::io::Result<String> {
         return Ok(text);
     }
     std::fs::read_to_string(path)
+}
+
+/// The server's own configuration from its files; none where none is named. What stands in them may
+/// be secret: no error repeats it.
+fn base(paths: &[PathBuf]) -> Result<Option<Vec<Document>>, String> {
+    let document = |path: &PathBuf| {
+        let text = read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let misread =
+            |error: NotYaml| format!("{}:{}:{}: it is no configuration of Kratos", path.display(), error.place.line, error.place.column);
+        Document::parse(&text).map_err(misread)
+    };
+    let documents = paths.iter().map(document).collect::<Result<Vec<_>, _>>()?;
+    Ok((!documents.is_empty()).then_some(documents))
 }
 
 /// A finding as compilers write theirs, so that editors find the place.

@@ -15,6 +15,11 @@ pub(super) struct Options {
     #[arg(short, long, value_name = "FILE")]
     filename: PathBuf,
 
+    /// The server's own configuration, kratos.yaml: prints it with the policy laid on it, and refuses
+    /// what Kratos would refuse. May be repeated; a later file beats an earlier one
+    #[arg(long, value_name = "FILE")]
+    base: Vec<PathBuf>,
+
     /// The configuration file that the policy becomes, or its environment variables
     #[arg(long = "as", value_enum, default_value = "file")]
     form: Form,
@@ -28,8 +33,12 @@ enum Form {
 
 pub(super) fn run(options: &Options) -> ExitCode {
     let file = options.filename.display().to_string();
+    let base = match super::base(&options.base) {
+        Ok(base) => base,
+        Err(error) => return super::fail(&error),
+    };
     let review = match super::read(&options.filename) {
-        Ok(text) => review(&text),
+        Ok(text) => review(&text, base.as_deref()),
         Err(error) => return super::fail(&format!("{file}: {error}")),
     };
     if !review.findings.is_empty() {
@@ -41,6 +50,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
     };
     let rendered = kratos::render(name, kratos::Overlay::of(policy), policy.delivery);
     match options.form {
+        Form::File if base.is_some() => print!("{}", kratos::merge(&base.unwrap_or_default(), &rendered.overlay).to_yaml()),
         Form::File => print!("{}", rendered.file),
         Form::Env => rendered.variables.iter().for_each(|variable| println!("{}={}", variable.name, variable.value)),
     }

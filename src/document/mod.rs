@@ -52,11 +52,26 @@ impl Document {
         Self(merged(&self.0, &over.0))
     }
 
-    /// Whether there is a value at this path.
+    /// Whether there is a value at this path, its keys joined by dots.
     #[must_use]
-    pub fn has(&self, path: &[&str]) -> bool {
-        let found = path.iter().try_fold(&self.0, |value, key| value.get(*key));
-        found.is_some_and(|value| !value.is_null())
+    pub fn has(&self, path: &str) -> bool {
+        self.at(path).is_some_and(|value| !value.is_null())
+    }
+
+    /// Whether the value at this path is `true`.
+    #[must_use]
+    pub fn is_true(&self, path: &str) -> bool {
+        self.at(path).and_then(Value::as_bool).unwrap_or_default()
+    }
+
+    /// The string at this path.
+    #[must_use]
+    pub fn text(&self, path: &str) -> Option<&str> {
+        self.at(path)?.as_str()
+    }
+
+    fn at(&self, path: &str) -> Option<&Value> {
+        path.split('.').try_fold(&self.0, |value, key| value.get(key))
     }
 
     /// Every value with its path from the root, in the order of the tree.

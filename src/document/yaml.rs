@@ -21,7 +21,10 @@ fn block(value: &Value, depth: usize, out: &mut String) {
     for (key, value) in mapping {
         let Some(key) = key.as_str() else { continue };
         out.push_str(&"  ".repeat(depth));
-        out.push_str(key);
+        match is_plain(key) {
+            true => out.push_str(key),
+            false => out.push_str(&quoted(key)),
+        }
         out.push(':');
         match value {
             Value::Mapping(inner) if !inner.is_empty() => {
@@ -44,6 +47,13 @@ fn block(value: &Value, depth: usize, out: &mut String) {
             }
         }
     }
+}
+
+/// Whether every reader takes the key for this very word without quotes.
+fn is_plain(key: &str) -> bool {
+    let word = key.starts_with(|first: char| first.is_ascii_lowercase())
+        && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    word && !["y", "n", "yes", "no", "on", "off", "true", "false", "null"].contains(&key)
 }
 
 fn scalar(value: &Value, out: &mut String) {

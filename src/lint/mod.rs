@@ -8,8 +8,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api;
-use crate::document::{self, Located, Place};
+use crate::document::{self, Document, Located, Place};
 use crate::policy::{self, Policy};
+use crate::server::kratos;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -39,12 +40,13 @@ pub struct Review {
     pub findings: Vec<Finding>,
 }
 
-/// Reviews all documents of a text, lists of objects included. Other kinds are passed over.
+/// Reviews all documents of a text, lists of objects included. Other kinds are passed over. `base` is
+/// the server's own configuration, where it is known: the files that the policies are laid on.
 #[must_use]
-pub fn review(text: &str) -> Review {
+pub fn review(text: &str, base: Option<&[Document]>) -> Review {
     let mut review = Review::default();
     match document::read(text) {
-        Ok(documents) => documents.iter().for_each(|document| object(&mut review, document, "", &document.value)),
+        Ok(documents) => documents.iter().for_each(|document| object(&mut review, base, document, "", &document.value)),
         Err(error) => {
             review.findings.push(Finding { place: error.place, policy: String::new(), field: String::new(), message: error.message });
         }
@@ -52,11 +54,11 @@ pub fn review(text: &str) -> Review {
     review
 }
 
-fn object(review: &mut Review, document: &Located, path: &str, object: &Value) {
+fn object(review: &mut Review, base: Option<&[Document]>, document: &Located, path: &str, object: &Value) {
     let word = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
     if let ("List", Some(items)) = (word("kind"), object.get("items").and_then(Value::as_array)) {
         for (index, item) in items.iter().enumerate() {
-            self::object(review, document, &format!("{path}items[{index}]."), item);
+            self::object(review, base, document, &format!("{path}items[{index}]."), item);
         }
     }
     if word("kind") != api::KIND {
@@ -65,6 +67,8 @@ fn object(review: &mut Review, document: &Located, path: &str, object: &Value) {
     let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
     let mut check = Check { document, path, name, findings: Vec::new() };
     let policy = check.policy(object);
+    let conflicts = policy.as_ref().zip(base).map(|(policy, base)| kratos::conflicts(base, policy)).unwrap_or_default();
+    conflicts.iter().for_each(|rejection| check.wrong(&rejection.field, &*rejection.message));
     let sound = check.findings.is_empty();
     review.findings.append(&mut check.findings);
     review.policies.push(Reviewed { name: name.into(), policy: policy.filter(|_| sound) });
@@ -170,7 +174,7 @@ mod tests {
     const HEAD: &str = "apiVersion: mfa-operator.dev/v1alpha1\nkind: MfaPolicy\nmetadata: {name: kratos}\nspec:\n";
 
     fn findings(spec: &str) -> Vec<(usize, usize, String, String)> {
-        let review = review(&format!("{HEAD}{spec}"));
+        let review = review(&format!("{HEAD}{spec}"), None);
         review.findings.into_iter().map(|found| (found.place.line, found.place.column, found.field, found.message)).collect()
     }
 
@@ -178,7 +182,7 @@ mod tests {
     fn a_sound_policy_is_found_beside_other_kinds_and_in_lists() {
         let policy = "{apiVersion: mfa-operator.dev/v1alpha1, kind: MfaPolicy, metadata: {name: kratos}, spec: {targetRefs: [{name: kratos}], requiredAAL: {whoami: aal1}}}";
         let text = format!("kind: Service\n---\n{policy}\n---\nkind: List\nitems: [{policy}, {{kind: Secret}}]\n---\n");
-        let review = review(&text);
+        let review = review(&text, None);
         assert_eq!(review.findings, []);
         assert!(review.policies.len() == 2 && review.policies.iter().all(|found| found.policy.is_some()));
     }

@@ -15,6 +15,7 @@ mod config_file;
 mod definition;
 mod drift;
 mod kinds;
+mod merged;
 mod objects;
 mod ownership;
 mod refusals;

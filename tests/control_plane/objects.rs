@@ -131,7 +131,7 @@ pub fn enforces(deployment: &Value) -> Result<(), String> {
 /// Whether nothing of any policy is left on it.
 pub fn is_bare(deployment: &Value) -> Result<(), String> {
     let env = env(deployment, "kratos");
-    let own: Vec<_> = env.keys().cloned().filter(|name| *name != "DSN").chain(required_aal(deployment)).collect();
+    let own: Vec<_> = env.keys().filter(|name| *name != "DSN").cloned().chain(required_aal(deployment)).collect();
     let label = &deployment["metadata"]["labels"][LABEL];
     let annotation = &deployment["metadata"]["annotations"][GOVERNED];
     if own.is_empty() && label.is_null() && annotation.is_null() {

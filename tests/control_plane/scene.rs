@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::audit::{self, Write};
 use crate::rights;
+use crate::support::cluster_part;
 use crate::support::control_plane::{ControlPlane, control_plane, install_definition};
 use crate::support::operator::Operator;
 
@@ -183,11 +184,8 @@ impl Scene {
 
     /// What kubectl complains about, with this on its standard input.
     pub fn try_kubectl(&self, arguments: &[&str], input: &str) -> Result<(), String> {
-        static FOLDER: LazyLock<String> = LazyLock::new(|| {
-            let path = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/build")).args(["--path", "node"]).output();
-            String::from_utf8(path.expect("the test bed has its parts").stdout).expect("a path is text").trim().into()
-        });
-        let mut kubectl = Command::new(Path::new(&*FOLDER).join("kubectl"))
+        static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| cluster_part("node"));
+        let mut kubectl = Command::new(FOLDER.join("kubectl"))
             .args(["--namespace", &self.namespace])
             .args(arguments)
             .env("KUBECONFIG", &self.kubeconfig)

@@ -1,12 +1,12 @@
-//! What Kratos answers under every allowed combination of the two keys, at each pod and through the
-//! Service: before a second factor is set up, with it, without it, and after the step-up.
+//! What Kratos answers under every allowed combination of the two keys and both deliveries, at each pod
+//! and through the Service: before a second factor is set up, with it, without it, and after the step-up.
 
 use std::sync::OnceLock;
 
 use serde_json::{Map, json};
 
 use crate::kratos::{AT_AAL1, AT_AAL2, Door, PASSES, STEP_UP, Session};
-use crate::{cluster, install};
+use crate::{cluster, config_file, install};
 
 /// Its Kratos has both keys at aal1: what a policy leaves out stays so.
 pub const NAMESPACE: &str = "e2e-levels";
@@ -16,32 +16,40 @@ const STRICT: &str = "highest_available";
 pub struct Combination {
     settings: Option<&'static str>,
     whoami: Option<&'static str>,
+    delivery: Delivery,
 }
 
-const fn both(settings: Option<&'static str>, whoami: Option<&'static str>) -> Combination {
-    Combination { settings, whoami }
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Delivery {
+    Environment,
+    ConfigFile,
 }
 
-/// All but neither, which is refused at admission.
-pub const COMBINATIONS: [Combination; 8] = [
-    both(None, Some("aal1")),
-    both(None, Some(STRICT)),
-    both(Some("aal1"), None),
-    both(Some("aal1"), Some("aal1")),
-    both(Some("aal1"), Some(STRICT)),
-    both(Some(STRICT), None),
-    both(Some(STRICT), Some("aal1")),
-    both(Some(STRICT), Some(STRICT)),
-];
+/// All but neither key, which is refused at admission.
+pub fn matrix() -> Vec<Combination> {
+    let mut all = Vec::new();
+    for delivery in [Delivery::Environment, Delivery::ConfigFile] {
+        for settings in [None, Some("aal1"), Some(STRICT)] {
+            for whoami in [None, Some("aal1"), Some(STRICT)] {
+                if settings.is_some() || whoami.is_some() {
+                    all.push(Combination { settings, whoami, delivery });
+                }
+            }
+        }
+    }
+    all
+}
 
 impl Combination {
     pub fn name(&self) -> String {
-        format!("levels: settings {}, whoami {}", self.settings.unwrap_or("unset"), self.whoami.unwrap_or("unset"))
+        let word = |level: Option<&'static str>| level.unwrap_or("unset");
+        format!("levels by {:?}: settings {}, whoami {}", self.delivery, word(self.settings), word(self.whoami))
     }
 
     fn short(&self) -> String {
         let word = |level: Option<&str>| level.map_or("none", |level| if level == STRICT { "high" } else { "aal1" });
-        format!("settings-{}-whoami-{}", word(self.settings), word(self.whoami))
+        let delivery = if self.delivery == Delivery::Environment { "env" } else { "file" };
+        format!("{delivery}-settings-{}-whoami-{}", word(self.settings), word(self.whoami))
     }
 }
 
@@ -62,6 +70,9 @@ pub fn walk(combination: &Combination) {
     levels.extend(combination.settings.map(|level| ("settings".to_owned(), json!(level))));
     levels.extend(combination.whoami.map(|level| ("whoami".to_owned(), json!(level))));
     let mut spec = json!({"requiredAAL": levels});
+    if combination.delivery == Delivery::ConfigFile {
+        spec = config_file::by_file(spec);
+    }
     if combination.settings == Some("aal1") && combination.whoami == Some(STRICT) {
         let refused =
             cluster::attempt("kubectl", &["apply", "-f", "-"], Some(&cluster::policy(NAMESPACE, &name, &name, &spec).to_string()));
@@ -70,7 +81,10 @@ pub fn walk(combination: &Combination) {
     }
     // The policy first: it picks its target up when that appears.
     cluster::apply(&cluster::policy(NAMESPACE, &name, &name, &spec));
-    cluster::copy_of_kratos(NAMESPACE, &name, 2, |_| {});
+    cluster::copy_of_kratos(NAMESPACE, &name, 2, |deployment| match combination.delivery {
+        Delivery::Environment => {}
+        Delivery::ConfigFile => config_file::wire(deployment, &format!("{name}-mfa")),
+    });
     cluster::await_ready(NAMESPACE, &name);
 
     let doors = cluster::doors(NAMESPACE, &name);

@@ -7,6 +7,7 @@
 )]
 
 mod cluster;
+mod config_file;
 mod failure;
 mod install;
 mod kratos;
@@ -48,11 +49,16 @@ fn main() -> ExitCode {
         test("helm 4: upgrades of Kratos undo nothing", owners::helm4),
         test("helm 3: upgrades and rollout undo are repaired", owners::helm3),
         test("a policy that crashes Kratos, and its correction", failure::crash),
+        test("file: wired by the values that it names", config_file::by_the_values_that_it_names),
+        test("file: read anew by running pods", config_file::read_anew),
+        test("file: refused by Kratos", config_file::refused),
+        test("file: there and back in one roll", config_file::switched),
+        test("file: a deleted policy", config_file::deleted),
         test("a deleted policy is reverted after its pause", reversal::deleted),
         test("second factors arrive", methods::second_factors),
         test("the age of a privileged session arrives", methods::privileged_session),
     ];
-    trials.extend(levels::COMBINATIONS.iter().map(|combination| test(&combination.name(), || levels::walk(combination))));
+    trials.extend(levels::matrix().into_iter().map(|case| test(&case.name(), move || levels::walk(&case))));
     trials.extend(
         strings::pairs().into_iter().enumerate().map(|(number, pair)| test(&strings::name(pair), move || strings::arrive(number, pair))),
     );

@@ -11,7 +11,7 @@ use super::server::Server;
 use crate::scene::Scene;
 
 fn takes(text: &str) -> bool {
-    let Review { policies, findings } = lint::review(text);
+    let Review { policies, findings } = lint::review(text, None);
     findings.is_empty() && policies.len() == 1 && policies[0].policy.is_some()
 }
 
@@ -90,7 +90,7 @@ async fn whatever_is_written_the_file_is_judged_as_by_the_api_server() {
         let verdict = server.judge(&case).await;
         accepted += usize::from(verdict == Verdict::Accepted);
         if takes(&text) != (verdict == Verdict::Accepted) {
-            wrong.push(format!("{text}\nthe API server: {verdict:?}\nthe file: {:?}", lint::review(&text).findings));
+            wrong.push(format!("{text}\nthe API server: {verdict:?}\nthe file: {:?}", lint::review(&text, None).findings));
         }
     }
     super::report(&wrong);

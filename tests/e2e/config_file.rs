@@ -1,0 +1,232 @@
+//! Delivery by a mounted file: wired once, read anew by running pods, rolled for a level, and proven
+//! by what the pods answer.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::kratos::{AT_AAL1, Door, PASSES, STEP_UP, Session};
+use crate::levels::{self, NAMESPACE};
+use crate::{cluster, install};
+
+/// The kubelet brings a file up to date within a minute and a half.
+const READ: Duration = Duration::from_secs(150);
+/// When a file that was not read is called so, and some more.
+const TOLD: Duration = Duration::from_secs(240);
+
+/// Adds the file of this config map to a Deployment, as its owner would.
+pub fn wire(deployment: &mut Value, config_map: &str) {
+    let pod = &mut deployment["spec"]["template"]["spec"];
+    push(&mut pod["volumes"], json!({"name": "mfa", "configMap": {"name": config_map}}));
+    push(&mut pod["containers"][0]["volumeMounts"], json!({"name": "mfa", "mountPath": "/etc/mfa", "readOnly": true}));
+    push(&mut pod["containers"][0]["args"], json!("--config=/etc/mfa/kratos.yaml"));
+}
+
+fn push(list: &mut Value, item: Value) {
+    list.as_array_mut().expect("a list").push(item);
+}
+
+/// The spec of a policy that is delivered so.
+pub fn by_file(mut spec: Value) -> Value {
+    spec["delivery"] = json!({"type": "ConfigFile"});
+    spec
+}
+
+fn await_effective(name: &str, status: &str, reason: &str, limit: Duration) {
+    cluster::until(&format!("Effective of {name} is {status}/{reason}"), limit, || {
+        match cluster::condition(NAMESPACE, name, "Effective") {
+            Some(found) if found == (status.into(), reason.into()) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+}
+
+/// A copy of Kratos with a policy over it, and a session that lacks the second factor of its person.
+fn scene(name: &str, deployment: impl FnOnce(&mut Value), spec: &Value) -> Session {
+    levels::scene();
+    cluster::apply(&cluster::policy(NAMESPACE, name, name, spec));
+    cluster::copy_of_kratos(NAMESPACE, name, 2, deployment);
+    cluster::await_ready(NAMESPACE, name);
+    let public = cluster::service(NAMESPACE, &format!("{name}-public"));
+    let person = cluster::service(NAMESPACE, "kratos-admin").create_person();
+    public.enrol(&public.sign_in(&person));
+    public.sign_in(&person)
+}
+
+fn verdicts(name: &str, session: &Session) -> BTreeSet<String> {
+    cluster::doors(NAMESPACE, name).iter().map(|door| door.whoami(session).verdict()).collect()
+}
+
+/// Only the answer of a privileged session that is too old.
+fn asks_to_sign_in_anew(door: &Door, session: &Session) -> Result<(), String> {
+    let verdict = door.change_password(session).verdict();
+    if verdict == "403 session_refresh_required" { Ok(()) } else { Err(format!("{}: {verdict}", door.name)) }
+}
+
+/// The way that the README tells: the policy says which values Kratos' release needs.
+pub fn by_the_values_that_it_names() {
+    let namespace = "e2e-wired";
+    install::operator();
+    install::begin(namespace);
+    let courier = ["--set", "courier.enabled=false"];
+    cluster::kratos("helm", namespace, 2, &courier);
+    let public = cluster::service(namespace, "kratos-public");
+    let person = cluster::service(namespace, "kratos-admin").create_person();
+    public.enrol(&public.sign_in(&person));
+    let session = public.sign_in(&person);
+    cluster::apply(&cluster::policy(namespace, "kratos", "kratos", &by_file(install::strict())));
+    let message = cluster::until("the policy tells what is missing", cluster::LONG, || {
+        let object = cluster::get(namespace, "mfapolicy/kratos");
+        let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let found = conditions.iter().find(|condition| condition["reason"] == "NotWired");
+        found.map(|condition| condition["message"].to_string()).ok_or_else(|| format!("{conditions:?}"))
+    });
+    let message: String = serde_json::from_str(&message).expect("a message is a string");
+    let values = std::env::temp_dir().join(format!("values-{}.json", std::process::id()));
+    std::fs::write(&values, &message[message.find('{').expect("the message has values")..]).expect("a file can be written");
+    let path = values.to_string_lossy().into_owned();
+    let wired: Vec<_> = courier.iter().copied().chain(["--values", &path]).collect();
+    cluster::kratos("helm", namespace, 2, &wired);
+    cluster::await_ready(namespace, "kratos");
+    let effective = cluster::until("the pods prove it", cluster::LONG, || {
+        cluster::condition(namespace, "kratos", "Effective").filter(|found| found.0 == "True").ok_or_else(|| "not yet".to_owned())
+    });
+    assert_eq!(effective.1, "HashesAgree");
+    for door in cluster::doors(namespace, "kratos") {
+        assert_eq!(
+            (door.whoami(&session).verdict().as_str(), door.settings(&session).verdict().as_str()),
+            (STEP_UP, STEP_UP),
+            "{}",
+            door.name
+        );
+    }
+    // Upgrades of the release undo nothing.
+    let before = cluster::uids(namespace, "kratos");
+    cluster::kratos("helm", namespace, 2, &wired);
+    cluster::await_ready(namespace, "kratos");
+    assert_eq!(cluster::uids(namespace, "kratos"), before, "an upgrade that changes nothing rolled Kratos");
+    let _ = std::fs::remove_file(values);
+    install::end(namespace);
+}
+
+/// Every other key reaches the pods without a new one, and their answers prove that.
+pub fn read_anew() {
+    let name = "read-anew";
+    let session = scene(name, |deployment| wire(deployment, "read-anew-mfa"), &by_file(install::strict()));
+    await_effective(name, "True", "HashesAgree", cluster::LONG);
+    let pods = cluster::uids(NAMESPACE, name);
+    assert_eq!(verdicts(name, &session), BTreeSet::from([STEP_UP.to_owned()]));
+    let mut spec = by_file(install::strict());
+    spec["privilegedSessionMaxAge"] = json!("1s");
+    cluster::apply(&cluster::policy(NAMESPACE, name, name, &spec));
+    await_effective(name, "Unknown", "Progressing", Duration::from_secs(30));
+    await_effective(name, "True", "HashesAgree", READ);
+    assert_eq!(cluster::uids(NAMESPACE, name), pods, "a pod was replaced");
+    let person = cluster::service(NAMESPACE, "kratos-admin").create_person();
+    for door in cluster::doors(NAMESPACE, name) {
+        let session = door.sign_in(&person);
+        std::thread::sleep(Duration::from_secs(2));
+        asks_to_sign_in_anew(&door, &session).unwrap_or_else(|seen| panic!("{seen}"));
+    }
+    // A level rolls them all.
+    spec["requiredAAL"] = json!({"settings": "highest_available", "whoami": "aal1"});
+    cluster::apply(&cluster::policy(NAMESPACE, name, name, &spec));
+    cluster::await_ready(NAMESPACE, name);
+    assert!(cluster::uids(NAMESPACE, name).is_disjoint(&pods), "a pod from before the change of a level still runs");
+    assert_eq!(verdicts(name, &session), BTreeSet::from([AT_AAL1.to_owned()]));
+    cluster::end_copy(NAMESPACE, name);
+}
+
+/// Kratos keeps what it has where it refuses the new file, and stays ready: only its answers tell.
+pub fn refused() {
+    let name = "file-refused";
+    let namespace = "e2e-refused";
+    install::operator();
+    install::begin(namespace);
+    let base = r#"kratos.config={"selfservice":{"methods":{"code":{"passwordless_enabled":true}}}}"#;
+    cluster::kratos("helm", namespace, 1, &["--set", "courier.enabled=false", "--set-json", base]);
+    cluster::apply(&cluster::policy(namespace, name, name, &by_file(install::strict())));
+    cluster::copy_of_kratos(namespace, name, 2, |deployment| wire(deployment, "file-refused-mfa"));
+    cluster::await_ready(namespace, name);
+    let pods = cluster::uids(namespace, name);
+    let mut spec = by_file(install::strict());
+    spec["methods"] = json!({"code": {"mfaEnabled": true}});
+    cluster::apply(&cluster::policy(namespace, name, name, &spec));
+    cluster::until("the pods are told not to have it", TOLD, || match cluster::condition(namespace, name, "Ready") {
+        Some((status, reason)) if status == "False" && reason == "Mismatch" => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    assert_eq!(cluster::uids(namespace, name), pods);
+    assert!(cluster::pods(namespace, name).iter().all(|pod| pod.ready), "they serve on");
+    let mut corrected = by_file(install::strict());
+    corrected["acknowledge"] = json!(["MethodSwitchedOff:code"]);
+    corrected["privilegedSessionMaxAge"] = json!("10m");
+    cluster::apply(&cluster::policy(namespace, name, name, &corrected));
+    cluster::until("the correction is read", READ, || match cluster::condition(namespace, name, "Effective") {
+        Some((status, _)) if status == "True" => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    cluster::await_ready(namespace, name);
+    assert_eq!(cluster::uids(namespace, name), pods, "a pod was replaced");
+    install::end(namespace);
+}
+
+/// There and back, each in one roll, while somebody asks all the time: no answer is ever the weaker one.
+pub fn switched() {
+    let name = "switched";
+    let session = scene(name, |deployment| wire(deployment, "switched-mfa"), &install::strict());
+    let public = cluster::service(NAMESPACE, &format!("{name}-public"));
+    assert_eq!(public.whoami(&session).verdict(), STEP_UP);
+    let generation = || cluster::get(NAMESPACE, &format!("deployment/{name}"))["metadata"]["generation"].as_i64().unwrap_or_default();
+    let (ended, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut others = BTreeSet::new();
+            while !ended.load(Ordering::Relaxed) {
+                let verdicts = [public.whoami(&session).verdict(), public.settings(&session).verdict()];
+                others.extend(verdicts.into_iter().filter(|verdict| verdict != STEP_UP));
+                asked.fetch_add(2, Ordering::Relaxed);
+            }
+            others
+        });
+        for spec in [by_file(install::strict()), install::strict()] {
+            let (before, pods) = (generation(), cluster::uids(NAMESPACE, name));
+            cluster::apply(&cluster::policy(NAMESPACE, name, name, &spec));
+            cluster::await_ready(NAMESPACE, name);
+            assert_eq!(generation(), before + 1, "one roll");
+            assert!(cluster::uids(NAMESPACE, name).is_disjoint(&pods), "a pod from before the switch still runs");
+            for door in cluster::doors(NAMESPACE, name) {
+                assert_eq!(door.whoami(&session).verdict(), STEP_UP, "{}", door.name);
+            }
+        }
+        ended.store(true, Ordering::Relaxed);
+        let others = asking.join().expect("it asks to the end");
+        assert_eq!(others, BTreeSet::new(), "of {} answers", asked.load(Ordering::Relaxed));
+    });
+    assert!(asked.load(Ordering::Relaxed) > 100, "{} answers are too few to tell", asked.load(Ordering::Relaxed));
+    cluster::end_copy(NAMESPACE, name);
+}
+
+/// Nothing of it is left in force when it goes, and no pod lacks its file.
+pub fn deleted() {
+    let name = "file-deleted";
+    let session = scene(name, |deployment| wire(deployment, "file-deleted-mfa"), &by_file(install::strict()));
+    assert_eq!(verdicts(name, &session), BTreeSet::from([STEP_UP.to_owned()]));
+    cluster::kubectl(&["-n", NAMESPACE, "delete", "mfapolicy", name]);
+    cluster::until("the policy is reverted", cluster::LONG, || {
+        let template = cluster::get(NAMESPACE, &format!("deployment/{name}"))["spec"]["template"].to_string();
+        if template.contains("required-aal") { Err(template) } else { Ok(()) }
+    });
+    cluster::kubectl(&["-n", NAMESPACE, "rollout", "status", &format!("deployment/{name}"), "--timeout=120s"]);
+    for door in cluster::doors(NAMESPACE, name) {
+        assert_eq!(
+            (door.whoami(&session).verdict().as_str(), door.settings(&session).verdict().as_str()),
+            (AT_AAL1, PASSES),
+            "{}",
+            door.name
+        );
+    }
+    cluster::end_copy(NAMESPACE, name);
+}
