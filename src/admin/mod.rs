@@ -51,10 +51,13 @@ async fn ask(address: SocketAddr) -> Result<Answer, Error> {
         let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
         Ok(body.map_or(Answer::Other, |body| read(&body.to_bytes())))
     };
+    let mut answer = std::pin::pin!(answer);
     tokio::select! {
-        answer = answer => answer,
-        ended = connection => Err(ended.err().map_or_else(|| "it closed the connection".into(), Into::into)),
+        answer = &mut answer => return answer,
+        // What it said before it closed the connection is there all the same.
+        _ = connection => {}
     }
+    answer.await
 }
 
 /// A SHA-256 digest in hex, and nothing else, is a digest of the merged configuration.

@@ -267,7 +267,12 @@ fn tell_reverted(context: &Context, observed: &Observed, workload: &Workload, ke
     if !kept.is_empty() {
         message.push_str(&format!("; another manager owns them too and keeps {}", kept.join(", ")));
     }
-    context.events.about_workload(workload, Notice { warning: !kept.is_empty(), reason: "Reverted", message });
+    let named = observed.policy.as_ref().and_then(|policy| observed.standing.config_map(policy));
+    let read = named.filter(|name| workload.mounts.contains(name));
+    if let Some(config_map) = &read {
+        message.push_str(&format!("; it still mounts ConfigMap {config_map}, which other targets read: remove the mount"));
+    }
+    context.events.about_workload(workload, Notice { warning: !kept.is_empty() || read.is_some(), reason: "Reverted", message });
     info!(
         target: "audit",
         policy = %observed.key,

@@ -254,6 +254,20 @@ async fn a_deleted_policy_leaves_an_empty_file_where_it_is_mounted() {
 }
 
 #[tokio::test]
+async fn a_dropped_target_that_still_mounts_the_file_is_told() {
+    let scene = Scene::start("still-mounted").await;
+    for name in ["kratos", "second"] {
+        scene.create(kratos_reading(name, "mfa-mfa")).await;
+    }
+    scene.create(by_file("mfa", &["kratos", "second"], json!({}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"targetRefs": [{"name": "second"}]}})).await;
+    scene.until("it is reverted", SOON, async || is_bare(&scene.deployment("kratos").await)).await;
+    scene.until_event("Reverted", &["Deployment kratos", "still mounts ConfigMap mfa-mfa"]).await;
+    assert!(file(&scene, "mfa-mfa").await.contains(STRICT), "the other target reads it");
+}
+
+#[tokio::test]
 async fn an_unwired_switch_keeps_what_is_in_force() {
     let scene = Scene::start("unwired-switch").await;
     scene.create(kratos("kratos")).await;
