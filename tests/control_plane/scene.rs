@@ -256,7 +256,8 @@ impl Scene {
 
     /// The same where the targets want no pods, and no pod can be asked.
     pub async fn until_ready_without_pods(&self, policy: &str) -> Value {
-        self.until_condition(policy, "RolledOut", "True", "NoPods").await;
+        // Targets roll one after the other.
+        self.until_condition_within(AFTER_THE_PAUSE, policy, "RolledOut", "True", "NoPods").await;
         self.until_ready(policy).await
     }
 
