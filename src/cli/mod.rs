@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::document::{Document, NotYaml};
+use crate::document::{Document, Unreadable};
 use crate::lint::Finding;
 use crate::plan::bounded;
 
@@ -67,8 +67,10 @@ fn read(path: &Path) -> std::io::Result<String> {
 fn base(paths: &[PathBuf]) -> Result<Option<Vec<Document>>, String> {
     let document = |path: &PathBuf| {
         let text = read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let misread =
-            |error: NotYaml| format!("{}:{}:{}: it is no configuration of Kratos", path.display(), error.place.line, error.place.column);
+        let misread = |error: Unreadable| {
+            let line = error.line.map(|line| format!(":{line}")).unwrap_or_default();
+            format!("{}{line}: it is no configuration of Kratos: one mapping in YAML, 256 KiB at most", path.display())
+        };
         Document::parse(&text).map_err(misread)
     };
     let documents = paths.iter().map(document).collect::<Result<Vec<_>, _>>()?;

@@ -158,9 +158,7 @@ pub(super) async fn config_map(
         ConfigMapStep::Fought { .. } => return Ok(Ok(())),
         ConfigMapStep::Repair { found, .. } => found.clone(),
         ConfigMapStep::Annotate(found) => {
-            let mut body = json!({"metadata": {"annotations": { wire::GOVERNED_ANNOTATION: governed.write() }}});
-            identify(&mut body, found);
-            return patch_config_map(context, &api, found, &body).await;
+            return annotate_config_map(context, &policy.key.namespace, found, &governed.write()).await;
         }
         ConfigMapStep::Create { .. } => {
             match create::<ConfigMap>(&context.client, Resource::CONFIG_MAPS, &policy.key.namespace, &body).await {
@@ -184,6 +182,14 @@ pub(super) async fn config_map(
     let mut body = body;
     identify(&mut body, &found);
     patch_config_map(context, &api, &found, &body).await
+}
+
+/// Corrects what a config map remembers.
+pub(super) async fn annotate_config_map(context: &Context, namespace: &str, map: &ConfigMapView, governed: &str) -> Answer<()> {
+    let api = api::<ConfigMap>(&context.client, Resource::CONFIG_MAPS, Some(namespace));
+    let mut body = json!({"metadata": {"annotations": { wire::GOVERNED_ANNOTATION: governed }}});
+    identify(&mut body, map);
+    patch_config_map(context, &api, map, &body).await
 }
 
 /// Lets the patch conflict where it is another object, or another version, by now.

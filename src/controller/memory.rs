@@ -82,6 +82,7 @@ impl Memory {
             state.disagreements.remove(uid);
             return None;
         }
+        state.disagreements.retain(|_, since| now - *since < REMEMBER_FOR);
         Some(*state.disagreements.entry(uid.into()).or_insert(now))
     }
 

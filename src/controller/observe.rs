@@ -1,7 +1,7 @@
 //! Every read: from the caches, and live where a cache is not enough.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -9,6 +9,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use smol_str::SmolStr;
+use tokio::time::Instant;
 
 use super::cache::Tables;
 use super::view::config_map::ConfigMap;
@@ -19,10 +20,11 @@ use crate::admin;
 use crate::api as wire;
 use crate::document::Document;
 use crate::plan::{
-    Absence, Candidate, ConfigMapView, GovernedView, Key, Millis, Observed, Pod, PolicyObject, Record, Standing, TargetData, TargetView,
-    Workload, WorkloadId, container, ends, hashes, holder, is_about_to_change, is_done, reads_a_file,
+    Absence, Answer, Candidate, ConfigMapView, GovernedView, Key, Millis, Observed, Pod, PolicyObject, Record, Standing, TargetData,
+    TargetView, Workload, WorkloadId, container, delivers_a_file, ends, hashes, holder, is_about_to_change, is_done,
 };
 use crate::policy::Target;
+use crate::server::kratos::governed_part;
 
 /// Gathers everything about one policy name.
 pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result<Observed, Error> {
@@ -204,14 +206,18 @@ async fn crd_uid(context: &Context, needed: bool) -> Result<SmolStr, Error> {
 
 /// How long a pod may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a look may ask pods, all together: what is silent must not hold up repairs.
+const ASKING: Duration = Duration::from_secs(5);
 /// Pods asked at once.
-const ASKED_AT_ONCE: usize = 8;
+const ASKED_AT_ONCE: usize = 16;
 
 /// Lists the pods of each target that moves, and asks those that read a file of ours what they have.
 async fn list_pods(context: &Context, observed: &mut Observed) -> Result<(), Error> {
+    let deadline = Instant::now() + ASKING;
+    let by_file = delivers_a_file(observed);
     for target in &mut observed.targets {
         let Some(workload) = target.workload.clone() else { continue };
-        let asked = reads_a_file(&workload);
+        let asked = by_file && workload.own.required_aal;
         if (is_done(&workload) && !asked) || workload.selector.is_empty() {
             continue;
         }
@@ -219,22 +225,25 @@ async fn list_pods(context: &Context, observed: &mut Observed) -> Result<(), Err
         let pods = api::<PodView>(&context.client, Resource::PODS, Some(&workload.key.namespace)).list(&params).await?;
         let own = pods.items.into_iter().map(|seen| seen.value(&Resource::PODS)).filter(|view| view.is_of(&workload));
         let pods = match container(&workload, target).ok().filter(|_| asked) {
-            Some(container) => ask(own, &container.name).await,
+            Some(container) => ask(own, &container.name, deadline).await,
             None => own.map(|view| view.pod).collect(),
         };
-        target.disagrees_since = context.memory.disagrees(&workload.uid, hashes(&pods).len() > 1, observed.now);
+        // Between two templates it is no wonder.
+        let disagrees = is_done(&workload) && hashes(&pods).len() > 1;
+        target.disagrees_since = context.memory.disagrees(&workload.uid, disagrees, observed.now);
         target.pods = Some(pods);
     }
     Ok(())
 }
 
 /// The pods with what each ready one answers.
-async fn ask(pods: impl Iterator<Item = PodView>, container: &str) -> Vec<Pod> {
+async fn ask(pods: impl Iterator<Item = PodView>, container: &str, deadline: Instant) -> Vec<Pod> {
     let asked = pods.map(|view| async move {
         let address = view.admin.iter().find(|(name, _)| name == container).map(|(_, address)| *address);
         let mut pod = view.pod;
         if let Some(address) = address.filter(|_| pod.ready && !pod.deleting) {
-            pod.answer = Some(admin::config(address, PATIENCE).await);
+            let answer = tokio::time::timeout_at(deadline, admin::config(address, PATIENCE)).await;
+            pod.answer = Some(answer.unwrap_or(Answer::Unreachable));
         }
         pod
     });
@@ -254,7 +263,7 @@ async fn read_bases(context: &Context, observed: &mut Observed) -> Result<(), Er
                 Some(file) => api.get_opt(&file.config_map).await?.and_then(|map| map.data?.remove(&*file.key)),
                 None => None,
             };
-            let document = text.and_then(|text| Document::parse(&text).ok());
+            let document = text.and_then(|text| read_base(&text));
             base = base.zip(document).map(|(mut base, document)| {
                 base.push(document);
                 base
@@ -263,6 +272,13 @@ async fn read_bases(context: &Context, observed: &mut Observed) -> Result<(), Er
         target.base = base;
     }
     Ok(())
+}
+
+/// What matters of a file that others wrote. One at a time: while it is read, it takes many times its size.
+fn read_base(text: &str) -> Option<Document> {
+    static READING: Mutex<()> = Mutex::new(());
+    let _reading = READING.lock().unwrap_or_else(PoisonError::into_inner);
+    Document::parse(text).ok().map(|document| governed_part(&document))
 }
 
 /// Says of each config map that is about to end whether something still mounts it.

@@ -12,8 +12,8 @@ use super::{Context, Error, apply, observe};
 use crate::api::{self as wire, MfaPolicyStatus};
 use crate::plan::record::record_name;
 use crate::plan::{
-    Absence, ConfigMapStep, Desired, Key, Millis, Notice, Observed, Plan, PolicyObject, Report, Reversal, Step, Workload, applied_after,
-    level_word, manifest, plan, report,
+    Absence, ConfigMapStep, Desired, Key, LastCondition, Memory, Millis, Notice, Observed, Plan, PolicyObject, Refusal, Report, Reversal,
+    Step, Workload, applied_after, applied_before, level_word, manifest, plan, report,
 };
 
 /// A look that takes longer than this is given up and tried again.
@@ -97,9 +97,8 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
 
 /// Carries out a plan for a policy that stands, and writes its status.
 async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject>, decided: &Plan) -> Outcome {
-    let mut answers = Report { targets: decided.steps.iter().map(|_| None).collect(), refused: None };
+    let mut answers = Report { targets: decided.steps.iter().map(|_| None).collect(), ..Report::default() };
     let mut outcome = Outcome::default();
-    let mut recorded = false;
     if let Some(desired) = &decided.desired {
         let config_map = async {
             match &decided.config_map {
@@ -118,14 +117,19 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
             (Some(config_map), record)
         } else {
             // What pods answered before must be noted before they read the file.
-            let record = record.await;
-            let noted = matches!(record, Ok(Ok(())));
-            (if noted { Some(config_map.await) } else { None }, record)
+            let noted = match decided.record {
+                Some(_) => record.await,
+                None => note_reloads(context, observed, policy, decided).await.map(Ok),
+            };
+            let config_map = if matches!(noted, Ok(Ok(()))) { Some(config_map.await) } else { None };
+            (config_map, noted)
         };
         if matches!(config_map, Some(Ok(Ok(())))) {
+            let file = matches!(decided.config_map, Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. }));
+            answers.file_written = file;
             config_map_written(context, observed.now, policy, desired, decided.config_map.as_ref());
         }
-        recorded = decided.record.is_some() && matches!(record, Ok(Ok(())));
+        answers.recorded = decided.record.is_some() && matches!(record, Ok(Ok(())));
         for answer in config_map.into_iter().chain([record]) {
             match answer {
                 Ok(Ok(())) => {}
@@ -141,8 +145,8 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
     // Where the new cannot be had, the old is kept.
     let keep = outcome.refused || outcome.error.is_some();
     let reverted = if keep { Vec::new() } else { undo(context, observed, decided, &mut outcome).await };
-    let written: Vec<_> = answers.targets.iter().map(|answer| matches!(answer, Some(Ok(_)))).collect();
-    let note = note_applied(context, observed, policy, decided, recorded, &written, &reverted);
+    remember(context, observed, policy, decided, &mut outcome).await;
+    let note = note_applied(context, observed, policy, decided, &answers, &reverted);
     // After an error it is not known how things stand: the next look tells.
     let stale = matches!(outcome.error, Some(Error::Stale));
     let tell = async { if stale { Ok(()) } else { tell(context, observed, policy, decided, &answers).await } };
@@ -227,25 +231,14 @@ async fn undo(context: &Context, observed: &Observed, decided: &Plan, outcome: &
                 }
                 continue;
             }
-            Reversal::Retain { workload, governed } => {
-                let body = manifest::annotated(workload, &observed.key.name, governed);
-                let own = [wire::POLICY_LABEL.to_owned(), wire::GOVERNED_ANNOTATION.to_owned()].into();
-                (workload, apply::workload(context, workload, &body, "", &own, false).await.map(|answer| answer.map(|_| None)))
-            }
-            Reversal::Revert(workload) => (workload, apply::revert(context, workload).await.map(|answer| answer.map(Some))),
+            Reversal::Revert(workload) => (workload, apply::revert(context, workload).await),
         };
         match answer {
-            Ok(Ok(None)) => {}
-            Ok(Ok(Some(kept))) => {
+            Ok(Ok(kept)) => {
                 reverted.push(workload.uid.clone());
                 tell_reverted(context, observed, workload, &kept);
             }
-            Ok(Err((reason, message))) => {
-                outcome.refused = true;
-                if context.memory.tell_once(&format!("refused {} {message}", workload.uid)) {
-                    context.events.about_workload(workload, Notice { warning: true, reason: reason.as_str(), message });
-                }
-            }
+            Ok(Err(refusal)) => tell_refused(context, workload, refusal, outcome),
             Err(error) => outcome.failed(error),
         }
     }
@@ -260,6 +253,38 @@ async fn undo(context: &Context, observed: &Observed, decided: &Plan, outcome: &
         }
     }
     reverted
+}
+
+fn tell_refused(context: &Context, workload: &Workload, (reason, message): Refusal, outcome: &mut Outcome) {
+    outcome.refused = true;
+    if context.memory.tell_once(&format!("refused {} {message}", workload.uid)) {
+        context.events.about_workload(workload, Notice { warning: true, reason: reason.as_str(), message });
+    }
+}
+
+/// Corrects what workloads and config maps remember, whatever else was refused.
+async fn remember(context: &Context, observed: &Observed, policy: &PolicyObject, decided: &Plan, outcome: &mut Outcome) {
+    for memory in &decided.memories {
+        match memory {
+            Memory::Workload { workload, governed } => {
+                let body = manifest::annotated(workload, &observed.key.name, governed);
+                let own = [wire::POLICY_LABEL.to_owned(), wire::GOVERNED_ANNOTATION.to_owned()].into();
+                match apply::workload(context, workload, &body, "", &own, false).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(refusal)) => tell_refused(context, workload, refusal, outcome),
+                    Err(error) => outcome.failed(error),
+                }
+            }
+            Memory::ConfigMap { map, governed } => match apply::annotate_config_map(context, &policy.key.namespace, map, governed).await {
+                Ok(Ok(())) => {}
+                Ok(Err((_, message))) => {
+                    outcome.refused = true;
+                    warn!(policy = %observed.key, "{message}");
+                }
+                Err(error) => outcome.failed(error),
+            },
+        }
+    }
 }
 
 fn tell_reverted(context: &Context, observed: &Observed, workload: &Workload, kept: &[String]) {
@@ -283,24 +308,36 @@ fn tell_reverted(context: &Context, observed: &Observed, workload: &Workload, ke
     );
 }
 
+/// Notes what pods answered, where no record is written that carries it.
+async fn note_reloads(context: &Context, observed: &Observed, policy: &PolicyObject, decided: &Plan) -> Result<(), Error> {
+    let applied = applied_before(observed, decided);
+    match observed.records.first() {
+        Some(newest) if newest.applied != applied => apply::note_applied(context, &policy.key.namespace, &newest.name, &applied).await,
+        _ => Ok(()),
+    }
+}
+
 async fn note_applied(
     context: &Context,
     observed: &Observed,
     policy: &PolicyObject,
     decided: &Plan,
-    recorded: bool,
-    written: &[bool],
+    answers: &Report,
     reverted: &[SmolStr],
 ) -> Result<(), Error> {
-    let applied = applied_after(observed, decided, written, reverted);
+    let applied = applied_after(observed, decided, answers, reverted);
     let newest = observed.records.first();
-    if newest.map(|newest| newest.applied.as_slice()).unwrap_or_default() == applied {
+    let noted = applied_before(observed, decided);
+    if noted == applied {
         return Ok(());
     }
-    // Where the record of this revision could not be written, there is nothing to note on.
-    let exists = recorded || newest.is_some_and(|newest| newest.digest() == decided.digest);
-    let name = record_name(&policy.key.name, &policy.uid, &decided.digest);
-    if exists { apply::note_applied(context, &policy.key.namespace, &name, &applied).await } else { Ok(()) }
+    let name = match (answers.recorded, newest) {
+        (true, _) => record_name(&policy.key.name, &policy.uid, &decided.digest),
+        (false, Some(newest)) => newest.name.to_string(),
+        // Where no record could be written, there is nothing to note on.
+        (false, None) => return Ok(()),
+    };
+    apply::note_applied(context, &policy.key.namespace, &name, &applied).await
 }
 
 async fn tell(context: &Context, observed: &Observed, policy: &PolicyObject, decided: &Plan, answers: &Report) -> Result<(), Error> {
@@ -322,8 +359,8 @@ async fn tell(context: &Context, observed: &Observed, policy: &PolicyObject, dec
 fn set_times(status: &mut MfaPolicyStatus, policy: &PolicyObject, now: Millis) {
     let now = now.div_euclid(1_000);
     for condition in &mut status.conditions {
-        let holds = condition.status == "True";
-        let before = policy.status.conditions.iter().find(|last| last.type_.as_str() == condition.type_ && last.holds == holds);
+        let same = |last: &&LastCondition| last.type_.as_str() == condition.type_ && last.status == condition.status;
+        let before = policy.status.conditions.iter().find(same);
         let since = before.map_or(now, |last| last.since);
         condition.last_transition_time = Timestamp::from_second(since).unwrap_or_default().to_string();
     }

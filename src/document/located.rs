@@ -21,13 +21,6 @@ pub struct NotYaml {
     pub message: String,
 }
 
-impl NotYaml {
-    /// About the text as a whole.
-    pub(super) fn of(message: &str) -> Self {
-        Self { place: Place { line: 1, column: 1 }, message: message.into() }
-    }
-}
-
 /// A document with the place of each of its fields.
 #[derive(Clone, Debug)]
 pub struct Located {

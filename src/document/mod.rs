@@ -13,6 +13,16 @@ use serde_yaml::Value;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document(Value);
 
+/// More than any configuration of an identity server has, in bytes.
+const MAX_FOREIGN: usize = 256 * 1024;
+
+/// A text that is no configuration, or too large to be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Where, counted from 1, if that is known.
+    pub line: Option<usize>,
+}
+
 /// A value at the end of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leaf<'a> {
@@ -30,20 +40,34 @@ impl Document {
         serde_yaml::to_value(value).map(Self)
     }
 
-    /// The one document of a text that others wrote, as [`read`] reads it.
+    /// The one document of a text that others wrote, which may be hostile: bounded in size, in depth
+    /// and in what aliases make of it.
     ///
     /// # Errors
-    /// When it is no YAML, and where; when it holds several documents, or no mapping.
-    pub fn parse(text: &str) -> Result<Self, NotYaml> {
-        let documents = read(text)?;
-        match documents.as_slice() {
-            // An empty file sets nothing.
-            [] => Ok(Self(Value::Mapping(serde_yaml::Mapping::new()))),
-            [only] if only.value.is_null() => Ok(Self(Value::Mapping(serde_yaml::Mapping::new()))),
-            [only] if only.value.is_object() => Self::from_typed(&only.value).map_err(|_| NotYaml::of("it is no tree of values")),
-            [_] => Err(NotYaml::of("it is no mapping of keys to values")),
-            _ => Err(NotYaml::of("it holds several documents")),
+    /// When it is larger, when it is no YAML, or when it is no mapping. Nothing of it is repeated.
+    pub fn parse(text: &str) -> Result<Self, Unreadable> {
+        if text.len() > MAX_FOREIGN {
+            return Err(Unreadable { line: None });
         }
+        let line = |error: serde_yaml::Error| Unreadable { line: error.location().map(|place| place.line()) };
+        match serde_yaml::from_str(text).map_err(line)? {
+            // An empty file sets nothing.
+            Value::Null => Ok(Self(Value::Mapping(serde_yaml::Mapping::new()))),
+            mapping @ Value::Mapping(_) => Ok(Self(mapping)),
+            _ => Err(Unreadable { line: Some(1) }),
+        }
+    }
+
+    /// Only what stands at these paths, keys joined by dots.
+    #[must_use]
+    pub fn only<'a>(&self, paths: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut all = Self(Value::Mapping(serde_yaml::Mapping::new()));
+        for path in paths {
+            let Some(value) = self.at(path) else { continue };
+            let nested = path.rsplit('.').fold(value.clone(), |below, key| Value::Mapping([(key.into(), below)].into_iter().collect()));
+            all = all.merge(&Self(nested));
+        }
+        all
     }
 
     /// This document with `over` laid on it, as Kratos does it: maps merge, anything else is replaced.

@@ -107,7 +107,8 @@ impl Standing {
 }
 
 /// The newest record whose mark a workload carries in a field that our manager owns.
-/// Records alone are no proof: others may be able to create them.
+/// Records alone are no proof: others may be able to create them. The mark of a file covers the levels
+/// alone, so that there the rest of a record rests on who may create ControllerRevisions.
 fn carried<'a>(records: &'a [Arc<Record>], workloads: &[&Workload]) -> Option<&'a Arc<Record>> {
     let applied = records.first().map(|newest| newest.applied.as_slice()).unwrap_or_default();
     let carried = workloads.iter().filter_map(|workload| {
@@ -164,6 +165,7 @@ mod tests {
             revision: "mfa-0123456789".into(),
             rolled_out: true,
             reload: None,
+            answer: None,
         };
         Arc::make_mut(&mut record).applied = vec![applied];
         let records = [record.clone()];

@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 
 use super::record::Reload;
 use super::target::known;
-use super::{Answer, ConfigMapStep, Desired, Mark, Millis, Observed, Plan, Pod, Step, TargetView, Workload};
+use super::{Answer, Applied, ConfigMapStep, Desired, Millis, Observed, Plan, Pod, Report, Step, TargetView, Workload};
 use crate::api::Reason;
 use crate::policy::Delivery;
 use crate::server::kratos::changes;
@@ -26,7 +26,9 @@ pub enum Proof {
     Pending(String),
     /// No answer can tell.
     NotSupported(String),
-    Agree,
+    Agree {
+        answer: SmolStr,
+    },
     NoPods,
 }
 
@@ -38,7 +40,7 @@ impl Proof {
             Self::Unreachable(_) => Reason::Unreachable,
             Self::Pending(_) => Reason::Progressing,
             Self::NotSupported(_) => Reason::NotSupported,
-            Self::Agree => Reason::HashesAgree,
+            Self::Agree { .. } => Reason::HashesAgree,
             Self::NoPods => Reason::NoPods,
         }
     }
@@ -47,7 +49,7 @@ impl Proof {
     pub fn message(self) -> String {
         match self {
             Self::Mismatch(message) | Self::Unreachable(message) | Self::Pending(message) | Self::NotSupported(message) => message,
-            Self::Agree => "all ready pods of each target answer one and the same digest of their configuration".into(),
+            Self::Agree { .. } => "all ready pods of each target answer one and the same digest of their configuration".into(),
             Self::NoPods => "no pod is ready to be asked".into(),
         }
     }
@@ -59,23 +61,59 @@ pub fn is_asked(desired: &Desired) -> bool {
     desired.rendered.delivery == Delivery::ConfigFile
 }
 
-/// What the pods of a target prove. None where they are not asked.
-#[must_use]
-pub fn proof(observed: &Observed, plan: &Plan, view: &TargetView, step: &Step) -> Option<Proof> {
-    let _ = plan.desired.as_ref().filter(|desired| is_asked(desired))?;
-    let (Step::Settled { done: true, .. }, Some(workload)) = (step, &view.workload) else {
-        return Some(Proof::Pending(format!("the pods of {view} are asked when it is rolled out")));
-    };
-    let reload = plan.reload_of(&workload.uid).or_else(|| known(observed, workload)?.reload.as_ref());
-    Some(of_pods(view, reload, observed.now))
+/// Whether the config map holds the file that is desired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum File {
+    AsDesired,
+    Other,
 }
 
-fn of_pods(view: &TargetView, reload: Option<&Reload>, now: Millis) -> Proof {
+impl File {
+    /// Before anything is written.
+    #[must_use]
+    pub fn found(observed: &Observed, desired: &Desired) -> Self {
+        match observed.config_map(&desired.config_map) {
+            Some(found) if found.content.as_deref() == Some(&*super::content(desired)) => Self::AsDesired,
+            _ => Self::Other,
+        }
+    }
+
+    /// After the writes.
+    #[must_use]
+    pub fn after(observed: &Observed, desired: &Desired, report: &Report) -> Self {
+        if report.file_written { Self::AsDesired } else { Self::found(observed, desired) }
+    }
+}
+
+/// What the pods of a target prove. None where they are not asked.
+#[must_use]
+pub fn proof(observed: &Observed, plan: &Plan, view: &TargetView, step: &Step, file: File) -> Option<Proof> {
+    let desired = plan.desired.as_ref().filter(|desired| is_asked(desired))?;
+    let (Step::Settled { done: true, container } | Step::Write { done: true, container, .. }, Some(workload)) = (step, &view.workload)
+    else {
+        return Some(Proof::Pending(format!("the pods of {view} are asked when it is rolled out")));
+    };
+    if file == File::Other {
+        return Some(Proof::Pending(format!("the file in ConfigMap {} is not yet what the policy says", desired.config_map)));
+    }
+    Some(of_pods(view, container, &desired.config_map, reload(observed, plan, workload), observed.now))
+}
+
+/// The file that running pods of the workload are about to read, or have not been seen to read.
+pub(super) fn reload<'a>(observed: &'a Observed, plan: &'a Plan, workload: &Workload) -> Option<&'a Reload> {
+    let planned = plan.reloads.iter().find(|(uid, _)| *uid == workload.uid).map(|(_, reload)| reload);
+    planned.or_else(|| known(observed, workload)?.reload.as_ref())
+}
+
+fn of_pods(view: &TargetView, container: &str, config_map: &str, reload: Option<&Reload>, now: Millis) -> Proof {
     let Some(pods) = &view.pods else { return Proof::Pending(format!("the pods of {view} are about to be asked")) };
     let ready: Vec<_> = pods.iter().filter(|pod| !pod.deleting && pod.ready).collect();
     let with = |answer: Option<Answer>| ready.iter().find(|pod| pod.answer == answer);
     if ready.is_empty() {
         return Proof::NoPods;
+    }
+    if let Some(pod) = ready.iter().find(|pod| !pod.reads(container, config_map)) {
+        return Proof::Pending(format!("pod {} of {view} does not read the file: it is from an older template", pod.name));
     }
     if let Some(pod) = with(Some(Answer::Unreachable)) {
         return Proof::Unreachable(format!(
@@ -84,32 +122,41 @@ fn of_pods(view: &TargetView, reload: Option<&Reload>, now: Millis) -> Proof {
         ));
     }
     if let Some(pod) = with(None) {
-        return Proof::NotSupported(format!("pod {} of {view} is not asked: it is on the network of its node", pod.name));
+        return Proof::NotSupported(format!(
+            "pod {} of {view} is not asked: it is on the network of its node, or has no address",
+            pod.name
+        ));
     }
     if let Some(pod) = with(Some(Answer::Other)) {
         return Proof::NotSupported(format!("pod {} of {view} answers no digest of its configuration", pod.name));
     }
-    let one = hashes(pods).len() == 1;
+    let hashes = hashes(pods);
+    let only = (hashes.len() == 1).then(|| hashes.first()).flatten();
     let late = |since: Option<Millis>| since.is_some_and(|since| now - since >= READ_WITHIN);
     let waits = || Proof::Pending(format!("the pods of {view} are about to read the new file: the kubelet takes up to two minutes"));
+    // A pod that was created since has started with the file.
+    let reload = reload.filter(|reload| ready.iter().any(|pod| pod.created <= reload.since));
     let Some(reload) = reload else {
-        return match (one, late(view.disagrees_since)) {
-            (true, _) => Proof::Agree,
-            (false, false) => waits(),
-            (false, true) => mismatch(view, &ready, None),
+        return match (only, late(view.disagrees_since)) {
+            (Some(answer), _) => Proof::Agree { answer: (*answer).clone() },
+            (None, false) => waits(),
+            (None, true) => mismatch(view, &ready, None),
         };
     };
-    let changed = ready.iter().all(|pod| !is_old(pod, reload));
-    match reload.changes {
-        _ if one && changed && !reload.before.is_empty() => Proof::Agree,
-        Some(false) if one => {
-            Proof::NotSupported(format!("the configuration of {view} stays as it was, with this file or without: no answer can tell"))
-        }
+    let is_read = |answer: &SmolStr| match &reload.restores {
+        Some(restored) => answer == restored,
+        None => !reload.before.is_empty() && !reload.before.contains(answer),
+    };
+    match (only, reload.changes) {
+        (Some(answer), _) if is_read(answer) => Proof::Agree { answer: (*answer).clone() },
+        (Some(_), Some(false)) => Proof::NotSupported(format!(
+            "the configuration of {view} stays as it was, with this file or without: no answer can tell, and none has to"
+        )),
         _ if !late(Some(reload.since)) => waits(),
-        Some(true) if !reload.before.is_empty() => mismatch(view, &ready, Some(reload)),
-        _ if !one => mismatch(view, &ready, None),
-        _ => Proof::NotSupported(format!(
-            "the pods of {view} answer as before, and whether they should cannot be known: the server's own configuration cannot be read, or changed meanwhile"
+        (_, Some(true)) if !reload.before.is_empty() => mismatch(view, &ready, Some(reload)),
+        (None, _) => mismatch(view, &ready, None),
+        (Some(_), _) => Proof::NotSupported(format!(
+            "the pods of {view} answer as before, and whether they should cannot be known: the server's own configuration cannot be read, or changed meanwhile; kubectl rollout restart makes sure"
         )),
     }
 }
@@ -148,53 +195,65 @@ pub(super) fn reloads(observed: &Observed, desired: &Desired, steps: &[Step], fi
     let reads = |(view, step): (&TargetView, &Step)| {
         let workload = view.workload.as_ref()?;
         let in_place = !matches!(step, Step::Refused { .. } | Step::Held { .. } | Step::Write { rolls: true, .. });
-        (in_place && workload.own.required_aal).then(|| (workload.uid.clone(), reload(observed, desired, view, workload, drifted)))
+        (in_place && workload.own.required_aal).then(|| (workload.uid.clone(), about_to_read(observed, desired, view, workload, drifted)))
     };
     observed.targets.iter().zip(steps).filter_map(reads).collect()
 }
 
-fn reload(observed: &Observed, desired: &Desired, view: &TargetView, workload: &Workload, drifted: bool) -> Reload {
+fn about_to_read(observed: &Observed, desired: &Desired, view: &TargetView, workload: &Workload, drifted: bool) -> Reload {
     let known = known(observed, workload);
+    let file: SmolStr = super::content(desired).into();
+    // The write was refused a moment ago: another note would change nothing but its time.
+    let noted = known.and_then(|known| known.reload.as_ref()).filter(|noted| noted.file == file);
+    if let Some(noted) = noted.filter(|noted| observed.now - noted.since < ASK_AGAIN) {
+        return noted.clone();
+    }
     let old = known.and_then(|known| observed.record(&known.record)).map(|record| &record.data.overlay);
     // A second file before the first was read, or a stranger's: what the pods have is not known.
-    let sure = !drifted && known.is_some_and(|known| known.reload.is_none());
+    let pending = |known: &Applied| known.reload.as_ref().is_some_and(|reload| reload.changes != Some(false));
+    let sure = !drifted && known.is_some_and(|known| !pending(known));
     let changes = old.filter(|_| sure).and_then(|old| changes(view.base.as_deref(), old, &desired.rendered.overlay));
     let before = view.pods.iter().flat_map(|pods| hashes(pods)).cloned().collect();
-    Reload { since: observed.now, before, changes }
+    let restores = known.and_then(|known| known.answer.clone()).filter(|_| drifted);
+    Reload { since: observed.now, file, before, changes, restores }
 }
 
 /// When to ask again.
 pub(super) fn again(observed: &Observed, plan: &Plan, view: &TargetView, step: &Step) -> Option<Millis> {
-    if !matches!(step, Step::Settled { done: true, .. }) {
-        return None;
-    }
-    let workload = view.workload.as_ref()?;
-    match proof(observed, plan, view, step)? {
-        Proof::Pending(_) => {
-            let reload = plan.reload_of(&workload.uid).or_else(|| known(observed, workload)?.reload.as_ref());
+    let (Step::Settled { done: true, .. }, Some(desired), Some(workload)) = (step, &plan.desired, &view.workload) else { return None };
+    let reload = reload(observed, plan, workload);
+    // Nothing can come of it before the file is written.
+    let file = File::found(observed, desired);
+    match proof(observed, plan, view, step, file)? {
+        Proof::Pending(_) if file == File::AsDesired => {
             let since = reload.map(|reload| reload.since).or(view.disagrees_since).unwrap_or(observed.now);
             Some(super::target::look_after(since, observed.now))
         }
         Proof::Mismatch(_) | Proof::Unreachable(_) => Some(observed.now + ASK_AGAIN),
-        Proof::NotSupported(_) | Proof::Agree | Proof::NoPods => None,
+        Proof::Pending(_) | Proof::NotSupported(_) | Proof::Agree { .. } | Proof::NoPods => None,
     }
-}
-
-/// Whether a target's pods are worth a question: they read a file of ours.
-#[must_use]
-pub fn reads_a_file(workload: &Workload) -> bool {
-    matches!(Mark::own(workload), Some(Mark::Annotation(_)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::MountedFile;
     use crate::plan::fixtures::{pod, target, workload};
 
     fn view(answers: &[Answer]) -> TargetView {
         let mut view = target(workload(2));
-        view.pods = Some(answers.iter().map(|answer| Pod { answer: Some(answer.clone()), ..pod(&[]) }).collect());
+        let file = MountedFile { config_map: "mfa".into(), key: "kratos.yaml".into(), reloads: true };
+        let asked = |answer: &Answer| {
+            let mut pod = Pod { answer: Some(answer.clone()), ..pod(&[]) };
+            pod.containers[0].files = vec![Some(file.clone())];
+            pod
+        };
+        view.pods = Some(answers.iter().map(asked).collect());
         view
+    }
+
+    fn of(view: &TargetView, reload: Option<&Reload>, now: Millis) -> Reason {
+        of_pods(view, "kratos", "mfa", reload, now).reason()
     }
 
     fn hash(text: &str) -> Answer {
@@ -202,12 +261,12 @@ mod tests {
     }
 
     fn after(before: &[&str], changes: Option<bool>) -> Option<Reload> {
-        Some(Reload { since: 0, before: before.iter().map(|hash| (*hash).into()).collect(), changes })
+        Some(Reload { since: 0, file: "f".into(), before: before.iter().map(|hash| (*hash).into()).collect(), changes, restores: None })
     }
 
     #[test]
     fn a_new_file_is_read_when_all_answer_one_new_digest() {
-        let reason = |answers: &[Answer], reload: &Option<Reload>, now| of_pods(&view(answers), reload.as_ref(), now).reason();
+        let reason = |answers: &[Answer], reload: &Option<Reload>, now| of(&view(answers), reload.as_ref(), now);
         let (old, new, other) = (hash("a"), hash("b"), hash("c"));
         let read = after(&["a"], Some(true));
         assert_eq!(reason(&[new.clone(), new.clone()], &read, 1), Reason::HashesAgree);
@@ -220,7 +279,7 @@ mod tests {
 
     #[test]
     fn where_no_answer_can_tell_none_is_claimed() {
-        let reason = |answers: &[Answer], reload: &Option<Reload>, now| of_pods(&view(answers), reload.as_ref(), now).reason();
+        let reason = |answers: &[Answer], reload: &Option<Reload>, now| of(&view(answers), reload.as_ref(), now);
         let old = || [hash("a"), hash("a")];
         assert_eq!(reason(&old(), &after(&["a"], Some(false)), 1), Reason::NotSupported);
         assert_eq!(reason(&old(), &after(&["a"], None), 1), Reason::Progressing, "they may change yet");
@@ -231,7 +290,7 @@ mod tests {
 
     #[test]
     fn pods_that_cannot_be_asked_prove_nothing() {
-        let reason = |view: &TargetView| of_pods(view, None, 1).reason();
+        let reason = |view: &TargetView| of(view, None, 1);
         assert_eq!(reason(&view(&[hash("a"), Answer::Unreachable])), Reason::Unreachable);
         assert_eq!(reason(&view(&[])), Reason::NoPods);
         let mut unready = view(&[hash("a"), Answer::Unreachable]);
@@ -246,8 +305,31 @@ mod tests {
     fn pods_that_keep_disagreeing_are_told() {
         let mut split = view(&[hash("a"), hash("b")]);
         split.disagrees_since = Some(0);
-        assert_eq!(of_pods(&split, None, 1).reason(), Reason::Progressing);
-        assert_eq!(of_pods(&split, None, READ_WITHIN).reason(), Reason::Mismatch);
-        assert_eq!(of_pods(&view(&[hash("a"), hash("a")]), None, 1).reason(), Reason::HashesAgree);
+        assert_eq!(of(&split, None, 1), Reason::Progressing);
+        assert_eq!(of(&split, None, READ_WITHIN), Reason::Mismatch);
+        assert_eq!(of(&view(&[hash("a"), hash("a")]), None, 1), Reason::HashesAgree);
+    }
+
+    #[test]
+    fn a_restored_file_is_proven_by_the_answer_of_before() {
+        let restored = Reload { since: 0, file: "f".into(), before: vec!["a".into()], changes: None, restores: Some("a".into()) };
+        assert_eq!(of(&view(&[hash("a"), hash("a")]), Some(&restored), 1), Reason::HashesAgree);
+        assert_eq!(of(&view(&[hash("b"), hash("b")]), Some(&restored), 1), Reason::Progressing, "the stranger's is still there");
+    }
+
+    #[test]
+    fn pods_that_came_since_have_started_with_the_file() {
+        let read = after(&["a"], Some(true));
+        let mut young = view(&[hash("a"), hash("a")]);
+        assert_eq!(of(&young, read.as_ref(), READ_WITHIN), Reason::Mismatch);
+        young.pods.iter_mut().flatten().for_each(|pod| pod.created = 1);
+        assert_eq!(of(&young, read.as_ref(), READ_WITHIN), Reason::HashesAgree);
+    }
+
+    #[test]
+    fn pods_that_do_not_read_the_file_prove_nothing_about_it() {
+        let mut unwired = view(&[hash("a"), hash("a")]);
+        unwired.pods.iter_mut().flatten().for_each(|pod| pod.containers[0].files.clear());
+        assert_eq!(of(&unwired, None, 1), Reason::Progressing);
     }
 }

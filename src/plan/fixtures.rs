@@ -51,6 +51,7 @@ pub(super) fn container(env: &[(&str, &str)]) -> Container {
 pub(super) fn pod(env: &[(&str, &str)]) -> Pod {
     Pod {
         name: "kratos-1".into(),
+        created: 0,
         deleting: false,
         ready: true,
         scheduled: true,

@@ -14,27 +14,30 @@ use crate::server::kratos::{Overlay, REVISION, Variable, level_variables, levels
 pub enum Mark {
     /// The variable that names the revision.
     Variable(SmolStr),
-    /// The annotation of pods that read a file.
-    Annotation(SmolStr),
+    /// The annotation of pods that read the file of this config map.
+    Annotation { value: SmolStr, config_map: SmolStr },
 }
 
 impl Mark {
-    /// Of an overlay that is delivered so, to pods that read this file.
+    /// Of an overlay that is delivered so, by this config map, to pods that mount it like this.
     #[must_use]
-    pub fn of(overlay: &Overlay, delivery: Delivery, file: Option<&MountedFile>) -> Self {
-        match delivery {
-            Delivery::Environment => Self::Variable(revision(overlay, delivery).into()),
+    pub fn of(overlay: &Overlay, delivery: Delivery, config_map: &str, file: Option<&MountedFile>) -> Self {
+        let value = match delivery {
+            Delivery::Environment => return Self::Variable(revision(overlay, delivery).into()),
             // A file that never changes in a running pod needs new pods for whatever changes.
-            Delivery::ConfigFile if file.is_some_and(|file| !file.reloads) => Self::Annotation(revision(overlay, delivery).into()),
-            Delivery::ConfigFile => Self::Annotation(levels_digest(overlay).into()),
-        }
+            Delivery::ConfigFile if file.is_some_and(|file| !file.reloads) => revision(overlay, delivery),
+            Delivery::ConfigFile => levels_digest(overlay),
+        };
+        Self::Annotation { value: value.into(), config_map: config_map.into() }
     }
 
     /// Of the pods that the template makes, as far as it is by our manager.
     #[must_use]
     pub fn own(workload: &Workload) -> Option<Self> {
         if workload.own.required_aal {
-            return workload.required_aal.clone().map(Self::Annotation);
+            let files = workload.containers.iter().filter_map(|container| container.files.last()?.as_ref());
+            let config_map = files.map(|file| file.config_map.clone()).next().unwrap_or_default();
+            return Some(Self::Annotation { value: workload.required_aal.clone()?, config_map });
         }
         let (container, _) = workload.own.env.iter().find(|(_, name)| &**name == REVISION)?;
         let live = workload.containers.iter().find(|live| live.name == *container)?;
@@ -44,7 +47,7 @@ impl Mark {
     #[must_use]
     pub fn is_on(&self, pod: &Pod, container: &str) -> bool {
         match self {
-            Self::Annotation(value) => pod.required_aal.as_ref() == Some(value),
+            Self::Annotation { value, config_map } => pod.required_aal.as_ref() == Some(value) && pod.reads(container, config_map),
             Self::Variable(value) => {
                 let own = pod.containers.iter().filter(|own| &*own.name == container);
                 own.flat_map(|own| &own.env).any(|entry| &*entry.name == REVISION && entry.value.as_ref() == Some(value))
@@ -59,7 +62,7 @@ impl Mark {
         let (overlay, delivery) = (&record.data.overlay, record.data.delivery);
         match self {
             Self::Variable(value) => delivery == Delivery::Environment && *revision(overlay, delivery) == **value,
-            Self::Annotation(value) => {
+            Self::Annotation { value, .. } => {
                 delivery == Delivery::ConfigFile && [levels_digest(overlay), revision(overlay, delivery)].iter().any(|own| *own == **value)
             }
         }
@@ -70,7 +73,7 @@ impl Desired {
     /// Of the pods that enforce it.
     #[must_use]
     pub fn mark(&self, workload: &Workload, container: &str) -> Mark {
-        Mark::of(&self.rendered.overlay, self.rendered.delivery, workload.file(container))
+        Mark::of(&self.rendered.overlay, self.rendered.delivery, &self.config_map, workload.file(container))
     }
 
     /// Every mark that it may have, by how pods read it.
@@ -92,7 +95,7 @@ impl Desired {
     #[must_use]
     pub fn annotation(&self, workload: &Workload, container: &str) -> Option<SmolStr> {
         match self.mark(workload, container) {
-            Mark::Annotation(value) => Some(value),
+            Mark::Annotation { value, .. } => Some(value),
             Mark::Variable(_) => None,
         }
     }
@@ -102,8 +105,7 @@ impl Desired {
     /// # Errors
     /// What is missing, and what to write where.
     pub fn wiring(&self, workload: &Workload, container: &Container) -> Result<(), String> {
-        let ours = |file: &MountedFile| file.config_map == self.config_map && file.key == api::CONFIG_KEY;
-        let found = container.files.iter().rposition(|file| file.as_ref().is_some_and(ours));
+        let found = container.files.iter().rposition(|file| file.as_ref().is_some_and(|file| file.is_of(&self.config_map)));
         match found {
             Some(index) if index + 1 == container.files.len() => Ok(()),
             Some(_) => Err(format!(
@@ -132,6 +134,23 @@ fn not_wired(workload: &Workload, container: &str, config_map: &str) -> String {
     )
 }
 
+impl MountedFile {
+    /// Whether it is the rendered file of this config map.
+    #[must_use]
+    pub fn is_of(&self, config_map: &str) -> bool {
+        *self.config_map == *config_map && self.key == api::CONFIG_KEY
+    }
+}
+
+impl Pod {
+    /// Whether the container reads the rendered file of this config map after every other.
+    #[must_use]
+    pub fn reads(&self, container: &str, config_map: &str) -> bool {
+        let own = self.containers.iter().find(|own| *own.name == *container);
+        own.and_then(|own| own.files.last()?.as_ref()).is_some_and(|file| file.is_of(config_map))
+    }
+}
+
 impl Workload {
     /// The last configuration file of the container.
     #[must_use]
@@ -143,16 +162,12 @@ impl Workload {
 /// The weakest levels over what runs: the pods where they were listed, else the template.
 /// As (settings, whoami); none where a server's own configuration decides.
 #[must_use]
-pub fn running_levels(
-    target: &TargetView,
-    container: &str,
-    records: &[Arc<Record>],
-    desired: Option<&Desired>,
-) -> (Option<Level>, Option<Level>) {
+pub fn running_levels(target: &TargetView, container: &str, file: &FileLevels<'_>) -> (Option<Level>, Option<Level>) {
     let Some(workload) = &target.workload else { return (None, None) };
     let of = |containers: &[Container], annotation: Option<&SmolStr>| {
-        let from_file = annotation.map(|value| by_file(value, records, desired)).unwrap_or_default();
         let own = containers.iter().find(|own| &*own.name == container);
+        let reads = own.and_then(|own| own.files.last()?.as_ref()).is_some_and(|read| read.is_of(file.config_map));
+        let from_file = annotation.filter(|_| reads).map(|value| file.of(value)).unwrap_or_default();
         let variable = |name: &str| {
             let variable = own?.env.iter().find(|variable| &*variable.name == name)?;
             Some(variable.value.as_deref().and_then(Level::from_word))
@@ -168,13 +183,22 @@ pub fn running_levels(
     (running.iter().map(|levels| levels.0).min().flatten(), running.iter().map(|levels| levels.1).min().flatten())
 }
 
-/// Pods that read a file run what it said when they started, or what it says now.
-fn by_file(annotation: &SmolStr, records: &[Arc<Record>], desired: Option<&Desired>) -> (Option<Level>, Option<Level>) {
-    let mark = Mark::Annotation(annotation.clone());
-    let started = records.iter().find(|record| mark.may_be_of(record)).map(|record| record.data.overlay.required_levels());
-    let (settings, whoami) = started.unwrap_or_default();
-    let now = desired.map_or((settings, whoami), |desired| desired.rendered.overlay.required_levels());
-    (settings.min(now.0), whoami.min(now.1))
+/// What pods that read a file demand.
+pub struct FileLevels<'a> {
+    pub config_map: &'a str,
+    pub records: &'a [Arc<Record>],
+    /// What the file says now, as (settings, whoami); none where that is not known.
+    pub now: (Option<Level>, Option<Level>),
+}
+
+impl FileLevels<'_> {
+    /// They run what the file said when they started, or what it says now.
+    fn of(&self, annotation: &SmolStr) -> (Option<Level>, Option<Level>) {
+        let mark = Mark::Annotation { value: annotation.clone(), config_map: self.config_map.into() };
+        let started = self.records.iter().find(|record| mark.may_be_of(record)).map(|record| record.data.overlay.required_levels());
+        let (settings, whoami) = started.unwrap_or(self.now);
+        (settings.min(self.now.0), whoami.min(self.now.1))
+    }
 }
 
 #[cfg(test)]
@@ -185,7 +209,7 @@ mod tests {
     #[test]
     fn the_weakest_pod_sets_the_level_and_unknown_is_weaker_than_any() {
         let (settings, whoami) = level_variables();
-        let levels = |view: &TargetView| running_levels(view, "kratos", &[], None);
+        let levels = |view: &TargetView| running_levels(view, "kratos", &FileLevels { config_map: "", records: &[], now: (None, None) });
         let strong = pod(&[(settings, "highest_available"), (whoami, "highest_available")]);
         let weak = pod(&[(settings, "highest_available"), (whoami, "aal1")]);
         let unknown = pod(&[(settings, "highest_available")]);

@@ -1,6 +1,7 @@
 //! The decision: from what was observed to what is written and what is told. Pure: the same
 //! observation always yields the same plan.
 
+mod applied;
 mod claims;
 mod desired;
 mod effective;
@@ -22,16 +23,17 @@ use smol_str::SmolStr;
 
 use crate::api::Reason;
 
+pub use applied::{applied_after, applied_before};
 pub use claims::{Candidate, holder};
 pub use desired::{Desired, Standing};
-pub use effective::{hashes, reads_a_file};
+pub use effective::hashes;
 pub use mark::Mark;
 pub use observed::{
     Absence, Answer, ConfigMapView, Container, EnvVar, Governed, GovernedView, History, Key, LastCondition, LastStatus, Millis,
     MountedFile, Observed, OwnFields, Pod, PolicyObject, TargetView, Trouble, UpdateStrategy, Workload, WorkloadId, WorkloadStatus,
 };
 pub use record::{Applied, Data, Record, Reload, TargetData};
-pub use reversal::{ConfigMapEnd, Reversal, ends};
+pub use reversal::{ConfigMapEnd, Memory, Reversal, ends};
 pub use rollout::is_done;
 pub use status::{Notice, Refusal, Report, bounded, level_word, report, taken};
 pub use target::{Step, container, is_adopted};
@@ -49,6 +51,8 @@ pub struct Plan {
     /// One for each target, in order.
     pub steps: Vec<Step>,
     pub reversals: Vec<Reversal>,
+    /// What shall happen when the policy goes, where it is remembered otherwise.
+    pub memories: Vec<Memory>,
     pub ended_config_maps: Vec<(ConfigMapView, ConfigMapEnd)>,
     /// What else waits for the end of a suspension.
     pub pending: Vec<String>,
@@ -91,13 +95,6 @@ pub enum RecordStep {
     },
 }
 
-impl Plan {
-    /// The file that the running pods of this workload are about to read.
-    fn reload_of(&self, uid: &str) -> Option<&Reload> {
-        self.reloads.iter().find(|(workload, _)| workload == uid).map(|(_, reload)| reload)
-    }
-}
-
 /// Decides.
 #[must_use]
 pub fn plan(observed: &Observed) -> Plan {
@@ -115,7 +112,10 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     if observed.standing.accepted(policy).is_some() {
         reversal::dropped(observed, &mut plan);
     }
-    let Some(mut desired) = observed.standing.desired(policy) else { return plan };
+    let Some(mut desired) = observed.standing.desired(policy) else {
+        plan.memories = reversal::memories(observed, policy, &plan);
+        return plan;
+    };
 
     plan.steps = target::steps(observed, policy, &desired);
     desired.targets = plan.steps.iter().zip(&observed.targets).filter_map(|(step, view)| step.target_data(view)).collect();
@@ -150,8 +150,9 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     }
     plan.prune = prune(observed, policy, &digest, plan.record.is_some());
     if policy.suspend {
-        suspended::hold(observed, &desired, &mut plan);
+        suspended::hold(&desired, &mut plan);
     }
+    plan.memories = reversal::memories(observed, policy, &plan);
     plan.reloads = effective::reloads(observed, &desired, &plan.steps, plan.config_map.as_ref());
     let config_map_again = match plan.config_map {
         Some(ConfigMapStep::Fought { until }) => Some(until),
@@ -166,14 +167,25 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     plan
 }
 
+/// What the policy delivers, if that is by a file.
+fn delivered_file(observed: &Observed) -> Option<Desired> {
+    observed.policy.as_ref().and_then(|policy| observed.standing.desired(policy)).filter(effective::is_asked)
+}
+
+/// Whether the policy delivers a file, so that it matters what pods make of it.
+#[must_use]
+pub fn delivers_a_file(observed: &Observed) -> bool {
+    delivered_file(observed).is_some()
+}
+
 /// Whether running pods are about to read another file, so that it matters what it is laid on.
 #[must_use]
 pub fn is_about_to_change(observed: &Observed) -> bool {
-    let desired = observed.policy.as_ref().and_then(|policy| observed.standing.desired(policy));
-    desired.filter(effective::is_asked).is_some_and(|desired| {
-        let found = observed.config_map(&desired.config_map);
-        found.is_some_and(|found| found.content.as_deref() != Some(&*content(&desired)))
-    })
+    let suspended = observed.policy.as_ref().is_some_and(|policy| policy.suspend);
+    let other = |desired: &Desired| {
+        observed.config_map(&desired.config_map).is_some() && effective::File::found(observed, desired) == effective::File::Other
+    };
+    !suspended && delivered_file(observed).is_some_and(|desired| other(&desired))
 }
 
 /// What is held of the file.
@@ -249,59 +261,6 @@ fn prune(observed: &Observed, policy: &PolicyObject, current: &str, changes: boo
     let (plausible, others): (Vec<_>, Vec<_>) =
         observed.records.iter().filter(|record| !needed(record.digest())).partition(|record| record.is_plausible());
     plausible.into_iter().skip(limits.history_limit).chain(others).map(|record| record.name.clone()).collect()
-}
-
-/// What was applied where, after these steps. `written` says of each step whether its write
-/// succeeded; `reverted` has the uids of the workloads that lost all our fields.
-///
-/// An entry lives as long as the workload is a target that this policy holds, or carries its label.
-#[must_use]
-pub fn applied_after(observed: &Observed, plan: &Plan, written: &[bool], reverted: &[SmolStr]) -> Vec<Applied> {
-    let mut applied: Vec<Applied> = observed.records.first().map(|newest| newest.applied.clone()).unwrap_or_default();
-    if observed.policy.as_ref().is_some_and(|policy| policy.suspend) {
-        return applied;
-    }
-    let held = |view: &&TargetView| view.holder.as_ref().is_none_or(|holder| *holder == observed.key.name);
-    let targets = observed.targets.iter().filter(held).filter_map(|view| view.workload.as_ref());
-    let governed = observed.governed.iter().map(|view| &view.workload).filter(|workload| workload.own.policy_label);
-    let known: Vec<&str> = targets.chain(governed).map(|workload| &*workload.uid).collect();
-    applied.retain(|entry| known.contains(&&*entry.uid) && !reverted.iter().any(|uid| **uid == entry.uid));
-    let Some(desired) = &plan.desired else { return applied };
-    for (index, (step, view)) in plan.steps.iter().zip(&observed.targets).enumerate() {
-        let Some(workload) = &view.workload else { continue };
-        let (container, done, rolls) = match step {
-            Step::Write { container, done, rolls, .. } if written.get(index).copied().unwrap_or_default() => (container, *done, *rolls),
-            Step::Settled { container, done } => (container, *done, false),
-            _ => continue,
-        };
-        let noted = || target::known(observed, workload).and_then(|known| known.reload.as_ref());
-        let agrees = effective::proof(observed, plan, view, step) == Some(effective::Proof::Agree);
-        let reload = plan.reload_of(&workload.uid).or_else(noted).filter(|_| !rolls && !agrees && effective::is_asked(desired));
-        let entry = Applied {
-            kind: view.kind.as_str().into(),
-            name: view.name.to_string(),
-            uid: workload.uid.to_string(),
-            container: container.to_string(),
-            record: plan.digest.clone(),
-            revision: desired.rendered.revision.clone(),
-            rolled_out: done,
-            reload: reload.cloned(),
-        };
-        applied.retain(|known| (&known.kind, &known.name) != (&entry.kind, &entry.name));
-        applied.push(entry);
-    }
-    applied.sort_by(|a, b| (&a.name, &a.kind).cmp(&(&b.name, &b.kind)));
-    applied
-}
-
-/// What was applied where, as it is written before the file is: with the reloads that are to come.
-#[must_use]
-pub fn applied_before(observed: &Observed, plan: &Plan) -> Vec<Applied> {
-    let mut applied = observed.records.first().map(|newest| newest.applied.clone()).unwrap_or_default();
-    for entry in &mut applied {
-        entry.reload = plan.reload_of(&entry.uid).cloned().or(entry.reload.take());
-    }
-    applied
 }
 
 /// A Kratos configuration that sets nothing.

@@ -141,7 +141,8 @@ pub struct LastStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastCondition {
     pub type_: ConditionType,
-    pub holds: bool,
+    /// `True`, `False`, or else `Unknown`.
+    pub status: &'static str,
     /// Seconds since the Unix epoch.
     pub since: i64,
 }
@@ -306,6 +307,8 @@ pub struct WorkloadStatus {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod {
     pub name: SmolStr,
+    /// Milliseconds since the Unix epoch.
+    pub created: Millis,
     pub deleting: bool,
     pub ready: bool,
     pub scheduled: bool,

@@ -56,6 +56,9 @@ pub struct Applied {
     /// Its pods are about to read a new file, and have not been seen to do so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload: Option<Reload>,
+    /// What its pods answered when they last agreed: the digest of their configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<SmolStr>,
 }
 
 /// A file that running pods read anew.
@@ -64,10 +67,15 @@ pub struct Applied {
 pub struct Reload {
     /// When it was written, in milliseconds since the Unix epoch.
     pub since: Millis,
+    /// Digest of the file.
+    pub file: SmolStr,
     /// What the pods answered before, each answer once; empty where they could not be asked.
     pub before: Vec<SmolStr>,
     /// Whether the answers must change; none where that cannot be known.
     pub changes: Option<bool>,
+    /// The answer that must come back, where a stranger's file was replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restores: Option<SmolStr>,
 }
 
 impl TargetData {

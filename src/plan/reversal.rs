@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Absence, ConfigMapView, Governed, GovernedView, Observed, Plan, PolicyObject, Workload};
+use super::{Absence, ConfigMapStep, ConfigMapView, Governed, GovernedView, Observed, Plan, PolicyObject, Step, Workload};
 use crate::api;
 use crate::policy::DeletionPolicy;
 
@@ -12,8 +12,6 @@ use crate::policy::DeletionPolicy;
 pub enum Reversal {
     /// Our fields are dropped.
     Revert(Arc<Workload>),
-    /// It keeps them, and its annotation must say so before the policy goes.
-    Retain { workload: Arc<Workload>, governed: String },
     /// It is left as it is, and this is told: its memory is of another cluster, definition or object.
     Leave { workload: Arc<Workload>, why: String },
 }
@@ -57,7 +55,7 @@ pub(super) fn dropped(observed: &Observed, plan: &mut Plan) {
 #[must_use]
 pub fn ends(observed: &Observed, map: &ConfigMapView) -> bool {
     // Another policy's, or one that is taken over at the end of the pause.
-    if !map.own || map.deleting || map.policy_label.as_ref() != Some(&observed.key.name) || map.claimant {
+    if !map.own || map.deleting || map.policy_label.as_ref() != Some(&observed.key.name) {
         return false;
     }
     let Some(governed) = Governed::read(map.governed.as_deref()) else { return false };
@@ -67,16 +65,26 @@ pub fn ends(observed: &Observed, map: &ConfigMapView) -> bool {
             let renamed = observed.standing.accepted(policy).is_some_and(|spec| map.name != spec.config_map);
             renamed && (governed.policy == *policy.uid || reverts)
         }
-        None => observed.absence == Absence::Confirmed && reverts,
+        // One that is claimed is taken over as it is.
+        None => observed.absence == Absence::Confirmed && reverts && !map.claimant,
     }
 }
 
 /// Ends what is needed no more: `mounted` is what happens to one that is still mounted.
 fn end_config_maps(observed: &Observed, plan: &mut Plan, mounted: Option<ConfigMapEnd>) {
     let emptied = |map: &ConfigMapView| map.content.as_deref() == Some(&*crate::document::hex_digest(super::EMPTY_FILE, 16));
+    // A workload that another policy takes over is not without its file in between.
+    let taken_over = |map: &ConfigMapView| observed.governed.iter().any(|view| view.claimant && view.workload.mounts.contains(&map.name));
+    if observed.policy.is_none() && observed.config_maps.iter().any(|map| map.claimant) {
+        // The claimant may go, too.
+        plan.again = Some(observed.now + MOUNTED_AGAIN);
+    }
     for map in observed.config_maps.iter().filter(|map| ends(observed, map)) {
         if map.mounted {
             plan.again = Some(observed.now + MOUNTED_AGAIN);
+        }
+        if taken_over(map) {
+            continue;
         }
         let end = if map.mounted { mounted } else { Some(ConfigMapEnd::Delete) };
         if let Some(end) = end.filter(|end| *end == ConfigMapEnd::Delete || !emptied(map)) {
@@ -106,9 +114,42 @@ fn reversal(view: &GovernedView, crd_uid: &str, policy: Option<&PolicyObject>) -
     let said = own.map_or(governed.deletion_policy, |policy| policy.deletion_policy);
     match said {
         DeletionPolicy::Revert => Some(Reversal::Revert(workload.clone())),
-        DeletionPolicy::Retain if governed.deletion_policy == said => None,
-        DeletionPolicy::Retain => {
-            Some(Reversal::Retain { workload: workload.clone(), governed: Governed { deletion_policy: said, ..governed }.write() })
-        }
+        DeletionPolicy::Retain => None,
     }
+}
+
+/// What remembers something else than the policy now says shall happen when it goes.
+#[derive(Clone, Debug)]
+pub enum Memory {
+    Workload { workload: Arc<Workload>, governed: String },
+    ConfigMap { map: ConfigMapView, governed: String },
+}
+
+/// Memories to be corrected, whatever else may not be written: when the policy goes it is too late.
+/// Those that another write of the plan corrects are left to it.
+pub(super) fn memories(observed: &Observed, policy: &PolicyObject, plan: &Plan) -> Vec<Memory> {
+    let said = policy.remembered_deletion_policy();
+    let corrected = |annotation: Option<&str>| {
+        let governed = Governed::read(annotation).filter(|governed| governed.policy == *policy.uid && governed.deletion_policy != said)?;
+        Some(Governed { deletion_policy: said, ..governed }.write())
+    };
+    let written: Vec<_> =
+        plan.steps.iter().zip(&observed.targets).filter(|(step, _)| matches!(step, Step::Write { .. })).map(|(_, view)| view).collect();
+    let is_written = |workload: &Workload| {
+        let by_step = written.iter().any(|view| (view.kind, &view.name) == (workload.kind, &workload.key.name));
+        by_step || plan.reversals.iter().any(|reversal| matches!(reversal, Reversal::Revert(other) if other.uid == workload.uid))
+    };
+    let own = observed.governed.iter().map(|view| &view.workload);
+    let own = own.filter(|workload| workload.own.policy_label && workload.own.governed && !workload.deleting && !is_written(workload));
+    let workloads = own
+        .filter_map(|workload| Some(Memory::Workload { workload: workload.clone(), governed: corrected(workload.governed.as_deref())? }));
+    let file = match &plan.config_map {
+        Some(ConfigMapStep::Repair { found, .. } | ConfigMapStep::Annotate(found)) => Some(&found.uid),
+        _ => None,
+    };
+    let ended = |map: &ConfigMapView| plan.ended_config_maps.iter().any(|(other, _)| other.uid == map.uid);
+    let own = |map: &&ConfigMapView| map.own && map.policy_label.as_ref() == Some(&policy.key.name) && !map.deleting;
+    let maps = observed.config_maps.iter().filter(own).filter(|map| Some(&map.uid) != file && !ended(map));
+    let maps = maps.filter_map(|map| Some(Memory::ConfigMap { map: map.clone(), governed: corrected(map.governed.as_deref())? }));
+    workloads.chain(maps).collect()
 }

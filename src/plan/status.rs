@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{ConfigMapStep, Desired, Mark, Observed, Plan, PolicyObject, Step, TargetView, Workload, effective, mark, rollout, target};
+use super::effective::{self, File};
+use super::mark::{self, FileLevels};
+use super::{ConfigMapStep, Desired, Mark, Observed, Plan, PolicyObject, Record, Step, TargetView, Workload, rollout, target};
 use crate::api::{self, Condition, ConditionType, MfaPolicyStatus, Reason, RunningAal, TargetStatus};
+use crate::document::hex_digest;
 use crate::policy::Level;
+use crate::server::kratos::render;
 
 /// Why something cannot be, for the status.
 pub type Refusal = (Reason, String);
@@ -16,6 +20,10 @@ pub struct Report {
     pub targets: Vec<Option<Result<Arc<Workload>, Refusal>>>,
     /// Why the config map or the record could not be written.
     pub refused: Option<Refusal>,
+    /// The file of the config map is what is desired, by a write of this plan.
+    pub file_written: bool,
+    /// The record of what is desired is the newest, by a write of this plan.
+    pub recorded: bool,
 }
 
 /// An event to tell.
@@ -44,7 +52,8 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
         })
         .collect();
     let rolled_out = rolled_out(&views, plan, &accepted);
-    let effective = effective(observed, plan, &views);
+    let file = plan.desired.as_ref().map_or(File::Other, |desired| File::after(observed, desired, report));
+    let effective = effective(observed, plan, &views, file);
     let mismatch = effective.as_ref().filter(|condition| condition.reason == Reason::Mismatch.as_str());
     let (reason, message) = if accepted.status != "True" {
         (accepted_reason, accepted.message.clone())
@@ -71,7 +80,7 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
         .iter()
         .zip(&views)
         .zip(&plan.steps)
-        .map(|((before, view), step)| target_status(observed, plan.desired.as_ref(), before, view, step))
+        .map(|((before, view), step)| target_status(observed, plan.desired.as_ref(), file, before, view, step))
         .collect();
     let revision = plan.desired.as_ref().map(|desired| desired.rendered.revision.clone());
     let status = MfaPolicyStatus {
@@ -178,8 +187,8 @@ fn rolled_out(views: &[TargetView], plan: &Plan, accepted: &Condition) -> (Condi
 }
 
 /// What the pods prove, by the worst of the targets. None where they are not asked.
-fn effective(observed: &Observed, plan: &Plan, views: &[TargetView]) -> Option<Condition> {
-    let proofs = views.iter().zip(&plan.steps).filter_map(|(view, step)| effective::proof(observed, plan, view, step));
+fn effective(observed: &Observed, plan: &Plan, views: &[TargetView], file: File) -> Option<Condition> {
+    let proofs = views.iter().zip(&plan.steps).filter_map(|(view, step)| effective::proof(observed, plan, view, step, file));
     let worst = proofs.min()?;
     Some(verdict(ConditionType::Effective, worst.reason(), worst.message()))
 }
@@ -197,14 +206,25 @@ fn container_of(step: &Step) -> Option<&str> {
     }
 }
 
-fn target_status(observed: &Observed, desired: Option<&Desired>, before: &TargetView, view: &TargetView, step: &Step) -> TargetStatus {
+fn target_status(
+    observed: &Observed,
+    desired: Option<&Desired>,
+    file: File,
+    before: &TargetView,
+    view: &TargetView,
+    step: &Step,
+) -> TargetStatus {
     let base =
         TargetStatus { group: api::APPS.into(), kind: view.kind.as_str().into(), name: view.name.to_string(), ..TargetStatus::default() };
     let Some(workload) = &view.workload else { return base };
     let container = container_of(step);
     // Right after a write the pods are still those of the template before it.
-    let records = &observed.records;
-    let levels = |view| container.map_or((None, None), |container| mark::running_levels(view, container, records, desired));
+    let from_file = FileLevels {
+        config_map: desired.map_or("", |desired| &desired.config_map),
+        records: &observed.records,
+        now: desired.map(|desired| file_levels(observed, desired, file)).unwrap_or_default(),
+    };
+    let levels = |view| container.map_or((None, None), |container| mark::running_levels(view, container, &from_file));
     let (settings, whoami) = match step {
         Step::Write { rolls: true, .. } => {
             let ((old_settings, old_whoami), (settings, whoami)) = (levels(before), levels(view));
@@ -216,7 +236,7 @@ fn target_status(observed: &Observed, desired: Option<&Desired>, before: &Target
         container: container.map(Into::into),
         uid: Some(workload.uid.to_string()),
         observed_generation: Some(workload.status.observed_generation),
-        revision: revision(observed, desired, workload, step),
+        revision: revision(observed, desired, file, workload, step),
         required_aal: Some(RunningAal { settings: level_word(settings).into(), whoami: level_word(whoami).into() }),
         updated_pods: Some(workload.status.updated),
         ready_pods: Some(workload.status.ready),
@@ -227,12 +247,27 @@ fn target_status(observed: &Observed, desired: Option<&Desired>, before: &Target
 }
 
 /// The revision that the target has: where it reads a file, what was noted of it tells.
-fn revision(observed: &Observed, desired: Option<&Desired>, workload: &Workload, step: &Step) -> Option<String> {
+fn revision(observed: &Observed, desired: Option<&Desired>, file: File, workload: &Workload, step: &Step) -> Option<String> {
     match (Mark::own(workload)?, step) {
         (Mark::Variable(revision), _) => Some(bounded(&revision)),
-        (Mark::Annotation(_), Step::Settled { .. } | Step::Write { .. }) => desired.map(|desired| desired.rendered.revision.clone()),
-        (Mark::Annotation(_), _) => target::known(observed, workload).map(|known| known.revision.clone()),
+        (Mark::Annotation { .. }, Step::Settled { .. } | Step::Write { .. }) if file == File::AsDesired => {
+            desired.map(|desired| desired.rendered.revision.clone())
+        }
+        (Mark::Annotation { .. }, _) => target::known(observed, workload).map(|known| known.revision.clone()),
     }
+}
+
+/// What the file in the config map demands. It may be a stranger's, or of an earlier revision.
+fn file_levels(observed: &Observed, desired: &Desired, file: File) -> (Option<Level>, Option<Level>) {
+    if file == File::AsDesired {
+        return desired.rendered.overlay.required_levels();
+    }
+    let content = observed.config_map(&desired.config_map).and_then(|map| map.content.as_deref());
+    let renders = |record: &&Arc<Record>| {
+        let file = render(&observed.key.name, record.data.overlay.clone(), record.data.delivery).file;
+        content == Some(&*hex_digest(&file, 16))
+    };
+    observed.records.iter().find(renders).map(|record| record.data.overlay.required_levels()).unwrap_or_default()
 }
 
 /// The weakest over all targets, where Unknown is weaker than any.

@@ -191,7 +191,7 @@ fn step(
     // What pods read anew changes the revision and no pod.
     let wanted = desired.mark(workload, &container);
     let file = workload.file(&container);
-    let marked = |record: &Arc<Record>| Mark::of(&record.data.overlay, record.data.delivery, file) == wanted;
+    let marked = |record: &Arc<Record>| Mark::of(&record.data.overlay, record.data.delivery, &record.data.config_map_name, file) == wanted;
     let same_pods = same || known.and_then(|known| observed.record(&known.record)).is_some_and(marked);
     let (mut differs, rolls) = differences(observed, policy, desired, workload, &container);
     let done = (same_pods && known.is_some_and(|known| known.rolled_out)) || rollout::is_done(workload);

@@ -267,6 +267,89 @@ async fn a_dropped_target_that_still_mounts_the_file_is_told() {
     assert!(file(&scene, "mfa-mfa").await.contains(STRICT), "the other target reads it");
 }
 
+/// What cannot be written is tried again at its pace, and nothing is noted that did not happen.
+#[tokio::test]
+async fn a_file_that_cannot_be_written_makes_no_storm() {
+    let scene = Scene::start("immutable").await;
+    scene.create(kratos_reading("kratos", "mfa-mfa")).await;
+    scene.create(by_file("mfa", &["kratos"], json!({}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    scene.edit("ConfigMap", "mfa-mfa", json!({"immutable": true})).await;
+    let mark = scene.audit_mark();
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": "15m"}})).await;
+    let message = scene.until_condition("mfa", "Accepted", "False", "WriteRefused").await;
+    assert!(message.contains("mfa-mfa"), "{message}");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let writes: Vec<_> = scene.writes_since(mark).iter().map(|write| format!("{write:?}")).collect();
+    assert!(writes.len() < 12, "{} writes: {writes:#?}", writes.len());
+    let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
+    assert_ne!(status["targets"][0]["revision"], status["revision"], "the pods do not have it");
+    scene.delete("ConfigMap", "mfa-mfa").await;
+    scene.until_condition_within(AFTER_THE_PAUSE, "mfa", "Ready", "True", "Ready").await;
+    assert!(file(&scene, "mfa-mfa").await.contains("15m"));
+    assert!(!scene.events("DriftRepaired").await.iter().any(|note| note.contains("15m")));
+}
+
+/// Pods that are made while the workload is not wired carry its annotation, and do not read the file.
+#[tokio::test]
+async fn a_workload_that_loses_its_wiring_is_rolled_out_anew_afterwards() {
+    let scene = Scene::start("rewired").await;
+    scene.create(kratos_reading("kratos", "mfa-mfa")).await;
+    scene.create(by_file("mfa", &["kratos"], json!({}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    let args = |words: Value| json!({"spec": {"template": {"spec": {"containers": [{"name": "kratos", "args": words}]}}}});
+    scene.edit("Deployment", "kratos", args(json!(["serve", "all"]))).await;
+    scene.until_condition("mfa", "Accepted", "False", "NotWired").await;
+    let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
+    assert_eq!(status["requiredAAL"]["whoami"], "Unknown", "{status:#}");
+    scene
+        .until("the roll is open again", SOON, async || {
+            let applied =
+                text(&scene.newest_record("mfa").await.ok_or("no record")?["metadata"]["annotations"]["mfa-operator.dev/applied"]);
+            if applied.contains("\"rolledOut\":false") { Ok(()) } else { Err(applied) }
+        })
+        .await;
+    scene.edit("Deployment", "kratos", args(json!(["serve", "all", "-c", "/etc/mfa/kratos.yaml"]))).await;
+    scene.until_ready_without_pods("mfa").await;
+}
+
+/// A suspended policy says what the file says, not what it would.
+#[tokio::test]
+async fn a_strangers_file_is_not_told_as_the_policys() {
+    let scene = Scene::start("file-stranger").await;
+    scene.create(kratos_reading("kratos", "mfa-mfa")).await;
+    scene.create(by_file("mfa", &["kratos"], json!({}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"suspend": true}})).await;
+    scene.edit("ConfigMap", "mfa-mfa", json!({"data": {"kratos.yaml": "{}"}})).await;
+    scene.until_condition("mfa", "RolledOut", "False", "Suspended").await;
+    let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
+    assert_eq!(status["requiredAAL"], json!({"settings": "Unknown", "whoami": "Unknown"}));
+    assert!(status["conditions"].as_array().expect("a list").iter().all(|found| found["type"] != "Effective" || found["status"] != "True"));
+}
+
+/// Two policies for one workload, each with a file of its own: no moment without either.
+#[tokio::test]
+async fn a_takeover_leaves_no_empty_file_behind_running_pods() {
+    let scene = Scene::start("file-takeover").await;
+    scene.create(kratos_reading("kratos", "first-mfa")).await;
+    scene.create(by_file("first", &["kratos"], json!({}))).await;
+    scene.until_ready_without_pods("first").await;
+    scene.create(policy_with("rival", &["kratos"], json!({}))).await;
+    scene.until_condition("rival", "Accepted", "False", "TargetClaimed").await;
+    scene.delete("MfaPolicy", "first").await;
+    scene
+        .until("the rival takes over", AFTER_THE_PAUSE + Duration::from_secs(60), async || {
+            let taken = enforces(&scene.deployment("kratos").await);
+            if taken.is_err() {
+                assert!(file(&scene, "first-mfa").await.contains(STRICT), "the file is empty before the variables are there");
+            }
+            taken
+        })
+        .await;
+    scene.until_ready_without_pods("rival").await;
+}
+
 #[tokio::test]
 async fn an_unwired_switch_keeps_what_is_in_force() {
     let scene = Scene::start("unwired-switch").await;

@@ -96,6 +96,21 @@ async fn deleted_while_suspended_it_leaves_everything_as_it_is() {
     assert!(text(&scene.get("ConfigMap", "mfa-mfa").await["data"]["kratos.yaml"]).contains("highest_available"));
 }
 
+/// Suspending is what one does in trouble: what is in force must be remembered whatever is refused.
+#[tokio::test]
+async fn what_is_refused_is_remembered_as_to_be_left() {
+    let scene = in_force("suspend-refused").await;
+    let allowed = json!({"spec": {"template": {"spec": {"containers": [{"name": "kratos", "image": "nginx"}]}}}});
+    scene.edit("Deployment", "kratos", allowed).await;
+    scene.until_condition("mfa", "Accepted", "False", "NotKratos").await;
+    scene.edit("MfaPolicy", "mfa", suspend(true)).await;
+    until_remembered(&scene, "Retain").await;
+    scene.edit("MfaPolicy", "mfa", suspend(false)).await;
+    until_remembered(&scene, "Revert").await;
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"deletionPolicy": "Retain"}})).await;
+    until_remembered(&scene, "Retain").await;
+}
+
 #[tokio::test]
 async fn a_new_one_that_is_suspended_takes_nothing() {
     let scene = Scene::start("suspend-new").await;

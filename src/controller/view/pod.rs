@@ -116,6 +116,7 @@ impl Slim for PodView {
             mounts: mounts(&volumes),
             pod: Pod {
                 name: metadata.name.as_str().into(),
+                created: metadata.created() * 1_000,
                 deleting: metadata.deletion_timestamp.is_some() || finished,
                 ready: holds(&status.conditions, "Ready"),
                 scheduled: holds(&status.conditions, "PodScheduled"),

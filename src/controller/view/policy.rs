@@ -48,7 +48,7 @@ fn last_status(raw: Value) -> LastStatus {
     let last = |condition: &api::Condition| {
         Some(LastCondition {
             type_: ConditionType::from_word(&condition.type_)?,
-            holds: condition.status == "True",
+            status: ["True", "False"].into_iter().find(|word| *word == condition.status).unwrap_or("Unknown"),
             since: condition.last_transition_time.parse::<Timestamp>().ok()?.as_second(),
         })
     };

@@ -1,7 +1,7 @@
 //! The configuration that Kratos makes of all its files, as far as it can be told from outside.
 
-use super::Overlay;
 use super::overlay::{Code, Flows, LookupSecret, Methods, Selfservice, Session, Settings, Totp, Webauthn, Whoami};
+use super::{Overlay, governed_paths};
 use crate::document::Document;
 use crate::policy::{Level, Policy, Rejection};
 
@@ -16,6 +16,12 @@ pub fn changes(base: Option<&[Document]>, old: &Overlay, new: &Overlay) -> Optio
     }
     let merged = |overlay: &Overlay| with_defaults(base, overlay).canonical();
     Some(merged(old) != merged(new))
+}
+
+/// What matters of a file of the server for [`changes`]: the keys that a policy may set, and no secret.
+#[must_use]
+pub fn governed_part(base: &Document) -> Document {
+    base.only(governed_paths().iter().map(String::as_str).chain(["revision"]))
 }
 
 /// The files of the server with the overlay as the last.
@@ -121,6 +127,15 @@ mod tests {
             changes(Some(&base("selfservice: {flows: {settings: {privileged_session_max_age: 2h}}}")), &Overlay::default(), &off),
             Some(true)
         );
+    }
+
+    #[test]
+    fn the_part_that_matters_holds_no_secret_and_changes_alike() {
+        let whole = base(
+            "dsn: postgres://hunter2@db\nrevision: v1\nselfservice: {methods: {oidc: {config: {client_secret: hunter2}}, totp: {enabled: true}}}",
+        );
+        let part = governed_part(&whole[0]);
+        assert_eq!(part.canonical(), r#"{"revision":"v1","selfservice":{"methods":{"totp":{"enabled":true}}}}"#);
     }
 
     #[test]

@@ -39,6 +39,14 @@ pub fn variables(document: &Document, revision: &str) -> Vec<Variable> {
     variables
 }
 
+/// The path of every key that some policy may set, its keys joined by dots.
+#[must_use]
+pub fn governed_paths() -> &'static [String] {
+    static PATHS: LazyLock<Vec<String>> =
+        LazyLock::new(|| everything().document().leaves().into_iter().map(|(path, _)| path.join(".")).collect());
+    &PATHS
+}
+
 /// Every variable that some policy may set, sorted.
 #[must_use]
 pub fn governed_names() -> &'static [String] {
