@@ -7,15 +7,21 @@
 )]
 
 mod cluster;
+mod containers;
 mod failure;
 mod install;
+mod kinds;
 mod kratos;
 mod levels;
 mod methods;
+mod order;
 mod owners;
 mod reversal;
 mod rolls;
+mod scaling;
+mod sharing;
 mod strings;
+mod visitor;
 
 use std::process::ExitCode;
 
@@ -51,7 +57,17 @@ fn main() -> ExitCode {
         test("a deleted policy is reverted after its pause", reversal::deleted),
         test("second factors arrive", methods::second_factors),
         test("the age of a privileged session arrives", methods::privileged_session),
+        test("kinds: pods that follow when they are deleted", || kinds::on_delete("on-delete", "StatefulSet")),
+        test("kinds: a partition", kinds::partition),
+        test("kinds: a paused Deployment", kinds::paused),
+        test("scaling: no pods at first", scaling::from_zero),
+        test("scaling: during a roll", scaling::during_a_roll),
+        test("order: one target after the other", order::one_after_the_other),
+        test("containers: companions of the same image", containers::companions),
+        test("sharing: the next policy takes over in one roll", sharing::handed_on),
     ];
+    trials.extend(kinds::rolling().into_iter().map(|shape| test(&format!("kinds: {}", shape.name), move || kinds::rolls(&shape))));
+    trials.extend(order::OBSTACLES.iter().map(|obstacle| test(&format!("order: {}", obstacle.name), || order::held_up(obstacle))));
     trials.extend(levels::COMBINATIONS.iter().map(|combination| test(&combination.name(), || levels::walk(combination))));
     trials.extend(
         strings::pairs().into_iter().enumerate().map(|(number, pair)| test(&strings::name(pair), move || strings::arrive(number, pair))),
