@@ -21,5 +21,6 @@ mod restart;
 mod reversal;
 mod rights;
 mod scene;
+mod sharing;
 mod steady;
 mod wire;

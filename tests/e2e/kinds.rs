@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{self, Pod};
 use crate::install;
-use crate::kratos::Door;
+use crate::kratos::{CODE_IS_FIRST_FACTOR, Door};
 use crate::levels::{self, NAMESPACE};
 use crate::visitor::Visitor;
 
@@ -26,7 +26,7 @@ pub fn rolling() -> Vec<Shape> {
         shape("all-at-once", "Deployment", json!({"strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": "100%"}}})),
         shape("min-ready", "Deployment", json!({"minReadySeconds": 6})),
     ];
-    if std::env::var_os("MFA_OPERATOR_LONG").is_some() {
+    if crate::is_long() {
         shapes.extend([
             shape("parallel", "StatefulSet", json!({"podManagementPolicy": "Parallel"})),
             shape("stateful-min-ready", "StatefulSet", json!({"minReadySeconds": 6})),
@@ -171,5 +171,23 @@ pub fn paused() {
     governed.waits(&["paused", "false"]);
     governed.visitor.passes("while it is paused", &governed.doors());
     governed.patch(&json!({"paused": false}));
+    governed.end();
+}
+
+/// A StatefulSet does not replace a pod that cannot start, not even by a template that is right.
+pub fn stuck() {
+    let mut governed = Governed::before("stuck", "StatefulSet", &json!({}));
+    cluster::kubectl(&["-n", NAMESPACE, "set", "env", &governed.workload, &format!("{CODE_IS_FIRST_FACTOR}=true")]);
+    cluster::kubectl(&["-n", NAMESPACE, "rollout", "status", &governed.workload, "--timeout=120s"]);
+    governed.before = cluster::await_wanted(NAMESPACE, &governed.workload);
+    governed.policy["spec"]["methods"] = json!({"code": {"mfaEnabled": true}});
+    cluster::apply(&governed.policy);
+    cluster::await_condition(NAMESPACE, governed.name, ("RolledOut", "False", "Crashing"));
+
+    governed.policy["spec"]["methods"] = Value::Null;
+    governed.policy["spec"]["acknowledge"] = json!(["MethodSwitchedOff:code"]);
+    cluster::apply(&governed.policy);
+    governed.waits(&["stuck-1", "delete"]);
+    cluster::kubectl(&["-n", NAMESPACE, "delete", "pod", "stuck-1"]);
     governed.end();
 }

@@ -58,6 +58,7 @@ fn main() -> ExitCode {
         test("second factors arrive", methods::second_factors),
         test("the age of a privileged session arrives", methods::privileged_session),
         test("kinds: pods that follow when they are deleted", || kinds::on_delete("on-delete", "StatefulSet")),
+        test("kinds: a pod that keeps a StatefulSet from going on", kinds::stuck),
         test("kinds: a partition", kinds::partition),
         test("kinds: a paused Deployment", kinds::paused),
         test("scaling: no pods at first", scaling::from_zero),
@@ -66,6 +67,11 @@ fn main() -> ExitCode {
         test("containers: companions of the same image", containers::companions),
         test("sharing: the next policy takes over in one roll", sharing::handed_on),
     ];
+    if is_long() {
+        trials.push(test("kinds: pods of a DaemonSet that follow when they are deleted", || {
+            kinds::on_delete("daemon-on-delete", "DaemonSet")
+        }));
+    }
     trials.extend(kinds::rolling().into_iter().map(|shape| test(&format!("kinds: {}", shape.name), move || kinds::rolls(&shape))));
     trials.extend(order::OBSTACLES.iter().map(|obstacle| test(&format!("order: {}", obstacle.name), || order::held_up(obstacle))));
     trials.extend(levels::COMBINATIONS.iter().map(|combination| test(&combination.name(), || levels::walk(combination))));
@@ -75,6 +81,11 @@ fn main() -> ExitCode {
     trials.push(test("helm 4: the next operator rolled nothing", install::handover));
     let second = libtest_mimic::run(&arguments, ready(trials));
     if first.has_failed() || second.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Whether everything runs, however long it takes.
+pub fn is_long() -> bool {
+    std::env::var_os("MFA_OPERATOR_LONG").is_some()
 }
 
 fn test(name: &str, body: impl FnOnce() + Send + 'static) -> Trial {

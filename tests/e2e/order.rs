@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::kratos::CODE_IS_FIRST_FACTOR;
 use crate::levels::{self, NAMESPACE};
 use crate::visitor::Visitor;
 use crate::{cluster, install};
@@ -78,17 +79,14 @@ pub const OBSTACLES: [Obstacle; 3] = [
         raise: |target| {
             cluster::copy_of_kratos(NAMESPACE, target, 1, |deployment| {
                 let env = &mut deployment["spec"]["template"]["spec"]["containers"][0]["env"];
-                env.as_array_mut().expect("a list").push(json!({"name": CODE_FIRST, "value": "true"}));
+                env.as_array_mut().expect("a list").push(json!({"name": CODE_IS_FIRST_FACTOR, "value": "true"}));
             });
         },
         clear: |target| {
-            drop(cluster::kubectl(&["-n", NAMESPACE, "set", "env", &format!("deployment/{target}"), &format!("{CODE_FIRST}-")]))
+            drop(cluster::kubectl(&["-n", NAMESPACE, "set", "env", &format!("deployment/{target}"), &format!("{CODE_IS_FIRST_FACTOR}-")]))
         },
     },
 ];
-
-/// Kratos refuses a code as second factor where it is a first one.
-const CODE_FIRST: &str = "SELFSERVICE_METHODS_CODE_PASSWORDLESS_ENABLED";
 
 pub fn held_up(obstacle: &Obstacle) {
     levels::scene();
@@ -106,7 +104,7 @@ pub fn held_up(obstacle: &Obstacle) {
     cluster::apply(&policy(name, &targets));
     let message = cluster::await_condition(NAMESPACE, name, obstacle.told);
     assert!(message.contains(held.as_str()), "{message}");
-    let enforcing = cluster::uids(NAMESPACE, before);
+    let enforcing = cluster::await_pods(NAMESPACE, before, name).into_iter().map(|pod| pod.uid).collect();
     std::thread::sleep(cluster::REACTION);
     cluster::await_condition(NAMESPACE, name, obstacle.told);
     visitor.must_step_up("before the one that is held up", &cluster::doors(NAMESPACE, before));

@@ -13,7 +13,8 @@ pub fn from_zero() {
     let visitor = Visitor::of(NAMESPACE);
     cluster::copy_of_kratos(NAMESPACE, name, 0, |_| {});
     cluster::apply(&cluster::policy(NAMESPACE, name, name, &install::strict()));
-    cluster::await_condition(NAMESPACE, name, ("Ready", "True", "NoPods"));
+    cluster::await_condition(NAMESPACE, name, ("RolledOut", "True", "NoPods"));
+    cluster::await_ready(NAMESPACE, name);
     let status = || cluster::get(NAMESPACE, &format!("mfapolicy/{name}"))["status"].clone();
     assert_eq!(status()["pods"], "0/0");
 
@@ -23,7 +24,8 @@ pub fn from_zero() {
     let pods = cluster::await_wanted(NAMESPACE, name);
     assert_eq!(pods.len(), 2);
     visitor.must_step_up("the first pods", &cluster::doors(NAMESPACE, name));
-    cluster::await_condition(NAMESPACE, name, ("Ready", "True", "Ready"));
+    cluster::await_condition(NAMESPACE, name, ("RolledOut", "True", "RolledOut"));
+    cluster::await_ready(NAMESPACE, name);
     cluster::until("the status counts them", cluster::LONG, || if status()["pods"] == "2/2" { Ok(()) } else { Err(status().to_string()) });
     assert_eq!(generation(), before.map(|before| before + 1), "scaling is the only change");
     cluster::end_copy(NAMESPACE, name);
