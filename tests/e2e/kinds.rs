@@ -16,25 +16,37 @@ pub struct Shape {
     fields: Value,
 }
 
-/// Those that roll by themselves; some only in the long run.
+fn shape(name: &'static str, kind: &'static str, fields: Value) -> Shape {
+    Shape { name, kind, fields }
+}
+
+/// Those that roll by themselves.
 pub fn rolling() -> Vec<Shape> {
-    let shape = |name, kind, fields| Shape { name, kind, fields };
-    let mut shapes = vec![
+    vec![
         shape("stateful", "StatefulSet", json!({})),
         shape("daemon", "DaemonSet", json!({})),
         shape("recreate", "Deployment", json!({"strategy": {"type": "Recreate"}})),
         shape("all-at-once", "Deployment", json!({"strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": "100%"}}})),
         shape("min-ready", "Deployment", json!({"minReadySeconds": 6})),
-    ];
-    if crate::is_long() {
-        shapes.extend([
-            shape("parallel", "StatefulSet", json!({"podManagementPolicy": "Parallel"})),
-            shape("stateful-min-ready", "StatefulSet", json!({"minReadySeconds": 6})),
-            shape("surge", "DaemonSet", json!({"updateStrategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}})),
-            shape("daemon-min-ready", "DaemonSet", json!({"minReadySeconds": 6})),
-        ]);
-    }
-    shapes
+    ]
+}
+
+/// More of them, for the long run.
+pub fn rolling_too() -> Vec<Shape> {
+    vec![
+        shape("parallel", "StatefulSet", json!({"podManagementPolicy": "Parallel"})),
+        shape("stateful-min-ready", "StatefulSet", json!({"minReadySeconds": 6})),
+        shape("surge", "DaemonSet", json!({"updateStrategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}})),
+        shape("daemon-min-ready", "DaemonSet", json!({"minReadySeconds": 6})),
+    ]
+}
+
+/// Those that replace a pod that cannot start.
+pub fn healing() -> Vec<Shape> {
+    vec![
+        shape("healing-daemon", "DaemonSet", json!({})),
+        shape("healing-parallel", "StatefulSet", json!({"podManagementPolicy": "Parallel"})),
+    ]
 }
 
 /// A copy of Kratos in a shape, and the policy over it.
@@ -174,9 +186,9 @@ pub fn paused() {
     governed.end();
 }
 
-/// A StatefulSet does not replace a pod that cannot start, not even by a template that is right.
-pub fn stuck() {
-    let mut governed = Governed::before("stuck", "StatefulSet", &json!({}));
+/// A policy that crashes the first pod it comes to, and its correction.
+fn corrected(name: &'static str, kind: &str, fields: &Value) -> Governed {
+    let mut governed = Governed::before(name, kind, fields);
     cluster::kubectl(&["-n", NAMESPACE, "set", "env", &governed.workload, &format!("{CODE_IS_FIRST_FACTOR}=true")]);
     cluster::kubectl(&["-n", NAMESPACE, "rollout", "status", &governed.workload, "--timeout=120s"]);
     governed.before = cluster::await_wanted(NAMESPACE, &governed.workload);
@@ -187,6 +199,17 @@ pub fn stuck() {
     governed.policy["spec"]["methods"] = Value::Null;
     governed.policy["spec"]["acknowledge"] = json!(["MethodSwitchedOff:code"]);
     cluster::apply(&governed.policy);
+    governed
+}
+
+/// The correction replaces the pod that crashed.
+pub fn heals(shape: &Shape) {
+    corrected(shape.name, shape.kind, &shape.fields).end();
+}
+
+/// A StatefulSet that starts its pods in order does not replace one that cannot start, not even by a template that is right.
+pub fn stuck() {
+    let governed = corrected("stuck", "StatefulSet", &json!({}));
     governed.waits(&["stuck-1", "delete"]);
     cluster::kubectl(&["-n", NAMESPACE, "delete", "pod", "stuck-1"]);
     governed.end();

@@ -67,12 +67,15 @@ fn main() -> ExitCode {
         test("containers: companions of the same image", containers::companions),
         test("sharing: the next policy takes over in one roll", sharing::handed_on),
     ];
+    let mut shapes = kinds::rolling();
     if is_long() {
+        shapes.extend(kinds::rolling_too());
+        trials.extend(kinds::healing().into_iter().map(|shape| test(&format!("kinds: {}", shape.name), move || kinds::heals(&shape))));
         trials.push(test("kinds: pods of a DaemonSet that follow when they are deleted", || {
-            kinds::on_delete("daemon-on-delete", "DaemonSet")
+            kinds::on_delete("daemon-on-delete", "DaemonSet");
         }));
     }
-    trials.extend(kinds::rolling().into_iter().map(|shape| test(&format!("kinds: {}", shape.name), move || kinds::rolls(&shape))));
+    trials.extend(shapes.into_iter().map(|shape| test(&format!("kinds: {}", shape.name), move || kinds::rolls(&shape))));
     trials.extend(order::OBSTACLES.iter().map(|obstacle| test(&format!("order: {}", obstacle.name), || order::held_up(obstacle))));
     trials.extend(levels::COMBINATIONS.iter().map(|combination| test(&combination.name(), || levels::walk(combination))));
     trials.extend(
