@@ -28,6 +28,8 @@ pub struct Pod {
     pub node: String,
     pub address: String,
     pub ready: bool,
+    /// The names of the containers that are ready.
+    pub running: Vec<String>,
     /// The variables that it was created with, as the pod writes them.
     pub variables: Vec<(String, String)>,
 }
@@ -118,12 +120,14 @@ fn pod(object: &Value) -> Pod {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let conditions = object["status"]["conditions"].as_array();
     let variables = object["spec"]["containers"][0]["env"].as_array();
+    let containers = object["status"]["containerStatuses"].as_array();
     Pod {
         name: text(&object["metadata"]["name"]),
         uid: text(&object["metadata"]["uid"]),
         node: text(&object["spec"]["nodeName"]),
         address: text(&object["status"]["podIP"]),
         ready: conditions.into_iter().flatten().any(|condition| condition["type"] == "Ready" && condition["status"] == "True"),
+        running: containers.into_iter().flatten().filter(|own| own["ready"] == true).map(|own| text(&own["name"])).collect(),
         variables: variables.into_iter().flatten().map(|variable| (text(&variable["name"]), text(&variable["value"]))).collect(),
     }
 }
@@ -195,15 +199,19 @@ pub fn condition(namespace: &str, policy: &str, type_: &str) -> Option<(String, 
     Some((found["status"].as_str()?.into(), found["reason"].as_str()?.into()))
 }
 
-/// Waits until the condition of the current generation is so; answers its message.
-pub fn await_condition(namespace: &str, policy: &str, (type_, status, reason): (&str, &str, &str)) -> String {
-    until(&format!("condition {type_} of {namespace}/{policy} is {status}/{reason}"), LONG, || {
+/// Waits until the condition of the current generation is so.
+pub fn await_condition(namespace: &str, policy: &str, condition: (&str, &str, &str)) {
+    await_told(namespace, policy, condition, &[]);
+}
+
+/// Waits until it is so and its message says all of `words`.
+pub fn await_told(namespace: &str, policy: &str, (type_, status, reason): (&str, &str, &str), words: &[&str]) {
+    until(&format!("condition {type_} of {namespace}/{policy} is {status}/{reason} and says {words:?}"), LONG, || {
         let found = current_condition(namespace, policy, type_).unwrap_or_default();
-        match found["message"].as_str() {
-            Some(message) if found["status"] == status && found["reason"] == reason => Ok(message.to_owned()),
-            _ => Err(format!("it is {found}")),
-        }
-    })
+        let message = found["message"].as_str().unwrap_or_default();
+        let told = found["status"] == status && found["reason"] == reason && words.iter().all(|word| message.contains(word));
+        if told { Ok(()) } else { Err(format!("it is {found}")) }
+    });
 }
 
 fn current_condition(namespace: &str, policy: &str, type_: &str) -> Option<Value> {

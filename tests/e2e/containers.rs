@@ -25,21 +25,25 @@ pub fn companions() {
 
     let mut policy = cluster::policy(NAMESPACE, NAME, NAME, &install::strict());
     cluster::apply(&policy);
-    let message = cluster::await_condition(NAMESPACE, NAME, ("Accepted", "False", "ContainerNotFound"));
-    assert!(message.contains(&format!("{SIDECAR}, {SERVER}")), "it names what may be chosen: {message}");
+    let choice = format!("{SIDECAR}, {SERVER}");
+    cluster::await_told(NAMESPACE, NAME, ("Accepted", "False", "ContainerNotFound"), &[&choice]);
     policy["spec"]["targetRefs"][0]["container"] = json!("migrate");
     cluster::apply(&policy);
-    cluster::await_condition(NAMESPACE, NAME, ("Accepted", "False", "ContainerNotFound"));
+    cluster::await_told(NAMESPACE, NAME, ("Accepted", "False", "ContainerNotFound"), &["no container migrate", &choice]);
     assert_eq!(template(), original, "without a container nothing is written");
 
     policy["spec"]["targetRefs"][0]["container"] = json!(SERVER);
     cluster::apply(&policy);
-    let pod = cluster::until("the new server runs, and its sidecar not yet", cluster::LONG, || {
-        let pods = cluster::pods(NAMESPACE, NAME).into_iter().map(|pod| (cluster::get(NAMESPACE, &format!("pod/{}", pod.name)), pod));
-        let slow = |(object, _): &(Value, _)| is_ready(object, SERVER) && !is_ready(object, SIDECAR);
-        pods.into_iter().find(slow).map(|(_, pod)| pod).ok_or_else(|| "no such pod".to_owned())
+    let (pod, told) = cluster::until("the new server runs, and its sidecar not yet", cluster::LONG, || {
+        let slow = || {
+            let pods = cluster::pods(NAMESPACE, NAME);
+            pods.into_iter().find(|pod| pod.running == [SERVER]).ok_or_else(|| "no such pod".to_owned())
+        };
+        slow()?;
+        let told = cluster::condition(NAMESPACE, NAME, "RolledOut");
+        // It was slow all the while.
+        Ok((slow()?, told))
     });
-    let told = cluster::condition(NAMESPACE, NAME, "RolledOut");
     assert_eq!(told, Some(("False".into(), "Progressing".into())), "the sidecar is slow");
     visitor.must_step_up("beside a slow sidecar", &[pod.door()]);
     cluster::await_ready(NAMESPACE, NAME);
@@ -49,8 +53,8 @@ pub fn companions() {
     cluster::kubectl(&["-n", NAMESPACE, "delete", "configmap", SIDECAR]);
     policy["spec"]["privilegedSessionMaxAge"] = json!("20m");
     cluster::apply(&policy);
-    let message = cluster::await_condition(NAMESPACE, NAME, ("RolledOut", "False", "Waiting"));
-    assert!(message.contains(&format!("container {SIDECAR}")) && message.contains("CreateContainerConfigError"), "{message}");
+    let words = [&*format!("container {SIDECAR}"), "CreateContainerConfigError"];
+    cluster::await_told(NAMESPACE, NAME, ("RolledOut", "False", "Waiting"), &words);
     let status = cluster::get(NAMESPACE, &format!("mfapolicy/{NAME}"))["status"].clone();
     assert_eq!(status["pods"], "0/1", "no pod with the new revision is ready");
     visitor.must_step_up("while the sidecar waits", &cluster::doors(NAMESPACE, NAME));
@@ -80,14 +84,9 @@ fn add_companions(deployment: &mut Value) {
     mailer["name"] = json!(SIDECAR);
     mailer["envFrom"] = json!([{"configMapRef": {"name": SIDECAR}}]);
     // It has no port of its own: what counts is that it takes its time.
-    mailer["readinessProbe"] = json!({"tcpSocket": {"port": 4433}, "initialDelaySeconds": 10, "periodSeconds": 1});
+    mailer["readinessProbe"] = json!({"tcpSocket": {"port": 4433}, "initialDelaySeconds": 15, "periodSeconds": 1});
     pod["initContainers"] = json!([migrate, native]);
     pod["containers"] = json!([mailer, server]);
-}
-
-fn is_ready(pod: &Value, container: &str) -> bool {
-    let statuses = pod["status"]["containerStatuses"].as_array();
-    statuses.into_iter().flatten().any(|status| status["name"] == container && status["ready"] == true)
 }
 
 /// The template without the variables of the policy in the server.

@@ -84,12 +84,9 @@ impl Governed {
         cluster::doors(NAMESPACE, &self.workload)
     }
 
-    /// Nobody but the pods' owner can end this: what is told of it names `words`.
+    /// Nobody but the pods' owner can end this: what is told of it says `words`.
     fn waits(&self, words: &[&str]) {
-        cluster::until(&format!("{} waits, and {words:?} are told", self.workload), cluster::LONG, || {
-            let message = cluster::await_condition(NAMESPACE, self.name, ("Ready", "False", "TargetPaused"));
-            if words.iter().all(|word| message.contains(word)) { Ok(()) } else { Err(message) }
-        });
+        cluster::await_told(NAMESPACE, self.name, ("Ready", "False", "TargetPaused"), words);
     }
 
     /// Of the running pods, exactly this one enforces; the weakest is what the status tells.

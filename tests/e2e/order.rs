@@ -102,8 +102,7 @@ pub fn held_up(obstacle: &Obstacle) {
     }
     let visitor = Visitor::of(NAMESPACE);
     cluster::apply(&policy(name, &targets));
-    let message = cluster::await_condition(NAMESPACE, name, obstacle.told);
-    assert!(message.contains(held.as_str()), "{message}");
+    cluster::await_told(NAMESPACE, name, obstacle.told, &[held]);
     let enforcing = cluster::await_pods(NAMESPACE, before, name).into_iter().map(|pod| pod.uid).collect();
     std::thread::sleep(cluster::REACTION);
     cluster::await_condition(NAMESPACE, name, obstacle.told);
