@@ -22,18 +22,20 @@ fn shape(name: &'static str, kind: &'static str, fields: Value) -> Shape {
 
 /// Those that roll by themselves.
 pub fn rolling() -> Vec<Shape> {
+    // All pods are new long before one is available.
+    let all_at_once = json!({"strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": "100%"}}, "minReadySeconds": 6});
     vec![
         shape("stateful", "StatefulSet", json!({})),
         shape("daemon", "DaemonSet", json!({})),
         shape("recreate", "Deployment", json!({"strategy": {"type": "Recreate"}})),
-        shape("all-at-once", "Deployment", json!({"strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": "100%"}}})),
-        shape("min-ready", "Deployment", json!({"minReadySeconds": 6})),
+        shape("all-at-once", "Deployment", all_at_once),
     ]
 }
 
 /// More of them, for the long run.
 pub fn rolling_too() -> Vec<Shape> {
     vec![
+        shape("min-ready", "Deployment", json!({"minReadySeconds": 6})),
         shape("parallel", "StatefulSet", json!({"podManagementPolicy": "Parallel"})),
         shape("stateful-min-ready", "StatefulSet", json!({"minReadySeconds": 6})),
         shape("surge", "DaemonSet", json!({"updateStrategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}})),
