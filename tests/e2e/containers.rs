@@ -2,13 +2,15 @@
 
 use serde_json::{Value, json};
 
+use crate::cluster::Pod;
 use crate::levels::{self, NAMESPACE};
 use crate::visitor::Visitor;
 use crate::{cluster, install};
 
 const NAME: &str = "companions";
 const SERVER: &str = "server";
-/// A sidecar that starts only while the ConfigMap of this name is there.
+/// A sidecar that starts only while the ConfigMap of this name is there, and is ready only while the Service of this
+/// name leads to somebody.
 const SIDECAR: &str = "mailer";
 
 pub fn companions() {
@@ -17,10 +19,12 @@ pub fn companions() {
     let config_map =
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": SIDECAR, "namespace": NAMESPACE}, "data": {"a": "b"}});
     cluster::apply(&config_map);
-    cluster::copy_of_kratos(NAMESPACE, NAME, 1, add_companions);
+    lead_to("kratos");
+    let host = cluster::get(NAMESPACE, &format!("service/{SIDECAR}"))["spec"]["clusterIP"].clone();
+    cluster::copy_of_kratos(NAMESPACE, NAME, 1, |deployment| add_companions(deployment, &host));
     cluster::await_wanted(NAMESPACE, NAME);
     let template = || cluster::get(NAMESPACE, &format!("deployment/{NAME}"))["spec"]["template"].clone();
-    let original = template();
+    let (original, before) = (template(), cluster::uids(NAMESPACE, NAME));
     visitor.passes("before the policy", &cluster::doors(NAMESPACE, NAME));
 
     let mut policy = cluster::policy(NAMESPACE, NAME, NAME, &install::strict());
@@ -32,20 +36,16 @@ pub fn companions() {
     cluster::await_told(NAMESPACE, NAME, ("Accepted", "False", "ContainerNotFound"), &["no container migrate", &choice]);
     assert_eq!(template(), original, "without a container nothing is written");
 
+    lead_to("nobody");
     policy["spec"]["targetRefs"][0]["container"] = json!(SERVER);
     cluster::apply(&policy);
-    let (pod, told) = cluster::until("the new server runs, and its sidecar not yet", cluster::LONG, || {
-        let slow = || {
-            let pods = cluster::pods(NAMESPACE, NAME);
-            pods.into_iter().find(|pod| pod.running == [SERVER]).ok_or_else(|| "no such pod".to_owned())
-        };
-        slow()?;
-        let told = cluster::condition(NAMESPACE, NAME, "RolledOut");
-        // It was slow all the while.
-        Ok((slow()?, told))
+    let pod = cluster::until("the new server runs, and its sidecar not yet", cluster::LONG, || {
+        let new = |pod: &Pod| pod.running == [SERVER] && !before.contains(&pod.uid);
+        cluster::pods(NAMESPACE, NAME).into_iter().find(new).ok_or_else(|| "no such pod".to_owned())
     });
-    assert_eq!(told, Some(("False".into(), "Progressing".into())), "the sidecar is slow");
-    visitor.must_step_up("beside a slow sidecar", &[pod.door()]);
+    visitor.must_step_up("beside a sidecar that is not ready", &[pod.door()]);
+    cluster::await_condition(NAMESPACE, NAME, ("RolledOut", "False", "Progressing"));
+    lead_to("kratos");
     cluster::await_ready(NAMESPACE, NAME);
     visitor.must_step_up("after the policy", &cluster::doors(NAMESPACE, NAME));
     assert_eq!(without_policy(template()), original, "nothing but the server's variables changed");
@@ -64,8 +64,17 @@ pub fn companions() {
     cluster::end_copy(NAMESPACE, NAME);
 }
 
+fn lead_to(name: &str) {
+    cluster::apply(&json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": SIDECAR, "namespace": NAMESPACE},
+        "spec": {"selector": {"app.kubernetes.io/name": name}, "ports": [{"port": 80, "targetPort": "http-public"}]},
+    }));
+}
+
 /// An init container, a native sidecar and a sidecar before the server, all of one image.
-fn add_companions(deployment: &mut Value) {
+fn add_companions(deployment: &mut Value, host: &Value) {
     let pod = &mut deployment["spec"]["template"]["spec"];
     let mut server = pod["containers"][0].clone();
     server["name"] = json!(SERVER);
@@ -83,8 +92,7 @@ fn add_companions(deployment: &mut Value) {
 
     mailer["name"] = json!(SIDECAR);
     mailer["envFrom"] = json!([{"configMapRef": {"name": SIDECAR}}]);
-    // It has no port of its own: what counts is that it takes its time.
-    mailer["readinessProbe"] = json!({"tcpSocket": {"port": 4433}, "initialDelaySeconds": 15, "periodSeconds": 1});
+    mailer["readinessProbe"] = json!({"tcpSocket": {"host": host, "port": 80}, "periodSeconds": 1, "failureThreshold": 1});
     pod["initContainers"] = json!([migrate, native]);
     pod["containers"] = json!([mailer, server]);
 }
