@@ -2,6 +2,7 @@
 
 use super::{Mark, Millis, Pod, TargetView, Trouble, UpdateStrategy, Workload};
 use crate::api::Reason;
+use crate::policy::Kind;
 
 /// A roll that is done: everything runs the template and nothing older is left.
 #[must_use]
@@ -23,6 +24,15 @@ pub fn progress(workload: &Workload, container: &str, mark: &Mark, pods: Option<
         if let Some(found) = trouble(workload, pod, container) {
             return found;
         }
+    }
+    if let Some(pod) = stuck(workload, container, mark, pods.unwrap_or_default()) {
+        let name = &pod.name;
+        return (
+            Reason::TargetPaused,
+            format!(
+                "pod {name} of {workload} has an older template and does not run, and a StatefulSet waits for it instead of replacing it: kubectl delete pod {name}"
+            ),
+        );
     }
     if workload.status.replica_failure {
         return (
@@ -58,6 +68,13 @@ fn waits_for_its_owner(workload: &Workload) -> Option<String> {
             )
         }),
     }
+}
+
+/// A pod that the controller waits for in vain, because it starts pods in their order: not even a correction gets past it.
+fn stuck<'a>(workload: &Workload, container: &str, mark: &Mark, pods: &'a [Pod]) -> Option<&'a Pod> {
+    let older = |pod: &&Pod| !pod.deleting && !pod.ready && !mark.is_on(pod, container);
+    let mut pods = pods.iter().filter(|_| workload.kind == Kind::StatefulSet).filter(older);
+    pods.find(|pod| trouble(workload, pod, container).is_some())
 }
 
 fn trouble(workload: &Workload, pod: &Pod, container: &str) -> Option<(Reason, String)> {
@@ -188,6 +205,20 @@ mod tests {
         assert_eq!(reason, Reason::Crashing);
         assert!(message.contains("exit code 1"), "{message}");
         assert_eq!(progress(&workload(2), "kratos", &mark(), Some(&[old])).0, Reason::Progressing);
+    }
+
+    #[test]
+    fn an_older_pod_that_keeps_a_stateful_set_from_going_on_is_told_with_what_ends_it() {
+        let crash = Trouble { container: "kratos".into(), reason: "CrashLoopBackOff".into(), exit_code: Some(1), ended: false };
+        let broken = Pod { troubles: vec![crash], ready: false, ..pod(&[("REVISION", "mfa-before")]) };
+        let told = |kind, pod: &Pod| progress(&Workload { kind, ..workload(2) }, "kratos", &mark(), Some(std::slice::from_ref(pod)));
+        let (reason, message) = told(Kind::StatefulSet, &broken);
+        assert_eq!(reason, Reason::TargetPaused);
+        assert!(message.contains(&format!("kubectl delete pod {}", broken.name)), "{message}");
+        assert_eq!(told(Kind::Deployment, &broken).0, Reason::Progressing, "a Deployment replaces it");
+        let starting = Pod { troubles: Vec::new(), ..broken.clone() };
+        assert_eq!(told(Kind::StatefulSet, &starting).0, Reason::Progressing);
+        assert_eq!(told(Kind::StatefulSet, &Pod { deleting: true, ..broken }).0, Reason::Progressing, "it is being deleted");
     }
 
     #[test]

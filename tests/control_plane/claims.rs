@@ -9,6 +9,9 @@ use crate::scene::{AFTER_THE_PAUSE, SOON, Scene, condition};
 
 const MAX_AGE: &str = "SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE";
 
+/// What is refused is tried again after this time.
+const RETRY: Duration = Duration::from_secs(30);
+
 /// The same levels and one setting more, so that it is seen whose settings are in force.
 fn rival(targets: &[&str]) -> serde_json::Value {
     policy_with("rival", targets, json!({"privilegedSessionMaxAge": "5m"}))
@@ -152,6 +155,29 @@ async fn a_config_map_of_another_policy_is_never_taken() {
     let after = scene.get("ConfigMap", "first-mfa").await;
     assert_eq!((&after["data"], label(&after)), (&file["data"], "first".into()));
     assert!(condition(&scene.until_ready("first").await, "Stalled").is_none(), "the holder is undisturbed");
+    scene.delete("MfaPolicy", "first").await;
+    scene.until_condition_within(AFTER_THE_PAUSE + RETRY, "rival", "Ready", "True", "Ready").await;
+    assert_eq!(label(&scene.get("ConfigMap", "first-mfa").await), "rival", "the name is free when its holder is gone");
+}
+
+/// They name one workload and one ConfigMap: who waits for both gets both.
+#[tokio::test]
+async fn a_config_map_goes_on_with_its_workload() {
+    let scene = Scene::start("map-handed-on").await;
+    let file = json!({"delivery": {"configMapName": "levels"}, "privilegedSessionMaxAge": "5m"});
+    scene.create(kratos("kratos")).await;
+    scene.create(policy_with("first", &["kratos"], json!({"delivery": file["delivery"]}))).await;
+    scene.until_ready("first").await;
+    scene.create(policy_with("rival", &["kratos"], file)).await;
+    scene.until_condition("rival", "Accepted", "False", "TargetClaimed").await;
+    let before = generation(&scene.deployment("kratos").await);
+    scene.delete("MfaPolicy", "first").await;
+    scene.until_condition_within(AFTER_THE_PAUSE + RETRY, "rival", "Ready", "True", "Ready").await;
+    let after = scene.deployment("kratos").await;
+    assert_eq!((generation(&after), label(&after)), (before + 1, "rival".into()), "one update, with no revert between");
+    let map = scene.get("ConfigMap", "levels").await;
+    assert!(map["data"]["kratos.yaml"].as_str().is_some_and(|file| file.contains("5m")), "{}", map["data"]);
+    assert_eq!(label(&map), "rival");
 }
 
 /// The one that waits cannot take it, and goes: what is left must not stay for ever.

@@ -23,6 +23,7 @@ mod restart;
 mod reversal;
 mod rights;
 mod scene;
+mod sharing;
 mod steady;
 mod suspended;
 mod wire;

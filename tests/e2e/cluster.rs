@@ -14,6 +14,9 @@ use crate::kratos::Door;
 /// Longer than any start, also on a busy machine.
 pub const LONG: Duration = Duration::from_secs(180);
 
+/// Longer than the operator takes to react, so that what has not happened then does not happen.
+pub const REACTION: Duration = Duration::from_secs(4);
+
 /// The operator's release, and its Deployment and ServiceAccount with it.
 pub const OPERATOR: &str = "mfa-operator";
 
@@ -25,6 +28,8 @@ pub struct Pod {
     pub node: String,
     pub address: String,
     pub ready: bool,
+    /// The names of the containers that are ready.
+    pub running: Vec<String>,
     /// The variables that it was created with, as the pod writes them.
     pub variables: Vec<(String, String)>,
 }
@@ -32,6 +37,11 @@ pub struct Pod {
 impl Pod {
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Its public API.
+    pub fn door(&self) -> Door {
+        Door::new(format!("pod {}", self.name), format!("http://{}:4433", self.address))
     }
 }
 
@@ -90,9 +100,14 @@ pub fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Result<T, 
     }
 }
 
-/// Pods of a Deployment that are not about to end.
-pub fn pods(namespace: &str, deployment: &str) -> Vec<Pod> {
-    let selector = get(namespace, &format!("deployment/{deployment}"))["spec"]["selector"]["matchLabels"].clone();
+/// As kubectl names a workload, with its kind: a name alone is that of a Deployment.
+fn with_kind(workload: &str) -> String {
+    if workload.contains('/') { workload.into() } else { format!("deployment/{workload}") }
+}
+
+/// Pods of a workload that are not about to end.
+pub fn pods(namespace: &str, workload: &str) -> Vec<Pod> {
+    let selector = get(namespace, &with_kind(workload))["spec"]["selector"]["matchLabels"].clone();
     let selector: Vec<_> =
         selector.as_object().into_iter().flatten().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
     let found = kubectl(&["-n", namespace, "get", "pods", "-l", &selector.join(","), "-o", "json"]);
@@ -105,25 +120,27 @@ fn pod(object: &Value) -> Pod {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let conditions = object["status"]["conditions"].as_array();
     let variables = object["spec"]["containers"][0]["env"].as_array();
+    let containers = object["status"]["containerStatuses"].as_array();
     Pod {
         name: text(&object["metadata"]["name"]),
         uid: text(&object["metadata"]["uid"]),
         node: text(&object["spec"]["nodeName"]),
         address: text(&object["status"]["podIP"]),
         ready: conditions.into_iter().flatten().any(|condition| condition["type"] == "Ready" && condition["status"] == "True"),
+        running: containers.into_iter().flatten().filter(|own| own["ready"] == true).map(|own| text(&own["name"])).collect(),
         variables: variables.into_iter().flatten().map(|variable| (text(&variable["name"]), text(&variable["value"]))).collect(),
     }
 }
 
-pub fn uids(namespace: &str, deployment: &str) -> BTreeSet<String> {
-    pods(namespace, deployment).into_iter().map(|pod| pod.uid).collect()
+pub fn uids(namespace: &str, workload: &str) -> BTreeSet<String> {
+    pods(namespace, workload).into_iter().map(|pod| pod.uid).collect()
 }
 
 /// The public API of each ready pod, and that of the Service last.
-pub fn doors(namespace: &str, deployment: &str) -> Vec<Door> {
-    let pods = pods(namespace, deployment).into_iter().filter(|pod| pod.ready);
-    let mut doors: Vec<_> = pods.map(|pod| Door::new(format!("pod {}", pod.name), format!("http://{}:4433", pod.address))).collect();
-    doors.push(service(namespace, &format!("{deployment}-public")));
+pub fn doors(namespace: &str, workload: &str) -> Vec<Door> {
+    let mut doors: Vec<_> = pods(namespace, workload).iter().filter(|pod| pod.ready).map(Pod::door).collect();
+    let name = workload.rsplit('/').next().unwrap_or_default();
+    doors.push(service(namespace, &format!("{name}-public")));
     doors
 }
 
@@ -154,8 +171,13 @@ pub fn operator(helm: &str, namespace: &str, arguments: &[&str]) {
 
 /// A policy over one Deployment: `spec` is what it says beside its target.
 pub fn policy(namespace: &str, name: &str, deployment: &str, spec: &Value) -> Value {
+    policy_over(namespace, name, &json!([{"name": deployment}]), spec)
+}
+
+/// A policy over these targets.
+pub fn policy_over(namespace: &str, name: &str, targets: &Value, spec: &Value) -> Value {
     let mut spec = spec.clone();
-    spec["targetRefs"] = json!([{"name": deployment}]);
+    spec["targetRefs"] = targets.clone();
     json!({
         "apiVersion": "mfa-operator.dev/v1alpha1",
         "kind": "MfaPolicy",
@@ -173,11 +195,29 @@ pub fn await_ready(namespace: &str, policy: &str) {
 
 /// Status and reason of a condition, if it speaks of the current generation.
 pub fn condition(namespace: &str, policy: &str, type_: &str) -> Option<(String, String)> {
+    let found = current_condition(namespace, policy, type_)?;
+    Some((found["status"].as_str()?.into(), found["reason"].as_str()?.into()))
+}
+
+/// Waits until the condition of the current generation is so.
+pub fn await_condition(namespace: &str, policy: &str, condition: (&str, &str, &str)) {
+    await_told(namespace, policy, condition, &[]);
+}
+
+/// Waits until it is so and its message says all of `words`.
+pub fn await_told(namespace: &str, policy: &str, (type_, status, reason): (&str, &str, &str), words: &[&str]) {
+    until(&format!("condition {type_} of {namespace}/{policy} is {status}/{reason} and says {words:?}"), LONG, || {
+        let found = current_condition(namespace, policy, type_).unwrap_or_default();
+        let message = found["message"].as_str().unwrap_or_default();
+        let told = found["status"] == status && found["reason"] == reason && words.iter().all(|word| message.contains(word));
+        if told { Ok(()) } else { Err(format!("it is {found}")) }
+    });
+}
+
+fn current_condition(namespace: &str, policy: &str, type_: &str) -> Option<Value> {
     let object = get(namespace, &format!("mfapolicy/{policy}"));
-    let conditions = object["status"]["conditions"].as_array()?;
-    let found = conditions.iter().find(|condition| condition["type"] == type_)?;
-    (found["observedGeneration"] == object["metadata"]["generation"])
-        .then(|| (found["status"].as_str().unwrap_or_default().into(), found["reason"].as_str().unwrap_or_default().into()))
+    let found = object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == type_)?;
+    (found["observedGeneration"] == object["metadata"]["generation"]).then(|| found.clone())
 }
 
 /// Waits until every pod was created with the policy's revision and is ready, however often that rolls.
@@ -194,8 +234,32 @@ pub fn await_pods(namespace: &str, deployment: &str, policy: &str) -> Vec<Pod> {
     })
 }
 
+/// How many pods a workload of any kind wants.
+pub fn wanted(workload: &Value) -> u64 {
+    // A DaemonSet says in its status how many nodes want one.
+    let nodes = workload["status"]["desiredNumberScheduled"].as_u64();
+    nodes.or(workload["spec"]["replicas"].as_u64()).unwrap_or_default()
+}
+
+/// How many of them are available.
+pub fn available(workload: &Value) -> u64 {
+    let status = &workload["status"];
+    status["numberAvailable"].as_u64().or(status["availableReplicas"].as_u64()).unwrap_or_default()
+}
+
+/// Waits until every pod that a workload wants is ready, of whatever template.
+pub fn await_wanted(namespace: &str, workload: &str) -> Vec<Pod> {
+    until(&format!("every pod of {namespace}/{workload} is ready"), LONG, || {
+        let object = get(namespace, &with_kind(workload));
+        let pods = pods(namespace, workload);
+        let seen = object["status"]["observedGeneration"] == object["metadata"]["generation"] && !object.is_null();
+        let ready = pods.iter().filter(|pod| pod.ready).count() as u64;
+        if seen && ready == wanted(&object) && pods.len() as u64 == ready { Ok(pods) } else { Err(format!("{pods:?}")) }
+    })
+}
+
 /// A second Kratos beside the one of the chart in this namespace, on the same database: a Deployment
-/// and a Service of another name. `edit` has the Deployment before it is created.
+/// and a Service of another name. `edit` has the Deployment before it is created, and may make it one of another kind.
 pub fn copy_of_kratos(namespace: &str, name: &str, replicas: u32, edit: impl FnOnce(&mut Value)) {
     let (deployment, service) = copy_objects(&get(namespace, "deployment/kratos"), name, replicas, edit);
     apply(&json!({"apiVersion": "v1", "kind": "List", "items": [deployment, service]}));
@@ -203,8 +267,11 @@ pub fn copy_of_kratos(namespace: &str, name: &str, replicas: u32, edit: impl FnO
 
 /// Ends such a copy, and the policy of the same name.
 pub fn end_copy(namespace: &str, name: &str) {
-    let (deployment, policy) = (format!("deployment/{name}"), format!("mfapolicy/{name}"));
-    kubectl(&["-n", namespace, "delete", &policy, &deployment, &format!("service/{name}-public"), "--ignore-not-found", "--wait=false"]);
+    let mut objects: Vec<_> = ["mfapolicy", "deployment", "statefulset", "daemonset"].map(|kind| format!("{kind}/{name}")).into();
+    objects.push(format!("service/{name}-public"));
+    let mut line = vec!["-n", namespace, "delete", "--ignore-not-found", "--wait=false"];
+    line.extend(objects.iter().map(String::as_str));
+    kubectl(&line);
 }
 
 fn copy_objects(original: &Value, name: &str, replicas: u32, edit: impl FnOnce(&mut Value)) -> (Value, Value) {

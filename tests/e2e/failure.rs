@@ -24,10 +24,7 @@ pub fn crash() {
     let mut spec = install::strict();
     spec["methods"] = json!({"code": {"mfaEnabled": true}});
     cluster::apply(&cluster::policy(NAMESPACE, "kratos", "kratos", &spec));
-    cluster::until("the crash is told", cluster::LONG, || match cluster::condition(NAMESPACE, "kratos", "RolledOut") {
-        Some((status, reason)) if status == "False" && reason == "Crashing" => Ok(()),
-        other => Err(format!("RolledOut is {other:?}")),
-    });
+    cluster::await_condition(NAMESPACE, "kratos", ("RolledOut", "False", "Crashing"));
     let serving: std::collections::BTreeSet<_> =
         cluster::pods(NAMESPACE, "kratos").into_iter().filter(|pod| pod.ready).map(|pod| pod.uid).collect();
     assert_eq!(serving, old, "the old pods serve on");

@@ -87,9 +87,7 @@ pub fn handover() {
     operator();
     cluster::await_ready(NAMESPACE, "kratos");
     // It serves all namespaces: the other policy gets its status, too.
-    cluster::until("the policy of the other namespace has a status", cluster::LONG, || {
-        cluster::condition(ELSEWHERE, "kratos", "Accepted").filter(|found| found.1 == "TargetNotFound").ok_or_else(|| "none".to_owned())
-    });
+    cluster::await_condition(ELSEWHERE, "kratos", ("Accepted", "False", "TargetNotFound"));
     assert_eq!(&cluster::uids(NAMESPACE, "kratos"), before, "the next operator rolled Kratos");
     end(NAMESPACE);
     end(ELSEWHERE);

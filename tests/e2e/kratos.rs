@@ -18,6 +18,9 @@ pub const AT_AAL2: &str = "200 aal2";
 /// What it sees when the second factor is missing.
 pub const STEP_UP: &str = "403 session_aal2_required";
 
+/// Kratos does not start where this is true and a code is a second factor, too.
+pub const CODE_IS_FIRST_FACTOR: &str = "SELFSERVICE_METHODS_CODE_PASSWORDLESS_ENABLED";
+
 /// One of Kratos' two APIs, at a pod or at a Service.
 pub struct Door {
     pub name: String,

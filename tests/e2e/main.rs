@@ -8,15 +8,21 @@
 
 mod cluster;
 mod config_file;
+mod containers;
 mod failure;
 mod install;
+mod kinds;
 mod kratos;
 mod levels;
 mod methods;
+mod order;
 mod owners;
 mod reversal;
 mod rolls;
+mod scaling;
+mod sharing;
 mod strings;
+mod visitor;
 
 use std::process::ExitCode;
 
@@ -57,7 +63,26 @@ fn main() -> ExitCode {
         test("a deleted policy is reverted after its pause", reversal::deleted),
         test("second factors arrive", methods::second_factors),
         test("the age of a privileged session arrives", methods::privileged_session),
+        test("kinds: pods that follow when they are deleted", || kinds::on_delete("on-delete", "StatefulSet")),
+        test("kinds: a pod that keeps a StatefulSet from going on", kinds::stuck),
+        test("kinds: a partition", kinds::partition),
+        test("kinds: a paused Deployment", kinds::paused),
+        test("scaling: no pods at first", scaling::from_zero),
+        test("scaling: during a roll", scaling::during_a_roll),
+        test("order: one target after the other", order::one_after_the_other),
+        test("containers: companions of the same image", containers::companions),
+        test("sharing: the next policy takes over in one roll", sharing::handed_on),
     ];
+    let mut shapes = kinds::rolling();
+    if is_long() {
+        shapes.extend(kinds::rolling_too());
+        trials.extend(kinds::healing().into_iter().map(|shape| test(&format!("kinds: {}", shape.name), move || kinds::heals(&shape))));
+        trials.push(test("kinds: pods of a DaemonSet that follow when they are deleted", || {
+            kinds::on_delete("daemon-on-delete", "DaemonSet");
+        }));
+    }
+    trials.extend(shapes.into_iter().map(|shape| test(&format!("kinds: {}", shape.name), move || kinds::rolls(&shape))));
+    trials.extend(order::OBSTACLES.iter().map(|obstacle| test(&format!("order: {}", obstacle.name), || order::held_up(obstacle))));
     trials.extend(levels::matrix().into_iter().map(|case| test(&case.name(), move || levels::walk(&case))));
     trials.extend(
         strings::pairs().into_iter().enumerate().map(|(number, pair)| test(&strings::name(pair), move || strings::arrive(number, pair))),
@@ -65,6 +90,11 @@ fn main() -> ExitCode {
     trials.push(test("helm 4: the next operator rolled nothing", install::handover));
     let second = libtest_mimic::run(&arguments, ready(trials));
     if first.has_failed() || second.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Whether everything runs, however long it takes.
+pub fn is_long() -> bool {
+    std::env::var_os("MFA_OPERATOR_LONG").is_some()
 }
 
 fn test(name: &str, body: impl FnOnce() + Send + 'static) -> Trial {

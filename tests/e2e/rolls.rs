@@ -1,7 +1,5 @@
 //! One apply is enough, and it rolls exactly when it must.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::cluster::{self, OPERATOR};
@@ -9,9 +7,6 @@ use crate::install::{self, SYSTEM, strict};
 use crate::kratos::{AT_AAL1, AT_AAL2, PASSES, STEP_UP};
 
 const NAMESPACE: &str = "e2e-rolls";
-
-/// Longer than the operator takes to react, so that what has not happened then does not happen.
-const REACTION: Duration = Duration::from_secs(4);
 
 pub fn one_apply() {
     install::operator();
@@ -47,7 +42,7 @@ pub fn one_apply() {
     assert_eq!(cluster::get(NAMESPACE, "pod/kratos-courier-0")["metadata"]["uid"], courier, "the courier is no target");
 
     let unchanged = |what: &str| {
-        std::thread::sleep(REACTION);
+        std::thread::sleep(cluster::REACTION);
         cluster::await_ready(NAMESPACE, "kratos");
         assert_eq!(cluster::uids(NAMESPACE, "kratos"), governed, "{what} rolled Kratos");
     };

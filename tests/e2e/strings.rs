@@ -39,8 +39,7 @@ const PAIRS: [(&str, &str); 21] = [
 /// In the long run each is both.
 pub fn pairs() -> Vec<(&'static str, &'static str)> {
     let swapped = PAIRS.iter().map(|(issuer, display_name)| (*display_name, *issuer));
-    let long = std::env::var_os("MFA_OPERATOR_LONG").is_some();
-    PAIRS.into_iter().chain(swapped.filter(|_| long)).collect()
+    PAIRS.into_iter().chain(swapped.filter(|_| crate::is_long())).collect()
 }
 
 pub fn name((issuer, display_name): (&str, &str)) -> String {
