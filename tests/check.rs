@@ -48,7 +48,7 @@ fn a_sound_policy_ends_with_zero_also_from_standard_input() {
     for (path, input) in [("policy.yaml", ""), ("-", GOOD)] {
         let outcome = check(folder.path(), &[path], input);
         assert_eq!((outcome.status, &*outcome.output), (0, ""), "{}", outcome.errors);
-        assert!(outcome.errors.contains("1 policy checked, 0 wrong"), "{}", outcome.errors);
+        assert!(outcome.errors.contains("1 policy checked, 0 problems"), "{}", outcome.errors);
     }
 }
 
@@ -68,7 +68,7 @@ fn what_is_wrong_is_told_with_file_line_and_column() {
     let lines: Vec<_> = outcome.output.lines().collect();
     assert_eq!(lines.len(), 1, "{}", outcome.output);
     assert!(lines[0].starts_with("./a/both.yml:11:5: spec.requiredAAL.whoami: ") && lines[0].contains("highest_available"), "{}", lines[0]);
-    assert!(outcome.errors.contains("2 policies checked, 1 wrong"), "{}", outcome.errors);
+    assert!(outcome.errors.contains("2 policies checked, 1 problem"), "{}", outcome.errors);
 
     let named = check(folder.path(), &["b/template.yaml"], "");
     assert_eq!(named.status, 0, "a hook names files that hold no policy: {}", named.output);
@@ -118,6 +118,11 @@ fn the_servers_own_configuration_adds_its_rules_and_is_never_repeated() {
     assert_eq!(broken.status, 2);
     assert!(broken.errors.contains("broken.yaml:") && !broken.errors.contains("hunter2"), "{}", broken.errors);
     assert_eq!(check(folder.path(), &["policy.yaml", "--base", "missing.yaml"], "").status, 2);
+    for (other, words) in [("apiVersion: v1\nkind: ConfigMap\n", "Kubernetes object"), ("kratos: {config: {}}\n", "kratos.config")] {
+        let folder = folder_with(&[("policy.yaml", GOOD), ("other.yaml", other)]);
+        let outcome = check(folder.path(), &["policy.yaml", "--base", "other.yaml"], "");
+        assert!(outcome.status == 2 && outcome.errors.contains(words), "{}", outcome.errors);
+    }
 }
 
 #[test]

@@ -66,7 +66,7 @@ pub struct MfaPolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
 
-    /// What to do about a field that another manager already set to another value. Refuse (default): leave it alone and report FieldConflict. TakeOver: take it from its owner.
+    /// What to do about a field that another manager already set to another value. Refuse (default): leave it alone and report FieldConflict. TakeOver: take it from its owner; under the delivery ConfigFile a variable that beats the file has to be removed by hand.
     #[serde(default = "refuse::default", deserialize_with = "refuse::or_default")]
     #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
     #[x_kube(validation = rules::FIELD_CONFLICTS)]
@@ -84,7 +84,7 @@ pub struct MfaPolicySpec {
     #[x_kube(validation = rules::DELETION_POLICY)]
     pub deletion_policy: String,
 
-    /// Whether the operator holds still: it goes on to tell how things are and changes nothing, neither for an edit nor against drift. Deleting a suspended policy leaves everything as it is. Default: false.
+    /// Whether the operator pauses: it keeps reporting how things are and writes nothing new, neither for an edit nor against drift. Deleting a suspended policy leaves everything as it is. Default: false.
     #[serde(default, deserialize_with = "or_false")]
     pub suspend: bool,
 }

@@ -15,8 +15,10 @@ const FOUND: u8 = 1;
 const UNREADABLE: u8 = 2;
 
 #[derive(Args)]
-#[command(after_help = "Exit status: 0 nothing is wrong, 1 something is wrong with a policy, 2 a file or folder could not be opened.\n\
-    Rules about edits, such as a method that goes off, need the policy as it was: only the API server knows it.")]
+#[command(
+    after_help = "Exit status: 0 nothing is wrong, 1 something is wrong with a policy, 2 a file or folder could not be opened, or --base is no configuration of Kratos.\n\
+    Rules about edits, such as a method that goes off, need the policy as it was: only the API server knows it."
+)]
 pub(super) struct Options {
     /// Files, and folders with .yaml, .yml and .json files; - reads standard input
     #[arg(value_name = "PATH", required_unless_present = "filename")]
@@ -86,7 +88,12 @@ pub(super) fn run(options: &Options) -> ExitCode {
         Output::Json => println!("{}", serde_json::to_string_pretty(&found).unwrap_or_default()),
         Output::Text => found.iter().for_each(|found| println!("{}", super::line(&found.file, &found.finding))),
     }
-    eprintln!("{policies} {} checked, {} wrong", if policies == 1 { "policy" } else { "policies" }, found.len());
+    eprintln!(
+        "{policies} {} checked, {} {}",
+        if policies == 1 { "policy" } else { "policies" },
+        found.len(),
+        if found.len() == 1 { "problem" } else { "problems" }
+    );
     match (unreadable, found.is_empty()) {
         (true, _) => ExitCode::from(UNREADABLE),
         (false, false) => ExitCode::from(FOUND),

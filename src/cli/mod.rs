@@ -71,7 +71,16 @@ fn base(paths: &[PathBuf]) -> Result<Option<Vec<Document>>, String> {
             let line = error.line.map(|line| format!(":{line}")).unwrap_or_default();
             format!("{}{line}: it is no configuration of Kratos: one mapping in YAML, 256 KiB at most", path.display())
         };
-        Document::parse(&text).map_err(misread)
+        let document = Document::parse(&text).map_err(misread)?;
+        // They would pass for a configuration that sets nothing.
+        let instead = if document.has("apiVersion") && document.has("kind") {
+            "this is a Kubernetes object: give the kratos.yaml in it"
+        } else if document.has("kratos.config") {
+            "these are values of Ory's chart: give what it makes of kratos.config"
+        } else {
+            return Ok(document);
+        };
+        Err(format!("{}: {instead}", path.display()))
     };
     let documents = paths.iter().map(document).collect::<Result<Vec<_>, _>>()?;
     Ok((!documents.is_empty()).then_some(documents))

@@ -116,7 +116,8 @@ fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &Ta
     match desired.rendered.delivery {
         Delivery::Environment => variables_are_free(desired, container, view)?,
         Delivery::ConfigFile => {
-            desired.wiring(&workload, container).map_err(|message| (Reason::NotWired, message))?;
+            let until = if policy.suspend { ". Set spec.suspend to false first: until then the ConfigMap is not written" } else { "" };
+            desired.wiring(&workload, container).map_err(|message| (Reason::NotWired, message + until))?;
             nothing_beats_the_file(desired, &workload, container, view)?;
         }
     }
