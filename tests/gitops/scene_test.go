@@ -269,3 +269,15 @@ func (s *scene) unmoved(before standing, what string) {
 		s.Errorf("%s moved Kratos from %v to %v", what, before, after)
 	}
 }
+
+// Whether a pod template carries settings of a policy.
+func containsVariable(template string) bool { return strings.Contains(template, "REQUIRED_AAL") }
+
+// Waits until nothing of a policy that is gone is left on Kratos: the operator lets 30 s pass first.
+func (s *scene) reverted() {
+	s.Helper()
+	until(s.T, "the policy is reverted", func() (bool, string) {
+		text := fmt.Sprint(s.deployment().Object["spec"])
+		return !containsVariable(text), text
+	})
+}
