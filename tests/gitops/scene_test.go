@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -25,7 +26,7 @@ apiVersion: mfa-operator.dev/v1alpha1
 kind: MfaPolicy
 metadata: {name: kratos}
 spec:
-  targetRefs: [{name: kratos}]
+  targetRefs: [{group: apps, kind: Deployment, name: kratos}]
   requiredAAL: {settings: highest_available, whoami: highest_available}
   methods: {totp: {enabled: true, issuer: Example}}
 `
@@ -248,8 +249,9 @@ func (s *scene) pods() (pods []pod) {
 
 // What must stay as it is where nothing is rolled.
 type standing struct {
-	generation int64
-	pods       []pod
+	revision string // of the Deployment: the number of its rolls
+	spec     string
+	pods     []pod
 }
 
 // Every pod enforces the policy, and the policy is ready. What then stands.
@@ -260,14 +262,41 @@ func (s *scene) enforced() standing {
 	if len(pods) != 2 || slices.ContainsFunc(pods, func(p pod) bool { return !p.enforces }) {
 		s.Fatalf("the policy is Ready over the pods %v", pods)
 	}
-	return standing{s.deployment().GetGeneration(), pods}
+	deployment := s.deployment()
+	return standing{deployment.GetAnnotations()["deployment.kubernetes.io/revision"], fmt.Sprint(deployment.Object["spec"]), pods}
 }
 
 func (s *scene) unmoved(before standing, what string) {
 	s.Helper()
-	if after := s.enforced(); after.generation != before.generation || !slices.Equal(after.pods, before.pods) {
+	if after := s.enforced(); after.revision != before.revision || after.spec != before.spec || !slices.Equal(after.pods, before.pods) {
 		s.Errorf("%s moved Kratos from %v to %v", what, before, after)
 	}
+}
+
+// Kratos rolled this often between the two.
+func rolls(t *testing.T, before, after standing) int {
+	t.Helper()
+	first, err := strconv.Atoi(before.revision)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := strconv.Atoi(after.revision)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return second - first
+}
+
+// Whether the Deployment's controller is done with its last change.
+func (s *scene) settled() bool {
+	s.Helper()
+	object := s.deployment()
+	number := func(name string) int64 {
+		value, _, _ := unstructured.NestedInt64(object.Object, "status", name)
+		return value
+	}
+	return number("observedGeneration") == object.GetGeneration() && number("replicas") == 2 && number("updatedReplicas") == 2 &&
+		number("availableReplicas") == 2
 }
 
 // Whether a pod template carries settings of a policy.

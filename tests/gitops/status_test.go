@@ -209,9 +209,10 @@ func TestEnginesFollowARoll(t *testing.T) {
 	s.kubectl("rollout", "resume", "deployment/kratos")
 	s.await("True", "Ready")
 
-	s.apply(s.policy(`{"spec": {"privilegedSessionMaxAge": "15m", "suspend": true}}`))
+	// Only an edit that waits makes it so: a policy that is in force is ready, suspended or not.
+	s.apply(s.policy(`{"spec": {"privilegedSessionMaxAge": "30m", "suspend": true}}`))
 	s.stage("suspended")
-	s.apply(s.policy(`{"spec": {"privilegedSessionMaxAge": "15m"}}`))
+	s.apply(s.policy(`{"spec": {"privilegedSessionMaxAge": "30m"}}`))
 	s.await("True", "Ready")
 }
 
