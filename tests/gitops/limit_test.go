@@ -6,9 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	cmdutil "k8s.io/kubectl/pkg/cmd/util"
-
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 )
 
 // What the API server says to an owner that takes the container away by server-side apply.
