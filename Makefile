@@ -23,6 +23,10 @@ test-long: ## Run every test with its long cases
 e2e: ## Run the end-to-end tests alone
 	@scripts/test-e2e
 
+.PHONY: gitops
+gitops: ## Have the engines of Argo CD and Flux judge what the operator does
+	@scripts/test-gitops
+
 .PHONY: bench
 bench: ## Measure speed and memory at 10,000 policies, and write docs/benchmarks.md
 	@benches/run $(ARGS)

@@ -49,6 +49,13 @@ impl Scene {
         self.deployment()["spec"]["template"]["metadata"]["annotations"]["change"].clone()
     }
 
+    /// Goes back to what this Helm installed at first, which is from before the policy.
+    fn roll_back(&self, arguments: &[&str]) {
+        let mut all = vec!["rollback", "kratos", "1", "--namespace", self.namespace, "--wait", "--timeout", "180s"];
+        all.extend(arguments);
+        cluster::run(self.helm, &all);
+    }
+
     /// Every pod and the Service demand the second factor.
     fn enforced(&self, moment: &str) {
         cluster::await_pods(self.namespace, "kratos", "kratos");
@@ -73,11 +80,19 @@ pub fn helm4() {
     scene.upgrade("two", &["--server-side=true", "--force-conflicts"]);
     scene.enforced("after helm upgrade --server-side --force-conflicts");
     assert_eq!((scene.generation(), scene.change()), (before + 2, "two".into()), "helm upgrade made its own change and no other");
+
+    scene.roll_back(&[]);
+    scene.enforced("after helm rollback");
+    assert_eq!((scene.generation(), scene.change()), (before + 3, Value::Null), "helm rollback made its own change and no other");
     assert_eq!(scene.repairs(), 0, "nothing had to be repaired");
 
     scene.upgrade("three", &["--server-side=false", "--force-replace"]);
     scene.enforced("after helm upgrade --force-replace");
     assert_eq!(scene.change(), "three", "the repair kept what Helm changed");
+
+    scene.roll_back(&["--server-side=false", "--force-replace"]);
+    scene.enforced("after helm rollback --force-replace");
+    assert_eq!(scene.change(), Value::Null, "the repair kept what Helm rolled back");
     install::end(scene.namespace);
 }
 
@@ -87,12 +102,22 @@ pub fn helm3() {
     scene.upgrade("one", &[]);
     scene.enforced("after helm upgrade");
     assert_eq!((scene.generation(), scene.change()), (before + 1, "one".into()), "helm upgrade made its own change and no other");
+
+    scene.roll_back(&[]);
+    scene.enforced("after helm rollback");
+    assert_eq!((scene.generation(), scene.change()), (before + 2, Value::Null), "helm rollback made its own change and no other");
     assert_eq!(scene.repairs(), 0, "nothing had to be repaired");
 
     scene.upgrade("two", &["--force"]);
     scene.enforced("after helm upgrade --force");
     assert_eq!(scene.change(), "two", "the repair kept what Helm changed");
     assert!(scene.repairs() > 0, "an Event tells of the repair");
+
+    let repairs = scene.repairs();
+    scene.roll_back(&["--force"]);
+    scene.enforced("after helm rollback --force");
+    assert_eq!(scene.change(), Value::Null, "the repair kept what Helm rolled back");
+    assert!(scene.repairs() > repairs, "an Event tells of the repair");
 
     // Back to the template from before the policy and every upgrade.
     cluster::kubectl(&["-n", scene.namespace, "rollout", "undo", "deployment/kratos", "--to-revision=1"]);
