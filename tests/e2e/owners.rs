@@ -113,15 +113,17 @@ pub fn helm3() {
     assert_eq!(scene.change(), "two", "the repair kept what Helm changed");
     assert!(scene.repairs() > 0, "an Event tells of the repair");
 
+    // Back to the template from before the policy and every upgrade.
+    cluster::kubectl(&["-n", scene.namespace, "rollout", "undo", "deployment/kratos", "--to-revision=1"]);
+    scene.enforced("after kubectl rollout undo");
+    assert_eq!(scene.change(), Value::Null, "the repair kept what was undone");
+
+    scene.upgrade("three", &[]);
+    scene.enforced("after one more helm upgrade");
     let repairs = scene.repairs();
     scene.roll_back(&["--force"]);
     scene.enforced("after helm rollback --force");
     assert_eq!(scene.change(), Value::Null, "the repair kept what Helm rolled back");
     assert!(scene.repairs() > repairs, "an Event tells of the repair");
-
-    // Back to the template from before the policy and every upgrade.
-    cluster::kubectl(&["-n", scene.namespace, "rollout", "undo", "deployment/kratos", "--to-revision=1"]);
-    scene.enforced("after kubectl rollout undo");
-    assert_eq!(scene.change(), Value::Null, "the repair kept what was undone");
     install::end(scene.namespace);
 }
