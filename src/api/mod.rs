@@ -54,6 +54,10 @@ pub fn crd() -> k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::
     use kube::CustomResourceExt;
     let mut crd = serde_json::to_value(MfaPolicy::crd()).expect("a definition is JSON");
     remove_nullable(&mut crd);
+    // kstatus takes an object without any status for one that is as it should be: a new policy has
+    // one from the beginning, of a generation that no object has.
+    let status = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/status").expect("it has a status");
+    status["default"] = serde_json::json!({"observedGeneration": -1});
     serde_json::from_value(crd).expect("it stays a definition")
 }
 

@@ -1,11 +1,12 @@
 //! The definition as the API server takes it.
 
-use kube::api::{Patch, PatchParams};
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::client::Body;
 use kube::core::Request;
-use mfa_operator::api;
+use mfa_operator::api::{self, MfaPolicy};
 
-use crate::support::control_plane::{control_plane, definition, install_definition};
+use crate::support::control_plane::{control_plane, create_namespace, definition, install_definition};
 
 /// The cost of the rules, unknown formats and fields that are no part of a definition: the API
 /// server finds all of these when it is installed, and the client's own checks none.
@@ -31,4 +32,15 @@ async fn it_becomes_established() {
     let policies = &served.resources[0];
     assert_eq!(policies.short_names.as_deref(), Some(&["mfap".to_owned()][..]));
     assert_eq!(policies.categories, None, "kubectl get all would list it, and Argo CD would see a difference for ever");
+}
+
+/// kstatus takes an object without any status for one that is as it should be.
+#[tokio::test]
+async fn a_policy_that_nobody_has_looked_at_is_in_progress() {
+    let client = control_plane().client().await;
+    install_definition(&client).await;
+    let namespace = create_namespace(&client, "unseen").await;
+    let policy: MfaPolicy = serde_json::from_value(crate::objects::policy("mfa", &["kratos"])).expect("it is a policy");
+    let created = Api::<MfaPolicy>::namespaced(client, &namespace).create(&PostParams::default(), &policy).await.expect("it is taken");
+    assert_eq!(created.status.and_then(|status| status.observed_generation), Some(-1));
 }
