@@ -25,15 +25,6 @@ pub fn progress(workload: &Workload, container: &str, mark: &Mark, pods: Option<
             return found;
         }
     }
-    if let Some(pod) = stuck(workload, container, mark, pods.unwrap_or_default()) {
-        let name = &pod.name;
-        return (
-            Reason::TargetPaused,
-            format!(
-                "pod {name} of {workload} has an older template and does not run, and a StatefulSet waits for it instead of replacing it: kubectl delete pod {name}"
-            ),
-        );
-    }
     if workload.status.replica_failure {
         return (
             Reason::Waiting,
@@ -44,6 +35,15 @@ pub fn progress(workload: &Workload, container: &str, mark: &Mark, pods: Option<
     }
     if let Some(waits) = waits_for_its_owner(workload) {
         return (Reason::TargetPaused, waits);
+    }
+    if let Some(pod) = stuck(workload, container, mark, pods.unwrap_or_default()) {
+        let name = &pod.name;
+        return (
+            Reason::TargetPaused,
+            format!(
+                "pod {name} of {workload} has an older template and does not run, and a StatefulSet waits for it instead of replacing it: kubectl delete pod {name}"
+            ),
+        );
     }
     let status = &workload.status;
     (Reason::Progressing, format!("{workload}: {} of {} pods updated, {} available", status.updated, workload.replicas, status.available))
@@ -72,7 +72,7 @@ fn waits_for_its_owner(workload: &Workload) -> Option<String> {
 
 /// A pod that the controller waits for in vain, because it starts pods in their order: not even a correction gets past it.
 fn stuck<'a>(workload: &Workload, container: &str, mark: &Mark, pods: &'a [Pod]) -> Option<&'a Pod> {
-    let older = |pod: &&Pod| !pod.deleting && !pod.ready && !mark.is_on(pod, container);
+    let older = |pod: &&Pod| !pod.deleting && pod.scheduled && !pod.ready && !mark.is_on(pod, container);
     let mut pods = pods.iter().filter(|_| workload.kind == Kind::StatefulSet).filter(older);
     pods.find(|pod| trouble(workload, pod, container).is_some())
 }
@@ -218,6 +218,8 @@ mod tests {
         assert_eq!(told(Kind::Deployment, &broken).0, Reason::Progressing, "a Deployment replaces it");
         let starting = Pod { troubles: Vec::new(), ..broken.clone() };
         assert_eq!(told(Kind::StatefulSet, &starting).0, Reason::Progressing);
+        let pending = Pod { scheduled: false, ..broken.clone() };
+        assert_eq!(told(Kind::StatefulSet, &pending).0, Reason::Progressing, "it waits for a node itself");
         assert_eq!(told(Kind::StatefulSet, &Pod { deleting: true, ..broken }).0, Reason::Progressing, "it is being deleted");
     }
 
