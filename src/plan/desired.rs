@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::{Data, Governed, Mark, PolicyObject, Record, TargetData, Workload};
-use crate::policy::{DeletionPolicy, FieldConflicts, Policy, Rejection, Target, transition};
+use crate::policy::{DeletionPolicy, Delivery, FieldConflicts, Policy, Rejection, Target, transition};
 use crate::server::kratos::{Overlay, Rendered, render};
 
 /// The settings to deliver.
@@ -76,6 +76,13 @@ impl Standing {
     pub fn targets(&self, policy: &PolicyObject) -> Vec<Target> {
         let recorded = || self.in_force.iter().flat_map(|newest| &newest.data.targets).map(TargetData::target).collect();
         self.accepted(policy).map_or_else(recorded, |spec| spec.targets.clone())
+    }
+
+    /// How it reaches the server.
+    #[must_use]
+    pub fn delivery(&self, policy: &PolicyObject) -> Option<Delivery> {
+        let recorded = || self.in_force.as_ref().map(|newest| newest.data.delivery);
+        self.accepted(policy).map(|spec| spec.delivery).or_else(recorded)
     }
 
     /// The name of the config map that it writes.

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::api::Reason;
+use crate::policy::Delivery;
 
 pub use applied::{applied_after, applied_before};
 pub use claims::{Candidate, holder};
@@ -167,25 +168,20 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     plan
 }
 
-/// What the policy delivers, if that is by a file.
-fn delivered_file(observed: &Observed) -> Option<Desired> {
-    observed.policy.as_ref().and_then(|policy| observed.standing.desired(policy)).filter(effective::is_asked)
-}
-
 /// Whether the policy delivers a file, so that it matters what pods make of it.
 #[must_use]
 pub fn delivers_a_file(observed: &Observed) -> bool {
-    delivered_file(observed).is_some()
+    let delivery = observed.policy.as_ref().and_then(|policy| observed.standing.delivery(policy));
+    delivery == Some(Delivery::ConfigFile)
 }
 
 /// Whether running pods are about to read another file, so that it matters what it is laid on.
 #[must_use]
 pub fn is_about_to_change(observed: &Observed) -> bool {
-    let suspended = observed.policy.as_ref().is_some_and(|policy| policy.suspend);
-    let other = |desired: &Desired| {
-        observed.config_map(&desired.config_map).is_some() && effective::File::found(observed, desired) == effective::File::Other
-    };
-    !suspended && delivered_file(observed).is_some_and(|desired| other(&desired))
+    let Some(policy) = observed.policy.as_ref().filter(|policy| !policy.suspend && delivers_a_file(observed)) else { return false };
+    observed.standing.desired(policy).is_some_and(|desired| {
+        observed.config_map(&desired.config_map).is_some() && effective::File::found(observed, &desired) == effective::File::Other
+    })
 }
 
 /// What is held of the file.

@@ -12,6 +12,7 @@ mod admission;
 mod audit;
 mod claims;
 mod config_file;
+mod config_file_faults;
 mod definition;
 mod drift;
 mod kinds;

@@ -1,0 +1,206 @@
+//! Delivery by a file where something goes wrong with it: drift, refusals, lost wiring, strangers, and
+//! what is left when the policy goes.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::config_file::{STRICT, by_file, digest, file};
+use crate::objects::{WHOAMI, enforces, env_removal, generation, is_bare, kratos, kratos_reading, policy_with};
+use crate::scene::{AFTER_THE_PAUSE, SOON, Scene, text};
+
+#[tokio::test]
+async fn the_annotation_and_the_file_are_kept_up() {
+    let scene = Scene::start("file-drift").await;
+    scene.create(kratos_reading("kratos", "mfa-mfa")).await;
+    scene.create(by_file("mfa", &["kratos"], json!({}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    let before = digest(&scene).await;
+    let annotation = json!({"mfa-operator.dev/required-aal": "aal-0000000000"});
+    scene.edit("Deployment", "kratos", json!({"spec": {"template": {"metadata": {"annotations": annotation}}}})).await;
+    scene.until_event("DriftRepaired", &["kratos", "mfa-operator.dev/required-aal", "owner"]).await;
+    scene
+        .until("it has its digest again", SOON, async || {
+            let now = digest(&scene).await;
+            if now == before { Ok(()) } else { Err(format!("{now:?}")) }
+        })
+        .await;
+    scene.edit("ConfigMap", "mfa-mfa", json!({"data": {"kratos.yaml": "{}"}})).await;
+    scene.until_event("DriftRepaired", &["ConfigMap mfa-mfa"]).await;
+    assert!(file(&scene, "mfa-mfa").await.contains(STRICT));
+}
+
+#[tokio::test]
+async fn what_beats_the_file_is_named() {
+    let scene = Scene::start("beaten").await;
+    let mut workload = kratos_reading("kratos", "mfa-mfa");
+    let env = &mut workload["spec"]["template"]["spec"]["containers"][0]["env"];
+    env.as_array_mut().expect("a list").push(json!({"name": WHOAMI, "value": "aal1"}));
+    scene.create(workload).await;
+    scene.create(by_file("mfa", &["kratos"], json!({}))).await;
+    let message = scene.until_condition("mfa", "Accepted", "False", "FieldConflict").await;
+    assert!(message.contains(WHOAMI) && message.contains("beats the file"), "{message}");
+    scene.edit("Deployment", "kratos", env_removal(WHOAMI)).await;
+    scene.until_ready_without_pods("mfa").await;
+}
+
+#[tokio::test]
+async fn a_deleted_policy_leaves_an_empty_file_where_it_is_mounted() {
+    let scene = Scene::start("file-delete").await;
+    scene.create(kratos_reading("kratos", "mfa-mfa")).await;
+    scene.create(by_file("mfa", &["kratos"], json!({}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    scene.delete("MfaPolicy", "mfa").await;
+    scene.until("nothing is left", AFTER_THE_PAUSE, async || is_bare(&scene.deployment("kratos").await)).await;
+    // It is still mounted: a pod without it would not start.
+    scene
+        .until("the file is empty", SOON, async || {
+            let file = file(&scene, "mfa-mfa").await;
+            if file == "{}\n" { Ok(()) } else { Err(file) }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_dropped_target_that_still_mounts_the_file_is_told() {
+    let scene = Scene::start("still-mounted").await;
+    for name in ["kratos", "second"] {
+        scene.create(kratos_reading(name, "mfa-mfa")).await;
+    }
+    scene.create(by_file("mfa", &["kratos", "second"], json!({}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"targetRefs": [{"name": "second"}]}})).await;
+    scene.until("it is reverted", SOON, async || is_bare(&scene.deployment("kratos").await)).await;
+    scene.until_event("Reverted", &["Deployment kratos", "still mounts ConfigMap mfa-mfa"]).await;
+    assert!(file(&scene, "mfa-mfa").await.contains(STRICT), "the other target reads it");
+}
+
+/// What cannot be written is tried again at its pace, and nothing is noted that did not happen.
+#[tokio::test]
+async fn a_file_that_cannot_be_written_makes_no_storm() {
+    let scene = Scene::start("immutable").await;
+    scene.create(kratos_reading("kratos", "mfa-mfa")).await;
+    scene.create(by_file("mfa", &["kratos"], json!({}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    scene.edit("ConfigMap", "mfa-mfa", json!({"immutable": true})).await;
+    let mark = scene.audit_mark();
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": "15m"}})).await;
+    let message = scene.until_condition("mfa", "Accepted", "False", "WriteRefused").await;
+    assert!(message.contains("mfa-mfa"), "{message}");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let writes: Vec<_> = scene.writes_since(mark).iter().map(|write| format!("{write:?}")).collect();
+    assert!(writes.len() < 12, "{} writes: {writes:#?}", writes.len());
+    let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
+    assert_ne!(status["targets"][0]["revision"], status["revision"], "the pods do not have it");
+    scene.delete("ConfigMap", "mfa-mfa").await;
+    scene.until_condition_within(AFTER_THE_PAUSE, "mfa", "Ready", "True", "Ready").await;
+    assert!(file(&scene, "mfa-mfa").await.contains("15m"));
+    assert!(!scene.events("DriftRepaired").await.iter().any(|note| note.contains("15m")));
+}
+
+/// Pods that are made while the workload is not wired carry its annotation, and do not read the file.
+#[tokio::test]
+async fn a_workload_that_loses_its_wiring_is_rolled_out_anew_afterwards() {
+    let scene = Scene::start("rewired").await;
+    scene.create(kratos_reading("kratos", "mfa-mfa")).await;
+    scene.create(by_file("mfa", &["kratos"], json!({}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    let args = |words: Value| json!({"spec": {"template": {"spec": {"containers": [{"name": "kratos", "args": words}]}}}});
+    scene.edit("Deployment", "kratos", args(json!(["serve", "all"]))).await;
+    scene.until_condition("mfa", "Accepted", "False", "NotWired").await;
+    let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
+    assert_eq!(status["requiredAAL"]["whoami"], "Unknown", "{status:#}");
+    scene
+        .until("the roll is open again", SOON, async || {
+            let applied =
+                text(&scene.newest_record("mfa").await.ok_or("no record")?["metadata"]["annotations"]["mfa-operator.dev/applied"]);
+            if applied.contains("\"rolledOut\":false") { Ok(()) } else { Err(applied) }
+        })
+        .await;
+    scene.edit("Deployment", "kratos", args(json!(["serve", "all", "-c", "/etc/mfa/kratos.yaml"]))).await;
+    scene.until_ready_without_pods("mfa").await;
+}
+
+/// A suspended policy says what the file says, not what it would.
+#[tokio::test]
+async fn a_strangers_file_is_not_told_as_the_policys() {
+    let scene = Scene::start("file-stranger").await;
+    scene.create(kratos_reading("kratos", "mfa-mfa")).await;
+    scene.create(by_file("mfa", &["kratos"], json!({}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"suspend": true}})).await;
+    scene.edit("ConfigMap", "mfa-mfa", json!({"data": {"kratos.yaml": "{}"}})).await;
+    scene.until_condition("mfa", "RolledOut", "False", "Suspended").await;
+    let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
+    assert_eq!(status["requiredAAL"], json!({"settings": "Unknown", "whoami": "Unknown"}));
+    assert!(status["conditions"].as_array().expect("a list").iter().all(|found| found["type"] != "Effective" || found["status"] != "True"));
+}
+
+/// Two policies for one workload, each with a file of its own: no moment without either.
+#[tokio::test]
+async fn a_takeover_leaves_no_empty_file_behind_running_pods() {
+    let scene = Scene::start("file-takeover").await;
+    scene.create(kratos_reading("kratos", "first-mfa")).await;
+    scene.create(by_file("first", &["kratos"], json!({}))).await;
+    scene.until_ready_without_pods("first").await;
+    scene.create(policy_with("rival", &["kratos"], json!({}))).await;
+    scene.until_condition("rival", "Accepted", "False", "TargetClaimed").await;
+    scene.delete("MfaPolicy", "first").await;
+    scene
+        .until("the rival takes over", AFTER_THE_PAUSE + Duration::from_secs(60), async || {
+            let taken = enforces(&scene.deployment("kratos").await);
+            if taken.is_err() {
+                assert!(file(&scene, "first-mfa").await.contains(STRICT), "the file is empty before the variables are there");
+            }
+            taken
+        })
+        .await;
+    scene.until_ready_without_pods("rival").await;
+}
+
+#[tokio::test]
+async fn an_unwired_switch_keeps_what_is_in_force() {
+    let scene = Scene::start("unwired-switch").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy_with("mfa", &["kratos"], json!({}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    let before = generation(&scene.deployment("kratos").await);
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"delivery": {"type": "ConfigFile"}}})).await;
+    scene.until_condition("mfa", "Accepted", "False", "NotWired").await;
+    scene
+        .throughout("it keeps its variables", Duration::from_secs(3), async || {
+            let workload = scene.deployment("kratos").await;
+            assert_eq!(generation(&workload), before);
+            enforces(&workload)
+        })
+        .await;
+}
+
+/// A policy whose file is refused keeps the file that was accepted last, and a restart changes nothing.
+#[tokio::test]
+async fn what_is_in_force_is_known_after_a_restart() {
+    let mut scene = Scene::start("file-restart").await;
+    scene.create(kratos_reading("kratos", "mfa-mfa")).await;
+    scene.create(by_file("mfa", &["kratos"], json!({"methods": {"totp": {"enabled": true}}}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"methods": {"totp": {"enabled": true, "issuer": "Second"}}}})).await;
+    scene
+        .until("the file is the second", SOON, async || {
+            let file = file(&scene, "mfa-mfa").await;
+            if file.contains("Second") { Ok(()) } else { Err(file) }
+        })
+        .await;
+    scene.until_ready_without_pods("mfa").await;
+    let mark = scene.audit_mark();
+    scene.operator.restart();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(scene.writes_since(mark).iter().map(|write| format!("{write:?}")).collect::<Vec<_>>(), Vec::<String>::new());
+    // The levels are the same in both revisions: the file must be that of the second.
+    scene.edit("ConfigMap", "mfa-mfa", json!({"data": {"kratos.yaml": "{}"}})).await;
+    scene
+        .until("the file is the second again", SOON, async || {
+            let file = file(&scene, "mfa-mfa").await;
+            if file.contains("Second") { Ok(()) } else { Err(file) }
+        })
+        .await;
+}
