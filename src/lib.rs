@@ -10,6 +10,7 @@ pub mod cli;
 pub mod controller;
 pub mod document;
 pub mod http;
+pub mod leader;
 pub mod lint;
 pub mod plan;
 pub mod policy;

@@ -5,6 +5,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mfa_operator::admin;
@@ -48,14 +49,139 @@ async fn a_digest_is_taken_and_nothing_is_told_to_who_gives_it() {
 }
 
 #[tokio::test]
+async fn a_revision_is_taken_as_this_operator_writes_it_and_in_no_other_shape() {
+    for (body, expected) in [
+        ("mfa-0123456789", Answer::Marker("mfa-0123456789".into())),
+        // Kratos ends with the last character; a proxy may add a line feed.
+        ("mfa-0123456789\n", Answer::Marker("mfa-0123456789".into())),
+        ("mfa-012345678", Answer::Other),
+        ("mfa-01234567890", Answer::Other),
+        ("mfa-012345678G", Answer::Other),
+        ("mfa-ABCDEF0123", Answer::Other),
+        ("MFA-0123456789", Answer::Other),
+        ("\"mfa-0123456789\"", Answer::Other),
+        (" mfa-0123456789", Answer::Other),
+        ("mfa-0123456789 mfa-0123456789", Answer::Other),
+        ("v1.2.3", Answer::Other),
+    ] {
+        let (address, _questions) = saying(ok(body));
+        assert_eq!(admin::config(address, PATIENCE).await, expected, "{body:?}");
+    }
+}
+
+#[tokio::test]
 async fn anything_else_is_no_digest_and_is_not_kept() {
-    let redirect = format!("HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 64\r\n\r\n{DIGEST}");
     let error = format!("HTTP/1.1 500 Oops\r\nContent-Length: 64\r\n\r\n{DIGEST}");
-    let answers =
-        [redirect, error, ok("mfa-0123456789"), ok(&DIGEST.to_uppercase()), ok(&DIGEST[1..]), ok("{\"password\":\"hunter2\"}"), ok("")];
+    let filled = |length: usize| format!("{DIGEST}{}", " ".repeat(length - DIGEST.len()));
+    let spoken_to_in_clear = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n".into();
+    let answers = [
+        error,
+        ok(&DIGEST.to_uppercase()),
+        ok(&DIGEST[1..]),
+        ok("{\"password\":\"hunter2\"}"),
+        ok(""),
+        ok(&filled(257)),
+        ok(&"\u{661}".repeat(32)),
+        ok("mfa-\u{ff10}123456789"),
+        ok(&format!("{DIGEST}\0")),
+        "HTTP/1.1 204 No Content\r\n\r\n".into(),
+        spoken_to_in_clear,
+    ];
     for answer in answers {
         let (address, _questions) = saying(answer.clone());
         assert_eq!(admin::config(address, PATIENCE).await, Answer::Other, "{answer}");
+    }
+    let (address, _questions) = saying(ok(&filled(256)));
+    assert_eq!(admin::config(address, PATIENCE).await, Answer::Hash(DIGEST.into()), "the longest that is read");
+    // The beginning of a gzip stream; none was asked for.
+    let (address, _questions) = server(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 14\r\n\r\n")?;
+        stream.write_all(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 3, 0, 0, 0])
+    });
+    assert_eq!(admin::config(address, PATIENCE).await, Answer::Other, "gzip");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let (elsewhere, questions) = saying(ok(DIGEST));
+    for code in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"] {
+        let body = format!("Content-Length: 64\r\n\r\n{DIGEST}");
+        let (address, _questions) = saying(format!("HTTP/1.1 {code}\r\nLocation: http://{elsewhere}/admin/health/config\r\n{body}"));
+        assert_eq!(admin::config(address, PATIENCE).await, Answer::Other, "{code}");
+    }
+    assert!(questions.try_recv().is_err(), "somebody else was asked");
+}
+
+#[tokio::test]
+async fn an_answer_of_an_older_protocol_counts_and_a_broken_off_one_does_not() {
+    let (address, _questions) = saying(format!("HTTP/1.0 200 OK\r\n\r\n{DIGEST}"));
+    assert_eq!(admin::config(address, PATIENCE).await, Answer::Hash(DIGEST.into()), "it ends with the connection");
+    let (address, _questions) = saying(format!("HTTP/1.1 200 OK\r\nContent-Length: 128\r\n\r\n{DIGEST}"));
+    assert_eq!(admin::config(address, PATIENCE).await, Answer::Other, "there was to be more");
+    let (address, _questions) = saying("HTTP/1.1 200 OK\r\nContent-Le".into());
+    assert_eq!(admin::config(address, PATIENCE).await, Answer::Unreachable, "not even a head");
+}
+
+/// Errors of the HTTP library go to the log: none may quote what the stranger said.
+#[tokio::test]
+async fn nothing_that_a_stranger_says_is_repeated() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let writer = told.clone();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || Log(writer.clone())).finish();
+    // Of all tests here, for what is written by one thread alone gets lost at times.
+    tracing::subscriber::set_global_default(subscriber).expect("it is the first");
+    let head = |line: &str| format!("{line}\r\nContent-Length: 7\r\n\r\nhunter2");
+    let answers = [
+        head("HTTP/1.1 200 OK"),
+        head("HTTP/1.1 500 hunter2"),
+        head("HTTP/1.1 302 Found\r\nLocation: http://hunter2/"),
+        head("HTTP/1.1 200 OK\r\nX-\u{7f}hunter2: hunter2"),
+        head("HTTP/1.1 hunter2 OK"),
+        head("HTTP/9.9 200 hunter2"),
+        "HTTP/1.1 200 OK\r\nContent-Length: hunter2\r\n\r\n".into(),
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhunter2\r\n".into(),
+        "hunter2\r\n".into(),
+    ];
+    for answer in &answers {
+        let (address, _questions) = saying(answer.clone());
+        let heard = admin::config(address, PATIENCE).await;
+        assert!(matches!(heard, Answer::Other | Answer::Unreachable), "{answer:?}: {heard:?}");
+    }
+    let log = String::from_utf8_lossy(&told.lock().expect("nobody panics")).into_owned();
+    assert!(log.contains("does not answer"), "it is told that something is wrong: {log}");
+    assert!(!log.contains("hunter2"), "{log}");
+}
+
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("nobody panics").extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn of_a_version_nothing_but_its_numbers_is_kept() {
+    let long = "9".repeat(100);
+    let cases = [
+        (r#"{"version":"v1.3.1"}"#.to_owned(), Some("v1.3.1".to_owned())),
+        (r#"{"version":"v26.2.0-rc.1\nhunter2"}"#.into(), Some("v26.2.0".into())),
+        (format!(r#"{{"version":"{long}"}}"#), Some("9".repeat(32))),
+        (r#"{"version":"master"}"#.into(), None),
+        (r#"{"version":25.4}"#.into(), None),
+        (r#"{"build":"v1.3.1"}"#.into(), None),
+        ("v1.3.1".into(), None),
+        (format!(r#"{{"version":"v1.3.1","filler":"{}"}}"#, "x".repeat(300)), None),
+    ];
+    for (body, expected) in cases {
+        let (address, questions) = saying(ok(&body));
+        assert_eq!(admin::version(address, PATIENCE).await.as_deref(), expected.as_deref(), "{body}");
+        assert!(questions.recv().expect("it was asked").starts_with("GET /admin/version HTTP/1.1\r\n"));
     }
 }
 
@@ -75,13 +201,39 @@ async fn a_hostile_answer_ends_in_time() {
             stream.write_all(b"X-Filler: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n")?;
         }
     });
-    let slow = server(|stream| {
-        for byte in ok(DIGEST).bytes() {
+    let slowly = |text: String, pause| {
+        server(move |stream| {
+            for byte in text.bytes() {
+                stream.write_all(&[byte])?;
+                std::thread::sleep(pause);
+            }
+            Ok(())
+        })
+    };
+    let slow = slowly(ok(DIGEST), Duration::from_millis(50));
+    let slower = slowly(ok(DIGEST), Duration::from_millis(500));
+    let slow_body = server(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 64\r\n\r\n")?;
+        for byte in DIGEST.bytes() {
             stream.write_all(&[byte])?;
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(100));
         }
         Ok(())
     });
+    let one_more_header = server(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\n")?;
+        for number in 0..65 {
+            stream.write_all(format!("X-{number}: a\r\n").as_bytes())?;
+        }
+        stream.write_all(format!("Content-Length: 64\r\n\r\n{DIGEST}").as_bytes())
+    });
+    let endless_interim = server(|stream| {
+        loop {
+            stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+    });
+    // What a TLS server says to somebody who does not speak it: a fatal alert.
+    let tls = server(|stream| stream.write_all(&[0x15, 3, 1, 0, 2, 2, 70]));
     let silent = server(|stream| {
         let _ = stream.read(&mut [0; 1]);
         Ok(())
@@ -91,7 +243,12 @@ async fn a_hostile_answer_ends_in_time() {
     for (what, (address, _questions), expected) in [
         ("an endless body", endless_body, Answer::Other),
         ("an endless head", endless_head, Answer::Unreachable),
+        ("endless interim answers", endless_interim, Answer::Unreachable),
+        ("too many headers", one_more_header, Answer::Unreachable),
         ("slow bytes", slow, Answer::Unreachable),
+        ("a byte every half second", slower, Answer::Unreachable),
+        ("a slow body", slow_body, Answer::Unreachable),
+        ("TLS", tls, Answer::Unreachable),
         ("silence", silent, Answer::Unreachable),
         ("a closed connection", closed, Answer::Unreachable),
         ("another protocol", garbage, Answer::Unreachable),

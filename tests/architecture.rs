@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 /// Each room and what it may use, from the ground up.
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     ("api", &[]),
     ("policy", &["api"]),
     ("document", &["api", "policy"]),
@@ -15,10 +15,11 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("plan", &["api", "policy", "document", "server"]),
     ("lint", &["api", "policy", "document", "server"]),
     ("admin", &["plan"]),
-    ("controller", &["api", "policy", "document", "server", "plan", "admin"]),
-    ("http", &[]),
-    ("telemetry", &["api", "policy", "document", "server", "plan", "controller"]),
-    ("cli", &["api", "policy", "document", "server", "plan", "lint", "controller", "http", "telemetry"]),
+    ("telemetry", &["api", "policy", "document", "server", "plan"]),
+    ("controller", &["api", "policy", "document", "server", "plan", "admin", "telemetry"]),
+    ("leader", &["api", "plan", "telemetry"]),
+    ("http", &["telemetry"]),
+    ("cli", &["api", "policy", "document", "server", "plan", "lint", "controller", "leader", "http", "telemetry"]),
 ];
 
 const PURE: [&str; 6] = ["api", "policy", "document", "server", "plan", "lint"];
@@ -89,6 +90,23 @@ fn every_file_says_what_it_is_for() {
     for path in files(&src()).into_iter().filter(|path| !path.ends_with("main.rs")) {
         let text = std::fs::read_to_string(&path).expect("a source file is readable");
         assert!(text.starts_with("//! "), "{} begins without a word about its job", path.display());
+    }
+}
+
+/// A claim is worth what shows it.
+#[test]
+fn every_claim_about_security_names_a_test() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let text = std::fs::read_to_string(docs.join("security.md")).expect("it is there");
+    let named: Vec<_> =
+        text.split("[`").skip(1).filter_map(|rest| rest.split_once("`](")?.1.split_once(".rs)").map(|(path, _)| (rest, path))).collect();
+    assert!(named.len() > 20, "the table lost its tests");
+    for (rest, path) in named {
+        let name = rest.split('`').next().unwrap_or_default();
+        let code = std::fs::read_to_string(docs.join(format!("{path}.rs"))).unwrap_or_else(|error| panic!("{path}.rs: {error}"));
+        let test = code.split(&format!("fn {name}()")).next().filter(|before| before.len() < code.len());
+        let attribute = test.and_then(|before| before.rsplit("#[").next()).unwrap_or_default();
+        assert!(attribute.starts_with("test]") || attribute.starts_with("tokio::test"), "{path}.rs has no test {name}");
     }
 }
 

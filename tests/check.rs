@@ -139,3 +139,20 @@ fn a_policy_is_shown_on_top_of_the_servers_own_configuration() {
     expected["session"]["whoami"]["required_aal"] = "highest_available".into();
     assert_eq!(merged, expected, "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn a_code_needs_a_word_or_a_version_that_counts_it_per_person() {
+    let code = format!("{GOOD}  methods: {{code: {{mfaEnabled: true}}}}\n");
+    let folder = folder_with(&[("code.yaml", &code), ("taken.yaml", &format!("{code}  acknowledge: [CodeCountsForEveryone]\n"))]);
+    for (arguments, status) in [
+        (&["code.yaml"][..], 1),
+        (&["code.yaml", "--server-version", "v1.3.1"], 1),
+        (&["code.yaml", "--server-version", "25.4"], 0),
+        (&["taken.yaml"], 0),
+        (&["code.yaml", "--server-version", "latest"], 2),
+    ] {
+        let outcome = check(folder.path(), arguments, "");
+        assert_eq!(outcome.status, status, "{arguments:?}: {}{}", outcome.output, outcome.errors);
+        assert_eq!(outcome.output.contains("CodeCountsForEveryone"), status == 1, "{}", outcome.output);
+    }
+}

@@ -1,8 +1,8 @@
 //! Golden files: what each policy in `tests/golden` becomes.
 //!
-//! A folder is a case: `policy.yaml` goes in, `kratos.yaml` (the file) and `variables.env` (the
-//! variables, the revision among them) must come out. `UPDATE_GOLDEN=1 cargo test --test golden`
-//! writes the two anew, but never another revision for a policy that has one: a changed revision
+//! A folder is a case: `policy.yaml` goes in, `kratos.yaml` (the file), `variables.env` (the
+//! variables, the revision among them) and `digests` must come out. `UPDATE_GOLDEN=1 cargo test --test golden`
+//! writes the two anew, but never another digest for a policy that has one: a changed revision
 //! rolls every server out there when the operator is upgraded.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test has files and processes; src's pure rooms have not")]
 
@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mfa_operator::api::{self, MfaPolicy};
+use mfa_operator::plan::{Data, TargetData};
 use mfa_operator::policy::{self, Policy};
-use mfa_operator::server::kratos::{Overlay, Rendered, render};
+use mfa_operator::server::kratos::{Overlay, Rendered, levels_digest, render};
 
 #[test]
 fn policies_become_what_they_became() {
@@ -20,6 +21,7 @@ fn policies_become_what_they_became() {
         let rendered = case.render();
         differences += &compare(&case.folder.join("kratos.yaml"), &rendered.file);
         differences += &compare(&case.folder.join("variables.env"), &lines(&rendered));
+        differences += &compare(&case.folder.join("digests"), &digests(&case, &rendered));
     }
     assert!(differences.is_empty(), "UPDATE_GOLDEN=1 accepts this:\n{differences}");
 }
@@ -105,6 +107,19 @@ fn lines(rendered: &Rendered) -> String {
     rendered.variables.iter().map(|variable| format!("{}={}\n", variable.name, variable.value)).collect()
 }
 
+/// Every digest that is stored or compared out there: another one would roll servers, or make strangers of what
+/// was remembered.
+fn digests(case: &Case, rendered: &Rendered) -> String {
+    let target = TargetData { kind: "Deployment".into(), name: "kratos".into(), container: "kratos".into() };
+    let data = Data {
+        overlay: rendered.overlay.clone(),
+        delivery: rendered.delivery,
+        config_map_name: case.policy.config_map.to_string(),
+        targets: vec![target],
+    };
+    format!("REVISION={}\nrequired-aal={}\nrecord={}\n", rendered.revision, levels_digest(&rendered.overlay), data.digest())
+}
+
 /// The difference between the golden file and `actual`, which is written down when that is asked for.
 fn compare(golden: &Path, actual: &str) -> String {
     let expected = std::fs::read_to_string(golden).unwrap_or_default();
@@ -113,7 +128,7 @@ fn compare(golden: &Path, actual: &str) -> String {
     }
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         assert!(
-            revision(&expected).is_none_or(|frozen| Some(frozen) == revision(actual)),
+            revision(&expected).is_none_or(|frozen| Some(frozen) == revision(actual)) && !(golden.ends_with("digests") && golden.exists()),
             "{} would get another revision, which rolls every server. Where the policy itself is another now, remove the file first",
             golden.display()
         );

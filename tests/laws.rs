@@ -107,6 +107,19 @@ proptest! {
         prop_assert!(rendered.variables.iter().all(|variable| !variable.value.contains('\0')), "no process takes NUL");
     }
 
+    /// The variables alone give the overlay back, and the overlay gives back what the policy set.
+    #[test]
+    fn what_is_delivered_means_exactly_what_the_policy_says(spec in strategies::spec()) {
+        let policy = accepted(&spec);
+        let rendered = rendered(&spec);
+        let variables: Vec<_> = rendered.variables.iter().map(|variable| (variable.name.as_str(), variable.value.clone())).collect();
+        prop_assert_eq!(Overlay::from_variables(&variables), Some(rendered.overlay.clone()));
+        let said = MfaPolicySpec { target_refs: spec.target_refs.clone(), ..rendered.overlay.spec() };
+        let again = accepted(&said);
+        let values = |policy: &Policy| (policy.settings, policy.whoami, policy.privileged_session_max_age.clone(), policy.factors.clone());
+        prop_assert_eq!(values(&again), values(&policy));
+    }
+
     #[test]
     fn an_overlay_holds_the_factors_of_its_policy(spec in strategies::spec()) {
         let policy = accepted(&spec);

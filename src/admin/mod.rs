@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Collected, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::header::HOST;
@@ -14,10 +14,16 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::plan::Answer;
+use crate::plan::{Answer, Health};
+
+mod version;
+
+pub use version::version;
 
 /// Where Kratos tells of its configuration: a digest of it, or from 25.4 on the revision that stands in it.
 const CONFIG: &str = "/admin/health/config";
+/// Where it tells whether it can serve: it asks its database for it.
+const READY: &str = "/admin/health/ready";
 /// A digest has 64 bytes.
 const MAX_BODY: usize = 256;
 const MAX_HEAD: usize = 8 * 1024;
@@ -27,29 +33,48 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Asks the server at this address for its configuration, and waits so long at most.
 pub async fn config(address: SocketAddr, patience: Duration) -> Answer {
-    match tokio::time::timeout(patience, ask(address)).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => {
+    match get(address, CONFIG, patience).await {
+        Ok((StatusCode::OK, Some(body))) => Answer::read(&body),
+        Ok(_) => Answer::Other,
+        Err(error) => {
             tracing::debug!(%address, %error, "the admin API does not answer");
             Answer::Unreachable
         }
-        Err(_) => Answer::Unreachable,
     }
 }
 
-async fn ask(address: SocketAddr) -> Result<Answer, Error> {
+/// Asks the server at this address whether it is well, its database included.
+pub async fn health(address: SocketAddr, patience: Duration) -> Health {
+    // One that takes the connection and does not answer is there, and not well.
+    match tokio::time::timeout(patience, TcpStream::connect(address)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => return Health::Silent,
+        Ok(Err(_)) | Err(_) => return Health::Unreachable,
+    }
+    match get(address, READY, patience).await {
+        Ok((StatusCode::OK, _)) => Health::Well,
+        Ok(_) | Err(_) => Health::Unwell,
+    }
+}
+
+/// One request: the status, and with 200 the body, where it is not longer than any honest one.
+async fn get(address: SocketAddr, path: &str, patience: Duration) -> Result<(StatusCode, Option<Bytes>), Error> {
+    tokio::time::timeout(patience, ask(address, path)).await?
+}
+
+async fn ask(address: SocketAddr, path: &str) -> Result<(StatusCode, Option<Bytes>), Error> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) =
         http1::Builder::new().max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS).handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(CONFIG).header(HOST, address.to_string()).body(Empty::<Bytes>::new())?;
+    let request = Request::get(path).header(HOST, address.to_string()).body(Empty::<Bytes>::new())?;
     let answer = async {
         let response = sender.send_request(request).await?;
-        if response.status() != StatusCode::OK {
-            return Ok(Answer::Other);
+        let status = response.status();
+        if status != StatusCode::OK {
+            return Ok((status, None));
         }
-        // One that says more is no digest.
         let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
-        Ok(body.map_or(Answer::Other, |body| read(&body.to_bytes())))
+        Ok((status, body.ok().map(Collected::to_bytes)))
     };
     let mut answer = std::pin::pin!(answer);
     tokio::select! {
@@ -58,12 +83,4 @@ async fn ask(address: SocketAddr) -> Result<Answer, Error> {
         _ = connection => {}
     }
     answer.await
-}
-
-/// A SHA-256 digest in hex, and nothing else, is a digest of the merged configuration.
-fn read(body: &[u8]) -> Answer {
-    match std::str::from_utf8(body).map(str::trim_end) {
-        Ok(text) if text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) => Answer::Hash(text.into()),
-        _ => Answer::Other,
-    }
 }

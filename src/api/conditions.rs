@@ -9,6 +9,8 @@ pub enum ConditionType {
     RolledOut,
     /// The pods themselves confirm that they run it.
     Effective,
+    /// Something in a workload can beat the policy. Present only while true.
+    Overridden,
     /// All that can be told says that the policy is enforced.
     Ready,
     /// kstatus: the operator works on it, or waits for something that may resolve by itself. Present only while true.
@@ -18,7 +20,8 @@ pub enum ConditionType {
 }
 
 impl ConditionType {
-    const ALL: [Self; 6] = [Self::Accepted, Self::RolledOut, Self::Effective, Self::Ready, Self::Reconciling, Self::Stalled];
+    const ALL: [Self; 7] =
+        [Self::Accepted, Self::RolledOut, Self::Effective, Self::Overridden, Self::Ready, Self::Reconciling, Self::Stalled];
 
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
@@ -31,6 +34,7 @@ impl ConditionType {
             Self::Accepted => "Accepted",
             Self::RolledOut => "RolledOut",
             Self::Effective => "Effective",
+            Self::Overridden => "Overridden",
             Self::Ready => "Ready",
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",
@@ -57,15 +61,53 @@ pub enum Reason {
     Waiting,
     TargetPaused,
     Crashing,
+    RolledBack,
     Suspended,
+    Overridden,
+    Confirmed,
     HashesAgree,
     NotSupported,
+    Off,
     Unreachable,
     Mismatch,
     Ready,
 }
 
 impl Reason {
+    const ALL: [Self; 26] = [
+        Self::Accepted,
+        Self::InvalidSpec,
+        Self::NotKratos,
+        Self::TargetNotFound,
+        Self::ContainerNotFound,
+        Self::NotWired,
+        Self::TargetClaimed,
+        Self::ConfigMapTaken,
+        Self::FieldConflict,
+        Self::WriteRefused,
+        Self::RolledOut,
+        Self::NoPods,
+        Self::Progressing,
+        Self::Waiting,
+        Self::TargetPaused,
+        Self::Crashing,
+        Self::RolledBack,
+        Self::Suspended,
+        Self::Overridden,
+        Self::Confirmed,
+        Self::HashesAgree,
+        Self::NotSupported,
+        Self::Off,
+        Self::Unreachable,
+        Self::Mismatch,
+        Self::Ready,
+    ];
+
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == word)
+    }
+
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -85,9 +127,13 @@ impl Reason {
             Self::Waiting => "Waiting",
             Self::TargetPaused => "TargetPaused",
             Self::Crashing => "Crashing",
+            Self::RolledBack => "RolledBack",
             Self::Suspended => "Suspended",
+            Self::Overridden => "Overridden",
+            Self::Confirmed => "Confirmed",
             Self::HashesAgree => "HashesAgree",
             Self::NotSupported => "NotSupported",
+            Self::Off => "Off",
             Self::Unreachable => "Unreachable",
             Self::Mismatch => "Mismatch",
             Self::Ready => "Ready",
@@ -106,7 +152,9 @@ impl Reason {
                 | Self::TargetClaimed
                 | Self::ConfigMapTaken
                 | Self::FieldConflict
+                | Self::RolledBack
                 | Self::Suspended
+                | Self::Overridden
                 | Self::Mismatch
         )
     }

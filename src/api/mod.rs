@@ -1,16 +1,23 @@
 //! The wire format: what users write, what the operator answers, and every name that the
 //! cluster sees. No logic lives here.
 
+mod advisories;
 mod conditions;
+mod events;
+mod remedies;
 pub mod rules;
 mod spec;
 mod status;
 
+pub use advisories::{Advice, Risk};
 pub use conditions::{ConditionType, Reason};
+pub use events::EventReason;
+pub use remedies::Remedy;
 pub use spec::{
-    Code, Delivery, LookupSecret, Methods, MfaPolicy, MfaPolicySpec, RelyingParty, RequiredAal, Rollout, TargetRef, Totp, Webauthn,
+    Code, Delivery, LookupSecret, Methods, MfaPolicy, MfaPolicySpec, RelyingParty, RequiredAal, Rollout, TargetRef, Totp, Verification,
+    Webauthn,
 };
-pub use status::{Condition, MfaPolicyStatus, RunningAal, TargetStatus};
+pub use status::{Advisory, Condition, MfaPolicyStatus, RunningAal, TargetStatus, Transition};
 
 /// API group of the resource, and the prefix of every label and annotation.
 pub const GROUP: &str = "mfa-operator.dev";
@@ -34,6 +41,12 @@ pub const GOVERNED_ANNOTATION: &str = "mfa-operator.dev/governed";
 
 /// On the newest controller revision: what was applied where, as JSON.
 pub const APPLIED_ANNOTATION: &str = "mfa-operator.dev/applied";
+
+/// On the newest controller revision: a [`crate::plan::Verdict`] as JSON, while one stands.
+pub const VERDICT_ANNOTATION: &str = "mfa-operator.dev/verdict";
+
+/// On a policy, set to another value by whoever wants a revision tried again that was rolled back.
+pub const RETRY_ANNOTATION: &str = "mfa-operator.dev/retry";
 
 /// On a workload, set to `"true"` by its owner: its image counts as an identity server.
 pub const ALLOW_ANNOTATION: &str = "mfa-operator.dev/allow";

@@ -146,6 +146,23 @@ pub const FIELD_CONFLICTS_MESSAGE: &str =
 pub const DELETION_POLICY: (&str, &str) = ("self in ['Revert', 'Retain']", DELETION_POLICY_MESSAGE);
 pub const DELETION_POLICY_MESSAGE: &str = "write Revert (the workloads lose the policy's settings with it) or Retain (they keep them)";
 
+pub const ON_FAILURE: (&str, &str) = ("self in ['Rollback', 'Hold']", ON_FAILURE_MESSAGE);
+pub const ON_FAILURE_MESSAGE: &str = "write Rollback (the default: a revision that new pods do not survive is taken back while the old ones serve) or Hold (it is left as it is, and told)";
+
+pub const VERIFICATION_MODE: (&str, &str) = ("self in ['IfSupported', 'Required', 'Off']", VERIFICATION_MODE_MESSAGE);
+pub const VERIFICATION_MODE_MESSAGE: &str =
+    "write IfSupported (the default: pods are asked, and what they cannot tell is no fault), Required (Ready waits for their proof) or Off";
+
+pub const PORT: (&str, &str) = (
+    "self.matches('^[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?$') && (!self.matches('^[0-9]+$') || (int(self) >= 1 && int(self) <= 65535))",
+    PORT_MESSAGE,
+);
+pub const PORT_MESSAGE: &str =
+    "write the name of the container port that serves the admin API, for example http-admin, or its number in quotes";
+
+pub const PATIENCE: (&str, &str) = ("self.matches('^([1-9]|10)s$') || self.matches('^[1-9][0-9]{2,3}ms$')", PATIENCE_MESSAGE);
+pub const PATIENCE_MESSAGE: &str = "write a time from 100ms to 10s, for example 2s";
+
 /// Bounds of strings and lists; the schema and [`crate::policy`] share them.
 pub const MAX_TARGETS: usize = 8;
 pub const MAX_ORIGINS: usize = 16;

@@ -66,13 +66,17 @@ pub struct MfaPolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
 
+    /// How pods are asked whether they run the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
+
     /// What to do about a field that another manager already set to another value. Refuse (default): leave it alone and report FieldConflict. TakeOver: take it from its owner; under the delivery ConfigFile a variable that beats the file has to be removed by hand.
     #[serde(default = "refuse::default", deserialize_with = "refuse::or_default")]
     #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
     #[x_kube(validation = rules::FIELD_CONFLICTS)]
     pub field_conflicts: String,
 
-    /// Risks that are taken on purpose, each by the word that the refusal printed: SettingsBypass, MethodSwitchedOff:<method>, RelyingPartyChanged:<new id or none>.
+    /// Risks that are taken on purpose, each by the word that the refusal printed: SettingsBypass, MethodSwitchedOff:<method>, RelyingPartyChanged:<new id or none>, CodeCountsForEveryone. Also the types of status.advisories that shall no longer be told.
     #[serde(default, deserialize_with = "or_empty", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = "rules::MAX_ACKNOWLEDGED"), inner(length(min = 1, max = "rules::MAX_ACKNOWLEDGEMENT")))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Set)]
@@ -211,7 +215,7 @@ pub struct LookupSecret {
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Code {
-    /// Whether a code counts as a second factor. On Kratos before 25.4 it counts for every identity, enrolled or not. Kratos key: selfservice.methods.code.mfa_enabled.
+    /// Whether a code counts as a second factor. On Kratos before 25.4 it counts for every identity, enrolled or not, which beside highest_available has to be acknowledged: CodeCountsForEveryone. Kratos key: selfservice.methods.code.mfa_enabled.
     pub mfa_enabled: bool,
 }
 
@@ -236,10 +240,44 @@ pub struct Delivery {
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
+    /// How long a roll may go without one more new pod becoming available, before a new pod that does not become ready counts as failed; the workload's minReadySeconds comes on top. A pod that crashes counts at once. Default: 10m.
+    #[serde(default = "ten_minutes::default", deserialize_with = "ten_minutes::or_default")]
+    #[schemars(length(min = 1, max = "rules::MAX_DURATION"))]
+    #[x_kube(validation = rules::DURATION)]
+    pub progress_timeout: String,
+
+    /// What happens when new pods do not survive a change while old ones run well. Rollback (default): every target that has it goes back to its last good revision. Hold: it is left as it is, and told.
+    #[serde(default = "rollback::default", deserialize_with = "rollback::or_default")]
+    #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
+    #[x_kube(validation = rules::ON_FAILURE)]
+    pub on_failure: String,
+
     /// Number of old revisions to remember, 0 to 50. Default: 5. Those that a target still runs are kept beside them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = "rules::MAX_REVISIONS"))]
     pub revision_history_limit: Option<i64>,
+}
+
+/// How pods are asked whether they run the policy, at their admin API.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
+pub struct Verification {
+    /// IfSupported (default): pods are asked, and what they cannot tell keeps nothing from being ready. Required: Ready waits until they confirm it. Off: nobody is asked.
+    #[serde(default = "if_supported::default", deserialize_with = "if_supported::or_default")]
+    #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
+    #[x_kube(validation = rules::VERIFICATION_MODE)]
+    pub mode: String,
+
+    /// Port of the container that serves Kratos' admin API: its name, or its number in quotes. Default: http-admin, or 4434 where the container names no such port.
+    #[serde(default = "http_admin::default", deserialize_with = "http_admin::or_default")]
+    #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
+    #[x_kube(validation = rules::PORT)]
+    pub port: String,
+
+    /// How long a pod may take to answer, 100ms to 10s. Default: 2s.
+    #[serde(default = "two_seconds::default", deserialize_with = "two_seconds::or_default")]
+    #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
+    #[x_kube(validation = rules::PATIENCE)]
+    pub timeout: String,
 }
 
 /// A word with a default. An explicit null means the default too, as it does to the API server.
@@ -262,8 +300,13 @@ macro_rules! word_with_default {
 word_with_default!(apps, "apps");
 word_with_default!(deployment, "Deployment");
 word_with_default!(environment, "Environment");
+word_with_default!(http_admin, "http-admin");
+word_with_default!(if_supported, "IfSupported");
 word_with_default!(refuse, "Refuse");
 word_with_default!(revert, "Revert");
+word_with_default!(rollback, "Rollback");
+word_with_default!(ten_minutes, "10m");
+word_with_default!(two_seconds, "2s");
 
 fn or_false<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())

@@ -21,6 +21,10 @@ pub struct MfaPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
 
+    /// Digest of the settings that failed and were taken back; only while they are not in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_revision: Option<String>,
+
     /// Pods that are ready and run the revision, of those wanted, for example 3/3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<String>,
@@ -30,7 +34,16 @@ pub struct MfaPolicyStatus {
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["group".into(), "kind".into(), "name".into()]))]
     pub targets: Vec<TargetStatus>,
 
-    /// Accepted, RolledOut, Effective where the pods were asked, and Ready; Reconciling or Stalled while true.
+    /// What is no fault and still worth a thought; docs/advisories.md explains each. Its type in spec.acknowledge ends it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
+    pub advisories: Vec<Advisory>,
+
+    /// The last ten changes of the enforced level, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transitions: Vec<Transition>,
+
+    /// Accepted, RolledOut, Effective and Ready; Overridden, Reconciling and Stalled while true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -64,6 +77,15 @@ pub struct TargetStatus {
     /// Generation of the workload that its controller has observed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// Newest revision whose roll here was done with at least one pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_good_revision: Option<String>,
+    /// Version of the identity server, as a pod answered it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<String>,
+    /// What could not be looked at and may override the policy, for example a Secret that variables come from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_checked: Vec<String>,
     /// Revision that the pod template carries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
@@ -84,11 +106,43 @@ pub struct TargetStatus {
     pub terminating_pods: Option<i32>,
 }
 
+/// Something worth a thought.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+pub struct Advisory {
+    /// Its stable name, which spec.acknowledge takes.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// What it means here, and what to do.
+    pub message: String,
+}
+
+/// A change of the enforced level.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+pub struct Transition {
+    /// When it was seen, RFC 3339.
+    #[schemars(schema_with = "date_time")]
+    pub time: String,
+    /// Levels before.
+    pub from: RunningAal,
+    /// Levels after.
+    pub to: RunningAal,
+    /// Generation of the policy's spec then.
+    pub generation: i64,
+    /// Revision in force then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// Field manager that last changed the policy's spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manager: Option<String>,
+    /// Why: Policy, RolledBack or Drift.
+    pub cause: String,
+}
+
 /// A condition in the shape of `metav1.Condition`.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Accepted, RolledOut, Effective, Ready, Reconciling or Stalled.
+    /// Accepted, RolledOut, Effective, Overridden, Ready, Reconciling or Stalled.
     #[serde(rename = "type")]
     pub type_: String,
     /// True, False or Unknown.

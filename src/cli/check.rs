@@ -7,7 +7,8 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::api;
-use crate::lint::{Finding, review};
+use crate::lint::{Finding, Server, review};
+use crate::server::kratos::Version;
 
 /// Something is wrong with a policy, or a text with policies is no YAML.
 const FOUND: u8 = 1;
@@ -32,6 +33,11 @@ pub(super) struct Options {
     /// May be repeated; a later file beats an earlier one
     #[arg(long, value_name = "FILE")]
     base: Vec<PathBuf>,
+
+    /// Version of Kratos, for example 25.4: before that, a code as second factor counts for everyone
+    /// and has to be acknowledged, as it has where the version is not known
+    #[arg(long, value_name = "VERSION")]
+    server_version: Option<Version>,
 
     /// Lines for people, or one JSON list
     #[arg(short, long, value_enum, default_value = "text")]
@@ -75,7 +81,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
             if !text.contains(api::KIND) {
                 continue;
             }
-            let review = review(&text, base.as_deref());
+            let review = review(&text, Server { base: base.as_deref(), version: options.server_version });
             policies += review.policies.len();
             found.extend(review.findings.into_iter().map(|finding| Found { file: file.display().to_string(), finding }));
         }
@@ -103,7 +109,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
 
 /// The file itself, or those of a folder and of the folders in it, in the order of their names.
 /// Links to folders and hidden folders are not followed.
-fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+pub(super) fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.into()]);
     }

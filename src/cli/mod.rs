@@ -1,4 +1,5 @@
-//! The command line: `mfa-operator run | crd | render | check`, one file a subcommand.
+//! The command line: `mfa-operator run | crd | render | check | self-test | completion`, one file a subcommand, and
+//! the kubectl plugin, which is the same program by another name.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -8,14 +9,19 @@
 
 mod check;
 mod crd;
+mod duration;
+pub mod kubectl;
+mod names;
 mod render;
 mod run;
+mod self_test;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::document::{Document, Unreadable};
 use crate::lint::Finding;
@@ -35,20 +41,42 @@ enum Command {
     Run(run::Options),
     /// Print the custom resource definition, for kubectl apply -f -
     Crd,
+    /// Print the names that the chart's admission rules know; for make generate
+    #[command(hide = true)]
+    Names,
     /// Show what a policy becomes; needs no cluster
     Render(render::Options),
     /// Tell what is wrong with policies in files; needs no cluster
     Check(check::Options),
+    /// Prove that an operator serves a namespace, by a policy over a Deployment without pods: helm test runs it
+    SelfTest(self_test::Options),
+    /// Print a script that completes this command line in a shell
+    Completion { shell: Shell },
+    /// What `kubectl mfa` does
+    #[command(hide = true)]
+    Mfa(kubectl::Plugin),
 }
 
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    match kubectl::called_as() {
+        Some(kubectl::Name::Plugin) => return kubectl::Plugin::parse().run(),
+        Some(kubectl::Name::Completer) => return kubectl::complete(std::env::args().skip(1)),
+        None => {}
+    }
     match Cli::parse().command {
         Command::Run(options) => run::run(options),
         Command::Crd => crd::run(),
+        Command::Names => names::run(),
         Command::Render(options) => render::run(&options),
         Command::Check(options) => check::run(&options),
+        Command::SelfTest(options) => self_test::run(&options),
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "mfa-operator", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        }
+        Command::Mfa(plugin) => plugin.run(),
     }
 }
 

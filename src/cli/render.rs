@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use crate::api;
-use crate::lint::{Reviewed, review};
-use crate::server::kratos;
+use crate::lint::{Reviewed, Server, review};
+use crate::server::kratos::{self, Version};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -19,6 +19,11 @@ pub(super) struct Options {
     /// what Kratos would refuse. May be repeated; a later file beats an earlier one
     #[arg(long, value_name = "FILE")]
     base: Vec<PathBuf>,
+
+    /// Version of Kratos, for example 25.4: before that, a code as second factor counts for everyone
+    /// and has to be acknowledged, as it has where the version is not known
+    #[arg(long, value_name = "VERSION")]
+    server_version: Option<Version>,
 
     /// The configuration file that the policy becomes, or its environment variables
     #[arg(long = "as", value_enum, default_value = "file")]
@@ -38,7 +43,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
         Err(error) => return super::fail(&error),
     };
     let review = match super::read(&options.filename) {
-        Ok(text) => review(&text, base.as_deref()),
+        Ok(text) => review(&text, Server { base: base.as_deref(), version: options.server_version }),
         Err(error) => return super::fail(&format!("{file}: {error}")),
     };
     if !review.findings.is_empty() {

@@ -2,19 +2,23 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, header::USER_AGENT};
 use clap::Args;
-use kube::{Client, Config};
+use kube::Config;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{error, info};
 
+use super::duration::duration;
 use crate::controller::{self, Settings};
 use crate::http;
+use crate::leader::{self, Candidate, Fence, Terms};
 use crate::plan::Key;
-use crate::telemetry::{self, LogFormat};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::{self, Log, LogFormat};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -22,7 +26,7 @@ pub(super) struct Options {
     #[arg(long, env = "MFA_OPERATOR_NAMESPACES", value_delimiter = ',')]
     namespaces: Vec<String>,
 
-    /// Address of /livez and /readyz
+    /// Address of /livez, /readyz and /metrics
     #[arg(long, env = "MFA_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
 
@@ -33,6 +37,10 @@ pub(super) struct Options {
     /// What to log: a level, or directives such as mfa_operator=debug,info
     #[arg(long = "log", env = "MFA_OPERATOR_LOG", default_value = "info")]
     log: String,
+
+    /// Loopback address of /log, which changes what is logged while it runs
+    #[arg(long, env = "MFA_OPERATOR_ADMIN_LISTEN", default_value = "127.0.0.1:8081", value_parser = Log::address)]
+    admin_listen: SocketAddr,
 
     /// Last path elements of images that count as an identity server, comma-separated
     #[arg(long, env = "MFA_OPERATOR_SERVER_IMAGES", value_delimiter = ',', default_value = "kratos")]
@@ -45,6 +53,27 @@ pub(super) struct Options {
     /// Name that events carry as their reporter
     #[arg(long, env = "POD_NAME")]
     instance: Option<String>,
+
+    /// Lease by which one of several operators is elected, as NAMESPACE/NAME; where it is empty there
+    /// is no election, and no second operator must run
+    #[arg(long, env = "MFA_OPERATOR_LEASE", value_name = "NAMESPACE/NAME", default_value = "", value_parser = optional_key)]
+    lease: std::option::Option<Key>, // written out, so that clap lets the parser decide
+
+    /// How long the lease must be silent before another operator takes it, in whole seconds
+    #[arg(long, env = "MFA_OPERATOR_LEASE_DURATION", value_name = "DURATION", default_value = "15s", value_parser = duration)]
+    lease_duration: Duration,
+
+    /// How long a leader goes on without having renewed the lease; then it ends
+    #[arg(long, env = "MFA_OPERATOR_LEASE_RENEW_DEADLINE", value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    lease_renew_deadline: Duration,
+
+    /// Pause between two attempts to take or renew the lease
+    #[arg(long, env = "MFA_OPERATOR_LEASE_RETRY_PERIOD", value_name = "DURATION", default_value = "2s", value_parser = duration)]
+    lease_retry_period: Duration,
+}
+
+fn optional_key(text: &str) -> Result<Option<Key>, String> {
+    if text.is_empty() { Ok(None) } else { key(text).map(Some) }
 }
 
 fn key(text: &str) -> Result<Key, String> {
@@ -53,14 +82,15 @@ fn key(text: &str) -> Result<Key, String> {
 }
 
 pub(super) fn run(options: Options) -> ExitCode {
-    if let Err(error) = telemetry::start(options.log_format, &options.log) {
-        return super::fail(&format!("--log: {error}"));
-    }
+    let log = match telemetry::start(options.log_format, &options.log) {
+        Ok(log) => log,
+        Err(error) => return super::fail(&format!("--log: {error}")),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return super::fail(&error),
     };
-    let outcome = runtime.block_on(operate(options));
+    let outcome = runtime.block_on(operate(options, log));
     runtime.shutdown_timeout(Duration::from_secs(1));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -71,21 +101,21 @@ pub(super) fn run(options: Options) -> ExitCode {
     }
 }
 
-async fn operate(options: Options) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn operate(options: Options, log: Log) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut config = Config::infer().await?;
-    // Each look has a deadline and a backoff of its own.
-    config.default_retry = false;
-    config.connect_timeout = Some(Duration::from_secs(10));
-    // Longer than a watch lasts, which the server ends before five minutes.
-    config.read_timeout = Some(Duration::from_secs(300));
-    config.write_timeout = Some(Duration::from_secs(30));
     config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("mfa-operator/", env!("CARGO_PKG_VERSION")))));
     let server = config.cluster_url.to_string();
-    let client = Client::try_from(config)?;
+    let terms =
+        Terms { duration: options.lease_duration, renew_deadline: options.lease_renew_deadline, retry_period: options.lease_retry_period };
+    let terms = terms.check().map_err(|error| format!("--lease-…: {error}"))?;
+    let fence = if options.lease.is_some() { Fence::closed() } else { Fence::open() };
+    let metrics = Arc::new(Metrics::default());
+    let clients = leader::clients(config, &fence, terms, &metrics)?;
     let (ready, is_ready) = watch::channel(false);
     let listener = http::bind(options.listen).await.map_err(|error| format!("--listen {}: {error}", options.listen))?;
+    tokio::spawn(log.serve(options.admin_listen));
     info!(version = env!("CARGO_PKG_VERSION"), server, listen = %options.listen, namespaces = ?options.namespaces, "the operator starts");
     let settings = Settings {
         namespaces: options.namespaces.into_iter().filter(|name| !name.is_empty()).collect(),
@@ -99,8 +129,26 @@ async fn operate(options: Options) -> Result<(), Box<dyn std::error::Error + Sen
             _ = interrupt.recv() => info!("SIGINT: the operator ends"),
         }
     };
+    let (mut candidate, leading) = match options.lease {
+        Some(lease) => {
+            let (candidate, leading) = Candidate::new(clients.lease, lease, settings.instance.as_deref(), terms, fence);
+            (Some(candidate), leading)
+        }
+        None => (None, leader::alone()),
+    };
+    let standing = async {
+        match &mut candidate {
+            Some(candidate) => candidate.stand().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
-        ended = controller::run(client, settings, ready, stop) => Ok(ended?),
-        ended = http::serve(listener, is_ready) => Ok(ended?),
+        ended = controller::run(clients.reads, clients.writes, settings, metrics.clone(), ready, leading, stop) => ended?,
+        ended = http::serve(listener, is_ready, metrics) => ended?,
+        lost = standing => return Err(lost.into()),
     }
+    if let Some(candidate) = candidate {
+        candidate.release().await;
+    }
+    Ok(())
 }

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use super::cache::Cached;
 use super::view::config_map::ConfigMap;
 use super::view::revision::Revision;
-use super::view::{Resource, Seen, Slim};
+use super::view::{PodView, Resource, Seen, Slim};
 use super::watch::api;
 use super::{Context, Error};
 use crate::api::{self as wire, Reason};
 use crate::plan::{
-    Applied, ConfigMapEnd, ConfigMapStep, ConfigMapView, Desired, EMPTY_FILE, Observed, Plan, PolicyObject, RecordStep, Refusal, Workload,
-    applied_before, bounded, claim_config_map, is_adopted, manifest, record, taken,
+    Applied, ConfigMapEnd, ConfigMapStep, ConfigMapView, Data, Desired, EMPTY_FILE, Key, Observed, Plan, PolicyObject, RecordStep, Refusal,
+    StuckPod, Verdict, Workload, applied_before, bounded, claim_config_map, is_adopted, manifest, record, taken,
 };
 
 /// An answer: done, or refused by the cluster in words that belong into the status. Everything
@@ -40,7 +40,7 @@ pub(super) async fn workload(
     adopted: &std::collections::BTreeSet<String>,
     take_over: bool,
 ) -> Answer<Written> {
-    let api = api::<Workload>(&context.client, Resource::of(target.kind), Some(&target.key.namespace));
+    let api = api::<Workload>(&context.writer, Resource::of(target.kind), Some(&target.key.namespace));
     let polite = PatchParams::apply(wire::MANAGER);
     let status = match api.patch(&target.key.name, &polite, &Patch::Apply(body)).await {
         Ok(seen) => return Ok(Ok(hold(context, target, seen, Vec::new()))),
@@ -124,7 +124,7 @@ fn refusal(status: &Status, what: &str) -> Result<Refusal, Error> {
 
 /// Drops all our fields from a workload; returns the variables that a co-owner keeps alive.
 pub(super) async fn revert(context: &Context, target: &Workload) -> Answer<Vec<String>> {
-    let api = api::<Workload>(&context.client, Resource::of(target.kind), Some(&target.key.namespace));
+    let api = api::<Workload>(&context.writer, Resource::of(target.kind), Some(&target.key.namespace));
     match api.patch(&target.key.name, &PatchParams::apply(wire::MANAGER), &Patch::Apply(manifest::identity(target))).await {
         Ok(seen) => {
             let after = seen.value(&Resource::of(target.kind));
@@ -152,7 +152,7 @@ pub(super) async fn config_map(
 ) -> Answer<()> {
     let governed = desired.governed(policy, &observed.crd_uid, None);
     let body = manifest::config_map(&policy.key, &desired.config_map, &governed, &desired.rendered.file);
-    let api = api::<ConfigMap>(&context.client, Resource::CONFIG_MAPS, Some(&policy.key.namespace));
+    let api = api::<ConfigMap>(&context.writer, Resource::CONFIG_MAPS, Some(&policy.key.namespace));
     let found = match step {
         ConfigMapStep::Taken(holder) => return Ok(Err((Reason::ConfigMapTaken, taken(&desired.config_map, holder)))),
         ConfigMapStep::Fought { .. } => return Ok(Ok(())),
@@ -161,7 +161,7 @@ pub(super) async fn config_map(
             return annotate_config_map(context, &policy.key.namespace, found, &governed.write()).await;
         }
         ConfigMapStep::Create { .. } => {
-            match create::<ConfigMap>(&context.client, Resource::CONFIG_MAPS, &policy.key.namespace, &body).await {
+            match create::<ConfigMap>(&context.writer, Resource::CONFIG_MAPS, &policy.key.namespace, &body).await {
                 Ok(seen) => {
                     created(context, seen.value(&Resource::CONFIG_MAPS));
                     return Ok(Ok(()));
@@ -186,7 +186,7 @@ pub(super) async fn config_map(
 
 /// Corrects what a config map remembers.
 pub(super) async fn annotate_config_map(context: &Context, namespace: &str, map: &ConfigMapView, governed: &str) -> Answer<()> {
-    let api = api::<ConfigMap>(&context.client, Resource::CONFIG_MAPS, Some(namespace));
+    let api = api::<ConfigMap>(&context.writer, Resource::CONFIG_MAPS, Some(namespace));
     let mut body = json!({"metadata": {"annotations": { wire::GOVERNED_ANNOTATION: governed }}});
     identify(&mut body, map);
     patch_config_map(context, &api, map, &body).await
@@ -212,7 +212,7 @@ async fn patch_config_map(context: &Context, api: &Api<Seen<ConfigMap>>, found: 
 
 /// Empties or deletes the file of a policy that is gone, or of an old name.
 pub(super) async fn end_config_map(context: &Context, namespace: &str, map: &ConfigMapView, end: ConfigMapEnd) -> Answer<()> {
-    let api = api::<ConfigMap>(&context.client, Resource::CONFIG_MAPS, Some(namespace));
+    let api = api::<ConfigMap>(&context.writer, Resource::CONFIG_MAPS, Some(namespace));
     if end == ConfigMapEnd::Empty {
         let mut body = json!({"data": { wire::CONFIG_KEY: EMPTY_FILE }});
         identify(&mut body, map);
@@ -242,7 +242,7 @@ pub(super) async fn record(
     let answer = match step {
         RecordStep::Create { revision } => {
             let body = manifest::record(policy, &desired.data(), digest, *revision, &applied);
-            create::<Revision>(&context.client, Resource::REVISIONS, namespace, &body).await
+            create::<Revision>(&context.writer, Resource::REVISIONS, namespace, &body).await
         }
         RecordStep::Renew { name, revision } => {
             let body = json!({"metadata": {"annotations": { wire::APPLIED_ANNOTATION: applied }}, "revision": revision});
@@ -260,7 +260,7 @@ pub(super) async fn record(
         }
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
             let message = format!("the ControllerRevision {name} exists and is not this policy's: delete it");
-            let seen = api::<Revision>(&context.client, Resource::REVISIONS, Some(namespace)).get_opt(&name).await?;
+            let seen = api::<Revision>(&context.writer, Resource::REVISIONS, Some(namespace)).get_opt(&name).await?;
             let own = |revision: &Revision| revision.record.as_ref().is_some_and(|record| record.owner_uid == policy.uid);
             let Some(revision) = seen.map(|seen| seen.value(&Resource::REVISIONS)).filter(own) else {
                 return Ok(Err((Reason::WriteRefused, message)));
@@ -273,37 +273,99 @@ pub(super) async fn record(
     }
 }
 
+/// Remembers what stood on a target before the policy came to it, as older than everything else.
+pub(super) async fn adopt(context: &Context, policy: &PolicyObject, data: &Data) -> Result<(), Error> {
+    let body = manifest::record(policy, data, &data.digest(), 0, "[]");
+    match create::<Revision>(&context.writer, Resource::REVISIONS, &policy.key.namespace, &body).await {
+        Ok(seen) => created(context, seen.value(&Resource::REVISIONS)),
+        // It is there already, or cannot be: then nothing goes back to it.
+        Err(kube::Error::Api(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
 async fn patch_record(context: &Context, namespace: &str, name: &str, body: &Value) -> kube::Result<Seen<Revision>> {
     let params = PatchParams { field_manager: Some(wire::MANAGER.into()), ..PatchParams::default() };
-    api::<Revision>(&context.client, Resource::REVISIONS, Some(namespace)).patch(name, &params, &Patch::Merge(body)).await
+    let mut body = body.clone();
+    // What is written over must be what is known, our own last answer included.
+    if let Some(known) = known_record(context, namespace, name) {
+        body["metadata"]["resourceVersion"] = json!(known.resource_version);
+    }
+    api::<Revision>(&context.writer, Resource::REVISIONS, Some(namespace)).patch(name, &params, &Patch::Merge(body)).await
 }
 
 /// Notes on a record what is applied where.
 pub(super) async fn note_applied(context: &Context, namespace: &str, name: &str, applied: &[Applied]) -> Result<(), Error> {
     let text = serde_json::to_string(applied).unwrap_or_default();
-    let body = json!({"metadata": {"annotations": { wire::APPLIED_ANNOTATION: text }}});
-    answered(context, patch_record(context, namespace, name, &body).await?.value(&Resource::REVISIONS));
+    note(context, namespace, name, &json!({ wire::APPLIED_ANNOTATION: text })).await
+}
+
+/// Notes on a record that it failed, and what is good now; or, without a verdict, that it failed no more.
+pub(super) async fn note_verdict(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+    verdict: Option<&Verdict>,
+    applied: &[Applied],
+) -> Result<(), Error> {
+    let verdict = verdict.map(|verdict| serde_json::to_string(verdict).unwrap_or_default());
+    let applied = serde_json::to_string(applied).unwrap_or_default();
+    note(context, namespace, name, &json!({ wire::VERDICT_ANNOTATION: verdict, wire::APPLIED_ANNOTATION: applied })).await
+}
+
+async fn note(context: &Context, namespace: &str, name: &str, annotations: &Value) -> Result<(), Error> {
+    let body = json!({"metadata": {"annotations": annotations}});
+    match patch_record(context, namespace, name, &body).await {
+        Ok(seen) => answered(context, seen.value(&Resource::REVISIONS)),
+        Err(kube::Error::Api(status)) if status.is_conflict() => return Err(Error::Stale),
+        Err(error) => return Err(error.into()),
+    }
     Ok(())
 }
 
+/// Deletes a pod that a StatefulSet waits for in vain, if it is still that one.
+pub(super) async fn delete_pod(context: &Context, namespace: &str, pod: &StuckPod) -> Answer<()> {
+    let name = &pod.name;
+    let preconditions = Preconditions { uid: Some(pod.uid.to_string()), resource_version: Some(pod.resource_version.to_string()) };
+    match api::<PodView>(&context.writer, Resource::PODS, Some(namespace))
+        .delete(name, &DeleteParams::default().preconditions(preconditions))
+        .await
+    {
+        Ok(_) => Ok(Ok(())),
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(Ok(())),
+        Err(kube::Error::Api(status)) => refusal(&status, &format!("pod {name}")).map(Err),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn known_record(context: &Context, namespace: &str, name: &str) -> Option<Arc<Revision>> {
+    context.cache.read(|tables| tables.revisions.get(&Key::new(namespace, name)))
+}
+
+/// Deletes a record, as long as it is the one that was found to be of no use.
 pub(super) async fn prune(context: &Context, namespace: &str, name: &str) -> Result<(), Error> {
-    match api::<Revision>(&context.client, Resource::REVISIONS, Some(namespace)).delete(name, &DeleteParams::default()).await {
+    let Some(known) = known_record(context, namespace, name) else { return Ok(()) };
+    let preconditions = Preconditions { uid: None, resource_version: Some(known.resource_version.to_string()) };
+    let api = api::<Revision>(&context.writer, Resource::REVISIONS, Some(namespace));
+    match api.delete(name, &DeleteParams::default().preconditions(preconditions)).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_conflict() => Err(Error::Stale),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Writes a status that differs from the last one.
-pub(super) async fn status(context: &Context, policy: &PolicyObject, status: &wire::MfaPolicyStatus) -> Result<(), Error> {
+pub(super) async fn status(context: &Context, policy: &PolicyObject, status: &wire::MfaPolicyStatus) -> Result<bool, Error> {
     let body = json!({
         "apiVersion": format!("{}/{}", wire::GROUP, wire::VERSION),
         "kind": wire::KIND,
-        "metadata": {"name": policy.key.name, "namespace": policy.key.namespace, "uid": policy.uid},
+        "metadata": {"name": policy.key.name, "namespace": policy.key.namespace, "uid": policy.uid, "resourceVersion": policy.resource_version},
         "status": status,
     });
     let params = PatchParams::apply(wire::MANAGER).force();
-    match api::<PolicyObject>(&context.client, Resource::POLICIES, Some(&policy.key.namespace))
+    match api::<PolicyObject>(&context.writer, Resource::POLICIES, Some(&policy.key.namespace))
         .patch_status(&policy.key.name, &params, &Patch::Apply(&body))
         .await
     {
@@ -314,10 +376,12 @@ pub(super) async fn status(context: &Context, policy: &PolicyObject, status: &wi
             let edited = (answer.generation, answer.deleting) != (policy.generation, policy.deleting);
             let concerned = context.cache.answered(answer);
             concerned.into_iter().filter(|_| edited).for_each(|key| context.queue.now(key));
-            Ok(())
+            Ok(true)
         }
-        // It was deleted meanwhile, and perhaps created again: the watch tells.
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+        // It was deleted meanwhile: the watch tells.
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
+        // It was written meanwhile, by an author or by whoever leads now.
+        Err(kube::Error::Api(status)) if status.is_conflict() => Err(Error::Stale),
         Err(error) => Err(error.into()),
     }
 }

@@ -4,6 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Arc, RwLock};
 
+use smol_str::SmolStr;
+
+use super::begin::{Versions, versioned};
+use super::census::Census;
 use super::view::config_map::ConfigMap;
 use super::view::revision::Revision;
 use crate::api;
@@ -56,8 +60,8 @@ impl Held for PolicyObject {
     }
 
     fn same(&self, other: &Self) -> bool {
-        (self.generation, &self.uid, self.deleting, self.status.digest)
-            == (other.generation, &other.uid, other.deleting, other.status.digest)
+        (self.generation, &self.uid, self.deleting, &self.retry, self.status.digest)
+            == (other.generation, &other.uid, other.deleting, &other.retry, other.status.digest)
     }
 
     fn version(&self) -> (&str, &str) {
@@ -158,6 +162,10 @@ impl<T: Held> Table<T> {
         self.found_by.get(by).into_iter().flatten().filter_map(|id| self.get(id)).collect()
     }
 
+    pub fn is_found_by(&self, by: &T::By) -> bool {
+        self.found_by.contains_key(by)
+    }
+
     /// Holds `new` and returns what the change concerns; none where it concerns nobody.
     fn put(&mut self, new: T) -> Option<Vec<T::By>> {
         let id = new.id();
@@ -215,6 +223,7 @@ pub(super) struct Tables {
     pub workloads: Table<Workload>,
     pub config_maps: Table<ConfigMap>,
     pub revisions: Table<Revision>,
+    pub census: Census,
 }
 
 /// The tables behind a lock.
@@ -226,6 +235,11 @@ pub(super) trait Cached: Held {
     fn table(tables: &mut Tables) -> &mut Table<Self>;
     /// Policies to look at, given what a change of the object with this id concerns.
     fn policies(tables: &Tables, id: &Self::Id, concerned: Vec<Self::By>) -> Vec<Key>;
+
+    /// Counts the change; returns whom it concerns beside them.
+    fn count(_: &mut Census, _: Option<&Self>, _: Option<&Self>) -> Option<Key> {
+        None
+    }
 }
 
 impl Cached for PolicyObject {
@@ -240,6 +254,13 @@ impl Cached for PolicyObject {
         let labels = concerned.iter().filter_map(|workload| tables.workloads.get(workload)).flat_map(|workload| workload.refers_to());
         rivals.chain(labels).chain([id.clone()]).collect()
     }
+
+    fn count(census: &mut Census, old: Option<&Self>, new: Option<&Self>) -> Option<Key> {
+        let speaker = |census: &Census| census.speaker(&old.or(new)?.key.namespace);
+        let before = speaker(census);
+        census.count_policy(old, new);
+        speaker(census).filter(|after| before.as_ref() != Some(after))
+    }
 }
 
 impl Cached for Workload {
@@ -249,6 +270,11 @@ impl Cached for Workload {
 
     fn policies(tables: &Tables, id: &WorkloadId, concerned: Vec<Key>) -> Vec<Key> {
         tables.policies.found_by.get(id).into_iter().flatten().cloned().chain(concerned).collect()
+    }
+
+    fn count(census: &mut Census, old: Option<&Self>, new: Option<&Self>) -> Option<Key> {
+        let changes = census.count_workload(old, new);
+        census.speaker(&old.or(new)?.key.namespace).filter(|_| changes)
     }
 }
 
@@ -274,8 +300,18 @@ impl Cached for Revision {
 
 fn put<T: Cached>(tables: &mut Tables, object: T) -> Vec<Key> {
     let id = object.id();
+    let old = T::table(tables).get(&id);
     let concerned = T::table(tables).put(object);
-    concerned.map(|concerned| T::policies(tables, &id, concerned)).unwrap_or_default()
+    let new = T::table(tables).get(&id);
+    let counted = T::count(&mut tables.census, old.as_deref(), new.as_deref());
+    concerned.map(|concerned| T::policies(tables, &id, concerned)).unwrap_or_default().into_iter().chain(counted).collect()
+}
+
+fn remove<T: Cached>(tables: &mut Tables, id: &T::Id) -> Vec<Key> {
+    let old = T::table(tables).get(id);
+    let concerned = T::table(tables).remove(id);
+    let counted = T::count(&mut tables.census, old.as_deref(), None);
+    T::policies(tables, id, concerned).into_iter().chain(counted).collect()
 }
 
 impl Cache {
@@ -303,9 +339,29 @@ impl Cache {
     }
 
     pub fn remove<T: Cached>(&self, id: &T::Id) -> Vec<Key> {
+        self.write(|tables| remove::<T>(tables, id))
+    }
+
+    /// What is held of this kind, in `namespace` or in all, with its versions.
+    pub fn versions<T: Cached>(&self, kind: &str, namespace: Option<&str>) -> Versions<T> {
         self.write(|tables| {
-            let concerned = T::table(tables).remove(id);
-            T::policies(tables, id, concerned)
+            let held = T::table(tables).objects.iter();
+            held.filter(|(id, _)| id.is_in(kind, namespace)).map(|(_, object)| versioned(&**object)).collect()
+        })
+    }
+
+    /// Whether all that was `listed` is held, as it was or newer, and nothing that was held `before`
+    /// and is gone.
+    pub fn has<T: Cached>(&self, before: &Versions<T>, listed: &Versions<T>) -> bool {
+        self.write(|tables| {
+            let held = &T::table(tables).objects;
+            let is_old = |(id, (uid, version)): (&T::Id, &(SmolStr, SmolStr))| match held.get(id) {
+                Some(held) => held.version().0 != *uid || is_older(held.version(), (uid, version)),
+                None => true,
+            };
+            let gone = before.iter().filter(|(id, _)| !listed.contains_key(id));
+            let mut remain = gone.filter(|(id, (uid, version))| held.get(id).is_some_and(|held| held.version() == (uid, version)));
+            !listed.iter().any(is_old) && remain.next().is_none()
         })
     }
 
@@ -329,46 +385,4 @@ impl Cache {
 }
 
 #[cfg(test)]
-mod tests {
-    use smol_str::SmolStr;
-
-    use super::*;
-    use crate::plan::ConfigMapView;
-
-    fn map(uid: &str, resource_version: &str) -> ConfigMap {
-        let view = ConfigMapView {
-            name: "mfa".into(),
-            uid: uid.into(),
-            resource_version: resource_version.into(),
-            deleting: false,
-            policy_label: Some("mfa".into()),
-            governed: None,
-            own: true,
-            holder: None,
-            claimant: false,
-            content: None,
-            mounted: false,
-        };
-        ConfigMap { key: Key::new("identity", "mfa"), view }
-    }
-
-    fn held(cache: &Cache) -> Option<(SmolStr, SmolStr)> {
-        let found = cache.read(|tables| tables.config_maps.get(&Key::new("identity", "mfa")))?;
-        Some((found.view.uid.clone(), found.view.resource_version.clone()))
-    }
-
-    #[test]
-    fn a_late_answer_brings_nothing_back() {
-        let cache = Cache::default();
-        cache.put(map("a", "1"));
-        cache.answered(map("a", "3"));
-        cache.put(map("a", "2"));
-        assert_eq!(held(&cache), Some(("a".into(), "3".into())), "an event that is older than the answer");
-        cache.remove::<ConfigMap>(&Key::new("identity", "mfa"));
-        cache.answered(map("a", "4"));
-        assert_eq!(held(&cache), None, "it was deleted meanwhile");
-        cache.put(map("b", "6"));
-        cache.answered(map("a", "4"));
-        assert_eq!(held(&cache), Some(("b".into(), "6".into())), "it was created again meanwhile");
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tracing::{info, warn};
 
+use super::words;
 use crate::api;
 use crate::plan::{Key, Notice, Workload, bounded};
 
@@ -56,9 +57,9 @@ impl Events {
     fn tell(&self, reference: ObjectReference, notice: Notice) {
         let object = format!("{}/{}", reference.namespace.as_deref().unwrap_or_default(), reference.name.as_deref().unwrap_or_default());
         if notice.warning {
-            warn!(kind = reference.kind, object, reason = notice.reason, "{}", notice.message);
+            warn!(kind = reference.kind, object, reason = notice.reason.as_str(), "{}", notice.message);
         } else {
-            info!(kind = reference.kind, object, reason = notice.reason, "{}", notice.message);
+            info!(kind = reference.kind, object, reason = notice.reason.as_str(), "{}", notice.message);
         }
         // When the API server is slower than the news, the log has them all the same.
         let _ = self.0.try_send((reference, notice));
@@ -75,7 +76,7 @@ pub(super) async fn tell(client: Client, mut telling: Telling, instance: Option<
         }
         let event = Event {
             type_: if notice.warning { EventType::Warning } else { EventType::Normal },
-            reason: notice.reason.into(),
+            reason: notice.reason.as_str().into(),
             note: Some(note),
             action: "Reconcile".into(),
             secondary: None,
@@ -83,10 +84,13 @@ pub(super) async fn tell(client: Client, mut telling: Telling, instance: Option<
         // A recorder counts events that differ in their note alone as one and repeats the first
         // note. Ours are told once each, when something changed: a new recorder keeps their words.
         let recorder = Recorder::new(client.clone(), reporter.clone());
+        let (kind, object) = (reference.kind.as_deref(), reference.name.as_deref());
         match tokio::time::timeout(PATIENCE, recorder.publish(&event, &reference)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(%error, reason = notice.reason, "an event could not be published"),
-            Err(_) => warn!(reason = notice.reason, "an event could not be published in time"),
+            Ok(Err(error)) => {
+                warn!(kind, object, error = words(&error), reason = notice.reason.as_str(), "an event could not be published")
+            }
+            Err(_) => warn!(kind, object, reason = notice.reason.as_str(), "an event could not be published in time"),
         }
     }
 }

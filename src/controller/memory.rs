@@ -8,7 +8,8 @@ use std::time::Duration;
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
-use crate::plan::{History, Key, Millis};
+use super::tell::Untold;
+use crate::plan::{History, Key, Millis, WorkloadId};
 
 /// How long a policy must be gone before anything is undone.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -27,8 +28,15 @@ struct State {
     /// By the clock that nobody can set.
     gone_since: HashMap<Key, Instant>,
     told: HashSet<SmolStr>,
+    /// By the uid of the policy, with the digest of the status that tells it.
+    untold: HashMap<SmolStr, (u64, Untold)>,
+    suspended: HashSet<SmolStr>,
     failures: HashMap<Key, u32>,
     disagreements: HashMap<SmolStr, Millis>,
+    /// Workloads that stay as they are, by the policy that their label names.
+    left: HashMap<Key, Vec<WorkloadId>>,
+    /// Since when, and when it was last asked for.
+    well_since: HashMap<SmolStr, (Millis, Millis)>,
 }
 
 impl Memory {
@@ -86,6 +94,19 @@ impl Memory {
         Some(*state.disagreements.entry(uid.into()).or_insert(now))
     }
 
+    /// Since when, without a break, old pods of the workload with this uid run well while new ones fail.
+    pub fn runs_well(&self, uid: &str, runs_well: bool, now: Millis) -> Option<Millis> {
+        let mut state = self.state();
+        if !runs_well {
+            state.well_since.remove(uid);
+            return None;
+        }
+        state.well_since.retain(|_, (_, asked)| now - *asked < REMEMBER_FOR);
+        let (since, asked) = state.well_since.entry(uid.into()).or_insert((now, now));
+        *asked = now;
+        Some(*since)
+    }
+
     /// True the first time that `what` is told.
     pub fn tell_once(&self, what: &str) -> bool {
         let mut state = self.state();
@@ -93,6 +114,42 @@ impl Memory {
             state.told.clear();
         }
         state.told.insert(what.into())
+    }
+
+    /// What the last look at this policy left as it is.
+    pub fn left(&self, key: &Key, workloads: Vec<WorkloadId>) {
+        let mut state = self.state();
+        if workloads.is_empty() {
+            state.left.remove(key);
+        } else {
+            state.left.insert(key.clone(), workloads);
+        }
+    }
+
+    /// Everything that is left as it is, with the policy that its label names.
+    pub fn all_left(&self) -> Vec<(Key, WorkloadId)> {
+        let state = self.state();
+        state.left.iter().flat_map(|(key, all)| all.iter().map(|workload| (key.clone(), workload.clone()))).collect()
+    }
+
+    /// Keeps what a status tells that is about to be written.
+    pub fn keep_untold(&self, uid: &SmolStr, status: u64, news: Untold) {
+        let mut state = self.state();
+        if state.untold.len() >= TOLD {
+            state.untold.clear();
+        }
+        state.untold.insert(uid.clone(), (status, news));
+    }
+
+    /// Takes it out again.
+    pub fn untold(&self, uid: &str) -> Option<(u64, Untold)> {
+        self.state().untold.remove(uid)
+    }
+
+    /// Whether the policy with this uid was not suspended before, or was.
+    pub fn suspended(&self, uid: &SmolStr, suspended: bool) -> bool {
+        let mut state = self.state();
+        if suspended { state.suspended.insert(uid.clone()) } else { state.suspended.remove(uid) }
     }
 
     /// Number of failures in a row, this one included.

@@ -8,12 +8,21 @@
 )]
 
 mod apply;
+mod ask;
+mod bases;
+mod begin;
 mod cache;
+mod census;
+mod env_from;
 mod events;
+mod examine;
+mod foresee;
 mod memory;
 mod observe;
 mod queue;
 mod reconcile;
+mod scrape;
+mod tell;
 mod view;
 mod watch;
 
@@ -27,11 +36,14 @@ use tokio::sync::watch as signal;
 use tokio::task::JoinSet;
 
 use crate::api;
-use crate::plan::{Key, Millis, PolicyObject, Workload};
+use crate::plan::{Key, Millis, PolicyObject, Workload, bounded};
 use crate::policy::Kind;
+use crate::telemetry::metrics::Metrics;
 use view::Resource;
 use view::config_map::ConfigMap;
 use view::revision::Revision;
+
+pub use foresee::{Effect, Foreseen, foresee, record};
 
 /// How the operator is run.
 #[derive(Clone, Debug)]
@@ -63,15 +75,46 @@ pub enum Error {
     Panic(#[from] tokio::task::JoinError),
 }
 
+impl Error {
+    /// One word, for counting.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::Api(kube::Error::Api(status)) => match status.code {
+                401 | 403 => "forbidden",
+                400..=499 => "rejected",
+                _ => "server",
+            },
+            Self::Api(kube::Error::Service(_) | kube::Error::HyperError(_)) => "unreachable",
+            Self::Stale | Self::Refused | Self::Api(_) | Self::NotServed | Self::Panic(_) => "other",
+        }
+    }
+}
+
 struct Context {
+    /// Reads only.
     client: Client,
+    /// Sends nothing unless this operator leads.
+    writer: Client,
     settings: Settings,
     cache: cache::Cache,
     memory: memory::Memory,
+    env_from: env_from::Known,
+    asking: ask::Asking,
     queue: queue::Queue,
     events: events::Events,
+    metrics: Arc<Metrics>,
     crd_uid: CrdUid,
-    opened: watch::Opened,
+    bases: bases::Bases,
+    /// Namespaces of which everything is known.
+    opened: watch::Namespaces,
+    /// Those in which it is this operator's turn, and what the one before wrote last is known.
+    begun: watch::Namespaces,
+}
+
+/// An error for the log: the cluster's words in it may be another's.
+fn words(error: &impl std::fmt::Display) -> String {
+    bounded(&error.to_string())
 }
 
 /// The uid of the definition, as far as it is known.
@@ -93,6 +136,26 @@ impl CrdUid {
 }
 
 impl Context {
+    /// That knows nothing yet.
+    fn new(client: Client, writer: Client, settings: Settings, queue: queue::Queue, events: events::Events, metrics: Arc<Metrics>) -> Self {
+        Self {
+            client,
+            writer,
+            settings,
+            cache: cache::Cache::default(),
+            memory: memory::Memory::default(),
+            env_from: env_from::Known::default(),
+            asking: ask::Asking::default(),
+            queue,
+            events,
+            metrics,
+            crd_uid: CrdUid::default(),
+            bases: bases::Bases::default(),
+            opened: watch::Namespaces::default(),
+            begun: watch::Namespaces::default(),
+        }
+    }
+
     fn now() -> Millis {
         k8s_openapi::jiff::Timestamp::now().as_millisecond()
     }
@@ -105,27 +168,28 @@ impl Context {
     }
 }
 
-/// Runs until `stop` resolves. Work in a namespace begins when its first lists are complete, and
-/// `ready` becomes true when that is so wherever the API server lets us read.
+/// Runs until `stop` resolves. Work in a namespace begins when its first lists are complete and
+/// `leading` is true. `ready` becomes true when the lists are complete wherever the API server lets
+/// us read. `client` need not be able to write; everything that is written is sent by `writer`.
 ///
 /// # Errors
 /// When a task panics: the process must end, for what it was doing is unknown.
-pub async fn run(client: Client, settings: Settings, ready: signal::Sender<bool>, stop: impl Future<Output = ()>) -> Result<(), Error> {
+pub async fn run(
+    client: Client,
+    writer: Client,
+    settings: Settings,
+    metrics: Arc<Metrics>,
+    ready: signal::Sender<bool>,
+    leading: signal::Receiver<bool>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error> {
     let (queue, requests) = queue::queue();
     let (events, telling) = events::events();
-    let context = Arc::new(Context {
-        client: client.clone(),
-        settings: settings.clone(),
-        cache: cache::Cache::default(),
-        memory: memory::Memory::default(),
-        queue,
-        events,
-        crd_uid: CrdUid::default(),
-        opened: watch::Opened::default(),
-    });
+    let context = Arc::new(Context::new(client, writer.clone(), settings.clone(), queue, events, metrics));
+    scrape::add(&context);
     let mut background = JoinSet::new();
-    background.spawn(events::tell(client, telling, settings.instance.clone()));
-    start_watches(&context, ready, &mut background);
+    background.spawn(events::tell(writer, telling, settings.instance.clone()));
+    start_watches(&context, ready, leading, &mut background);
     let looking = context.clone();
     let work = queue::work(requests, stop, move |key| reconcile::reconcile(looking.clone(), key));
     tokio::select! {
@@ -134,7 +198,7 @@ pub async fn run(client: Client, settings: Settings, ready: signal::Sender<bool>
     }
 }
 
-fn start_watches(context: &Arc<Context>, ready: signal::Sender<bool>, tasks: &mut JoinSet<()>) {
+fn start_watches(context: &Arc<Context>, ready: signal::Sender<bool>, leading: signal::Receiver<bool>, tasks: &mut JoinSet<()>) {
     let namespaces: Vec<Option<SmolStr>> = match context.settings.namespaces.as_slice() {
         [] => vec![None],
         some => some.iter().map(|namespace| Some(namespace.as_str().into())).collect(),
@@ -149,5 +213,6 @@ fn start_watches(context: &Arc<Context>, ready: signal::Sender<bool>, tasks: &mu
             tasks.spawn(watch::watch::<Workload>(context(), Resource::of(kind), namespace(), None, lists.clone()));
         }
     }
+    tasks.spawn(begin::begin(context.clone(), namespaces.clone(), leading));
     tasks.spawn(watch::open(context.clone(), namespaces, told, ready));
 }

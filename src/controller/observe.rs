@@ -1,30 +1,27 @@
 //! Every read: from the caches, and live where a cache is not enough.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use smol_str::SmolStr;
-use tokio::time::Instant;
 
 use super::cache::Tables;
 use super::view::config_map::ConfigMap;
 use super::view::{PodView, Resource};
 use super::watch::api;
-use super::{Context, Error};
-use crate::admin;
+use super::{Context, Error, ask, bases, env_from, examine};
 use crate::api as wire;
-use crate::document::Document;
 use crate::plan::{
-    Absence, Answer, Candidate, ConfigMapView, GovernedView, Key, Millis, Observed, Pod, PolicyObject, Record, Standing, TargetData,
-    TargetView, Workload, WorkloadId, container, delivers_a_file, ends, hashes, holder, is_about_to_change, is_done,
+    Absence, Candidate, ConfigMapView, Container, GovernedView, Key, Millis, NAMED, Observed, PolicyObject, Record, Standing, TargetData,
+    TargetView, Workload, WorkloadId, container, delivers_a_file, ends, hashes, holder, is_about_to_change, is_done, may_be_refused,
+    refusals,
 };
-use crate::policy::Target;
-use crate::server::kratos::governed_part;
+use crate::policy::{Rejection, Target, VerificationMode};
+use crate::server::kratos::{asks_for_code, runs_kratos};
 
 /// Gathers everything about one policy name.
 pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result<Observed, Error> {
@@ -37,19 +34,73 @@ pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result
         None => absence(context, key, now).await?,
     };
     let crd_uid = crd_uid(context, policy.is_some()).await?;
-    let mut observed = context.cache.read(|tables| gather(context, tables, key, policy, now));
+    let refused = refused(context, key, policy.as_ref(), now).await?;
+    let mut observed = context.cache.read(|tables| gather(context, tables, key, policy, now, refused.rejections));
+    bases::recall(context, &mut observed);
+    for view in &mut observed.targets {
+        view.server_version = refused
+            .versions
+            .iter()
+            .find(|(uid, _)| view.workload.as_ref().is_some_and(|own| own.uid == *uid))
+            .map(|(_, version)| version.clone());
+    }
     observed.absence = absence;
     observed.crd_uid = crd_uid;
     list_pods(context, &mut observed).await?;
+    examine::examine(context, &mut observed).await?;
     if is_about_to_change(&observed) {
-        read_bases(context, &mut observed).await?;
+        bases::read(context, &mut observed).await?;
     }
+    env_from::read(context, &mut observed).await?;
     find_mounts(context, &mut observed).await?;
     Ok(observed)
 }
 
-fn gather(context: &Context, tables: &Tables, key: &Key, policy: Option<Arc<PolicyObject>>, now: Millis) -> Observed {
+/// How long servers may take to tell their versions, all together.
+const ASKING: Duration = Duration::from_secs(5);
+
+/// What the targets themselves have against the policy.
+#[derive(Default)]
+struct Refused {
+    rejections: Vec<Rejection>,
+    /// Versions of servers, by the uid of the workload.
+    versions: Vec<(SmolStr, SmolStr)>,
+}
+
+/// Judges the policy by what its targets have: only what a rule waits for is read.
+async fn refused(context: &Context, key: &Key, policy: Option<&Arc<PolicyObject>>, now: Millis) -> Result<Refused, Error> {
+    let Some(policy) = policy.filter(|policy| policy.spec.as_ref().is_ok_and(may_be_refused)) else { return Ok(Refused::default()) };
+    let mut observed = context.cache.read(|tables| gather(context, tables, key, Some(policy.clone()), now, Vec::new()));
+    if observed.standing.accepted(policy).is_none() {
+        return Ok(Refused::default());
+    }
+    bases::recall(context, &mut observed);
+    bases::read_missing(context, &mut observed).await?;
+    if policy.spec.as_ref().is_ok_and(asks_for_code) {
+        // Those that do not answer hold nobody up.
+        if let Ok(asked) = tokio::time::timeout(ASKING, bases::ask_versions(context, &mut observed)).await {
+            asked?;
+        }
+    }
+    let rejections = refusals(&observed);
+    if !rejections.is_empty() {
+        bases::hasten(context, &observed);
+    }
+    let version = |view: &TargetView| Some((view.workload.as_ref()?.uid.clone(), view.server_version.clone()?));
+    Ok(Refused { rejections, versions: observed.targets.iter().filter_map(version).collect() })
+}
+
+pub(super) fn gather(
+    context: &Context,
+    tables: &Tables,
+    key: &Key,
+    policy: Option<Arc<PolicyObject>>,
+    now: Millis,
+    refused: Vec<Rejection>,
+) -> Observed {
     let records = policy.as_ref().map(|policy| records(tables, key, &policy.uid)).unwrap_or_default();
+    let strange = tables.revisions.found_by(key).into_iter().filter(|revision| revision.record.is_none());
+    let ignored = strange.map(|revision| revision.key.name.clone()).collect();
     let governed = tables.workloads.found_by(key);
     let id = |target: &Target| WorkloadId { kind: target.kind, key: key.beside(&target.name) };
     let standing = policy.as_ref().map(|policy| {
@@ -58,7 +109,8 @@ fn gather(context: &Context, tables: &Tables, key: &Key, policy: Option<Arc<Poli
         let named: Vec<_> = spec.chain(recorded).filter_map(|target| tables.workloads.get(&id(&target))).collect();
         Standing::of(policy, &records, governed.iter().chain(&named).map(|workload| &**workload))
     });
-    let standing = standing.unwrap_or_default();
+    let mut standing = standing.unwrap_or_default();
+    standing.rejections.extend(refused);
     let named = policy.as_ref().map(|policy| standing.targets(policy)).unwrap_or_default();
     let targets = named
         .into_iter()
@@ -67,7 +119,22 @@ fn gather(context: &Context, tables: &Tables, key: &Key, policy: Option<Arc<Poli
             let holder = workload.as_ref().and_then(|workload| holder_of(context, tables, workload, policy.as_deref()));
             let history = workload.as_ref().map(|workload| context.memory.history(&workload.uid)).unwrap_or_default();
             let (kind, name, container) = (target.kind, target.name, target.container);
-            TargetView { kind, name, container, workload, holder, pods: None, disagrees_since: None, base: None, history }
+            TargetView {
+                kind,
+                name,
+                container,
+                workload,
+                holder,
+                pods: None,
+                proof: None,
+                content: None,
+                well_since: None,
+                env_from: Default::default(),
+                disagrees_since: None,
+                base: None,
+                server_version: None,
+                history,
+            }
         })
         .collect();
     let claimed = |workload: &Workload| tables.policies.found_by(&workload.id()).iter().any(|other| other.key != *key && !other.deleting);
@@ -85,11 +152,24 @@ fn gather(context: &Context, tables: &Tables, key: &Key, policy: Option<Arc<Poli
         governed,
         config_maps,
         records,
+        ignored,
         standing,
         config_map_history,
+        untargeted: untargeted(context, tables, key),
         server_images: context.settings.server_images.clone(),
         itself: context.settings.itself.clone(),
     }
+}
+
+/// Servers of the namespace that no policy names, if this one speaks for it.
+fn untargeted(context: &Context, tables: &Tables, key: &Key) -> Vec<WorkloadId> {
+    if tables.census.speaker(&key.namespace).as_ref() != Some(key) {
+        return Vec::new();
+    }
+    let is_server = |container: &Container| container.traits.serves && runs_kratos(&container.image, &context.settings.server_images);
+    let serves = |id: &&WorkloadId| tables.workloads.get(id).is_some_and(|workload| workload.containers.iter().any(is_server));
+    let unnamed = tables.census.unlabelled(&key.namespace).filter(|id| !tables.policies.is_found_by(id));
+    unnamed.filter(serves).take(NAMED + 1).cloned().collect()
 }
 
 /// Config maps with the label of this policy, and the one that it names.
@@ -133,7 +213,8 @@ fn records(tables: &Tables, key: &Key, uid: &str) -> Vec<Arc<Record>> {
         .filter_map(|revision| revision.record.clone())
         .filter(|record| *record.owner_uid == *uid)
         .collect();
-    records.sort_by_key(|record| std::cmp::Reverse((record.is_plausible(), record.revision)));
+    // Of two with one number it is always the same that comes first.
+    records.sort_by_cached_key(|record| std::cmp::Reverse((record.is_plausible(), record.revision, record.name.clone())));
     records
 }
 
@@ -148,13 +229,15 @@ fn holder_of(context: &Context, tables: &Tables, workload: &Workload, asking: Op
     naming.dedup_by(|a, b| a.key == b.key);
     let applied = |policy: &PolicyObject| {
         let records = records(tables, &policy.key, &policy.uid);
-        records.first().is_some_and(|newest| newest.applied.iter().any(|applied| applied.uid == *workload.uid))
+        records
+            .first()
+            .is_some_and(|newest| newest.applied.iter().any(|applied| applied.uid == *workload.uid && !applied.record.is_empty()))
     };
     let candidate = |policy: &Arc<PolicyObject>| {
         let applied = applied(policy);
         let labelled = workload.own.policy_label && workload.policy_label.as_ref() == Some(&policy.key.name);
-        // One that is being deleted keeps what it has until it is gone, and gains nothing.
-        let stays = !policy.deleting || applied || labelled;
+        // One that is being deleted or holds still keeps what it has, and gains nothing.
+        let stays = !(policy.deleting || policy.suspend) || applied || labelled;
         stays.then(|| Candidate { name: policy.key.name.clone(), created: policy.created, applied })
     };
     let candidates: Vec<_> = naming.iter().filter_map(candidate).collect();
@@ -204,28 +287,20 @@ async fn crd_uid(context: &Context, needed: bool) -> Result<SmolStr, Error> {
     }
 }
 
-/// How long a pod may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a look may ask pods, all together: what is silent must not hold up repairs.
-const ASKING: Duration = Duration::from_secs(5);
-/// Pods asked at once.
-const ASKED_AT_ONCE: usize = 16;
-
 /// Lists the pods of each target that moves, and asks those that read a file of ours what they have.
 async fn list_pods(context: &Context, observed: &mut Observed) -> Result<(), Error> {
-    let deadline = Instant::now() + ASKING;
-    let by_file = delivers_a_file(observed);
+    let verification = observed.verification();
+    let deadline = ask::deadline(&verification);
+    let by_file = delivers_a_file(observed) && verification.mode != VerificationMode::Off;
     for target in &mut observed.targets {
         let Some(workload) = target.workload.clone() else { continue };
         let asked = by_file && workload.own.required_aal;
         if (is_done(&workload) && !asked) || workload.selector.is_empty() {
             continue;
         }
-        let params = ListParams::default().labels(&workload.selector);
-        let pods = api::<PodView>(&context.client, Resource::PODS, Some(&workload.key.namespace)).list(&params).await?;
-        let own = pods.items.into_iter().map(|seen| seen.value(&Resource::PODS)).filter(|view| view.is_of(&workload));
+        let own = pods_of(context, &workload).await?;
         let pods = match container(&workload, target).ok().filter(|_| asked) {
-            Some(container) => ask(own, &container.name, deadline).await,
+            Some(container) => ask::each(own, &container.name, &verification, deadline).await,
             None => own.map(|view| view.pod).collect(),
         };
         // Between two templates it is no wonder.
@@ -236,49 +311,12 @@ async fn list_pods(context: &Context, observed: &mut Observed) -> Result<(), Err
     Ok(())
 }
 
-/// The pods with what each ready one answers.
-async fn ask(pods: impl Iterator<Item = PodView>, container: &str, deadline: Instant) -> Vec<Pod> {
-    let asked = pods.map(|view| async move {
-        let address = view.admin.iter().find(|(name, _)| name == container).map(|(_, address)| *address);
-        let mut pod = view.pod;
-        if let Some(address) = address.filter(|_| pod.ready && !pod.deleting) {
-            let answer = tokio::time::timeout_at(deadline, admin::config(address, PATIENCE)).await;
-            pod.answer = Some(answer.unwrap_or(Answer::Unreachable));
-        }
-        pod
-    });
-    futures::stream::iter(asked).buffered(ASKED_AT_ONCE).collect().await
-}
-
-/// Reads what the rendered file is laid on: the files before it, where they are from config maps.
-async fn read_bases(context: &Context, observed: &mut Observed) -> Result<(), Error> {
-    let api: Api<k8s_openapi::api::core::v1::ConfigMap> = Api::namespaced(context.client.clone(), &observed.key.namespace);
-    for target in &mut observed.targets {
-        let Some(workload) = target.workload.clone() else { continue };
-        let files = container(&workload, target).map(|container| container.files.as_slice()).unwrap_or_default();
-        let Some((_, before)) = files.split_last() else { continue };
-        let mut base = Some(Vec::new());
-        for file in before {
-            let text = match file {
-                Some(file) => api.get_opt(&file.config_map).await?.and_then(|map| map.data?.remove(&*file.key)),
-                None => None,
-            };
-            let document = text.and_then(|text| read_base(&text));
-            base = base.zip(document).map(|(mut base, document)| {
-                base.push(document);
-                base
-            });
-        }
-        target.base = base;
-    }
-    Ok(())
-}
-
-/// What matters of a file that others wrote. One at a time: while it is read, it takes many times its size.
-fn read_base(text: &str) -> Option<Document> {
-    static READING: Mutex<()> = Mutex::new(());
-    let _reading = READING.lock().unwrap_or_else(PoisonError::into_inner);
-    Document::parse(text).ok().map(|document| governed_part(&document))
+/// The pods that belong to the workload.
+pub(super) async fn pods_of(context: &Context, workload: &Workload) -> Result<impl Iterator<Item = PodView>, Error> {
+    let params = ListParams::default().labels(&workload.selector);
+    let pods = api::<PodView>(&context.client, Resource::PODS, Some(&workload.key.namespace)).list(&params).await?;
+    let views = pods.items.into_iter().map(|seen| seen.value(&Resource::PODS));
+    Ok(views.filter(move |view| view.is_of(workload)))
 }
 
 /// Says of each config map that is about to end whether something still mounts it.

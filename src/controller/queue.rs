@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -18,24 +19,56 @@ const AT_ONCE: usize = 32;
 
 /// Where requests are put.
 #[derive(Clone, Debug)]
-pub(super) struct Queue(UnboundedSender<ScheduleRequest<Key>>);
+pub(super) struct Queue {
+    requests: UnboundedSender<ScheduleRequest<Key>>,
+    waiting: Waiting,
+}
+
+/// Who was asked for at once and has not been handed out since.
+#[derive(Clone, Debug, Default)]
+struct Waiting(Arc<Mutex<HashSet<Key>>>);
 
 /// Where they come out.
-pub(super) struct Requests(UnboundedReceiver<ScheduleRequest<Key>>);
+pub(super) struct Requests {
+    requests: UnboundedReceiver<ScheduleRequest<Key>>,
+    waiting: Waiting,
+}
 
 pub(super) fn queue() -> (Queue, Requests) {
     let (sender, receiver) = unbounded();
-    (Queue(sender), Requests(receiver))
+    let waiting = Waiting::default();
+    (Queue { requests: sender, waiting: waiting.clone() }, Requests { requests: receiver, waiting })
+}
+
+impl Waiting {
+    fn keys(&self) -> MutexGuard<'_, HashSet<Key>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn handed_out(&self, key: &Key) {
+        let mut keys = self.keys();
+        keys.remove(key);
+        // The room that a restart with many policies takes is given back.
+        if keys.is_empty() && keys.capacity() > AT_ONCE * 8 {
+            keys.shrink_to_fit();
+        }
+    }
 }
 
 impl Queue {
     pub fn now(&self, key: Key) {
+        self.waiting.keys().insert(key.clone());
         self.after(key, Duration::ZERO);
+    }
+
+    /// How many wait though something about them changed.
+    pub fn depth(&self) -> usize {
+        self.waiting.keys().len()
     }
 
     pub fn after(&self, key: Key, pause: Duration) {
         // It fails only when nobody works any more.
-        let _ = self.0.unbounded_send(ScheduleRequest { message: key, run_at: Instant::now() + pause });
+        let _ = self.requests.unbounded_send(ScheduleRequest { message: key, run_at: Instant::now() + pause });
     }
 }
 
@@ -51,7 +84,7 @@ pub(super) async fn work<F>(
 where
     F: Future<Output = Key> + Send + 'static,
 {
-    let mut scheduler = std::pin::pin!(scheduler(requests.0));
+    let mut scheduler = std::pin::pin!(scheduler(requests.requests));
     let mut stop = std::pin::pin!(stop);
     let mut busy = HashSet::new();
     let mut tasks = JoinSet::new();
@@ -70,6 +103,7 @@ where
                 busy.remove(&done?);
             }
             Some(key) = next => {
+                requests.waiting.handed_out(&key);
                 busy.insert(key.clone());
                 tasks.spawn(task(key));
             }

@@ -13,9 +13,9 @@ use smol_str::SmolStr;
 use tokio::sync::watch as signal;
 use tracing::{debug, info, warn};
 
-use super::Context;
 use super::cache::Cached;
 use super::view::{Resource, Seen, Slim};
+use super::{Context, words};
 use crate::policy::Kind;
 
 /// Page of a list on servers without streaming lists: a page is held whole while it is decoded.
@@ -45,6 +45,7 @@ pub(super) async fn watch<T: Slim + Cached>(
             let policies = match event {
                 Ok(Event::Init) => {
                     listed.clear();
+                    context.metrics.lists(resource.kind);
                     context.restarted::<T>();
                     Vec::new()
                 }
@@ -67,10 +68,11 @@ pub(super) async fn watch<T: Slim + Cached>(
                     break;
                 }
                 Err(error) => {
+                    context.metrics.watch_failed(resource.kind);
                     if is_forbidden(&error) {
                         tell(State::Forbidden);
                     }
-                    warn!(kind = resource.kind, namespace = namespace.as_deref(), %error, "watch failed; it starts again");
+                    warn!(kind = resource.kind, namespace = namespace.as_deref(), error = words(&error), "watch failed; it starts again");
                     Vec::new()
                 }
             };
@@ -119,18 +121,26 @@ pub(super) fn first_lists() -> (UnboundedSender<FirstList>, UnboundedReceiver<Fi
     unbounded()
 }
 
-/// Namespaces of which everything is known, so that work in them may begin.
+/// Namespaces of which something holds, or all of them; none goes again.
 #[derive(Debug, Default)]
-pub(super) struct Opened(RwLock<HashSet<Option<SmolStr>>>);
+pub(super) struct Namespaces(RwLock<HashSet<Option<SmolStr>>>);
 
-impl Opened {
+impl Namespaces {
     pub fn contains(&self, namespace: &str) -> bool {
-        let opened = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        opened.contains(&None) || opened.contains(&Some(namespace.into()))
+        let found = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        found.contains(&None) || found.contains(&Some(namespace.into()))
     }
 
-    /// False where it was open.
-    fn insert(&self, namespace: Option<SmolStr>) -> bool {
+    pub fn is(&self, namespace: &Option<SmolStr>) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).contains(namespace)
+    }
+
+    pub fn any(&self) -> bool {
+        !self.0.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// False where it was there.
+    pub fn insert(&self, namespace: Option<SmolStr>) -> bool {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(namespace)
     }
 }
@@ -150,7 +160,7 @@ pub(super) async fn open(
         kinds.entry(kind).and_modify(|known| *known = if *known == State::Complete { *known } else { state }).or_insert(state);
         if complete(kinds) && context.opened.insert(namespace.clone()) {
             let policies = context.cache.policies_in(namespace.as_deref());
-            info!(namespace = namespace.as_deref(), policies = policies.len(), "the first lists are complete; work begins");
+            info!(namespace = namespace.as_deref(), policies = policies.len(), "the first lists are complete");
             policies.into_iter().for_each(|key| context.queue.now(key));
         }
         let is_open = |namespace: &_| lists.get(namespace).is_some_and(&complete);

@@ -64,8 +64,7 @@ impl Document {
         let mut all = Self(Value::Mapping(serde_yaml::Mapping::new()));
         for path in paths {
             let Some(value) = self.at(path) else { continue };
-            let nested = path.rsplit('.').fold(value.clone(), |below, key| Value::Mapping([(key.into(), below)].into_iter().collect()));
-            all = all.merge(&Self(nested));
+            all = all.merge(&Self(nested(path, value.clone())));
         }
         all
     }
@@ -82,10 +81,21 @@ impl Document {
         self.at(path).is_some_and(|value| !value.is_null())
     }
 
-    /// Whether the value at this path is `true`.
+    /// The truth value at this path.
     #[must_use]
-    pub fn is_true(&self, path: &str) -> bool {
-        self.at(path).and_then(Value::as_bool).unwrap_or_default()
+    pub fn flag(&self, path: &str) -> Option<bool> {
+        self.at(path)?.as_bool()
+    }
+
+    /// A document with nothing but this value, at this path.
+    #[must_use]
+    pub fn with(path: &str, leaf: &Leaf<'_>) -> Self {
+        let value = match leaf {
+            Leaf::Bool(value) => Value::Bool(*value),
+            Leaf::Text(text) => Value::String((*text).into()),
+            Leaf::List(items) => Value::Sequence(items.iter().map(|item| Value::String((*item).into())).collect()),
+        };
+        Self(nested(path, value))
     }
 
     /// The string at this path.
@@ -113,6 +123,16 @@ impl Document {
         yaml::write(&self.0)
     }
 
+    /// Each line that the YAML of a document with these keys can have, whatever their values, as a regular expression of
+    /// RE2 without its ends.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = yaml::lines(&self.0, 0);
+        lines.sort();
+        lines.dedup();
+        lines
+    }
+
     /// The frozen form that digests are taken over: compact JSON with sorted keys.
     #[must_use]
     pub fn canonical(&self) -> String {
@@ -128,6 +148,16 @@ pub fn hex_digest(text: &str, digits: usize) -> String {
     let mut hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     hex.truncate(digits);
     hex
+}
+
+/// Whether the text is so many of these digits, and nothing else.
+#[must_use]
+pub fn is_digest(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn nested(path: &str, value: Value) -> Value {
+    path.rsplit('.').fold(value, |below, key| Value::Mapping([(key.into(), below)].into_iter().collect()))
 }
 
 fn merged(under: &Value, over: &Value) -> Value {

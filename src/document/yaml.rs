@@ -16,6 +16,23 @@ pub(super) fn write(value: &Value) -> String {
     out
 }
 
+/// Each line that a mapping with these keys can have, whatever its values, as a regular expression of RE2.
+pub(super) fn lines(value: &Value, depth: usize) -> Vec<String> {
+    const TEXT: &str = r#""(?:[^"\\\n]|\\.)*""#;
+    let Value::Mapping(mapping) = value else { return Vec::new() };
+    let indent = |depth: usize| if depth == 0 { String::new() } else { format!(" {{{}}}", 2 * depth) };
+    let of_key = |(key, value): (&Value, &Value)| {
+        let key = format!("{}{}:", indent(depth), key.as_str().unwrap_or_default());
+        match value {
+            Value::Mapping(_) => [vec![key], lines(value, depth + 1)].concat(),
+            Value::Sequence(_) => vec![key, format!("{}- {TEXT}", indent(depth + 1))],
+            Value::Bool(_) => vec![format!("{key} (?:true|false)")],
+            _ => vec![format!("{key} {TEXT}")],
+        }
+    };
+    mapping.iter().flat_map(of_key).collect()
+}
+
 fn block(value: &Value, depth: usize, out: &mut String) {
     let Value::Mapping(mapping) = value else { return };
     for (key, value) in mapping {

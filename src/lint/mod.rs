@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::api;
 use crate::document::{self, Document, Located, Place};
-use crate::policy::{self, Policy};
+use crate::policy::{self, Policy, Rejection};
 use crate::server::kratos;
 
 /// One thing that is wrong.
@@ -40,13 +40,30 @@ pub struct Review {
     pub findings: Vec<Finding>,
 }
 
-/// Reviews all documents of a text, lists of objects included. Other kinds are passed over. `base` is
-/// the server's own configuration, where it is known: the files that the policies are laid on.
+/// What is known of the server that the policies are for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Server<'a> {
+    /// Its own configuration files, the weakest first.
+    pub base: Option<&'a [Document]>,
+    pub version: Option<kratos::Version>,
+}
+
+impl Server<'_> {
+    fn conflicts(&self, policy: &Policy) -> Vec<Rejection> {
+        let nothing = kratos::Environment::default();
+        let merged = kratos::Merged::of(self.base, &nothing, &kratos::Overlay::of(policy), policy.delivery);
+        let mut found = kratos::conflicts(&merged, policy);
+        found.extend(kratos::code_counts_for_everyone(&merged, policy, self.version));
+        found
+    }
+}
+
+/// Reviews all documents of a text, lists of objects included. Other kinds are passed over.
 #[must_use]
-pub fn review(text: &str, base: Option<&[Document]>) -> Review {
+pub fn review(text: &str, server: Server<'_>) -> Review {
     let mut review = Review::default();
     match document::read(text) {
-        Ok(documents) => documents.iter().for_each(|document| object(&mut review, base, document, "", &document.value)),
+        Ok(documents) => documents.iter().for_each(|document| object(&mut review, server, document, "", &document.value)),
         Err(error) => {
             review.findings.push(Finding { place: error.place, policy: String::new(), field: String::new(), message: error.message });
         }
@@ -54,11 +71,11 @@ pub fn review(text: &str, base: Option<&[Document]>) -> Review {
     review
 }
 
-fn object(review: &mut Review, base: Option<&[Document]>, document: &Located, path: &str, object: &Value) {
+fn object(review: &mut Review, server: Server<'_>, document: &Located, path: &str, object: &Value) {
     let word = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
     if let ("List", Some(items)) = (word("kind"), object.get("items").and_then(Value::as_array)) {
         for (index, item) in items.iter().enumerate() {
-            self::object(review, base, document, &format!("{path}items[{index}]."), item);
+            self::object(review, server, document, &format!("{path}items[{index}]."), item);
         }
     }
     if word("kind") != api::KIND {
@@ -67,7 +84,7 @@ fn object(review: &mut Review, base: Option<&[Document]>, document: &Located, pa
     let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
     let mut check = Check { document, path, name, findings: Vec::new() };
     let policy = check.policy(object);
-    let conflicts = policy.as_ref().zip(base).map(|(policy, base)| kratos::conflicts(base, policy)).unwrap_or_default();
+    let conflicts = policy.as_ref().map(|policy| server.conflicts(policy)).unwrap_or_default();
     conflicts.iter().for_each(|rejection| check.wrong(&rejection.field, &*rejection.message));
     let sound = check.findings.is_empty();
     review.findings.append(&mut check.findings);
@@ -174,7 +191,7 @@ mod tests {
     const HEAD: &str = "apiVersion: mfa-operator.dev/v1alpha1\nkind: MfaPolicy\nmetadata: {name: kratos}\nspec:\n";
 
     fn findings(spec: &str) -> Vec<(usize, usize, String, String)> {
-        let review = review(&format!("{HEAD}{spec}"), None);
+        let review = review(&format!("{HEAD}{spec}"), Server::default());
         review.findings.into_iter().map(|found| (found.place.line, found.place.column, found.field, found.message)).collect()
     }
 
@@ -182,7 +199,7 @@ mod tests {
     fn a_sound_policy_is_found_beside_other_kinds_and_in_lists() {
         let policy = "{apiVersion: mfa-operator.dev/v1alpha1, kind: MfaPolicy, metadata: {name: kratos}, spec: {targetRefs: [{name: kratos}], requiredAAL: {whoami: aal1}}}";
         let text = format!("kind: Service\n---\n{policy}\n---\nkind: List\nitems: [{policy}, {{kind: Secret}}]\n---\n");
-        let review = review(&text, None);
+        let review = review(&text, Server::default());
         assert_eq!(review.findings, []);
         assert!(review.policies.len() == 2 && review.policies.iter().all(|found| found.policy.is_some()));
     }

@@ -2,9 +2,11 @@
 
 use smol_str::SmolStr;
 
-use super::effective::{self, File, Proof, proof};
+use super::adopted::read_back;
+use super::effective::{self, File, proof};
+use super::proof::Proof;
 use super::target::known;
-use super::{Applied, Desired, Observed, Plan, Report, Step, TargetView, Workload};
+use super::{Applied, Before, Goal, Health, Observed, Plan, Report, Step, TargetView, Workload, rollout};
 use crate::api::Reason;
 
 /// After these steps. `reverted` has the uids of the workloads that lost all our fields.
@@ -24,15 +26,15 @@ pub fn applied_after(observed: &Observed, plan: &Plan, report: &Report, reverted
     applied.retain(|entry| known.contains(&&*entry.uid) && !reverted.iter().any(|uid| **uid == entry.uid));
     let Some(desired) = &plan.desired else { return applied };
     let file = File::after(observed, desired, report);
-    let recorded = report.recorded || newest.is_some_and(|newest| newest.digest() == plan.digest);
+    let recorded = report.recorded || plan.verdict.is_some() || newest.is_some_and(|newest| newest.digest() == plan.digest);
     // Pods that read a file have nothing of a revision before the file is that of the revision.
-    let is_there = recorded && (file == File::AsDesired || !effective::is_asked(desired));
-    for (index, (step, view)) in plan.steps.iter().zip(&observed.targets).enumerate() {
+    let is_there = recorded && (file == File::AsDesired || !effective::is_by_file(desired));
+    for (index, ((step, view), goal)) in plan.steps.iter().zip(&observed.targets).zip(&plan.goals).enumerate() {
         let Some(workload) = &view.workload else { continue };
         let written = matches!(report.targets.get(index), Some(Some(Ok(_))));
         match step {
-            Step::Write { .. } if is_there && written => put(&mut applied, entry(observed, plan, desired, view, workload, step, file)),
-            Step::Settled { .. } if is_there => put(&mut applied, entry(observed, plan, desired, view, workload, step, file)),
+            Step::Write { .. } if is_there && written => put(&mut applied, entry(observed, plan, goal, view, workload, step, file)),
+            Step::Settled { .. } if is_there => put(&mut applied, entry(observed, plan, goal, view, workload, step, file)),
             // Pods from now on do not read the file, whatever their mark: a roll has to be seen again.
             Step::Refused { reason: Reason::NotWired, .. } => {
                 applied.iter_mut().filter(|entry| entry.uid == *workload.uid).for_each(|entry| entry.rolled_out = false);
@@ -49,32 +51,84 @@ fn put(applied: &mut Vec<Applied>, entry: Applied) {
     applied.push(entry);
 }
 
-fn entry(observed: &Observed, plan: &Plan, desired: &Desired, view: &TargetView, workload: &Workload, step: &Step, file: File) -> Applied {
+fn entry(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, workload: &Workload, step: &Step, file: File) -> Applied {
     let (container, rolled_out, rolls) = match step {
         Step::Write { container, done, rolls, .. } => (container.as_str(), *done, *rolls),
         Step::Settled { container, done } => (container.as_str(), *done, false),
         Step::Refused { .. } | Step::Held { .. } => ("", false, false),
     };
     let agreed = match proof(observed, plan, view, step, file) {
-        Some(Proof::Agree { answer }) => Some(answer),
+        Some(Proof::Agree { answer }) => answer,
         _ => None,
     };
-    let reload = effective::reload(observed, plan, workload).filter(|_| !rolls && agreed.is_none() && effective::is_asked(desired));
+    let desired = &*goal.desired;
+    let reload = effective::reload(observed, plan, workload).filter(|_| !rolls && agreed.is_none() && effective::is_by_file(desired));
+    let known = known(observed, workload).filter(|known| known.container.is_empty() || known.container == container);
+    let now_well = view.ran_well().filter(|_| rolls && workload.ends_old_first());
     Applied {
         kind: view.kind.as_str().into(),
         name: view.name.to_string(),
         uid: workload.uid.to_string(),
         container: container.into(),
-        record: plan.digest.clone(),
+        record: goal.digest().to_string(),
         revision: desired.rendered.revision.clone(),
         rolled_out,
         reload: reload.cloned(),
         // Of another revision it proves nothing.
-        answer: agreed.or_else(|| known(observed, workload).filter(|known| known.record == plan.digest)?.answer.clone()),
+        answer: agreed.or_else(|| known.filter(|known| *known.record == *goal.digest())?.answer.clone()),
+        good: good(observed, plan, goal, view, workload, container, rolled_out && workload.replicas > 0),
+        before: known.map_or_else(|| before(workload), |known| known.before),
+        ran_well: if rolls { now_well } else { known.and_then(|known| known.ran_well.clone()) },
     }
 }
 
-/// Before the file is written: with the reloads that are to come.
+/// More than are ever needed: the newest that did not fail is what a target goes back to.
+const GOOD: usize = 8;
+
+fn good(
+    observed: &Observed,
+    plan: &Plan,
+    goal: &Goal,
+    view: &TargetView,
+    workload: &Workload,
+    container: &str,
+    proven: bool,
+) -> Vec<SmolStr> {
+    let failed = |digest: &str| observed.record(digest).is_some_and(|record| record.has_failed());
+    let mut good = match known(observed, workload) {
+        Some(known) => known.good.clone(),
+        None => adopted(workload, container, goal, view).into_iter().collect(),
+    };
+    let record = goal.digest();
+    if proven && !record.is_empty() {
+        good.retain(|digest| *digest != record);
+        good.insert(0, record);
+    }
+    good.retain(|digest| !failed(digest) && plan.judged.as_ref().is_none_or(|_| **digest != *plan.digest));
+    good.truncate(GOOD);
+    good
+}
+
+impl TargetView {
+    /// What its pods are made from, where all of them run well.
+    fn ran_well(&self) -> Option<SmolStr> {
+        let mut pods = self.pods.iter().flatten().filter(|pod| !pod.deleting).peekable();
+        pods.peek()?;
+        let well = pods.all(|pod| pod.ready && pod.health != Some(Health::Unwell));
+        self.content.as_ref().filter(|_| well).map(|content| content.digest.clone())
+    }
+}
+
+/// After a verdict: no target counts the failed record among its good ones.
+#[must_use]
+pub fn applied_judged(observed: &Observed, plan: &Plan) -> Vec<Applied> {
+    let mut applied = applied_before(observed, plan);
+    applied.iter_mut().for_each(|entry| entry.good.retain(|digest| **digest != *plan.digest));
+    applied
+}
+
+/// Before anything of the plan is written: with the reloads that are to come, and what stands where the
+/// policy is about to write.
 #[must_use]
 pub fn applied_before(observed: &Observed, plan: &Plan) -> Vec<Applied> {
     let mut applied = observed.records.first().map(|newest| newest.applied.clone()).unwrap_or_default();
@@ -85,7 +139,42 @@ pub fn applied_before(observed: &Observed, plan: &Plan) -> Vec<Applied> {
             None => applied.extend(unrecorded(observed, uid).map(|entry| Applied { reload: Some(reload.clone()), ..entry })),
         }
     }
+    for ((step, view), goal) in plan.steps.iter().zip(&observed.targets).zip(&plan.goals) {
+        if let (Step::Write { container, rolls, .. }, Some(workload)) = (step, &view.workload) {
+            begin(observed, goal, view, workload, container, *rolls, &mut applied);
+        }
+    }
     applied
+}
+
+/// What cannot be told any more once our fields are there: it is noted before they are.
+fn begin(
+    observed: &Observed,
+    goal: &Goal,
+    view: &TargetView,
+    workload: &Workload,
+    container: &str,
+    rolls: bool,
+    applied: &mut Vec<Applied>,
+) {
+    let ran_well = view.ran_well().filter(|_| rolls && workload.ends_old_first());
+    if let Some(entry) = applied.iter_mut().find(|entry| entry.uid == *workload.uid) {
+        entry.ran_well = ran_well.or_else(|| entry.ran_well.take());
+    } else {
+        let good = adopted(workload, container, goal, view).into_iter().collect();
+        let entry = unrecorded(observed, &workload.uid);
+        applied.extend(entry.map(|entry| Applied { container: container.into(), good, before: before(workload), ran_well, ..entry }));
+    }
+}
+
+fn before(workload: &Workload) -> Before {
+    if workload.own.env.is_empty() && !workload.own.required_aal { Before::Nothing } else { Before::Unknown }
+}
+
+/// What stands there of another policy, where its pods are ready.
+fn adopted(workload: &Workload, container: &str, goal: &Goal, view: &TargetView) -> Option<SmolStr> {
+    let read = read_back(workload, container, &goal.desired, view)?;
+    (rollout::is_done(workload) && workload.status.ready > 0).then(|| read.digest().into())
 }
 
 fn unrecorded(observed: &Observed, uid: &str) -> Option<Applied> {
@@ -100,5 +189,8 @@ fn unrecorded(observed: &Observed, uid: &str) -> Option<Applied> {
         rolled_out: false,
         reload: None,
         answer: None,
+        good: Vec::new(),
+        before: Before::Unknown,
+        ran_well: None,
     })
 }

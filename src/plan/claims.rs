@@ -54,6 +54,31 @@ mod tests {
         workload
     }
 
+    proptest::proptest! {
+        /// Somebody gets it where anybody wants it, whatever the order in which they are found, and one that is
+        /// younger and has applied nothing changes nothing.
+        #[test]
+        fn it_is_total_order_free_and_stable(
+            claims in proptest::collection::vec((0..4_i64, proptest::bool::weighted(0.2)), 1..6),
+            label in proptest::option::of(0..7_usize),
+            (own, pauses) in (proptest::bool::ANY, proptest::bool::ANY),
+            turn in 0..6_usize,
+        ) {
+            let mut candidates: Vec<_> =
+                claims.iter().enumerate().map(|(index, (created, applied))| candidate(&format!("policy-{index}"), *created, *applied)).collect();
+            let mut workload = workload(1);
+            workload.policy_label = label.map(|index| format!("policy-{index}").into());
+            workload.own.policy_label = own;
+            let found = holder(&workload, &candidates, pauses);
+            proptest::prop_assert!(found.is_some());
+            let count = candidates.len();
+            candidates.rotate_left(turn % count);
+            proptest::prop_assert_eq!(&holder(&workload, &candidates, pauses), &found);
+            candidates.push(candidate("younger", 9, false));
+            proptest::prop_assert_eq!(&holder(&workload, &candidates, pauses), &found);
+        }
+    }
+
     #[test]
     fn the_one_that_applied_holds_it_however_young() {
         let candidates = [candidate("old", 1, false), candidate("young", 2, true)];

@@ -20,6 +20,12 @@ pub struct Desired {
 }
 
 impl Desired {
+    /// The same policy with other settings.
+    #[must_use]
+    pub fn with(&self, rendered: Rendered, config_map: &str) -> Self {
+        Self { rendered, config_map: config_map.into(), ..self.clone() }
+    }
+
     #[must_use]
     pub fn data(&self) -> Data {
         Data {
@@ -41,6 +47,28 @@ impl Desired {
     }
 }
 
+/// What one target shall have.
+#[derive(Clone, Debug)]
+pub struct Goal {
+    pub desired: Arc<Desired>,
+    /// Digest of its record; empty where nothing of a policy shall be there. None where it is left as it is.
+    pub record: Option<SmolStr>,
+}
+
+impl Goal {
+    /// Whether it is not known what the target shall have.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.record.is_none()
+    }
+
+    /// Digest of its record; empty where there is none.
+    #[must_use]
+    pub fn digest(&self) -> SmolStr {
+        self.record.clone().unwrap_or_default()
+    }
+}
+
 /// The policy beside what was applied of it last.
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
@@ -57,7 +85,7 @@ impl Standing {
         let name = &policy.key.name;
         let of_another = |workload: &&Workload| workload.own.policy_label && workload.policy_label.as_ref() != Some(name);
         let workloads: Vec<_> = workloads.filter(|workload| !of_another(workload)).collect();
-        let in_force = carried(records, &workloads).or_else(|| noted(policy, records, &workloads));
+        let in_force = carried(records, &workloads).or_else(|| noted(policy, records, &workloads)).or_else(|| way_back(records));
         let rejections = match &policy.spec {
             Err(rejections) => rejections.clone(),
             Ok(spec) => in_force.map(|newest| transition(&newest.data.overlay.factors(), spec)).unwrap_or_default(),
@@ -113,7 +141,7 @@ impl Standing {
     }
 }
 
-/// The newest record whose mark a workload carries in a field that our manager owns.
+/// The newest record whose mark a workload carries in a field that our manager owns, and that was not taken back.
 /// Records alone are no proof: others may be able to create them. The mark of a file covers the levels
 /// alone, so that there the rest of a record rests on who may create ControllerRevisions.
 fn carried<'a>(records: &'a [Arc<Record>], workloads: &[&Workload]) -> Option<&'a Arc<Record>> {
@@ -122,10 +150,18 @@ fn carried<'a>(records: &'a [Arc<Record>], workloads: &[&Workload]) -> Option<&'
         let mark = Mark::own(workload)?;
         // Records with the same levels have the same mark: what was noted tells them apart.
         let noted = applied.iter().find(|applied| applied.uid == *workload.uid).map(|applied| &*applied.record);
-        let noted = records.iter().position(|record| Some(record.digest()) == noted && mark.may_be_of(record));
-        noted.or_else(|| records.iter().position(|record| mark.may_be_of(record)))
+        let may_be = |record: &Record| !record.has_failed() && mark.may_be_of(record);
+        let noted = records.iter().position(|record| Some(record.digest()) == noted && may_be(record));
+        noted.or_else(|| records.iter().position(|record| may_be(record)))
     });
     carried.min().map(|index| &records[index])
+}
+
+/// What a failed record goes back to that nothing has gone back from yet.
+fn way_back(records: &[Arc<Record>]) -> Option<&Arc<Record>> {
+    let verdict = records.first()?.verdict.as_ref().filter(|verdict| !verdict.lifted)?;
+    let digest = &verdict.back.first()?.record;
+    records.iter().find(|record| *record.digest() == **digest)
 }
 
 /// Where the variables were taken away, the workload's own metadata still say whose it is, and the
@@ -138,13 +174,14 @@ fn noted<'a>(policy: &PolicyObject, records: &'a [Arc<Record>], workloads: &[&Wo
     let applied = &records.first()?.applied;
     let digest = |workload: &&Workload| applied.iter().find(|applied| applied.uid == *workload.uid).map(|applied| &*applied.record);
     let digests: Vec<_> = workloads.iter().filter(ours).filter_map(digest).collect();
-    records.iter().find(|record| digests.contains(&record.digest()))
+    records.iter().find(|record| digests.contains(&record.digest()) && !record.has_failed())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::fixtures::{governed, policy, record, workload};
+    use crate::plan::fixtures::{self, governed, policy, record, workload};
+    use crate::plan::{Applied, Before};
 
     #[test]
     fn a_record_is_in_force_where_a_workload_carries_its_revision() {
@@ -163,17 +200,7 @@ mod tests {
         let mut stripped = governed("mfa", &record);
         stripped.containers[0].env.clear();
         stripped.own.env.clear();
-        let applied = super::super::Applied {
-            kind: "Deployment".into(),
-            name: "kratos".into(),
-            uid: stripped.uid.to_string(),
-            container: "kratos".into(),
-            record: record.digest().into(),
-            revision: "mfa-0123456789".into(),
-            rolled_out: true,
-            reload: None,
-            answer: None,
-        };
+        let applied = Applied { uid: stripped.uid.to_string(), ..fixtures::applied(record.digest(), Before::Nothing) };
         Arc::make_mut(&mut record).applied = vec![applied];
         let records = [record.clone()];
         let in_force = |workload: &Workload| Standing::of(&policy("mfa"), &records, [workload].into_iter()).in_force;

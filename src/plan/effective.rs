@@ -1,63 +1,25 @@
-//! What the pods themselves say: whether those that read a file have read this one.
+//! What the pods themselves say, and what those that read a file must say before they have read this one.
 
 use std::collections::BTreeSet;
 
 use smol_str::SmolStr;
 
-use super::record::Reload;
+use super::confirmed;
+use super::proof::{Proof, unasked, unreachable};
+use super::record::{Evidence, Reload};
 use super::target::known;
 use super::{Answer, Applied, ConfigMapStep, Desired, Millis, Observed, Plan, Pod, Report, Step, TargetView, Workload};
-use crate::api::Reason;
-use crate::policy::Delivery;
+use crate::policy::{Delivery, VerificationMode};
 use crate::server::kratos::changes;
 
 /// How long pods may take to read a new file. The kubelet needs up to a minute and a half.
-const READ_WITHIN: Millis = 180_000;
+pub(super) const READ_WITHIN: Millis = 180_000;
 /// How often pods are asked that could not be reached, or answer otherwise than they should.
 const ASK_AGAIN: Millis = 60_000;
 
-/// What the pods of a target prove, the worst first.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Proof {
-    /// They do not run it, and had the time.
-    Mismatch(String),
-    Unreachable(String),
-    /// They may still be about to read it.
-    Pending(String),
-    /// No answer can tell.
-    NotSupported(String),
-    Agree {
-        answer: SmolStr,
-    },
-    NoPods,
-}
-
-impl Proof {
-    #[must_use]
-    pub fn reason(&self) -> Reason {
-        match self {
-            Self::Mismatch(_) => Reason::Mismatch,
-            Self::Unreachable(_) => Reason::Unreachable,
-            Self::Pending(_) => Reason::Progressing,
-            Self::NotSupported(_) => Reason::NotSupported,
-            Self::Agree { .. } => Reason::HashesAgree,
-            Self::NoPods => Reason::NoPods,
-        }
-    }
-
-    #[must_use]
-    pub fn message(self) -> String {
-        match self {
-            Self::Mismatch(message) | Self::Unreachable(message) | Self::Pending(message) | Self::NotSupported(message) => message,
-            Self::Agree { .. } => "all ready pods of each target answer one and the same digest of their configuration".into(),
-            Self::NoPods => "no pod is ready to be asked".into(),
-        }
-    }
-}
-
-/// Whether the policy is one whose pods are asked: those that read a file.
+/// Whether pods read the policy from a file, and not from their variables.
 #[must_use]
-pub fn is_asked(desired: &Desired) -> bool {
+pub fn is_by_file(desired: &Desired) -> bool {
     desired.rendered.delivery == Delivery::ConfigFile
 }
 
@@ -85,18 +47,45 @@ impl File {
     }
 }
 
-/// What the pods of a target prove. None where they are not asked.
+/// What the pods of a target prove. None where nobody asks them.
 #[must_use]
 pub fn proof(observed: &Observed, plan: &Plan, view: &TargetView, step: &Step, file: File) -> Option<Proof> {
-    let desired = plan.desired.as_ref().filter(|desired| is_asked(desired))?;
+    let desired = plan.desired.as_ref().filter(|_| observed.verification().mode != VerificationMode::Off)?;
+    // Nothing of the policy is in force that they could prove.
+    if desired.rendered.revision.is_empty() {
+        return None;
+    }
     let (Step::Settled { done: true, container } | Step::Write { done: true, container, .. }, Some(workload)) = (step, &view.workload)
     else {
         return Some(Proof::Pending(format!("the pods of {view} are asked when it is rolled out")));
     };
+    if !is_by_file(desired) {
+        return Some(confirmed::proof(view, workload));
+    }
     if file == File::Other {
         return Some(Proof::Pending(format!("the file in ConfigMap {} is not yet what the policy says", desired.config_map)));
     }
+    if !workload.containers.iter().any(|own| own.name == *container && own.reads_last(&desired.config_map)) {
+        return Some(Proof::NotSupported(format!("the pods of {view} read another file after that of the policy")));
+    }
     Some(of_pods(view, container, &desired.config_map, reload(observed, plan, workload), observed.now))
+}
+
+/// Whether its pods had the time to take a file that must change their answer, and are not known to have taken it.
+pub(super) fn is_late(observed: &Observed, workload: &Workload) -> bool {
+    let reload = known(observed, workload).and_then(|known| known.reload.as_ref());
+    reload.is_some_and(|reload| reload.changes == Some(true) && observed.now - reload.since >= READ_WITHIN)
+}
+
+/// What tells that the target's pods refused the file: they should have taken it, and had the time.
+pub(super) fn refused(observed: &Observed, plan: &Plan, view: &TargetView, step: &Step) -> Option<Evidence> {
+    let workload = view.workload.as_ref()?;
+    let reload = reload(observed, plan, workload).filter(|reload| reload.changes == Some(true))?;
+    let desired = plan.desired.as_ref()?;
+    let Step::Settled { container, done: true } = step else { return None };
+    let Proof::Mismatch(_) = proof(observed, plan, view, step, File::found(observed, desired))? else { return None };
+    let pod = view.pods.iter().flatten().find(|pod| !pod.deleting && pod.ready && is_old(pod, reload))?;
+    Some(Evidence { pod: pod.name.clone(), container: container.clone(), reason: "the new file was not taken".into(), exit_code: None })
 }
 
 /// The file that running pods of the workload are about to read, or have not been seen to read.
@@ -116,18 +105,13 @@ fn of_pods(view: &TargetView, container: &str, config_map: &str, reload: Option<
         return Proof::Pending(format!("pod {} of {view} does not read the file: it is from an older template", pod.name));
     }
     if let Some(pod) = with(Some(Answer::Unreachable)) {
-        return Proof::Unreachable(format!(
-            "pod {} of {view} does not answer at its admin port /admin/health/config: let the operator reach it",
-            pod.name
-        ));
+        return unreachable(view, pod);
     }
     if let Some(pod) = with(None) {
-        return Proof::NotSupported(format!(
-            "pod {} of {view} is not asked: it is on the network of its node, or has no address",
-            pod.name
-        ));
+        return unasked(view, pod);
     }
-    if let Some(pod) = with(Some(Answer::Other)) {
+    // A marker stands in the server's own files, and says nothing about ours.
+    if let Some(pod) = ready.iter().find(|pod| matches!(pod.answer, Some(Answer::Other | Answer::Marker(_)))) {
         return Proof::NotSupported(format!("pod {} of {view} answers no digest of its configuration", pod.name));
     }
     let hashes = hashes(pods);
@@ -138,7 +122,7 @@ fn of_pods(view: &TargetView, container: &str, config_map: &str, reload: Option<
     let reload = reload.filter(|reload| ready.iter().any(|pod| pod.created <= reload.since));
     let Some(reload) = reload else {
         return match (only, late(view.disagrees_since)) {
-            (Some(answer), _) => Proof::Agree { answer: (*answer).clone() },
+            (Some(answer), _) => Proof::Agree { answer: Some((*answer).clone()) },
             (None, false) => waits(),
             (None, true) => mismatch(view, &ready, None),
         };
@@ -148,7 +132,7 @@ fn of_pods(view: &TargetView, container: &str, config_map: &str, reload: Option<
         None => !reload.before.is_empty() && !reload.before.contains(answer),
     };
     match (only, reload.changes) {
-        (Some(answer), _) if is_read(answer) => Proof::Agree { answer: (*answer).clone() },
+        (Some(answer), _) if is_read(answer) => Proof::Agree { answer: Some((*answer).clone()) },
         (Some(_), Some(false)) => Proof::NotSupported(format!(
             "the configuration of {view} stays as it was, with this file or without: no answer can tell, and none has to"
         )),
@@ -181,7 +165,7 @@ pub fn hashes(pods: &[Pod]) -> BTreeSet<&SmolStr> {
     answers
         .filter_map(|answer| match answer {
             Answer::Hash(hash) => Some(hash),
-            Answer::Other | Answer::Unreachable => None,
+            Answer::Marker(_) | Answer::Other | Answer::Unreachable | Answer::NotYet => None,
         })
         .collect()
 }
@@ -189,7 +173,7 @@ pub fn hashes(pods: &[Pod]) -> BTreeSet<&SmolStr> {
 /// What is to be noted before the file is written anew: of each workload whose running pods read it.
 pub(super) fn reloads(observed: &Observed, desired: &Desired, steps: &[Step], file: Option<&ConfigMapStep>) -> Vec<(SmolStr, Reload)> {
     let drifted = match file {
-        Some(ConfigMapStep::Create { drifted } | ConfigMapStep::Repair { drifted, .. }) if is_asked(desired) => *drifted,
+        Some(ConfigMapStep::Create { drifted } | ConfigMapStep::Repair { drifted, .. }) if is_by_file(desired) => *drifted,
         _ => return Vec::new(),
     };
     let reads = |(view, step): (&TargetView, &Step)| {
@@ -218,9 +202,10 @@ fn about_to_read(observed: &Observed, desired: &Desired, view: &TargetView, work
     Reload { since: observed.now, file, before, changes, restores }
 }
 
-/// When to ask again.
+/// When to ask those that read a file again.
 pub(super) fn again(observed: &Observed, plan: &Plan, view: &TargetView, step: &Step) -> Option<Millis> {
-    let (Step::Settled { done: true, .. }, Some(desired), Some(workload)) = (step, &plan.desired, &view.workload) else { return None };
+    let desired = plan.desired.as_ref().filter(|desired| is_by_file(desired))?;
+    let (Step::Settled { done: true, .. }, Some(workload)) = (step, &view.workload) else { return None };
     let reload = reload(observed, plan, workload);
     // Nothing can come of it before the file is written.
     let file = File::found(observed, desired);
@@ -230,13 +215,14 @@ pub(super) fn again(observed: &Observed, plan: &Plan, view: &TargetView, step: &
             Some(super::target::look_after(since, observed.now))
         }
         Proof::Mismatch(_) | Proof::Unreachable(_) => Some(observed.now + ASK_AGAIN),
-        Proof::Pending(_) | Proof::NotSupported(_) | Proof::Agree { .. } | Proof::NoPods => None,
+        Proof::Pending(_) | Proof::NotSupported(_) | Proof::Agree { .. } | Proof::Confirmed | Proof::NoPods => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Reason;
     use crate::plan::MountedFile;
     use crate::plan::fixtures::{pod, target, workload};
 

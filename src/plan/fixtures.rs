@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::record::record_name;
 use super::{
-    Container, Data, EnvVar, Governed, History, Key, LastStatus, OwnFields, Pod, PolicyObject, Record, TargetData, TargetView,
-    UpdateStrategy, Workload, WorkloadStatus,
+    Absence, Applied, Before, Container, Data, EnvFrom, EnvVar, Governed, History, Key, LastStatus, Observed, OwnFields, Pod, PolicyObject,
+    Record, Replacement, Standing, TargetData, TargetView, Traits, Trouble, UpdateStrategy, Workload, WorkloadStatus,
 };
 use crate::api;
-use crate::policy::{DeletionPolicy, Delivery, Kind, parse};
+use crate::policy::{DeletionPolicy, Delivery, Kind, Verification, parse};
 use crate::server::kratos::{Overlay, render};
 
 pub(super) fn workload(replicas: i32) -> Workload {
@@ -29,8 +29,11 @@ pub(super) fn workload(replicas: i32) -> Workload {
         replicas,
         paused: false,
         update: UpdateStrategy::Rolling,
+        min_ready_seconds: 0,
+        replacement: Replacement::NewFirst,
         selector: "app=kratos".into(),
         containers: vec![container(&[])],
+        last_manager: None,
         mounts: Vec::new(),
         status: WorkloadStatus {
             observed_generation: 2,
@@ -45,16 +48,31 @@ pub(super) fn workload(replicas: i32) -> Workload {
 
 pub(super) fn container(env: &[(&str, &str)]) -> Container {
     let env = env.iter().map(|(name, value)| EnvVar { name: (*name).into(), value: Some((*value).into()) });
-    Container { name: "kratos".into(), image: "oryd/kratos:v1.3.1".into(), env: env.collect(), files: Vec::new() }
+    Container {
+        name: "kratos".into(),
+        image: "oryd/kratos:v1.3.1".into(),
+        env: env.collect(),
+        files: Vec::new(),
+        traits: Traits { serves: true, ..Traits::default() },
+        unusual: None,
+    }
 }
 
 pub(super) fn pod(env: &[(&str, &str)]) -> Pod {
     Pod {
         name: "kratos-1".into(),
+        uid: "pod-1".into(),
+        resource_version: "1".into(),
         created: 0,
         deleting: false,
         ready: true,
+        ready_since: 0,
         scheduled: true,
+        unready: Vec::new(),
+        cut_off: false,
+        content: "content".into(),
+        annotations: Vec::new(),
+        health: None,
         required_aal: None,
         answer: None,
         containers: vec![container(env)],
@@ -70,10 +88,51 @@ pub(super) fn target(workload: Workload) -> TargetView {
         workload: Some(Arc::new(workload)),
         holder: None,
         pods: None,
+        content: None,
+        well_since: None,
+        proof: None,
         disagrees_since: None,
         base: None,
+        env_from: EnvFrom::default(),
+        server_version: None,
         history: History::default(),
     }
+}
+
+/// The server is in trouble for this reason, and has not ended.
+pub(super) fn trouble(reason: &str) -> Trouble {
+    Trouble { container: "kratos".into(), reason: reason.into(), exit_code: None, ended: false, crashes: 0, finished: 0, prepares: None }
+}
+
+/// The server crashed so often, with exit code 1.
+pub(super) fn crash(crashes: i32) -> Trouble {
+    Trouble { exit_code: Some(1), ended: true, crashes, ..trouble("CrashLoopBackOff") }
+}
+
+/// A policy called mfa over these targets, and nothing else yet.
+pub(super) fn observed(targets: Vec<TargetView>) -> Observed {
+    Observed {
+        now: 1_000_000_000,
+        key: Key::new("identity", "mfa"),
+        policy: Some(Arc::new(policy("mfa"))),
+        absence: Absence::Uncertain,
+        crd_uid: "crd".into(),
+        targets,
+        governed: Vec::new(),
+        config_maps: Vec::new(),
+        records: Vec::new(),
+        untargeted: Vec::new(),
+        ignored: Vec::new(),
+        standing: Standing::default(),
+        config_map_history: History::default(),
+        server_images: Arc::new(["kratos".to_owned()]),
+        itself: None,
+    }
+}
+
+/// The same with this spec.
+pub(super) fn observed_with(spec: Result<crate::policy::Policy, Vec<crate::policy::Rejection>>, targets: Vec<TargetView>) -> Observed {
+    Observed { policy: Some(Arc::new(PolicyObject { spec, ..policy("mfa") })), ..observed(targets) }
 }
 
 /// A policy of this name that asks for `highest_available` at whoami.
@@ -88,6 +147,9 @@ pub(super) fn policy(name: &str) -> PolicyObject {
         spec: parse(name, &spec("highest_available")),
         deletion_policy: DeletionPolicy::Revert,
         suspend: false,
+        retry: "".into(),
+        manager: None,
+        verification: Verification::default(),
         status: LastStatus::default(),
     }
 }
@@ -113,7 +175,25 @@ pub(super) fn record(policy: &str, revision: i64, whoami: &str) -> Arc<Record> {
     };
     let uid = uid_of(policy);
     let name = record_name(policy, &uid, &data.digest()).into();
-    Arc::new(Record { name, owner_uid: uid.into(), revision, data, applied: Vec::new() })
+    Arc::new(Record { name, owner_uid: uid.into(), revision, data, applied: Vec::new(), verdict: None })
+}
+
+/// The record with this digest, as it was applied to the workload.
+pub(super) fn applied(record: &str, before: Before) -> Applied {
+    Applied {
+        kind: "Deployment".into(),
+        name: "kratos".into(),
+        uid: "uid".into(),
+        container: "kratos".into(),
+        record: record.into(),
+        revision: "mfa-0123456789".into(),
+        rolled_out: true,
+        reload: None,
+        answer: None,
+        good: Vec::new(),
+        before,
+        ran_well: None,
+    }
 }
 
 /// A workload to which the policy of this name applied the record.
@@ -135,4 +215,34 @@ pub(super) fn governed(policy: &str, record: &Record) -> Workload {
         containers: vec![container(&env)],
         ..workload(1)
     }
+}
+
+/// One pod each, and old ones that run well.
+pub(super) fn targets(number: usize) -> Vec<TargetView> {
+    let named = |index: usize| {
+        let name = format!("kratos-{index}");
+        let mut workload = Workload { uid: format!("uid-{index}").into(), ..workload(1) };
+        workload.key.name = name.as_str().into();
+        TargetView { name: name.into(), pods: None, ..target(workload) }
+    };
+    (0..number).map(named).collect()
+}
+
+/// A new generation of the policy, with this spec.
+pub(super) fn edit(observed: &mut Observed, spec: Value) {
+    let mut policy = (**observed.policy.as_ref().expect("a policy")).clone();
+    let names: Vec<_> = observed.targets.iter().map(|view| json!({"name": view.name, "container": "kratos"})).collect();
+    let mut whole = json!({"targetRefs": names});
+    whole.as_object_mut().expect("a map").extend(spec.as_object().cloned().expect("a map"));
+    let spec: api::MfaPolicySpec = serde_json::from_value(whole).expect("a spec");
+    policy.spec = parse(&policy.key.name, &spec);
+    policy.generation += 1;
+    observed.policy = Some(Arc::new(policy));
+    stand(observed);
+}
+
+pub(super) fn stand(observed: &mut Observed) {
+    let policy = observed.policy.clone().expect("a policy");
+    let workloads: Vec<_> = observed.targets.iter().filter_map(|view| view.workload.clone()).collect();
+    observed.standing = Standing::of(&policy, &observed.records, workloads.iter().map(|workload| &**workload));
 }

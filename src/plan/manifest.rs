@@ -12,6 +12,12 @@ pub fn literal(value: &str) -> String {
     value.replace('$', "$$")
 }
 
+/// What the process sees of a value that we wrote.
+#[must_use]
+pub fn spoken(value: &str) -> String {
+    value.replace("$$", "$")
+}
+
 /// Our fields on a workload. `uid` and `resourceVersion` make it conflict rather than create or
 /// overwrite what changed meanwhile.
 #[must_use]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use super::overrides::is_unsettled;
 use super::{Container, Desired, MountedFile, Pod, Record, TargetView, Workload};
 use crate::api;
 use crate::policy::{Delivery, Level};
@@ -12,6 +13,8 @@ use crate::server::kratos::{Overlay, REVISION, Variable, level_variables, levels
 /// What the pods of one revision have in common, and no others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mark {
+    /// Nothing of ours.
+    Nothing,
     /// The variable that names the revision.
     Variable(SmolStr),
     /// The annotation of pods that read the file of this config map.
@@ -44,9 +47,22 @@ impl Mark {
         live.env.iter().find(|entry| &*entry.name == REVISION)?.value.clone().map(Self::Variable)
     }
 
+    /// The revision that it names.
+    #[must_use]
+    pub fn revision(self) -> Option<SmolStr> {
+        match self {
+            Self::Variable(revision) => Some(revision),
+            Self::Annotation { .. } | Self::Nothing => None,
+        }
+    }
+
     #[must_use]
     pub fn is_on(&self, pod: &Pod, container: &str) -> bool {
         match self {
+            Self::Nothing => {
+                let mut own = pod.containers.iter().filter(|own| &*own.name == container).flat_map(|own| &own.env);
+                pod.required_aal.is_none() && own.all(|entry| &*entry.name != REVISION)
+            }
             Self::Annotation { value, config_map } => pod.required_aal.as_ref() == Some(value) && pod.reads(container, config_map),
             Self::Variable(value) => {
                 let own = pod.containers.iter().filter(|own| &*own.name == container);
@@ -61,6 +77,7 @@ impl Mark {
     pub fn may_be_of(&self, record: &Record) -> bool {
         let (overlay, delivery) = (&record.data.overlay, record.data.delivery);
         match self {
+            Self::Nothing => false,
             Self::Variable(value) => delivery == Delivery::Environment && *revision(overlay, delivery) == **value,
             Self::Annotation { value, .. } => {
                 delivery == Delivery::ConfigFile && [levels_digest(overlay), revision(overlay, delivery)].iter().any(|own| *own == **value)
@@ -73,7 +90,10 @@ impl Desired {
     /// Of the pods that enforce it.
     #[must_use]
     pub fn mark(&self, workload: &Workload, container: &str) -> Mark {
-        Mark::of(&self.rendered.overlay, self.rendered.delivery, &self.config_map, workload.file(container))
+        if self.rendered.revision.is_empty() {
+            return Mark::Nothing;
+        }
+        Mark::of(&self.rendered.overlay, self.rendered.delivery, &self.config_map, workload.file(container, &self.config_map))
     }
 
     /// Every mark that it may have, by how pods read it.
@@ -96,24 +116,17 @@ impl Desired {
     pub fn annotation(&self, workload: &Workload, container: &str) -> Option<SmolStr> {
         match self.mark(workload, container) {
             Mark::Annotation { value, .. } => Some(value),
-            Mark::Variable(_) => None,
+            Mark::Variable(_) | Mark::Nothing => None,
         }
     }
 
-    /// Whether the container reads the rendered file after every other.
+    /// Whether the container reads the rendered file. One that it reads after that beats it, and is told as such.
     ///
     /// # Errors
     /// What is missing, and what to write where.
     pub fn wiring(&self, workload: &Workload, container: &Container) -> Result<(), String> {
-        let found = container.files.iter().rposition(|file| file.as_ref().is_some_and(|file| file.is_of(&self.config_map)));
-        match found {
-            Some(index) if index + 1 == container.files.len() => Ok(()),
-            Some(_) => Err(format!(
-                "container {} of {workload} reads other files after that of ConfigMap {}, which beat it: make it the last --config",
-                container.name, self.config_map
-            )),
-            None => Err(not_wired(workload, &container.name, &self.config_map)),
-        }
+        let reads = container.files.iter().flatten().any(|file| file.is_of(&self.config_map));
+        if reads { Ok(()) } else { Err(not_wired(workload, &container.name, &self.config_map)) }
     }
 }
 
@@ -146,16 +159,24 @@ impl Pod {
     /// Whether the container reads the rendered file of this config map after every other.
     #[must_use]
     pub fn reads(&self, container: &str, config_map: &str) -> bool {
-        let own = self.containers.iter().find(|own| *own.name == *container);
-        own.and_then(|own| own.files.last()?.as_ref()).is_some_and(|file| file.is_of(config_map))
+        self.containers.iter().any(|own| *own.name == *container && own.reads_last(config_map))
+    }
+}
+
+impl Container {
+    /// Whether it reads the rendered file of this config map after every other.
+    #[must_use]
+    pub fn reads_last(&self, config_map: &str) -> bool {
+        matches!(self.files.last(), Some(Some(file)) if file.is_of(config_map))
     }
 }
 
 impl Workload {
-    /// The last configuration file of the container.
+    /// The rendered file of this config map, as the container reads it.
     #[must_use]
-    pub fn file(&self, container: &str) -> Option<&MountedFile> {
-        self.containers.iter().find(|live| *live.name == *container)?.files.last()?.as_ref()
+    pub fn file(&self, container: &str, config_map: &str) -> Option<&MountedFile> {
+        let own = self.containers.iter().find(|live| *live.name == *container)?;
+        own.files.iter().rev().flatten().find(|file| file.is_of(config_map))
     }
 }
 
@@ -166,9 +187,12 @@ pub fn running_levels(target: &TargetView, container: &str, file: &FileLevels<'_
     let Some(workload) = &target.workload else { return (None, None) };
     let of = |containers: &[Container], annotation: Option<&SmolStr>| {
         let own = containers.iter().find(|own| &*own.name == container);
-        let reads = own.and_then(|own| own.files.last()?.as_ref()).is_some_and(|read| read.is_of(file.config_map));
+        let reads = own.is_some_and(|own| own.reads_last(file.config_map));
         let from_file = annotation.filter(|_| reads).map(|value| file.of(value)).unwrap_or_default();
         let variable = |name: &str| {
+            if is_unsettled(own?, &target.env_from, name) {
+                return Some(None);
+            }
             let variable = own?.env.iter().find(|variable| &*variable.name == name)?;
             Some(variable.value.as_deref().and_then(Level::from_word))
         };

@@ -1,21 +1,40 @@
 //! The decision: from what was observed to what is written and what is told. Pure: the same
 //! observation always yields the same plan.
 
+mod adopted;
+mod advice;
+mod answer;
 mod applied;
 mod claims;
+mod confirmed;
 mod desired;
 mod effective;
+mod examination;
 #[cfg(test)]
 mod fixtures;
+mod judgement;
+mod last;
 pub mod manifest;
 mod mark;
+mod news;
 mod observed;
+mod overrides;
+mod pod;
+mod proof;
 pub mod record;
 mod reversal;
+mod risks;
+mod rollback;
+mod rolled_out;
 mod rollout;
+mod shape;
+#[cfg(test)]
+mod simulation;
 mod status;
 mod suspended;
 mod target;
+mod transitions;
+mod unusual;
 
 use std::sync::Arc;
 
@@ -24,28 +43,55 @@ use smol_str::SmolStr;
 use crate::api::Reason;
 use crate::policy::Delivery;
 
-pub use applied::{applied_after, applied_before};
+pub use advice::NAMED;
+pub use answer::Answer;
+pub use applied::{applied_after, applied_before, applied_judged};
 pub use claims::{Candidate, holder};
-pub use desired::{Desired, Standing};
+pub use confirmed::{Question, is_wrong, of_variables, pause, questions};
+pub use desired::{Desired, Goal, Standing};
 pub use effective::hashes;
+pub use examination::{Examination, judged_well, to_examine};
+pub use last::{Cause, LastCondition, LastStatus, Levels, Transition};
 pub use mark::Mark;
+pub use news::{News, Notice, message_digest, retrying, suspension};
 pub use observed::{
-    Absence, Answer, ConfigMapView, Container, EnvVar, Governed, GovernedView, History, Key, LastCondition, LastStatus, Millis,
-    MountedFile, Observed, OwnFields, Pod, PolicyObject, TargetView, Trouble, UpdateStrategy, Workload, WorkloadId, WorkloadStatus,
+    Absence, ConfigMapView, Container, Content, EnvVar, Governed, GovernedView, History, Key, Millis, MountedFile, Observed, OwnFields,
+    PolicyObject, TargetView, UpdateStrategy, Workload, WorkloadId, WorkloadStatus,
 };
-pub use record::{Applied, Data, Record, Reload, TargetData};
+pub use pod::{Health, Pod, Trouble};
+pub use proof::Proof;
+pub use record::{Applied, Back, Before, Data, Evidence, Record, Reload, TargetData, Verdict};
 pub use reversal::{ConfigMapEnd, Memory, Reversal, ends};
+pub use risks::{beside_ours, may_be_refused, refusals};
+pub use rollback::StuckPod;
 pub use rollout::is_done;
-pub use status::{Notice, Refusal, Report, bounded, level_word, report, taken};
+pub use shape::{Replacement, Traits};
+pub use status::{Refusal, Report, bounded, level_word, report, taken};
 pub use target::{Step, container, is_adopted};
+pub use transitions::{read as read_transition, written_levels};
+pub use unusual::{EnvFrom, EnvFromMap, EnvSource, FileSource, UnreadFile, Unusual};
 
 /// What to write. Nothing in it means that everything is as it should be.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// What the policy asks for; none where nothing valid is known.
-    pub desired: Option<Desired>,
-    /// Digest of the record of what is desired.
+    /// What shall be in force; none where nothing valid is known. It is what the policy asks for,
+    /// or what that went back to.
+    pub desired: Option<Arc<Desired>>,
+    /// Digest of the record of what the policy asks for.
     pub digest: String,
+    /// What each target shall have, in order.
+    pub goals: Vec<Goal>,
+    /// Why that is not what the policy asks for.
+    pub verdict: Option<Verdict>,
+    /// A failure that was found just now: it is noted, and acted on by the next look.
+    pub judged: Option<Verdict>,
+    /// The noted failure is of the past.
+    pub acquitted: bool,
+    /// What stood on targets before this policy came to them, to be remembered first.
+    pub adopted: Vec<Data>,
+    pub stuck: Vec<StuckPod>,
+    /// The noted failure does not stand any more.
+    pub lifted: Option<Verdict>,
     pub rejections: Vec<crate::policy::Rejection>,
     pub config_map: Option<ConfigMapStep>,
     pub record: Option<RecordStep>,
@@ -96,6 +142,18 @@ pub enum RecordStep {
     },
 }
 
+impl Plan {
+    /// Whether it changes something that pods run, or what is remembered of that.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        let file =
+            matches!(self.config_map, Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. } | ConfigMapStep::Annotate(_)));
+        let targets = self.steps.iter().any(|step| matches!(step, Step::Write { .. }));
+        let memory = self.record.is_some() || !self.memories.is_empty();
+        file || targets || memory || !self.reversals.is_empty() || !self.ended_config_maps.is_empty()
+    }
+}
+
 /// Decides.
 #[must_use]
 pub fn plan(observed: &Observed) -> Plan {
@@ -108,7 +166,6 @@ pub fn plan(observed: &Observed) -> Plan {
 }
 
 fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
-    let newest = observed.records.first();
     let mut plan = Plan { rejections: observed.standing.rejections.clone(), ..Plan::default() };
     if observed.standing.accepted(policy).is_some() {
         reversal::dropped(observed, &mut plan);
@@ -118,28 +175,26 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
         return plan;
     };
 
-    plan.steps = target::steps(observed, policy, &desired);
-    desired.targets = plan.steps.iter().zip(&observed.targets).filter_map(|(step, view)| step.target_data(view)).collect();
-    // A target that cannot be had now keeps its place in the record, else its return is a new one.
-    if let Some(newest) = newest {
-        for (step, view) in plan.steps.iter().zip(&observed.targets) {
-            let known = newest.data.targets.iter().find(|known| known.kind == view.kind.as_str() && *known.name == *view.name);
-            if let (None, Some(known)) = (step.target_data(view), known) {
-                desired.targets.push(known.clone());
-            }
-        }
-    }
-    desired.targets.sort_by(|a, b| (&a.name, &a.kind).cmp(&(&b.name, &b.kind)));
+    let found = target::find_all(observed, policy, &desired);
+    desired.targets = target::data(observed, &found);
+    let digest = desired.data().digest();
+    let asked_for = Arc::new(desired);
+    plan.verdict = rollback::standing(observed, policy, &asked_for, &digest);
+    plan.goals = rollback::goals(observed, &asked_for, &digest, plan.verdict.as_ref());
+    plan.steps = target::steps(observed, policy, &plan.goals, found, plan.verdict.as_ref());
+    let in_force =
+        rollback::in_force(observed, &plan).unwrap_or_else(|| Goal { desired: asked_for.clone(), record: Some(digest.as_str().into()) });
+    let desired = in_force.desired;
     let writable = plan.steps.iter().any(|step| !matches!(step, Step::Refused { .. }));
     let not_wired = plan.steps.iter().any(|step| matches!(step, Step::Refused { reason: Reason::NotWired, .. }));
-    let digest = desired.data().digest();
     // The file has to be there before it can be mounted.
     if writable || not_wired {
-        plan.config_map = config_map(observed, policy, &desired, &digest);
+        plan.config_map = config_map(observed, policy, &desired, in_force.record.as_deref().unwrap_or_default());
     }
     if writable {
         // The garbage collector takes the records of a policy that is being deleted.
         plan.record = record_step(observed, &digest).filter(|_| !policy.deleting);
+        plan.adopted = adopted::adopted(observed, &plan, &asked_for);
     }
     if let Some(ConfigMapStep::Taken(_)) = plan.config_map {
         plan.record = None;
@@ -159,10 +214,17 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
         Some(ConfigMapStep::Fought { until }) => Some(until),
         _ => None,
     };
+    plan.again = plan.again.into_iter().chain(overrides::again(observed)).min();
     let steps_again = plan.steps.iter().zip(&observed.targets).filter_map(|(step, view)| step.again(view, observed.now));
     plan.again = plan.again.into_iter().chain(config_map_again).chain(steps_again).min();
     plan.digest = digest;
     plan.desired = Some(desired);
+    plan.judged = rollback::judged(observed, policy, &plan, &asked_for);
+    plan.acquitted = rollback::acquitted(observed, policy, &plan);
+    plan.lifted = rollback::lifted(observed, policy, &plan);
+    plan.stuck = rollback::stuck(observed, policy, &plan);
+    let verdict_again = plan.verdict.as_ref().map(|verdict| rollback::look(verdict, observed.now));
+    plan.again = plan.again.into_iter().chain(verdict_again).min();
     let asked_again = plan.steps.iter().zip(&observed.targets).filter_map(|(step, view)| effective::again(observed, &plan, view, step));
     plan.again = plan.again.into_iter().chain(asked_again).min();
     plan
@@ -249,7 +311,13 @@ fn record_step(observed: &Observed, digest: &str) -> Option<RecordStep> {
 fn prune(observed: &Observed, policy: &PolicyObject, current: &str, changes: bool) -> Vec<SmolStr> {
     let Ok(limits) = &policy.spec else { return Vec::new() };
     let applied = observed.records.first().map(|newest| newest.applied.as_slice()).unwrap_or_default();
-    let needed = |digest: &str| digest == current || applied.iter().any(|applied| applied.record == digest);
+    let back = |record: &Record, digest: &str| record.verdict.iter().flat_map(|verdict| &verdict.back).any(|back| back.record == digest);
+    let needed = |digest: &str| {
+        let used = |applied: &Applied| applied.record == digest || applied.good.first().is_some_and(|good| good == digest);
+        digest == current
+            || applied.iter().any(used)
+            || observed.records.iter().any(|record| record.digest() == current && back(record, digest))
+    };
     if changes {
         // The annotation moves first; the next look finds what it no longer needs.
         return Vec::new();

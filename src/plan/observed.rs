@@ -5,11 +5,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use super::Standing;
 use super::record::Record;
-use crate::api::ConditionType;
+use super::shape::{Replacement, Traits};
+use super::unusual::{EnvFrom, Unusual};
+use super::{LastStatus, Pod, Proof, Standing};
 use crate::document::Document;
-use crate::policy::{DeletionPolicy, Kind, Level, Policy, Rejection};
+use crate::policy::{DeletionPolicy, Kind, Policy, Rejection, Verification};
 
 /// Milliseconds since the Unix epoch.
 pub type Millis = i64;
@@ -65,9 +66,14 @@ pub struct Observed {
     pub config_maps: Vec<ConfigMapView>,
     /// Records of this very policy (by uid), newest first.
     pub records: Vec<Arc<Record>>,
+    /// Names of what bears the label of a record and is none.
+    pub ignored: Vec<SmolStr>,
     pub standing: Standing,
     /// Repairs of the policy's config map.
     pub config_map_history: History,
+    /// Identity servers of the namespace that no policy names, the first few. Only for one policy of the
+    /// namespace, so that not all of them say so.
+    pub untargeted: Vec<WorkloadId>,
     /// Last path elements of images that count as an identity server.
     pub server_images: Arc<[String]>,
     /// The operator's own Deployment.
@@ -79,6 +85,12 @@ impl Observed {
     #[must_use]
     pub fn config_map(&self, name: &str) -> Option<&ConfigMapView> {
         self.config_maps.iter().find(|map| map.name == name)
+    }
+
+    /// How pods are asked.
+    #[must_use]
+    pub fn verification(&self) -> Verification {
+        self.policy.as_ref().map(|policy| policy.verification.clone()).unwrap_or_default()
     }
 
     /// The record with this digest.
@@ -114,6 +126,12 @@ pub struct PolicyObject {
     pub deletion_policy: DeletionPolicy,
     /// Likewise.
     pub suspend: bool,
+    /// Digest of [`crate::api::RETRY_ANNOTATION`]; empty where it is not set.
+    pub retry: SmolStr,
+    /// Who changed the spec last, if that is known.
+    pub manager: Option<SmolStr>,
+    /// Likewise.
+    pub verification: Verification,
     pub status: LastStatus,
 }
 
@@ -124,27 +142,6 @@ impl PolicyObject {
     pub fn remembered_deletion_policy(&self) -> DeletionPolicy {
         if self.suspend { DeletionPolicy::Retain } else { self.deletion_policy }
     }
-}
-
-/// What must be known of the status last written: whether another differs, and what it leaves.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LastStatus {
-    /// Digest of the status without its times; zero where there is none.
-    pub digest: u64,
-    pub conditions: Vec<LastCondition>,
-    /// Reason of Ready; empty where there is none.
-    pub reason: SmolStr,
-    /// Levels as (settings, whoami); none where the server's own configuration decided.
-    pub running: Option<(Option<Level>, Option<Level>)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LastCondition {
-    pub type_: ConditionType,
-    /// `True`, `False`, or else `Unknown`.
-    pub status: &'static str,
-    /// Seconds since the Unix epoch.
-    pub since: i64,
 }
 
 /// A target with what was found under its name.
@@ -159,11 +156,22 @@ pub struct TargetView {
     pub holder: Option<SmolStr>,
     /// Its pods, listed while it moves, and where they read a file.
     pub pods: Option<Vec<Pod>>,
+    /// Digest of all that decides whether a pod starts, our fields aside: the pod template and the
+    /// config maps that its server reads. Read only where a revision failed, or is about to.
+    pub content: Option<Content>,
+    /// Since when, without a break as far as this process saw, an old pod runs well while new ones fail.
+    pub well_since: Option<Millis>,
+    /// What its pods proved of the variables that are desired, when they were asked last.
+    pub proof: Option<Proof>,
     /// Since when its pods answer different configurations.
     pub disagrees_since: Option<Millis>,
-    /// The configuration files before ours, the weakest first; none where one of them cannot be
-    /// read. Read only when the file is about to change.
-    pub base: Option<Vec<Document>>,
+    /// What the config maps hold that its container takes variables from.
+    pub env_from: EnvFrom,
+    /// What matters of the configuration files before ours, the weakest first; none where one of them
+    /// cannot be read, or has not been.
+    pub base: Option<Arc<[Document]>>,
+    /// Version of its server; none where it was not asked, or did not say.
+    pub server_version: Option<SmolStr>,
     pub history: History,
 }
 
@@ -171,6 +179,16 @@ impl std::fmt::Display for TargetView {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.kind, self.name)
     }
+}
+
+/// What is in a pod template beside our fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    pub digest: SmolStr,
+    /// Annotations of its pods, each as (key, digest of the value).
+    pub annotations: Vec<(SmolStr, SmolStr)>,
+    /// Last change of a config map that its server reads, ours aside.
+    pub changed: Millis,
 }
 
 /// What this process did to a workload lately. Lost at a restart, which costs nothing but pace.
@@ -212,15 +230,36 @@ pub struct Workload {
     pub replicas: i32,
     pub paused: bool,
     pub update: UpdateStrategy,
+    /// Seconds that a new pod must be ready before it counts.
+    pub min_ready_seconds: i32,
+    pub replacement: Replacement,
     /// Label selector of its pods, in the form of a list request.
     pub selector: SmolStr,
     pub containers: Vec<Container>,
+    /// Who else changed the spec last.
+    pub last_manager: Option<SmolStr>,
     /// Config maps that the pod template mounts.
     pub mounts: Vec<SmolStr>,
     pub status: WorkloadStatus,
 }
 
 impl Workload {
+    /// Whether a roll ends every old pod before a new one serves.
+    #[must_use]
+    pub fn ends_old_first(&self) -> bool {
+        match (self.replacement, self.kind) {
+            (Replacement::NewFirst, _) => false,
+            (Replacement::AllAtOnce, _) | (Replacement::OldFirst, Kind::Deployment) => self.replicas > 0,
+            (Replacement::OldFirst, Kind::StatefulSet | Kind::DaemonSet) => self.replicas == 1,
+        }
+    }
+
+    /// Whether its owner keeps pods from following the template.
+    #[must_use]
+    pub fn is_kept_back(&self) -> bool {
+        self.paused || self.update != UpdateStrategy::Rolling
+    }
+
     /// Whether our manager owns the variable.
     #[must_use]
     pub fn owns(&self, container: &str, variable: &str) -> bool {
@@ -268,11 +307,14 @@ pub struct OwnFields {
 pub struct Container {
     pub name: SmolStr,
     pub image: SmolStr,
-    /// Only variables that a policy may set.
+    /// Only variables that a policy may set, and those that rules look at beside them.
     pub env: Vec<EnvVar>,
     /// The configuration files that its command line names, in their order; none for one that is
     /// not from a config map.
     pub files: Vec<Option<MountedFile>>,
+    /// None for the usual container: it is held ten thousand times.
+    pub unusual: Option<Box<Unusual>>,
+    pub traits: Traits,
 }
 
 /// A file from a config map.
@@ -301,43 +343,6 @@ pub struct WorkloadStatus {
     pub terminating: Option<i32>,
     /// The controller cannot create pods: its reason.
     pub replica_failure: bool,
-}
-
-/// A pod of a target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pod {
-    pub name: SmolStr,
-    /// Milliseconds since the Unix epoch.
-    pub created: Millis,
-    pub deleting: bool,
-    pub ready: bool,
-    pub scheduled: bool,
-    pub required_aal: Option<SmolStr>,
-    /// What it says of its configuration; none where it was not asked.
-    pub answer: Option<Answer>,
-    /// Variables of its containers that a policy may set, as (container, variable).
-    pub containers: Vec<Container>,
-    pub troubles: Vec<Trouble>,
-}
-
-/// What a pod answered when it was asked for its configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// The digest of its merged configuration.
-    Hash(SmolStr),
-    /// Something else, which says nothing about it.
-    Other,
-    Unreachable,
-}
-
-/// A container that does not run as it should, by the kubelet's reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    pub container: SmolStr,
-    pub reason: SmolStr,
-    pub exit_code: Option<i32>,
-    /// It ended with an error, now or the last time that it ran, and is not ready since.
-    pub ended: bool,
 }
 
 /// A config map that carries our label.

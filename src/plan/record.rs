@@ -19,6 +19,8 @@ pub struct Record {
     pub revision: i64,
     pub data: Data,
     pub applied: Vec<Applied>,
+    /// Why it was taken back, if it was.
+    pub verdict: Option<Verdict>,
 }
 
 /// What a revision consists of.
@@ -59,6 +61,82 @@ pub struct Applied {
     /// What its pods answered when they last agreed: the digest of their configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<SmolStr>,
+    /// Digests of records whose roll here was done with at least one pod, the newest first. One that
+    /// failed anywhere is not among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub good: Vec<SmolStr>,
+    /// What stood here before the first apply.
+    #[serde(default)]
+    pub before: Before,
+    /// When it was last written, pods ran well that the roll was to end before new ones serve: digest of
+    /// what they were made from, our fields aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ran_well: Option<SmolStr>,
+}
+
+/// What a target had of ours before a policy came to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Before {
+    /// Nothing: without any good revision, that is what it goes back to.
+    Nothing,
+    /// Something that could not be read back, so that nothing goes back to it.
+    #[default]
+    Unknown,
+}
+
+/// A revision that new pods did not survive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Verdict {
+    /// When it was found, in milliseconds since the Unix epoch.
+    pub since: Millis,
+    /// Generation of the policy then: another one is tried.
+    pub generation: i64,
+    /// Digest of the annotation [`api::RETRY_ANNOTATION`] then: so is another one.
+    pub retry: SmolStr,
+    /// Digest of everything else that decides whether the server starts: so is another one.
+    pub content: SmolStr,
+    /// How often this revision failed.
+    pub attempts: u32,
+    /// What is in force instead demands less.
+    pub weaker: bool,
+    /// It does not stand any more: the revision is tried again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lifted: bool,
+    pub kind: String,
+    pub name: String,
+    pub evidence: Evidence,
+    /// What each target that had it goes back to.
+    pub back: Vec<Back>,
+}
+
+/// What a target goes back to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Back {
+    pub kind: SmolStr,
+    pub name: SmolStr,
+    /// Digest of the record; empty for no settings at all.
+    pub record: SmolStr,
+}
+
+/// What told that a revision fails.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Evidence {
+    pub pod: SmolStr,
+    pub container: SmolStr,
+    /// The kubelet's word, or one of ours.
+    pub reason: SmolStr,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+}
+
+impl std::fmt::Display for Evidence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "container {} of pod {}: {}", self.container, self.pod, self.reason)?;
+        self.exit_code.map_or(Ok(()), |code| write!(f, ", exit code {code}"))
+    }
 }
 
 /// A file that running pods read anew.
@@ -105,7 +183,13 @@ impl Data {
     #[must_use]
     pub fn read(stored: &serde_json::Value, digest: &str) -> Option<Self> {
         let data: Self = serde_json::from_value(stored.clone()).ok()?;
-        let targets = data.targets.iter().map(|target| api::TargetRef {
+        (data.is_sound() && data.digest() == digest).then_some(data)
+    }
+
+    /// Whether it is what an accepted policy would be remembered as.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let targets = self.targets.iter().map(|target| api::TargetRef {
             group: api::APPS.into(),
             kind: target.kind.clone(),
             name: target.name.clone(),
@@ -113,11 +197,10 @@ impl Data {
         });
         let spec = api::MfaPolicySpec {
             target_refs: targets.collect(),
-            delivery: Some(api::Delivery { type_: data.delivery.as_str().into(), config_map_name: Some(data.config_map_name.clone()) }),
-            ..data.overlay.spec()
+            delivery: Some(api::Delivery { type_: self.delivery.as_str().into(), config_map_name: Some(self.config_map_name.clone()) }),
+            ..self.overlay.spec()
         };
-        let policy = policy::parse("stored", &spec).ok()?;
-        (Overlay::of(&policy) == data.overlay && data.digest() == digest).then_some(data)
+        policy::parse("stored", &spec).is_ok_and(|policy| Overlay::of(&policy) == self.overlay)
     }
 }
 
@@ -125,6 +208,12 @@ impl Data {
 const PLAUSIBLE: i64 = 1 << 40;
 
 impl Record {
+    /// Whether it was taken back, and is not tried again.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.verdict.as_ref().is_some_and(|verdict| !verdict.lifted)
+    }
+
     /// Whether its number can be of our making. To count on from another one would end beyond all numbers.
     #[must_use]
     pub fn is_plausible(&self) -> bool {

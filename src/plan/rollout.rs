@@ -81,6 +81,13 @@ fn trouble(workload: &Workload, pod: &Pod, container: &str) -> Option<(Reason, S
     if !pod.scheduled {
         return Some((Reason::Waiting, format!("pod {} of {workload} is not scheduled: see its events; it goes on by itself", pod.name)));
     }
+    if pod.cut_off {
+        let message = format!(
+            "pod {} of {workload} is not ready though its containers are: its node may be lost, or a readiness gate of the pod waits; it goes on by itself",
+            pod.name
+        );
+        return Some((Reason::Waiting, message));
+    }
     let exit = |trouble: &Trouble| trouble.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
     // The server itself first: what a sidecar does must not hide it.
     if let Some(crash) = pod.troubles.iter().find(|trouble| &*trouble.container == container && fails(trouble)) {
@@ -160,7 +167,7 @@ pub fn repair_not_before(repairs: &[Millis], now: Millis) -> Option<Millis> {
 mod tests {
     use super::*;
     use crate::plan::WorkloadStatus;
-    use crate::plan::fixtures::{container, pod, target, workload};
+    use crate::plan::fixtures::{self, container, crash, pod, target, trouble, workload};
 
     const REVISION: &str = "mfa-0123456789";
 
@@ -198,7 +205,7 @@ mod tests {
 
     #[test]
     fn only_a_pod_of_this_revision_can_fail_it() {
-        let crash = Trouble { container: "kratos".into(), reason: "CrashLoopBackOff".into(), exit_code: Some(1), ended: false };
+        let crash = crash(1);
         let new = Pod { troubles: vec![crash.clone()], ready: false, ..pod(&[("REVISION", REVISION)]) };
         let old = Pod { troubles: vec![crash], ready: false, ..pod(&[]) };
         let (reason, message) = progress(&workload(2), "kratos", &mark(), Some(&[old.clone(), new]));
@@ -209,7 +216,7 @@ mod tests {
 
     #[test]
     fn an_older_pod_that_keeps_a_stateful_set_from_going_on_is_told_with_what_ends_it() {
-        let crash = Trouble { container: "kratos".into(), reason: "CrashLoopBackOff".into(), exit_code: Some(1), ended: false };
+        let crash = crash(1);
         let broken = Pod { troubles: vec![crash], ready: false, ..pod(&[("REVISION", "mfa-before")]) };
         let told = |kind, pod: &Pod| progress(&Workload { kind, ..workload(2) }, "kratos", &mark(), Some(std::slice::from_ref(pod)));
         let (reason, message) = told(Kind::StatefulSet, &broken);
@@ -225,8 +232,8 @@ mod tests {
 
     #[test]
     fn the_server_that_crashed_is_told_before_a_sidecar_that_waits_and_between_two_crashes() {
-        let sidecar = Trouble { container: "proxy".into(), reason: "ImagePullBackOff".into(), exit_code: None, ended: false };
-        let restarted = Trouble { container: "kratos".into(), reason: "Error".into(), exit_code: Some(1), ended: true };
+        let sidecar = Trouble { container: "proxy".into(), ..trouble("ImagePullBackOff") };
+        let restarted = Trouble { reason: "Error".into(), ..crash(1) };
         let pod = Pod { troubles: vec![sidecar.clone(), restarted], ready: false, ..pod(&[("REVISION", REVISION)]) };
         assert_eq!(progress(&workload(2), "kratos", &mark(), Some(std::slice::from_ref(&pod))).0, Reason::Crashing);
         let crashed_sidecar = Trouble { ended: true, ..sidecar };
@@ -236,14 +243,13 @@ mod tests {
 
     #[test]
     fn what_the_cluster_cannot_do_is_waiting_not_crashing() {
-        let of = |reason: &str| Trouble { container: "kratos".into(), reason: reason.into(), exit_code: None, ended: false };
         for trouble in ["ImagePullBackOff", "ErrImagePull"] {
-            let pod = Pod { troubles: vec![of(trouble)], ready: false, ..pod(&[("REVISION", REVISION)]) };
+            let pod = Pod { troubles: vec![fixtures::trouble(trouble)], ready: false, ..pod(&[("REVISION", REVISION)]) };
             assert_eq!(progress(&workload(2), "kratos", &mark(), Some(&[pod])).0, Reason::Waiting, "{trouble}");
         }
         let pending = Pod { scheduled: false, ready: false, ..pod(&[("REVISION", REVISION)]) };
         assert_eq!(progress(&workload(2), "kratos", &mark(), Some(&[pending])).0, Reason::Waiting);
-        let starting = Pod { troubles: vec![of("ContainerCreating")], ready: false, ..pod(&[("REVISION", REVISION)]) };
+        let starting = Pod { troubles: vec![fixtures::trouble("ContainerCreating")], ready: false, ..pod(&[("REVISION", REVISION)]) };
         assert_eq!(progress(&workload(2), "kratos", &mark(), Some(&[starting])).0, Reason::Progressing);
     }
 

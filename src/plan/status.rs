@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
+use super::advice;
 use super::effective::{self, File};
 use super::mark::{self, FileLevels};
-use super::{ConfigMapStep, Desired, Mark, Observed, Plan, PolicyObject, Record, Step, TargetView, Workload, rollout, target};
+use super::news::{self, News};
+use super::{
+    ConfigMapStep, Desired, Goal, Levels, Mark, Observed, Plan, PolicyObject, Record, Step, TargetView, Workload, overrides, risks,
+    rolled_out, target, transitions,
+};
 use crate::api::{self, Condition, ConditionType, MfaPolicyStatus, Reason, RunningAal, TargetStatus};
 use crate::document::hex_digest;
-use crate::policy::Level;
-use crate::server::kratos::render;
+use crate::policy::{Level, VerificationMode};
+use crate::server::kratos::{self, level_variables, render};
 
 /// Why something cannot be, for the status.
 pub type Refusal = (Reason, String);
@@ -26,19 +31,11 @@ pub struct Report {
     pub recorded: bool,
 }
 
-/// An event to tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    pub warning: bool,
-    pub reason: &'static str,
-    pub message: String,
-}
-
 const MAX_MESSAGE: usize = 1_000;
 
-/// The status after the writes, without times, and the event of its change.
+/// The status after the writes, without times, and the events of its change.
 #[must_use]
-pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &Report) -> (MfaPolicyStatus, Option<Notice>) {
+pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &Report) -> (MfaPolicyStatus, News) {
     let (accepted_reason, message) =
         not_accepted(plan, report).unwrap_or((Reason::Accepted, "the policy and its targets are in order".into()));
     let accepted = verdict(ConditionType::Accepted, accepted_reason, message);
@@ -51,26 +48,31 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
             _ => view.clone(),
         })
         .collect();
-    let rolled_out = rolled_out(&views, plan, &accepted);
+    let (reason, message) = rolled_out::rolled_out(observed, policy, &views, plan, accepted.status == "True");
+    let rolled_out = (verdict(ConditionType::RolledOut, reason, message), reason);
     let file = plan.desired.as_ref().map_or(File::Other, |desired| File::after(observed, desired, report));
     let effective = effective(observed, plan, &views, file);
-    let mismatch = effective.as_ref().filter(|condition| condition.reason == Reason::Mismatch.as_str());
+    let unproven = effective.as_ref().filter(|(_, reason)| keeps_from_ready(observed.verification().mode, *reason));
+    let findings = overrides::findings(plan, &views);
+    let overridden = overrides::message(&findings);
     let (reason, message) = if accepted.status != "True" {
         (accepted_reason, accepted.message.clone())
     } else if rolled_out.0.status != "True" {
         (rolled_out.1, rolled_out.0.message.clone())
-    } else if let Some(mismatch) = mismatch {
-        (Reason::Mismatch, mismatch.message.clone())
+    } else if let Some(overridden) = &overridden {
+        (Reason::Overridden, overridden.clone())
+    } else if let Some((condition, reason)) = unproven {
+        (*reason, condition.message.clone())
     } else {
         (Reason::Ready, rolled_out.0.message.clone())
     };
-    let notice = notice(policy, reason, &message);
     let ready = verdict(ConditionType::Ready, reason, message.clone());
     let mut conditions = vec![accepted, rolled_out.0];
-    conditions.extend(effective);
+    conditions.extend(effective.map(|(condition, _)| condition));
+    conditions.extend(overridden.map(|message| present(ConditionType::Overridden, Reason::Overridden, message)));
     if ready.status != "True" {
         let type_ = if reason.is_stalled() { ConditionType::Stalled } else { ConditionType::Reconciling };
-        conditions.push(Condition { status: "True".into(), ..verdict(type_, reason, message) });
+        conditions.push(present(type_, reason, message));
     }
     conditions.push(ready);
     conditions.iter_mut().for_each(|condition| condition.observed_generation = Some(policy.generation));
@@ -79,24 +81,38 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
         .targets
         .iter()
         .zip(&views)
-        .zip(&plan.steps)
-        .map(|((before, view), step)| target_status(observed, plan.desired.as_ref(), file, before, view, step))
+        .enumerate()
+        .zip(plan.steps.iter().zip(findings))
+        .map(|((index, (before, view)), (step, found))| {
+            let goal = plan.goals.get(index).map(|goal| &*goal.desired);
+            TargetStatus { not_checked: found.not_checked, ..target_status(observed, goal, file, before, view, step) }
+        })
         .collect();
-    let revision = plan.desired.as_ref().map(|desired| desired.rendered.revision.clone());
+    let required_aal = weakest(&targets);
+    let revision = plan.desired.as_ref().map(|desired| desired.rendered.revision.clone()).filter(|revision| !revision.is_empty());
     let status = MfaPolicyStatus {
         observed_generation: Some(policy.generation),
-        required_aal: weakest(&targets),
-        pods: plan.desired.as_ref().map(|desired| pods(&views, &plan.steps, desired)),
+        transitions: transitions::after(observed, policy, plan, required_aal.as_ref(), revision.as_deref()),
+        required_aal,
+        pods: plan.desired.as_ref().map(|_| pods(&views, &plan.steps, &plan.goals)),
+        failed_revision: plan.verdict.as_ref().and_then(|_| revision_of(observed, &plan.digest)),
         revision,
         targets,
+        advisories: advice::advisories(observed),
         conditions,
     };
-    (status, notice)
+    let news = news::news(policy, plan, &status, reason);
+    (status, news)
 }
 
 fn verdict(type_: ConditionType, reason: Reason, message: String) -> Condition {
-    let unknown = type_ == ConditionType::Effective && matches!(reason, Reason::NotSupported | Reason::NoPods | Reason::Progressing);
-    let good = matches!(reason, Reason::Accepted | Reason::RolledOut | Reason::NoPods | Reason::HashesAgree | Reason::Ready);
+    let unknown =
+        type_ == ConditionType::Effective && matches!(reason, Reason::NotSupported | Reason::NoPods | Reason::Progressing | Reason::Off);
+    let good = match type_ {
+        ConditionType::RolledOut => matches!(reason, Reason::RolledOut | Reason::NoPods),
+        ConditionType::Effective => is_proof(reason),
+        _ => matches!(reason, Reason::Accepted | Reason::Ready),
+    };
     Condition {
         type_: type_.as_str().into(),
         status: if unknown {
@@ -114,10 +130,22 @@ fn verdict(type_: ConditionType, reason: Reason, message: String) -> Condition {
     }
 }
 
-/// One line without control characters: parts of it may be another's words.
+/// A condition that is there only while it is true.
+fn present(type_: ConditionType, reason: Reason, message: String) -> Condition {
+    Condition { status: "True".into(), ..verdict(type_, reason, message) }
+}
+
+/// One line without what a terminal would obey or nobody would see, control characters and those that turn the
+/// direction of writing or have no width: parts of it may be another's words.
 #[must_use]
 pub fn bounded(message: &str) -> String {
-    message.chars().map(|character| if character.is_control() { ' ' } else { character }).take(MAX_MESSAGE).collect()
+    let harmless = |character: char| match character {
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => '\u{fffd}',
+        '\u{e0000}'..='\u{e007f}' => '\u{fffd}',
+        control if control.is_control() => ' ',
+        other => other,
+    };
+    message.chars().map(harmless).take(MAX_MESSAGE).collect()
 }
 
 /// The first thing that is not in order.
@@ -152,45 +180,27 @@ pub fn taken(name: &str, holder: &str) -> String {
     format!("the ConfigMap {name} belongs to {holder}: set spec.delivery.configMapName to a name that is free, or delete it")
 }
 
-fn rolled_out(views: &[TargetView], plan: &Plan, accepted: &Condition) -> (Condition, Reason) {
-    let not_yet = |reason: Reason, message: String| (verdict(ConditionType::RolledOut, reason, message), reason);
-    let Some(desired) = &plan.desired else {
-        return not_yet(Reason::Progressing, "nothing is rolled out before the policy is accepted".into());
+/// What the pods prove, by the worst of the targets. None where nothing is known that they could prove.
+fn effective(observed: &Observed, plan: &Plan, views: &[TargetView], file: File) -> Option<(Condition, Reason)> {
+    let proofs = views.iter().zip(&plan.steps).filter_map(|(view, step)| effective::proof(observed, plan, view, step, file));
+    let (reason, message) = match observed.verification().mode {
+        VerificationMode::Off if plan.desired.is_some() => (Reason::Off, "nobody is asked: spec.verification.mode is Off".into()),
+        _ => proofs.min().map(|worst| (worst.reason(), worst.message()))?,
     };
-    let revision = &desired.rendered.revision;
-    for (view, step) in views.iter().zip(&plan.steps) {
-        match step {
-            Step::Held { reason, message, .. } => return not_yet(*reason, message.clone()),
-            Step::Settled { done: true, .. } | Step::Write { done: true, .. } => {}
-            Step::Settled { container, .. } | Step::Write { container, .. } => {
-                let Some(workload) = &view.workload else { continue };
-                let mark = desired.mark(workload, container);
-                let (reason, message) = rollout::progress(workload, container, &mark, view.pods.as_deref());
-                return not_yet(reason, message);
-            }
-            Step::Refused { .. } => return not_yet(Reason::Progressing, format!("{view} does not have the policy yet")),
-        }
-    }
-    if !plan.pending.is_empty() {
-        let message = format!("the policy is suspended: {}; set spec.suspend to false to have it done", plan.pending.join("; "));
-        return not_yet(Reason::Suspended, message);
-    }
-    if accepted.status != "True" {
-        return not_yet(Reason::Progressing, "the last accepted policy is in force on every target".into());
-    }
-    let wanted = views.iter().filter_map(|view| view.workload.as_ref()).fold(0_i32, |sum, workload| sum.saturating_add(workload.replicas));
-    if wanted == 0 {
-        let message = format!("no pod runs; each one that starts enforces revision {revision}");
-        return (verdict(ConditionType::RolledOut, Reason::NoPods, message), Reason::NoPods);
-    }
-    (verdict(ConditionType::RolledOut, Reason::RolledOut, format!("every pod enforces revision {revision}")), Reason::RolledOut)
+    Some((verdict(ConditionType::Effective, reason, message), reason))
 }
 
-/// What the pods prove, by the worst of the targets. None where they are not asked.
-fn effective(observed: &Observed, plan: &Plan, views: &[TargetView], file: File) -> Option<Condition> {
-    let proofs = views.iter().zip(&plan.steps).filter_map(|(view, step)| effective::proof(observed, plan, view, step, file));
-    let worst = proofs.min()?;
-    Some(verdict(ConditionType::Effective, worst.reason(), worst.message()))
+fn is_proof(reason: Reason) -> bool {
+    matches!(reason, Reason::Confirmed | Reason::HashesAgree)
+}
+
+/// Whether what the pods prove, or do not prove, keeps the policy from being ready.
+fn keeps_from_ready(mode: VerificationMode, effective: Reason) -> bool {
+    match mode {
+        VerificationMode::IfSupported => effective == Reason::Mismatch,
+        VerificationMode::Required => !is_proof(effective),
+        VerificationMode::Off => false,
+    }
 }
 
 /// A level as the status says it.
@@ -204,6 +214,11 @@ fn container_of(step: &Step) -> Option<&str> {
         Step::Held { container, .. } | Step::Write { container, .. } | Step::Settled { container, .. } => Some(container),
         Step::Refused { .. } => None,
     }
+}
+
+/// The revision of the record with this digest.
+fn revision_of(observed: &Observed, digest: &str) -> Option<String> {
+    observed.record(digest).map(|record| kratos::revision(&record.data.overlay, record.data.delivery))
 }
 
 fn target_status(
@@ -232,11 +247,15 @@ fn target_status(
         }
         _ => levels(view),
     };
+    let (open_settings, open_whoami) = desired.map(|desired| left_open(desired, view, workload, step)).unwrap_or_default();
+    let (settings, whoami) = (settings.or(open_settings), whoami.or(open_whoami));
     TargetStatus {
         container: container.map(Into::into),
+        server_version: view.server_version.as_deref().map(Into::into),
         uid: Some(workload.uid.to_string()),
         observed_generation: Some(workload.status.observed_generation),
         revision: revision(observed, desired, file, workload, step),
+        last_good_revision: target::known(observed, workload).and_then(|known| revision_of(observed, known.good.first()?)),
         required_aal: Some(RunningAal { settings: level_word(settings).into(), whoami: level_word(whoami).into() }),
         updated_pods: Some(workload.status.updated),
         ready_pods: Some(workload.status.ready),
@@ -246,6 +265,19 @@ fn target_status(
     }
 }
 
+/// Levels that the policy leaves to the server, as its own configuration has them where that can be read.
+fn left_open(desired: &Desired, view: &TargetView, workload: &Workload, step: &Step) -> Levels {
+    let Step::Settled { done: true, .. } = step else { return Levels::default() };
+    let Ok(container) = target::container(workload, view) else { return Levels::default() };
+    let overlay = &desired.rendered.overlay;
+    let asked = overlay.required_levels();
+    let (settings, whoami) = risks::merged_with(workload, container, view, overlay, desired.rendered.delivery).levels();
+    let sure = |variable: &str| !overrides::is_unsettled(container, &view.env_from, variable);
+    let variables = level_variables();
+    let open = |asked: Option<Level>, found: Option<Level>, variable| found.filter(|_| asked.is_none() && sure(variable));
+    (open(asked.0, settings, variables.0), open(asked.1, whoami, variables.1))
+}
+
 /// The revision that the target has: where it reads a file, what was noted of it tells.
 fn revision(observed: &Observed, desired: Option<&Desired>, file: File, workload: &Workload, step: &Step) -> Option<String> {
     match (Mark::own(workload)?, step) {
@@ -253,6 +285,7 @@ fn revision(observed: &Observed, desired: Option<&Desired>, file: File, workload
         (Mark::Annotation { .. }, Step::Settled { .. } | Step::Write { .. }) if file == File::AsDesired => {
             desired.map(|desired| desired.rendered.revision.clone())
         }
+        (Mark::Nothing, _) => None,
         (Mark::Annotation { .. }, _) => target::known(observed, workload).map(|known| known.revision.clone()),
     }
 }
@@ -277,16 +310,16 @@ fn weakest(targets: &[TargetStatus]) -> Option<RunningAal> {
     Some(RunningAal { settings: level_word(least(|aal| &aal.settings)?).into(), whoami: level_word(least(|aal| &aal.whoami)?).into() })
 }
 
-fn pods(views: &[TargetView], steps: &[Step], desired: &Desired) -> String {
+fn pods(views: &[TargetView], steps: &[Step], goals: &[Goal]) -> String {
     let mut ready = 0_i64;
     let mut wanted = 0_i64;
-    for (view, step) in views.iter().zip(steps) {
+    for ((view, step), goal) in views.iter().zip(steps).zip(goals) {
         let Some(workload) = &view.workload else { continue };
         wanted += i64::from(workload.replicas);
         ready += i64::from(match (&view.pods, step) {
             (None, Step::Settled { .. }) => workload.status.updated.min(workload.status.ready),
             (Some(pods), Step::Settled { container, .. } | Step::Write { container, .. } | Step::Held { container, .. }) => {
-                let mark = desired.mark(workload, container);
+                let mark = goal.desired.mark(workload, container);
                 let running = pods.iter().filter(|pod| !pod.deleting && pod.ready && mark.is_on(pod, container)).count();
                 i32::try_from(running).unwrap_or(i32::MAX)
             }
@@ -296,8 +329,15 @@ fn pods(views: &[TargetView], steps: &[Step], desired: &Desired) -> String {
     format!("{ready}/{wanted}")
 }
 
-/// An event for each new reason of Ready.
-fn notice(policy: &PolicyObject, reason: Reason, message: &str) -> Option<Notice> {
-    let calm = matches!(reason, Reason::Ready | Reason::NoPods | Reason::Progressing | Reason::TargetPaused);
-    (*policy.status.reason != *reason.as_str()).then(|| Notice { warning: !calm, reason: reason.as_str(), message: bounded(message) })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_obeys_nothing_of_what_others_wrote() {
+        assert_eq!(
+            bounded("red \u{1b}[31m, bell \u{7}, \u{9b}2J, turned \u{202e}, unseen \u{200b}\u{e0041}"),
+            "red  [31m, bell  ,  2J, turned \u{fffd}, unseen \u{fffd}\u{fffd}"
+        );
+    }
 }

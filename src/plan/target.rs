@@ -6,11 +6,12 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::{
-    Applied, Container, Desired, Mark, Millis, Observed, PolicyObject, Record, Refusal, TargetData, TargetView, Workload, manifest, rollout,
+    Applied, Container, Data, Desired, Goal, Mark, Millis, Observed, PolicyObject, Record, Refusal, TargetData, TargetView, Verdict,
+    Workload, manifest, rollout,
 };
 use crate::api::{self, Reason};
 use crate::policy::{Delivery, FieldConflicts, Kind};
-use crate::server::kratos::{REVISION, runs_kratos, variables};
+use crate::server::kratos::{runs_kratos, variables};
 
 /// What happens to a target.
 #[derive(Debug)]
@@ -46,11 +47,6 @@ const LOOKS: Millis = 20;
 const RETRY: Millis = 60_000;
 
 impl Step {
-    pub(super) fn target_data(&self, view: &TargetView) -> Option<TargetData> {
-        let (Self::Held { container, .. } | Self::Write { container, .. } | Self::Settled { container, .. }) = self else { return None };
-        Some(TargetData { kind: view.kind.as_str().into(), name: view.name.to_string(), container: container.to_string() })
-    }
-
     pub(super) fn again(&self, view: &TargetView, now: Millis) -> Option<Millis> {
         match self {
             Self::Refused { until, reason, .. } => until.or((*reason == Reason::TargetClaimed).then_some(now + RETRY)),
@@ -70,24 +66,86 @@ pub(super) fn look_after(began: Millis, now: Millis) -> Millis {
     now + ((now - began) / LOOKS).clamp(LOOK, LOOK_SELDOM)
 }
 
-pub(super) fn steps(observed: &Observed, policy: &PolicyObject, desired: &Desired) -> Vec<Step> {
+/// The workload and the container of each target that the policy may write, or why not.
+pub(super) fn find_all(observed: &Observed, policy: &PolicyObject, desired: &Desired) -> Vec<Result<Found, Refusal>> {
+    observed.targets.iter().map(|view| find(observed, policy, desired, view)).collect()
+}
+
+/// The targets as a record names them. One that cannot be had now keeps its place, else its return is a
+/// new revision.
+pub(super) fn data(observed: &Observed, found: &[Result<Found, Refusal>]) -> Vec<TargetData> {
+    let newest = observed.records.first();
+    let of = |(view, found): (&TargetView, &Result<Found, Refusal>)| match found {
+        Ok((_, container)) => Some(target_data(view, container)),
+        Err(_) => {
+            let recorded = newest.into_iter().flat_map(|newest| &newest.data.targets);
+            recorded.into_iter().find(|known| known.kind == view.kind.as_str() && *known.name == *view.name).cloned()
+        }
+    };
+    let mut targets: Vec<_> = observed.targets.iter().zip(found).filter_map(of).collect();
+    targets.sort_by(|a, b| (&a.name, &a.kind).cmp(&(&b.name, &b.kind)));
+    targets
+}
+
+pub(super) fn target_data(view: &TargetView, container: &str) -> TargetData {
+    TargetData { kind: view.kind.as_str().into(), name: view.name.to_string(), container: container.into() }
+}
+
+/// What happens to each target, which shall have its goal.
+pub(super) fn steps(
+    observed: &Observed,
+    policy: &PolicyObject,
+    goals: &[Goal],
+    found: Vec<Result<Found, Refusal>>,
+    verdict: Option<&Verdict>,
+) -> Vec<Step> {
     let mut blocked_by: Option<&str> = None;
+    let mut indexed: Vec<_> = observed.targets.iter().zip(goals).zip(found).collect();
+    let direction = if verdict.is_some() { Direction::Back } else { Direction::Forward };
+    // What failed last goes back first.
+    if direction == Direction::Back {
+        indexed.reverse();
+    }
     let mut steps = Vec::new();
-    for view in &observed.targets {
-        let step = match find(observed, policy, desired, view) {
+    for ((view, goal), found) in indexed {
+        let step = match found {
             Err((reason, message)) => Step::Refused { reason, message, until: None },
-            Ok((workload, container)) => step(observed, policy, desired, view, &workload, container, blocked_by),
+            Ok((workload, container)) => match verdict {
+                Some(verdict) if goal.is_open() => {
+                    let message = format!("{view} waits: what the policy asks for failed on {} {}", verdict.kind, verdict.name);
+                    Step::Held { container, reason: Reason::RolledBack, message, until: None }
+                }
+                _ => step(observed, policy, goal, view, &workload, container, blocked_by, direction),
+            },
         };
-        if !matches!(step, Step::Settled { done: true, .. }) {
+        let passes = match direction {
+            Direction::Forward => matches!(step, Step::Settled { done: true, .. }),
+            // Only what itself goes back is waited for.
+            Direction::Back => {
+                matches!(step, Step::Settled { done: true, .. } | Step::Refused { .. } | Step::Held { reason: Reason::RolledBack, .. })
+            }
+        };
+        if !passes {
             blocked_by = blocked_by.or(Some(&view.name));
         }
         steps.push(step);
     }
+    if direction == Direction::Back {
+        steps.reverse();
+    }
     steps
 }
 
-/// The workload and the container that the policy may write, or why not.
-fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &TargetView) -> Result<(Arc<Workload>, SmolStr), Refusal> {
+/// Whether a policy is rolled out or taken back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Forward,
+    Back,
+}
+
+type Found = (Arc<Workload>, SmolStr);
+
+fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &TargetView) -> Result<Found, Refusal> {
     let workload = view.workload.clone().filter(|workload| !workload.deleting).ok_or_else(|| {
         let message = format!("{view} does not exist in this namespace: create it, or correct spec.targetRefs");
         (Reason::TargetNotFound, message)
@@ -118,7 +176,6 @@ fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &Ta
         Delivery::ConfigFile => {
             let until = if policy.suspend { ". Set spec.suspend to false first: until then the ConfigMap is not written" } else { "" };
             desired.wiring(&workload, container).map_err(|message| (Reason::NotWired, message + until))?;
-            nothing_beats_the_file(desired, &workload, container, view)?;
         }
     }
     Ok((workload.clone(), container.name.clone()))
@@ -140,19 +197,6 @@ fn variables_are_free(desired: &Desired, container: &Container, view: &TargetVie
         }
     }
     Ok(())
-}
-
-/// A variable of a key beats every file. Our own go with the next write.
-fn nothing_beats_the_file(desired: &Desired, workload: &Workload, container: &Container, view: &TargetView) -> Result<(), Refusal> {
-    let set = |name: &str| name != REVISION && desired.rendered.variables.iter().any(|variable| variable.name == *name);
-    match container.env.iter().find(|entry| set(&entry.name) && !workload.owns(&container.name, &entry.name)) {
-        None => Ok(()),
-        Some(entry) => {
-            let message =
-                format!("env {} of container {} in {view} beats the file of the policy: remove that entry", entry.name, container.name);
-            Err((Reason::FieldConflict, message))
-        }
-    }
 }
 
 /// The container that runs the identity server.
@@ -178,24 +222,32 @@ pub fn container<'a>(workload: &'a Workload, view: &TargetView) -> Result<&'a Co
     })
 }
 
+#[expect(clippy::too_many_arguments, reason = "one sentence about one target")]
 fn step(
     observed: &Observed,
     policy: &PolicyObject,
-    desired: &Desired,
+    goal: &Goal,
     view: &TargetView,
     workload: &Workload,
     container: SmolStr,
     blocked_by: Option<&str>,
+    direction: Direction,
 ) -> Step {
+    let desired = &*goal.desired;
     let known = known(observed, workload).filter(|known| known.container == *container);
     let same = known.is_some_and(|known| known.revision == desired.rendered.revision);
     // What pods read anew changes the revision and no pod.
     let wanted = desired.mark(workload, &container);
-    let file = workload.file(&container);
-    let marked = |record: &Arc<Record>| Mark::of(&record.data.overlay, record.data.delivery, &record.data.config_map_name, file) == wanted;
+    let marked = |record: &Arc<Record>| {
+        let Data { overlay, delivery, config_map_name, .. } = &record.data;
+        Mark::of(overlay, *delivery, config_map_name, workload.file(&container, config_map_name)) == wanted
+    };
     let same_pods = same || known.and_then(|known| observed.record(&known.record)).is_some_and(marked);
     let (mut differs, rolls) = differences(observed, policy, desired, workload, &container);
-    let done = (same_pods && known.is_some_and(|known| known.rolled_out)) || rollout::is_done(workload);
+    // Without pods nothing was proven: the first one later is judged.
+    let proven =
+        |known: &Applied| known.rolled_out && (workload.replicas == 0 || known.good.contains(&goal.digest()) || goal.digest().is_empty());
+    let done = (same_pods && known.is_some_and(proven)) || rollout::is_done(workload);
     if policy.suspend {
         // What is remembered is written all the same.
         differs.retain(|(field, _)| *field != governed_field());
@@ -222,12 +274,14 @@ fn step(
     }
     if rolls && drift.is_empty() {
         if let Some(name) = blocked_by {
-            let message = format!("{view} waits for {name}: targets roll in their order");
+            let order = if direction == Direction::Back { "the reverse of their order" } else { "their order" };
+            let message = format!("{view} waits for {name}: targets roll in {order}");
             return Step::Held { container, reason: Reason::Progressing, message, until: None };
         }
-        let failing = Mark::own(workload)
-            .is_some_and(|mark| rollout::progress(workload, &container, &mark, view.pods.as_deref()).0 == Reason::Crashing);
-        if let Some(until) = rollout::roll_not_before(view, failing, observed.now) {
+        let failing = direction == Direction::Back
+            || Mark::own(workload)
+                .is_some_and(|mark| rollout::progress(workload, &container, &mark, view.pods.as_deref()).0 == Reason::Crashing);
+        if let Some(until) = rollout::roll_not_before(view, failing, observed.now).filter(|_| direction == Direction::Forward) {
             let message = format!("{view} waits for the roll under way, so that edits in a row roll it once");
             return Step::Held { container, reason: Reason::Progressing, message, until: Some(until) };
         }

@@ -9,9 +9,9 @@ mod transition;
 mod words;
 
 pub use factor::{Factor, RelyingParty};
-pub use parse::parse;
+pub use parse::{parse, parse_verification};
 pub use transition::transition;
-pub use words::{DeletionPolicy, Delivery, FieldConflicts, Kind, Level};
+pub use words::{DeletionPolicy, Delivery, FieldConflicts, Kind, Level, OnFailure, VerificationMode};
 
 /// A spec that passed every rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,9 +26,37 @@ pub struct Policy {
     pub delivery: Delivery,
     pub config_map: SmolStr,
     pub history_limit: usize,
+    /// In milliseconds.
+    pub progress_timeout: i64,
+    pub on_failure: OnFailure,
+    pub verification: Verification,
     pub field_conflicts: FieldConflicts,
     pub deletion_policy: DeletionPolicy,
     pub acknowledge: Vec<SmolStr>,
+}
+
+impl Policy {
+    /// Whether it takes this advice or risk on purpose.
+    #[must_use]
+    pub fn acknowledges(&self, word: &str) -> bool {
+        self.acknowledge.iter().any(|known| **known == *word)
+    }
+}
+
+/// How pods are asked what they run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verification {
+    pub mode: VerificationMode,
+    /// Name or number of a container port.
+    pub port: SmolStr,
+    /// In milliseconds.
+    pub timeout: i64,
+}
+
+impl Default for Verification {
+    fn default() -> Self {
+        Self { mode: VerificationMode::default(), port: "http-admin".into(), timeout: 2_000 }
+    }
 }
 
 /// A workload that the policy names.

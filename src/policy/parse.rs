@@ -4,7 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{DeletionPolicy, Delivery, Factor, FieldConflicts, Kind, Level, Policy, Rejection, Target};
+use super::{
+    DeletionPolicy, Delivery, Factor, FieldConflicts, Kind, Level, OnFailure, Policy, Rejection, Target, Verification, VerificationMode,
+};
 use crate::api::{self, rules};
 
 /// Validates the spec of the policy called `name`.
@@ -23,7 +25,7 @@ pub fn parse(name: &str, spec: &api::MfaPolicySpec) -> Result<Policy, Vec<Reject
     let acknowledged = |word: &str| spec.acknowledge.iter().any(|known| known == word);
     check.that(
         "spec.requiredAAL",
-        (whoami, settings) != (Some(Level::HighestAvailable), Some(Level::Aal1)) || acknowledged("SettingsBypass"),
+        (whoami, settings) != (Some(Level::HighestAvailable), Some(Level::Aal1)) || acknowledged(api::Risk::SettingsBypass.as_str()),
         rules::SETTINGS_BYPASS.1,
     );
     if let Some(age) = &spec.privileged_session_max_age {
@@ -44,6 +46,8 @@ pub fn parse(name: &str, spec: &api::MfaPolicySpec) -> Result<Policy, Vec<Reject
     };
     let history_limit = spec.rollout.as_ref().and_then(|rollout| rollout.revision_history_limit).unwrap_or(5);
     check.that("spec.rollout.revisionHistoryLimit", (0..=rules::MAX_REVISIONS).contains(&history_limit), "write a number from 0 to 50");
+    let (progress_timeout, on_failure) = rollout(&mut check, spec.rollout.as_ref());
+    let verification = verification(&mut check, spec.verification.as_ref());
     let field_conflicts = FieldConflicts::from_word(&spec.field_conflicts);
     check.that("spec.fieldConflicts", field_conflicts.is_some(), rules::FIELD_CONFLICTS.1);
     let deletion_policy = DeletionPolicy::from_word(&spec.deletion_policy);
@@ -62,6 +66,9 @@ pub fn parse(name: &str, spec: &api::MfaPolicySpec) -> Result<Policy, Vec<Reject
         delivery: delivery.unwrap_or_default(),
         config_map: config_map.into(),
         history_limit: usize::try_from(history_limit).unwrap_or_default(),
+        progress_timeout,
+        on_failure,
+        verification,
         field_conflicts: field_conflicts.unwrap_or_default(),
         deletion_policy: deletion_policy.unwrap_or_default(),
         acknowledge: spec.acknowledge.iter().map(|word| word.as_str().into()).collect(),
@@ -108,6 +115,34 @@ fn targets(check: &mut Check, refs: &[api::TargetRef]) -> Vec<Target> {
         container: target.container.as_deref().map(Into::into),
     };
     refs.iter().map(target).collect()
+}
+
+/// The progress timeout in milliseconds, and what happens on failure.
+fn rollout(check: &mut Check, rollout: Option<&api::Rollout>) -> (i64, OnFailure) {
+    const TEN_MINUTES: i64 = 600_000;
+    let Some(rollout) = rollout else { return (TEN_MINUTES, OnFailure::default()) };
+    check.length("spec.rollout.progressTimeout", &rollout.progress_timeout, rules::MAX_DURATION);
+    check.that("spec.rollout.progressTimeout", is_duration(&rollout.progress_timeout), rules::DURATION.1);
+    let on_failure = OnFailure::from_word(&rollout.on_failure);
+    check.that("spec.rollout.onFailure", on_failure.is_some(), rules::ON_FAILURE.1);
+    (milliseconds(&rollout.progress_timeout), on_failure.unwrap_or_default())
+}
+
+/// The part of a spec that says how pods are asked. None where it breaks a rule.
+#[must_use]
+pub fn parse_verification(written: Option<&api::Verification>) -> Option<Verification> {
+    let mut check = Check::default();
+    let verification = verification(&mut check, written);
+    check.rejections.is_empty().then_some(verification)
+}
+
+fn verification(check: &mut Check, verification: Option<&api::Verification>) -> Verification {
+    let Some(verification) = verification else { return Verification::default() };
+    let mode = VerificationMode::from_word(&verification.mode);
+    check.that("spec.verification.mode", mode.is_some(), rules::VERIFICATION_MODE.1);
+    check.that("spec.verification.port", is_port(&verification.port), rules::PORT.1);
+    check.that("spec.verification.timeout", is_patience(&verification.timeout), rules::PATIENCE.1);
+    Verification { mode: mode.unwrap_or_default(), port: verification.port.as_str().into(), timeout: milliseconds(&verification.timeout) }
 }
 
 fn level(check: &mut Check, field: &str, word: Option<&str>) -> Option<Level> {
@@ -215,6 +250,33 @@ fn is_duration(text: &str) -> bool {
     positive
 }
 
+/// The length of a duration that passed its rule, at least one.
+fn milliseconds(text: &str) -> i64 {
+    let units = [("ns", 1_i64), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000)];
+    let (mut rest, mut sum) = (text, 0_i64);
+    while !rest.is_empty() {
+        let (number, tail) = rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count());
+        let Some((unit, nanoseconds)) = units.into_iter().find(|(unit, _)| tail.starts_with(unit)) else { break };
+        sum = sum.saturating_add(number.parse::<i64>().unwrap_or_default().saturating_mul(nanoseconds));
+        rest = &tail[unit.len()..];
+    }
+    (sum / 1_000_000).max(1)
+}
+
+/// The name of a container port, or a number.
+fn is_port(text: &str) -> bool {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.len() <= 15 && is_label(text) && (!is_number || text.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+fn is_patience(text: &str) -> bool {
+    let digits = |number: &str| !number.starts_with('0') && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    match text.strip_suffix("ms") {
+        Some(number) => digits(number) && (3..=4).contains(&number.len()),
+        None => text.strip_suffix('s').is_some_and(|number| digits(number) && number.parse::<u8>().is_ok_and(|seconds| seconds <= 10)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,6 +288,13 @@ mod tests {
         }
         for bad in ["", "0s", "0h0m", "1d", "-1h", "1.5h", "15", "h", "1h ", " 1h", "1H", "1000000h", "9999999999s", "1h-", "1µs"] {
             assert!(!is_duration(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_duration_is_as_long_as_it_says() {
+        for (text, expected) in [("15m", 900_000), ("1h30m", 5_400_000), ("250ms", 250), ("1ns", 1), ("2s500ms", 2_500), ("1us1ms", 1)] {
+            assert_eq!(milliseconds(text), expected, "{text}");
         }
     }
 

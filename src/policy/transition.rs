@@ -1,7 +1,7 @@
 //! What an edit may not do unnoticed: lock out the people who hold a factor.
 
 use super::{Factor, Policy, Rejection};
-use crate::api::rules;
+use crate::api::{Risk, rules};
 
 /// Compares the factors that were in force with those of `new`. The API server compares with the
 /// stored object; this comparison is with what was last applied, which that object may have skipped.
@@ -12,8 +12,8 @@ pub fn transition(old: &[Factor], new: &Policy) -> Vec<Rejection> {
 
 fn switched_off(old: &Factor, new: &Policy) -> Option<Rejection> {
     let stays = new.factors.iter().any(|factor| factor.name() == old.name() && factor.enabled());
-    let word = format!("MethodSwitchedOff:{}", old.name());
-    let refused = old.enabled() && !stays && !acknowledged(new, &word);
+    let word = format!("{}:{}", Risk::MethodSwitchedOff.as_str(), old.name());
+    let refused = old.enabled() && !stays && !new.acknowledges(&word);
     refused.then(|| Rejection { field: format!("spec.methods.{}", old.name()), message: old.switched_off_message().into() })
 }
 
@@ -24,10 +24,6 @@ fn relying_party(old: &Factor, new: &Policy) -> Option<Rejection> {
         _ => None,
     });
     let id = id.unwrap_or(rules::NO_RELYING_PARTY);
-    let refused = id != &*old.id && !acknowledged(new, &format!("RelyingPartyChanged:{id}"));
+    let refused = id != &*old.id && !new.acknowledges(&format!("{}:{id}", Risk::RelyingPartyChanged.as_str()));
     refused.then(|| Rejection { field: "spec.methods.webauthn.rp.id".into(), message: rules::relying_party_changed(&old.id, id) })
-}
-
-fn acknowledged(policy: &Policy, word: &str) -> bool {
-    policy.acknowledge.iter().any(|known| &**known == word)
 }

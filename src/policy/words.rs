@@ -98,6 +98,46 @@ impl FieldConflicts {
     }
 }
 
+/// What happens to a revision that new pods do not survive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    #[default]
+    Rollback,
+    Hold,
+}
+
+impl OnFailure {
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "Rollback" => Some(Self::Rollback),
+            "Hold" => Some(Self::Hold),
+            _ => None,
+        }
+    }
+}
+
+/// Whether pods are asked, and what their silence means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VerificationMode {
+    #[default]
+    IfSupported,
+    Required,
+    Off,
+}
+
+impl VerificationMode {
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "IfSupported" => Some(Self::IfSupported),
+            "Required" => Some(Self::Required),
+            "Off" => Some(Self::Off),
+            _ => None,
+        }
+    }
+}
+
 /// What becomes of a governed workload when its policy is gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum DeletionPolicy {

@@ -1,10 +1,25 @@
-//! Logs: text for people, JSON for machines.
+//! Logs: text for people, JSON for machines; what is logged can be changed while it runs. Metrics have a folder of their own.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the shell: it writes the log")]
+
+mod directives;
+mod json;
+mod level;
+pub mod metrics;
 
 use std::io::IsTerminal;
 
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{fmt, registry, reload};
+
+pub use level::Log;
+
+/// Whatever else is silenced: who weakened sign-in, and when, is always on record, and so is what was silenced.
+const ALWAYS: [&str; 2] = ["audit", "logging"];
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LogFormat {
@@ -16,12 +31,17 @@ pub enum LogFormat {
 ///
 /// # Errors
 /// When `directives` is no filter, or logging was started before.
-pub fn start(format: LogFormat, directives: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    // Whatever else is silenced: who weakened sign-in, and when, is always on record.
-    let filter = EnvFilter::try_new(directives)?.add_directive("audit=info".parse()?);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+pub fn start(format: LogFormat, directives: &str) -> Result<Log, Box<dyn std::error::Error + Send + Sync>> {
+    let (filter, handle) = reload::Layer::new(directives::parse(directives)?);
+    let always = filter_fn(|metadata| ALWAYS.contains(&metadata.target())).with_max_level_hint(LevelFilter::INFO);
+    let filter = filter.or(always);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     match format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => registry().with(lines.with_filter(filter)).try_init()?,
+        LogFormat::Json => {
+            let lines = lines.with_ansi(false).fmt_fields(JsonFields::new()).event_format(json::Flat);
+            registry().with(lines.with_filter(filter)).try_init()?;
+        }
     }
+    Ok(Log::new(handle, directives))
 }

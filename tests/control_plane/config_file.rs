@@ -82,7 +82,6 @@ async fn wiring_is_recognised_in_every_form() {
     ];
     let not_wired = [
         ("no-argument", args(&["serve", "all", "--config", base]), map(), folder()),
-        ("not-last", args(&["serve", "all", "--config", path, "--config", base]), map(), folder()),
         ("not-mounted", args(&["serve", "all", "-c", path]), map(), json!([{"name": "base", "mountPath": "/etc/config"}])),
         ("other-map", args(&["serve", "all", "-c", path]), volume(json!({"name": "mfa", "configMap": {"name": "other"}})), folder()),
     ];

@@ -38,8 +38,11 @@ async fn what_beats_the_file_is_named() {
     env.as_array_mut().expect("a list").push(json!({"name": WHOAMI, "value": "aal1"}));
     scene.create(workload).await;
     scene.create(by_file("mfa", &["kratos"], json!({}))).await;
-    let message = scene.until_condition("mfa", "Accepted", "False", "FieldConflict").await;
+    let message = scene.until_condition("mfa", "Ready", "False", "Overridden").await;
     assert!(message.contains(WHOAMI) && message.contains("beats the file"), "{message}");
+    assert!(file(&scene, "mfa-mfa").await.contains(STRICT) && digest(&scene).await.is_some(), "it is delivered all the same");
+    let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
+    assert_eq!(status["requiredAAL"], json!({"settings": STRICT, "whoami": "aal1"}), "what the pods start with");
     scene.edit("Deployment", "kratos", env_removal(WHOAMI)).await;
     scene.until_ready_without_pods("mfa").await;
 }

@@ -8,23 +8,48 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[allow(dead_code, reason = "the end-to-end tests use more of it")]
+#[path = "../e2e/kratos.rs"]
+mod client;
+
 mod admission;
+mod advice;
 mod audit;
+mod browser;
 mod claims;
 mod config_file;
 mod config_file_faults;
+mod confinement;
 mod definition;
+mod docs;
 mod drift;
+mod election;
+mod history;
 mod kinds;
 mod merged;
+mod metrics;
 mod objects;
+mod overrides;
 mod ownership;
+mod pages;
+mod plugin;
 mod refusals;
 mod restart;
 mod reversal;
 mod rights;
+mod risks;
+mod runbook;
 mod scene;
+mod self_test;
+mod server;
 mod sharing;
+mod signals;
+mod stage;
+mod stand_in;
 mod steady;
+mod storms;
 mod suspended;
+mod verification;
+mod weakening;
+mod who;
 mod wire;

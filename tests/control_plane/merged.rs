@@ -1,26 +1,22 @@
 //! The rules on what the server's own configuration makes of a policy, each beside what a real Kratos
 //! does with both files.
 
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
 use mfa_operator::api::MfaPolicy;
 use mfa_operator::document::Document;
-use mfa_operator::policy::{Policy, parse};
-use mfa_operator::server::kratos::{Overlay, conflicts, render};
+use mfa_operator::policy::{Delivery, Policy, parse};
+use mfa_operator::server::kratos::{Environment, Merged, Overlay, conflicts, render};
 use serde_json::{Value, json};
 
 use crate::objects::policy_with;
-use crate::support::cluster_part;
+use crate::server::{Beside, Kratos};
 
-/// Longer than Kratos takes to make its tables.
-const START: Duration = Duration::from_secs(90);
+const PASSWORDLESS: &str = "SELFSERVICE_METHODS_CODE_PASSWORDLESS_ENABLED";
 
 struct Case {
     name: &'static str,
     base: Value,
+    /// Variables of the container.
+    env: &'static [(&'static str, &'static str)],
     spec: Value,
     /// The field that is named; none where nothing is wrong.
     field: Option<&'static str>,
@@ -35,10 +31,11 @@ fn cases() -> Vec<Case> {
     let base_webauthn = |config: Value| json!({"selfservice": {"methods": {"webauthn": {"enabled": true, "config": config}}}});
     let whoami = || json!({"requiredAAL": {"whoami": "highest_available"}});
     vec![
-        Case { name: "a plain one", base: json!({}), spec: json!({}), field: None, starts: Some(true) },
+        Case { name: "a plain one", base: json!({}), env: &[], spec: json!({}), field: None, starts: Some(true) },
         Case {
             name: "a code for both",
             base: json!({"selfservice": {"methods": {"code": {"passwordless_enabled": true}}}}),
+            env: &[],
             spec: json!({"methods": {"code": {"mfaEnabled": true}}}),
             field: Some("spec.methods.code.mfaEnabled"),
             starts: Some(false),
@@ -46,13 +43,55 @@ fn cases() -> Vec<Case> {
         Case {
             name: "a code for signing in alone",
             base: json!({"selfservice": {"methods": {"code": {"passwordless_enabled": true}}}}),
+            env: &[],
             spec: json!({"methods": {"code": {"mfaEnabled": false}}}),
             field: None,
             starts: Some(true),
         },
         Case {
+            name: "a code for both by a variable",
+            base: json!({}),
+            env: &[(PASSWORDLESS, "true")],
+            spec: json!({"methods": {"code": {"mfaEnabled": true}}}),
+            field: Some("spec.methods.code.mfaEnabled"),
+            starts: Some(false),
+        },
+        Case {
+            name: "a code for both by a variable in another word",
+            base: json!({}),
+            env: &[(PASSWORDLESS, "1")],
+            spec: json!({"methods": {"code": {"mfaEnabled": true}}}),
+            field: Some("spec.methods.code.mfaEnabled"),
+            starts: Some(false),
+        },
+        Case {
+            name: "a variable that is no truth value to Kratos",
+            base: json!({}),
+            env: &[(PASSWORDLESS, "yes")],
+            spec: json!({"methods": {"code": {"mfaEnabled": true}}}),
+            field: None,
+            starts: Some(true),
+        },
+        Case {
+            name: "a variable that takes the file's word back",
+            base: json!({"selfservice": {"methods": {"code": {"passwordless_enabled": true}}}}),
+            env: &[(PASSWORDLESS, "false")],
+            spec: json!({"methods": {"code": {"mfaEnabled": true}}}),
+            field: None,
+            starts: Some(true),
+        },
+        Case {
+            name: "origin by a variable beside origins",
+            base: base_webauthn(json!({"rp": {"id": "example.com", "display_name": "Base"}})),
+            env: &[("SELFSERVICE_METHODS_WEBAUTHN_CONFIG_RP_ORIGIN", "https://example.com")],
+            spec: webauthn(origins()),
+            field: Some("spec.methods.webauthn.rp.origins"),
+            starts: Some(false),
+        },
+        Case {
             name: "origin beside origins",
             base: base_webauthn(json!({"rp": {"id": "example.com", "display_name": "Base", "origin": "https://example.com"}})),
+            env: &[],
             spec: webauthn(origins()),
             field: Some("spec.methods.webauthn.rp.origins"),
             starts: Some(false),
@@ -60,6 +99,7 @@ fn cases() -> Vec<Case> {
         Case {
             name: "origin alone",
             base: base_webauthn(json!({"rp": {"id": "example.com", "display_name": "Base", "origin": "https://example.com"}})),
+            env: &[],
             spec: webauthn(rp()),
             field: None,
             starts: Some(true),
@@ -67,6 +107,7 @@ fn cases() -> Vec<Case> {
         Case {
             name: "keys as a first factor",
             base: base_webauthn(json!({"passwordless": true, "rp": {"id": "example.com", "display_name": "Base"}})),
+            env: &[],
             spec: webauthn(rp()),
             field: Some("spec.methods.webauthn"),
             starts: None,
@@ -74,6 +115,7 @@ fn cases() -> Vec<Case> {
         Case {
             name: "settings at aal1 in the base",
             base: json!({"selfservice": {"flows": {"settings": {"required_aal": "aal1"}}}}),
+            env: &[],
             spec: whoami(),
             field: Some("spec.requiredAAL"),
             starts: None,
@@ -81,6 +123,7 @@ fn cases() -> Vec<Case> {
         Case {
             name: "the same, acknowledged",
             base: json!({"selfservice": {"flows": {"settings": {"required_aal": "aal1"}}}}),
+            env: &[],
             spec: json!({"requiredAAL": {"whoami": "highest_available"}, "acknowledge": ["SettingsBypass"]}),
             field: None,
             starts: None,
@@ -88,29 +131,12 @@ fn cases() -> Vec<Case> {
         Case {
             name: "settings at aal1 where whoami is what Kratos takes by itself",
             base: json!({}),
+            env: &[],
             spec: json!({"requiredAAL": {"settings": "aal1"}}),
             field: Some("spec.requiredAAL"),
             starts: None,
         },
     ]
-}
-
-/// What Kratos needs to start at all.
-fn whole(base: &Value, ports: (u16, u16), folder: &Path) -> Value {
-    let schema = folder.join("identity.schema.json");
-    let own = include_str!("../cluster/kratos/identity.default.schema.json");
-    std::fs::write(&schema, own).expect("a file can be written");
-    let serve = |port: u16| json!({"host": "127.0.0.1", "port": port, "base_url": format!("http://127.0.0.1:{port}/")});
-    let needed = json!({
-        "dsn": "memory",
-        "serve": {"public": serve(ports.0), "admin": serve(ports.1)},
-        "identity": {"default_schema_id": "default", "schemas": [{"id": "default", "url": format!("file://{}", schema.display())}]},
-        "selfservice": {"default_browser_return_url": "http://127.0.0.1/"},
-        "courier": {"smtp": {"connection_uri": "smtp://127.0.0.1:2525/?disable_starttls=true"}},
-    });
-    let document = |value: &Value| Document::from_typed(value).expect("it is a tree");
-    let merged = document(&needed).merge(&document(base));
-    serde_yaml::from_str(&merged.to_yaml()).expect("it is YAML")
 }
 
 fn policy(spec: &Value) -> Policy {
@@ -121,60 +147,35 @@ fn policy(spec: &Value) -> Policy {
 #[test]
 fn what_kratos_refuses_is_refused_and_nothing_that_it_takes() {
     for case in cases() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let ports = (free_port(), free_port());
-        let (base, policy) = (whole(&case.base, ports, folder.path()), policy(&case.spec));
-        let found = conflicts(&[Document::from_typed(&base).expect("it is a tree")], &policy);
-        let fields: Vec<_> = found.iter().map(|rejection| rejection.field.as_str()).collect();
-        assert_eq!(fields, case.field.into_iter().collect::<Vec<_>>(), "{}", case.name);
-
-        let file = |name: &str, text: &str| {
-            std::fs::write(folder.path().join(name), text).expect("a file can be written");
-            folder.path().join(name)
-        };
-        let rendered = render("kratos", Overlay::of(&policy), policy.delivery);
-        let files = [file("base.json", &base.to_string()), file("kratos.yaml", &rendered.file)];
-        if let Some(expected) = case.starts {
-            let started = starts(&files, ports.1);
-            assert_eq!(started.is_ok(), expected, "{}: {started:?}", case.name);
+        for delivery in ["Environment", "ConfigFile"] {
+            judged(&case, delivery);
         }
     }
 }
 
-/// Whether Kratos serves with these files, or else ends, with its words.
-fn starts(files: &[std::path::PathBuf], admin: u16) -> Result<(), String> {
-    let mut command = Command::new(cluster_part("kratos").join("kratos"));
-    // To a file: a pipe that nobody reads would stop it.
-    let log = files[0].with_extension("log");
-    let words = std::fs::File::create(&log).expect("a file can be written");
-    command.args(["serve", "all"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(words);
-    files.iter().for_each(|file| {
-        command.arg("--config").arg(file);
-    });
-    let mut kratos = Ended(command.spawn().expect("Kratos can be run"));
-    let deadline = Instant::now() + START;
-    while Instant::now() < deadline {
-        if kratos.0.try_wait().expect("a child can be asked").is_some() {
-            return Err(std::fs::read_to_string(log).unwrap_or_default());
-        }
-        if TcpStream::connect(("127.0.0.1", admin)).is_ok() {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(100));
+fn judged(case: &Case, delivery: &str) {
+    let name = format!("{} by {delivery}", case.name);
+    let mut spec = case.spec.clone();
+    spec["delivery"] = json!({"type": delivery});
+    let policy = policy(&spec);
+    let own = Environment::read(case.env.iter().map(|(name, value)| (*name, Some(*value))));
+    let files = [Document::from_typed(&case.base).expect("it is a tree")];
+    let found = conflicts(&Merged::of(Some(&files), &own, &Overlay::of(&policy), policy.delivery), &policy);
+    let fields: Vec<_> = found.iter().map(|rejection| rejection.field.as_str()).collect();
+    assert_eq!(fields, case.field.into_iter().collect::<Vec<_>>(), "{name}");
+
+    let Some(expected) = case.starts else { return };
+    let without = Beside { file: None, variables: case.env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect() };
+    let mut with = without.clone();
+    let rendered = render("kratos", Overlay::of(&policy), policy.delivery);
+    match policy.delivery {
+        Delivery::Environment => with.variables.extend(rendered.variables.into_iter().map(|variable| (variable.name, variable.value))),
+        Delivery::ConfigFile => with.file = Some(rendered.file),
     }
-    panic!("Kratos neither serves nor ends within {START:?}");
-}
-
-/// A process that does not outlive its test.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+    let started = |beside| Kratos::start(&case.base, beside).map(drop);
+    let seen = started(&with);
+    assert_eq!(seen.is_ok(), expected, "{name}: {seen:?}");
+    if !expected {
+        assert_eq!(started(&without), Ok(()), "{name}: without the policy it starts");
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free").port()
 }

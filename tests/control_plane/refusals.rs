@@ -51,7 +51,7 @@ async fn a_target_that_appears_later_is_picked_up_when_it_appears() {
     assert!(message.contains("kratos"), "{message}");
     scene.until_condition("mfa", "Reconciling", "True", "TargetNotFound").await;
     scene.create(kratos("kratos")).await;
-    scene.until_condition_within(Duration::from_secs(8), "mfa", "Ready", "True", "Ready").await;
+    scene.until_condition("mfa", "Ready", "True", "Ready").await;
 
     // Deleted and created again, it is another one: it gets everything anew.
     let old = scene.deployment("kratos").await;

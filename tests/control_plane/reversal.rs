@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::metrics::until_value;
 use crate::objects::{GOVERNED, LABEL, SECRET, SETTINGS, WHOAMI};
 use crate::objects::{enforces, env, env_patch, generation, governed, is_bare, kratos, kratos_mounting, policy, template};
 use crate::scene::{AFTER_THE_PAUSE, SOON, Scene};
@@ -252,9 +253,12 @@ async fn a_restored_copy_without_its_policy_is_left_as_it_is() {
     scene.operator.start_again();
     scene.throughout("the copy is left as it is", PAST_THE_PAUSE, async || enforces(&scene.deployment("kratos").await)).await;
     scene.until_event("LeftAsIs", &["kratos", "copied or restored"]).await;
+    let left = format!("mfa_workload_left{{namespace=\"{}\",kind=\"Deployment\",name=\"kratos\",policy=\"mfa\"}}", scene.namespace);
+    until_value(&scene, &left, SOON, 1.0).await;
 
     scene.create(policy("mfa", &["kratos"])).await;
     scene.until_ready("mfa").await;
+    until_value(&scene, &left, SOON, 0.0).await;
     let taken = scene.deployment("kratos").await;
     assert_eq!(template(&taken), template(&restored), "a policy that names it again rolls nothing");
     assert_eq!(governed(&taken)["workload"], taken["metadata"]["uid"]);

@@ -1,12 +1,15 @@
-//! Who a scene's operator is to the API server, and that it may do what the chart grants, no more.
+//! Who a scene's operator is to the API server, and that it may do what the chart grants and its confinement allows,
+//! no more: whatever a test sees an operator do has passed both.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use crate::scene::{identity, resource};
+use crate::stage;
 use crate::support::control_plane::{ControlPlane, create_namespace};
 use crate::support::operator::Options;
 
@@ -15,15 +18,27 @@ pub fn user(namespace: &str) -> String {
 }
 
 pub fn options(namespace: &str, kubeconfig: &Path) -> Options {
-    Options { kubeconfig: kubeconfig.into(), namespaces: vec![namespace.into()], user: user(namespace) }
+    Options {
+        kubeconfig: kubeconfig.into(),
+        namespaces: vec![namespace.into()],
+        user: user(namespace),
+        log_format: "text",
+        arguments: Vec::new(),
+    }
 }
 
 /// A namespace in which the operator's user has the rights that the chart gives it, and no other.
 pub async fn namespace_with_operator(plane: &ControlPlane, name: &str) -> (Client, String) {
     let client = plane.client().await;
     let namespace = create_namespace(&client, name).await;
+    grant(&client, &namespace, &user(&namespace)).await;
+    (client, namespace)
+}
+
+/// Gives this user the rights of an operator in a namespace.
+pub async fn grant(client: &Client, namespace: &str, user: &str) {
     let group = "rbac.authorization.k8s.io";
-    let subjects = json!([{"apiGroup": group, "kind": "User", "name": user(&namespace)}]);
+    let subjects = json!([{"apiGroup": group, "kind": "User", "name": user}]);
     let definition = json!([{
         "apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"],
         "resourceNames": ["mfapolicies.mfa-operator.dev"], "verbs": ["get"],
@@ -32,11 +47,11 @@ pub async fn namespace_with_operator(plane: &ControlPlane, name: &str) -> (Clien
         json!({"kind": "ClusterRole", "metadata": {"name": "mfa-operator"}, "rules": chart_rules()}),
         json!({"kind": "ClusterRole", "metadata": {"name": "mfa-operator-definition"}, "rules": definition}),
         json!({
-            "kind": "ClusterRoleBinding", "metadata": {"name": namespace}, "subjects": subjects,
+            "kind": "ClusterRoleBinding", "metadata": {"name": user}, "subjects": subjects,
             "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "mfa-operator-definition"},
         }),
         json!({
-            "kind": "RoleBinding", "metadata": {"name": "mfa-operator", "namespace": namespace}, "subjects": subjects,
+            "kind": "RoleBinding", "metadata": {"name": user, "namespace": namespace}, "subjects": subjects,
             "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "mfa-operator"},
         }),
     ];
@@ -44,18 +59,37 @@ pub async fn namespace_with_operator(plane: &ControlPlane, name: &str) -> (Clien
         object["apiVersion"] = json!(format!("{group}/v1"));
         let (kind, name) = identity(&object);
         let api = match kind.as_str() {
-            "RoleBinding" => Api::<DynamicObject>::namespaced_with(client.clone(), &namespace, &resource(&kind)),
+            "RoleBinding" => Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource(&kind)),
             _ => Api::all_with(client.clone(), &resource(&kind)),
         };
         api.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(object)).await.expect("the rights are granted");
     }
-    (client, namespace)
+    for object in CONFINEMENT.iter() {
+        stage::apply(client, namespace, object.clone()).await;
+    }
 }
+
+/// The chart's own, for the operators of all scenes instead of the one account.
+static CONFINEMENT: LazyLock<Vec<Value>> = LazyLock::new(|| {
+    let all = stage::rendered("scenes", &["admission.weakening.enabled=false".into(), "admission.history.enabled=false".into()]);
+    let mut policies: Vec<_> = all.into_iter().filter(|object| identity(object).0.contains("ValidatingAdmission")).collect();
+    let operator =
+        policies.iter_mut().find_map(|object| object.pointer_mut("/spec/matchConditions/0/expression")).expect("it is of one user");
+    assert_eq!(*operator, json!("request.userInfo.username == 'system:serviceaccount:scenes:scenes-mfa-operator'"));
+    *operator = json!(format!("request.userInfo.username.startsWith('{}')", user("")));
+    policies
+});
 
 /// The rules that the chart gives the operator in a namespace.
 fn chart_rules() -> Value {
+    let rules = ["mfa-operator.rules", "mfa-operator.podRules"].into_iter().flat_map(|name| defined_rules(name, ""));
+    rules.collect()
+}
+
+/// The rules of one definition in the chart, which may name objects by its argument.
+pub fn defined_rules(definition: &str, argument: &str) -> Vec<Value> {
     let templates = include_str!("../../charts/mfa-operator/templates/_helpers.tpl");
-    let (_, rest) = templates.split_once("define \"mfa-operator.rules\" -}}").expect("the chart defines the rules");
+    let (_, rest) = templates.split_once(&format!("define \"{definition}\" -}}}}")).expect("the chart defines the rules");
     let (rules, _) = rest.split_once("{{- end }}").expect("the definition ends");
-    serde_yaml::from_str(rules).expect("the rules are plain YAML")
+    serde_yaml::from_str(&rules.replace("{{ . }}", argument)).expect("the rules are plain YAML")
 }

@@ -17,12 +17,12 @@ use crate::audit::{self, Write};
 use crate::rights;
 use crate::support::cluster_part;
 use crate::support::control_plane::{ControlPlane, control_plane, install_definition};
-use crate::support::operator::Operator;
+use crate::support::operator::{Operator, Options};
 
 /// Everything that takes no pause by design happens within this time, also on a busy machine.
-pub const SOON: Duration = Duration::from_secs(25);
+pub const SOON: Duration = Duration::from_secs(40);
 /// How long a policy must be gone before anything is undone, and some more.
-pub const AFTER_THE_PAUSE: Duration = Duration::from_secs(60);
+pub const AFTER_THE_PAUSE: Duration = Duration::from_secs(120);
 
 /// Field manager of whoever else writes.
 pub const OWNER: &str = "owner";
@@ -31,7 +31,7 @@ pub struct Scene {
     pub namespace: String,
     pub client: Client,
     pub operator: Operator,
-    kubeconfig: PathBuf,
+    pub kubeconfig: PathBuf,
     audit: PathBuf,
 }
 
@@ -43,10 +43,21 @@ impl Scene {
         Self::start_on(plane, name).await
     }
 
+    /// Its operator writes a log for machines.
+    pub async fn start_with_json(name: &str) -> Self {
+        let plane = control_plane();
+        install_definition(&plane.client().await).await;
+        Self::start_logging(plane, name, "json").await
+    }
+
     pub async fn start_on(plane: &ControlPlane, name: &str) -> Self {
+        Self::start_logging(plane, name, "text").await
+    }
+
+    async fn start_logging(plane: &ControlPlane, name: &str, log_format: &'static str) -> Self {
         let (client, namespace) = rights::namespace_with_operator(plane, name).await;
         let kubeconfig = plane.folder().join("kubeconfig");
-        let operator = Operator::start(rights::options(&namespace, &kubeconfig));
+        let operator = Operator::start(Options { log_format, ..rights::options(&namespace, &kubeconfig) });
         Self { namespace, client, operator, kubeconfig, audit: plane.folder().join("audit.log") }
     }
 
@@ -55,6 +66,14 @@ impl Scene {
         let (client, namespace) = rights::namespace_with_operator(plane, name).await;
         let operator = Operator::launch(rights::options(&namespace, kubeconfig));
         Self { namespace, client, operator, kubeconfig: kubeconfig.into(), audit: plane.folder().join("audit.log") }
+    }
+
+    /// Its operator is run like that, and not waited for.
+    pub async fn launch_as(plane: &ControlPlane, name: &str, options: impl AsyncFnOnce(&Client, &str) -> Options) -> Self {
+        let (client, namespace) = rights::namespace_with_operator(plane, name).await;
+        let options = options(&client, &namespace).await;
+        let kubeconfig = plane.folder().join("kubeconfig");
+        Self { namespace, client, operator: Operator::launch(options), kubeconfig, audit: plane.folder().join("audit.log") }
     }
 
     pub fn api(&self, kind: &str) -> Api<DynamicObject> {
@@ -178,14 +197,21 @@ impl Scene {
         self.api(kind).delete(name, &DeleteParams::default()).await.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
     }
 
+    /// A shell whose kubectl reaches this scene's control plane.
+    pub fn shell(&self, script: &str) -> Command {
+        let folders = format!("{}:{}", kubectl_folder().display(), std::env::var("PATH").unwrap_or_default());
+        let mut shell = Command::new("sh");
+        shell.args(["-euc", script]).env("KUBECONFIG", &self.kubeconfig).env("PATH", folders).stdin(Stdio::null());
+        shell
+    }
+
     pub fn kubectl(&self, arguments: &[&str]) {
         self.try_kubectl(arguments, "").unwrap_or_else(|complaint| panic!("kubectl {arguments:?}: {complaint}"));
     }
 
     /// What kubectl complains about, with this on its standard input.
     pub fn try_kubectl(&self, arguments: &[&str], input: &str) -> Result<(), String> {
-        static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| cluster_part("node"));
-        let mut kubectl = Command::new(FOLDER.join("kubectl"))
+        let mut kubectl = Command::new(kubectl_folder().join("kubectl"))
             .args(["--namespace", &self.namespace])
             .args(arguments)
             .env("KUBECONFIG", &self.kubeconfig)
@@ -288,10 +314,31 @@ impl Scene {
         std::fs::metadata(&self.audit).map_or(0, |metadata| metadata.len())
     }
 
+    /// How many objects of this kind its operator read by name since `mark`.
+    pub fn reads_since(&self, mark: u64, resource: &str) -> usize {
+        let requests = audit::requests(&self.audit, mark, &rights::user(&self.namespace));
+        requests.iter().filter(|request| request.verb == "get" && request.resource == resource).count()
+    }
+
     /// What this scene's operator wrote since `mark`, with the answers.
     pub fn writes_since(&self, mark: u64) -> Vec<Write> {
         audit::read(&self.audit, mark, &rights::user(&self.namespace))
     }
+
+    /// What another user wrote since `mark`, with the answers.
+    pub fn writes_of(&self, user: &str, mark: u64) -> Vec<Write> {
+        audit::read(&self.audit, mark, user)
+    }
+
+    /// How often this scene's operator listed a resource since `mark`.
+    pub fn lists_since(&self, mark: u64, resource: &str) -> usize {
+        audit::lists(&self.audit, mark, &rights::user(&self.namespace), resource)
+    }
+}
+
+fn kubectl_folder() -> &'static Path {
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| cluster_part("node"));
+    &FOLDER
 }
 
 pub fn resource(kind: &str) -> ApiResource {
@@ -309,10 +356,14 @@ pub fn resource(kind: &str) -> ApiResource {
         "ValidatingWebhookConfiguration" => ("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations"),
         "ClusterRole" => ("rbac.authorization.k8s.io", "v1", "clusterroles"),
         "ClusterRoleBinding" => ("rbac.authorization.k8s.io", "v1", "clusterrolebindings"),
+        "Role" => ("rbac.authorization.k8s.io", "v1", "roles"),
         "RoleBinding" => ("rbac.authorization.k8s.io", "v1", "rolebindings"),
+        "Lease" => ("coordination.k8s.io", "v1", "leases"),
         "ConfigMap" => ("", "v1", "configmaps"),
         "Namespace" => ("", "v1", "namespaces"),
         "Pod" => ("", "v1", "pods"),
+        "Secret" => ("", "v1", "secrets"),
+        "ServiceAccount" => ("", "v1", "serviceaccounts"),
         other => panic!("add the kind {other} here"),
     };
     ApiResource {

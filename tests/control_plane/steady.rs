@@ -93,7 +93,7 @@ async fn targets_roll_in_their_order_and_a_missing_one_holds_those_after_it() {
     assert!(!env(&scene.deployment("second").await, "kratos").contains_key(WHOAMI), "the second must wait for the first");
 
     scene.create(kratos("first")).await;
-    scene.until_condition_within(Duration::from_secs(10), "mfa", "Ready", "True", "Ready").await;
+    scene.until_condition("mfa", "Ready", "True", "Ready").await;
     assert!(env(&scene.deployment("second").await, "kratos").contains_key(WHOAMI));
 }
 
@@ -216,5 +216,6 @@ async fn old_records_are_pruned_and_forged_ones_mean_nothing() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let after = scene.deployment("kratos").await;
     assert_eq!(template(&after), template(&before));
+    scene.until_event("RecordIgnored", &[&text(&first["metadata"]["name"]), "find out who made it"]).await;
     scene.until_condition("mfa", "Ready", "True", "Ready").await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::objects::{WHOAMI, enforces, env, env_patch, generation, governed, kratos, kratos_reading, policy_with, template};
-use crate::scene::{AFTER_THE_PAUSE, SOON, Scene, text};
+use crate::scene::{SOON, Scene, text};
 
 const REACTION: Duration = Duration::from_secs(3);
 
@@ -90,7 +90,8 @@ async fn deleted_while_suspended_it_leaves_everything_as_it_is() {
     until_remembered(&scene, "Retain").await;
     let before = generation_of_template(&scene).await;
     scene.delete("MfaPolicy", "mfa").await;
-    tokio::time::sleep(AFTER_THE_PAUSE - Duration::from_secs(15)).await;
+    // Longer than the pause after a deletion.
+    tokio::time::sleep(Duration::from_secs(45)).await;
     enforces(&scene.deployment("kratos").await).expect("it still enforces");
     assert_eq!(generation_of_template(&scene).await, before);
     assert!(text(&scene.get("ConfigMap", "mfa-mfa").await["data"]["kratos.yaml"]).contains("highest_available"));
@@ -144,4 +145,20 @@ async fn a_target_that_is_dropped_keeps_what_it_has_until_the_end() {
 
 async fn generation_of_template(scene: &Scene) -> Value {
     template(&scene.deployment("kratos").await)
+}
+
+/// To create one needs no right beside that, so it must not keep anybody else's policy out.
+#[tokio::test]
+async fn one_that_never_applied_keeps_nobody_out() {
+    let scene = Scene::start("suspended-claim").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy_with("early", &["kratos"], json!({"suspend": true}))).await;
+    scene.until_condition("early", "Stalled", "True", "Suspended").await;
+    scene.create(policy_with("mfa", &["kratos"], json!({}))).await;
+    scene.until_ready("mfa").await;
+    enforces(&scene.deployment("kratos").await).expect("the one that is not suspended governs");
+    scene.edit("MfaPolicy", "early", suspend(false)).await;
+    let message = scene.until_condition("early", "Accepted", "False", "TargetClaimed").await;
+    assert!(message.contains("the policy mfa"), "{message}");
+    scene.until_condition("mfa", "Ready", "True", "Ready").await;
 }

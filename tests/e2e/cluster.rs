@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::kratos::Door;
+use crate::kratos::{CODE_IS_FIRST_FACTOR, Door};
 
 /// Longer than any start, also on a busy machine.
 pub const LONG: Duration = Duration::from_secs(180);
@@ -161,8 +161,13 @@ pub fn kratos(helm: &str, namespace: &str, replicas: u32, arguments: &[&str]) {
 
 /// Installs or upgrades the operator, and waits until it is ready.
 pub fn operator(helm: &str, namespace: &str, arguments: &[&str]) {
+    operator_of("charts/mfa-operator", helm, namespace, arguments);
+}
+
+/// The same from this chart.
+pub fn operator_of(chart: &str, helm: &str, namespace: &str, arguments: &[&str]) {
     let more = std::env::var("MFA_OPERATOR_HELM_ARGUMENTS").unwrap_or_default();
-    let mut line = vec!["upgrade", "--install", OPERATOR, "charts/mfa-operator", "--namespace", namespace, "--create-namespace"];
+    let mut line = vec!["upgrade", "--install", OPERATOR, chart, "--namespace", namespace, "--create-namespace"];
     line.extend(["--wait", "--timeout", "120s"]);
     line.extend(arguments);
     line.extend(more.split_whitespace());
@@ -214,7 +219,7 @@ pub fn await_told(namespace: &str, policy: &str, (type_, status, reason): (&str,
     });
 }
 
-fn current_condition(namespace: &str, policy: &str, type_: &str) -> Option<Value> {
+pub fn current_condition(namespace: &str, policy: &str, type_: &str) -> Option<Value> {
     let object = get(namespace, &format!("mfapolicy/{policy}"));
     let found = object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == type_)?;
     (found["observedGeneration"] == object["metadata"]["generation"]).then(|| found.clone())
@@ -263,6 +268,37 @@ pub fn await_wanted(namespace: &str, workload: &str) -> Vec<Pod> {
 pub fn copy_of_kratos(namespace: &str, name: &str, replicas: u32, edit: impl FnOnce(&mut Value)) {
     let (deployment, service) = copy_objects(&get(namespace, "deployment/kratos"), name, replicas, edit);
     apply(&json!({"apiVersion": "v1", "kind": "List", "items": [deployment, service]}));
+}
+
+/// The variable by which a Kratos of this namespace takes a code as first factor, from a Secret that the
+/// operator does not read: a policy that makes it a second one is accepted, and its pods crash.
+pub fn code_is_first_factor(namespace: &str) -> Value {
+    apply(&json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "first-factor", "namespace": namespace},
+        "stringData": {"code": "true"},
+    }));
+    json!({"name": CODE_IS_FIRST_FACTOR, "valueFrom": {"secretKeyRef": {"name": "first-factor", "key": "code"}}})
+}
+
+/// Gives a workload that variable.
+pub fn take_code_as_first_factor(workload: &mut Value) {
+    let variable = code_is_first_factor(workload["metadata"]["namespace"].as_str().expect("it has a namespace"));
+    workload["spec"]["template"]["spec"]["containers"][0]["env"].as_array_mut().expect("a list").push(variable);
+}
+
+/// A policy's spec that crashes such a Kratos.
+pub fn code_as_second_factor(mut spec: Value) -> Value {
+    spec["methods"] = json!({"code": {"mfaEnabled": true}});
+    spec["acknowledge"] = json!(["CodeCountsForEveryone"]);
+    spec
+}
+
+/// What Events of this reason say of a policy; of every reason, as JSON, where none is given.
+pub fn events(namespace: &str, policy: &str, reason: &str) -> String {
+    let reason = if reason.is_empty() { String::new() } else { format!(",reason={reason}") };
+    kubectl(&["-n", namespace, "get", "events", "--field-selector", &format!("involvedObject.name={policy}{reason}"), "-o", "json"])
 }
 
 /// Ends such a copy, and the policy of the same name.

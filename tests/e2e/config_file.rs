@@ -145,19 +145,24 @@ pub fn refused() {
     let namespace = "e2e-refused";
     install::operator();
     install::begin(namespace);
-    let base = r#"kratos.config={"selfservice":{"methods":{"code":{"passwordless_enabled":true}}}}"#;
-    cluster::kratos("helm", namespace, 1, &["--set", "courier.enabled=false", "--set-json", base]);
+    cluster::kratos("helm", namespace, 1, &["--set", "courier.enabled=false"]);
     cluster::apply(&cluster::policy(namespace, name, name, &by_file(install::strict())));
-    cluster::copy_of_kratos(namespace, name, 2, |deployment| wire(deployment, "file-refused-mfa"));
+    cluster::copy_of_kratos(namespace, name, 2, |deployment| {
+        cluster::take_code_as_first_factor(deployment);
+        wire(deployment, "file-refused-mfa");
+    });
     cluster::await_ready(namespace, name);
     let pods = cluster::uids(namespace, name);
-    let mut spec = by_file(install::strict());
-    spec["methods"] = json!({"code": {"mfaEnabled": true}});
+    let spec = cluster::code_as_second_factor(by_file(install::strict()));
     cluster::apply(&cluster::policy(namespace, name, name, &spec));
-    cluster::until("the pods are told not to have it", TOLD, || match cluster::condition(namespace, name, "Ready") {
-        Some((status, reason)) if status == "False" && reason == "Mismatch" => Ok(()),
-        other => Err(format!("{other:?}")),
+    cluster::until("the pods are told not to have it", TOLD, || {
+        let found = cluster::current_condition(namespace, name, "Ready").unwrap_or_default();
+        let message = found["message"].as_str().unwrap_or_default();
+        let told = found["reason"] == "RolledBack" && message.contains("the new file was not taken");
+        if told { Ok(()) } else { Err(found.to_string()) }
     });
+    let file = || cluster::get(namespace, "configmap/file-refused-mfa")["data"]["kratos.yaml"].to_string();
+    cluster::until("the file is the one of before", cluster::LONG, || if file().contains("mfa_enabled") { Err(file()) } else { Ok(()) });
     assert_eq!(cluster::uids(namespace, name), pods);
     assert!(cluster::pods(namespace, name).iter().all(|pod| pod.ready), "they serve on");
     let mut corrected = by_file(install::strict());

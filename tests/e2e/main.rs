@@ -6,26 +6,49 @@
     reason = "a test has a clock, files and programs; src's pure rooms have not"
 )]
 
+#[path = "../control_plane/browser.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod browser;
 mod cluster;
 mod config_file;
 mod containers;
+mod disruption;
+mod enrolment;
 mod failure;
+mod guides;
 mod install;
+mod kills;
 mod kinds;
 mod kratos;
+mod leader;
 mod levels;
+#[path = "../support/markdown.rs"]
+mod markdown;
 mod methods;
+mod monitoring;
+#[path = "../support/operator.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod operator;
 mod order;
+mod overrides;
 mod owners;
+mod readme;
 mod reversal;
+mod rights;
+mod rollback;
 mod rolls;
+mod runbook;
 mod scaling;
 mod sharing;
+mod step_up;
 mod strings;
+mod traffic;
 mod visitor;
+mod waiting;
 
 use std::process::ExitCode;
 
+use kratos as client;
 use libtest_mimic::{Arguments, Trial};
 
 /// The tests mostly wait for pods.
@@ -47,10 +70,16 @@ fn main() -> ExitCode {
         }
     }));
 
+    if inside && !arguments.list {
+        monitoring::watch();
+    }
     // One operator serves a namespace: that of the first part is gone before the second installs its own.
-    let first =
-        libtest_mimic::run(&arguments, ready(vec![test("helm 3: an operator for one namespace comes and goes", install::by_helm3)]));
+    let first = libtest_mimic::run(
+        &arguments,
+        ready(vec![test("helm 3 and 4: an operator is upgraded, rolled back and gone", install::come_and_gone)]),
+    );
     let mut trials = vec![
+        test("every command of the README", readme::every_command),
         test("one apply, and what rolls nothing", rolls::one_apply),
         test("helm 4: upgrades of Kratos undo nothing", owners::helm4),
         test("helm 3: upgrades and rollout undo are repaired", owners::helm3),
@@ -61,6 +90,17 @@ fn main() -> ExitCode {
         test("file: there and back in one roll", config_file::switched),
         test("file: a deleted policy", config_file::deleted),
         test("a deleted policy is reverted after its pause", reversal::deleted),
+        test("rollback: to the last good revision, and on when it is mended", rollback::undone_and_mended),
+        test("rollback: the first revision of all", rollback::first_of_all),
+        test("rollback: a probe that never passes", rollback::never_ready),
+        test("rollback: more memory than it may have", rollback::out_of_memory),
+        test("waiting: quota", waiting::quota),
+        test("rollback: a StatefulSet and its stuck pod", rollback::stateful),
+        test("rollback: all pods ended first", rollback::recreate),
+        test("rollback: on every target, and not before its time", rollback::every_target),
+        test("rollback: a file that new pods do not survive", rollback::file),
+        test("guides: who is enrolled", enrolment::queries),
+        test("guides: step-up by Oathkeeper", step_up::by_oathkeeper),
         test("second factors arrive", methods::second_factors),
         test("the age of a privileged session arrives", methods::privileged_session),
         test("kinds: pods that follow when they are deleted", || kinds::on_delete("on-delete", "StatefulSet")),
@@ -71,17 +111,23 @@ fn main() -> ExitCode {
         test("scaling: during a roll", scaling::during_a_roll),
         test("order: one target after the other", order::one_after_the_other),
         test("containers: companions of the same image", containers::companions),
+        test("overrides: chance decides which variable counts", overrides::chance_decides_which_variable_counts),
+        test("runbook: somebody lost the device", runbook::lost_device),
         test("sharing: the next policy takes over in one roll", sharing::handed_on),
     ];
     let mut shapes = kinds::rolling();
     if is_long() {
         shapes.extend(kinds::rolling_too());
         trials.extend(kinds::healing().into_iter().map(|shape| test(&format!("kinds: {}", shape.name), move || kinds::heals(&shape))));
+        trials.push(test("rollback: held", rollback::held));
+        trials.push(test("rollback: what a roll drops that goes well", rollback::what_a_roll_drops));
         trials.push(test("kinds: pods of a DaemonSet that follow when they are deleted", || {
             kinds::on_delete("daemon-on-delete", "DaemonSet");
         }));
     }
     trials.extend(shapes.into_iter().map(|shape| test(&format!("kinds: {}", shape.name), move || kinds::rolls(&shape))));
+    let causes = waiting::CAUSES.iter().filter(|cause| is_long() || !cause.seldom);
+    trials.extend(causes.map(|cause| test(&format!("waiting: {}", cause.name), || waiting::waits(cause))));
     trials.extend(order::OBSTACLES.iter().map(|obstacle| test(&format!("order: {}", obstacle.name), || order::held_up(obstacle))));
     trials.extend(levels::matrix().into_iter().map(|case| test(&case.name(), move || levels::walk(&case))));
     trials.extend(
@@ -89,7 +135,30 @@ fn main() -> ExitCode {
     );
     trials.push(test("helm 4: the next operator rolled nothing", install::handover));
     let second = libtest_mimic::run(&arguments, ready(trials));
-    if first.has_failed() || second.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    let watched = libtest_mimic::run(
+        &arguments,
+        ready(vec![test("monitoring of rollout and rollback: every query has data", monitoring::every_query_has_data)]),
+    );
+    monitoring::end();
+    // These take nodes and the database away, which only the test bed lets them.
+    let bed = std::env::var_os("MFA_OPERATOR_INSIDE").is_some();
+    arguments.test_threads = Some(1);
+    let alone = |trials: Vec<Trial>| if bed { trials } else { trials.into_iter().map(|trial| trial.with_ignored_flag(true)).collect() };
+    let mut trials = vec![
+        test("disruption: the database hangs in the middle of a roll", disruption::database_away),
+        test("killed in the middle of rollouts and rollbacks", || kills::carried_on(if is_long() { 4 } else { 1 })),
+        test("disruption: a node is lost in the middle of a roll", disruption::lost),
+    ];
+    if is_long() {
+        trials.push(test("disruption: a node is cut off in the middle of a roll", disruption::cut_off));
+        trials.push(test("disruption: no node takes pods", disruption::cordoned));
+    }
+    trials.push(test("leader: killed in the middle of a rollout, and the other carries on", leader::killed));
+    // It reads what all the others have left.
+    let whole = arguments.filter.is_none() && arguments.skip.is_empty();
+    trials.push(test("rights: each is used, and none is missing", rights::minimal).with_ignored_flag(!whole));
+    let third = libtest_mimic::run(&arguments, alone(trials));
+    if [first, second, watched, third].iter().any(libtest_mimic::Conclusion::has_failed) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// Whether everything runs, however long it takes.

@@ -9,9 +9,9 @@ use crate::{cluster, install};
 
 fn policy(name: &str, targets: &[String]) -> Value {
     let targets: Vec<_> = targets.iter().map(|target| json!({"name": target})).collect();
-    // On a server that takes a code as first factor this one crashes.
-    let mut spec = install::strict();
-    spec["methods"] = json!({"code": {"mfaEnabled": true}});
+    // On a server that takes a code as first factor this one crashes, and holds those after it.
+    let mut spec = cluster::code_as_second_factor(install::strict());
+    spec["rollout"] = json!({"onFailure": "Hold"});
     cluster::policy_over(NAMESPACE, name, &json!(targets), &spec)
 }
 
@@ -76,12 +76,7 @@ pub const OBSTACLES: [Obstacle; 3] = [
     Obstacle {
         name: "failing",
         told: ("RolledOut", "False", "Crashing"),
-        raise: |target| {
-            cluster::copy_of_kratos(NAMESPACE, target, 1, |deployment| {
-                let env = &mut deployment["spec"]["template"]["spec"]["containers"][0]["env"];
-                env.as_array_mut().expect("a list").push(json!({"name": CODE_IS_FIRST_FACTOR, "value": "true"}));
-            });
-        },
+        raise: |target| cluster::copy_of_kratos(NAMESPACE, target, 1, cluster::take_code_as_first_factor),
         clear: |target| {
             drop(cluster::kubectl(&["-n", NAMESPACE, "set", "env", &format!("deployment/{target}"), &format!("{CODE_IS_FIRST_FACTOR}-")]))
         },

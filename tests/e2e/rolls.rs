@@ -39,11 +39,17 @@ pub fn one_apply() {
     let status = cluster::get(NAMESPACE, "mfapolicy/kratos")["status"].clone();
     assert_eq!(status["requiredAAL"], json!({"settings": "highest_available", "whoami": "highest_available"}));
     assert_eq!(status["pods"], "2/2");
+    shown_by_the_plugin(&status["revision"]);
     assert_eq!(cluster::get(NAMESPACE, "pod/kratos-courier-0")["metadata"]["uid"], courier, "the courier is no target");
+
+    // 1.3.1 knows no revision: its pods answer a digest of what they have merged.
+    let proven = || cluster::await_condition(NAMESPACE, "kratos", ("Effective", "True", "HashesAgree"));
+    proven();
 
     let unchanged = |what: &str| {
         std::thread::sleep(cluster::REACTION);
         cluster::await_ready(NAMESPACE, "kratos");
+        proven();
         assert_eq!(cluster::uids(NAMESPACE, "kratos"), governed, "{what} rolled Kratos");
     };
     cluster::apply(&policy);
@@ -51,8 +57,9 @@ pub fn one_apply() {
     cluster::kubectl_line(&format!("-n {NAMESPACE} label mfapolicy/kratos team=security"));
     policy["metadata"]["annotations"] = json!({"note": "for the audit"});
     policy["spec"]["rollout"] = json!({"revisionHistoryLimit": 7});
+    policy["spec"]["verification"] = json!({"mode": "Required", "port": "4434"});
     cluster::apply(&policy);
-    unchanged("a label, an annotation and another history limit");
+    unchanged("a label, an annotation, another history limit and a proof that is required");
     cluster::kubectl_line(&format!("-n {SYSTEM} delete pod -l app.kubernetes.io/name=mfa-operator --wait"));
     operator_is_back();
     unchanged("a restart of the operator");
@@ -63,6 +70,7 @@ pub fn one_apply() {
     cluster::kubectl_line(&format!("-n {NAMESPACE} scale deployment/kratos --replicas=3"));
     cluster::kubectl_line(&format!("-n {NAMESPACE} rollout status deployment/kratos --timeout=120s"));
     assert_eq!(enforced("after scaling up"), 3);
+    proven();
     let pods = cluster::pods(NAMESPACE, "kratos");
     let nodes: std::collections::BTreeSet<_> = pods.iter().map(|pod| &pod.node).collect();
     assert!(nodes.len() > 1, "one node has all pods: {nodes:?}");
@@ -72,6 +80,22 @@ pub fn one_apply() {
         assert_eq!(door.whoami(&session).verdict(), AT_AAL2, "after the step-up at {}", door.name);
     }
     install::end(NAMESPACE);
+}
+
+/// `kubectl mfa` names the pods that run, where, and what they were started with.
+fn shown_by_the_plugin(revision: &serde_json::Value) {
+    let shown = cluster::run(env!("CARGO_BIN_EXE_mfa-operator"), &["mfa", "-n", NAMESPACE, "status", "kratos", "-o", "json"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    let told = shown["policies"][0]["targets"][0]["pods"].as_array().expect("pods may be read");
+    let mut told: Vec<_> = told.iter().filter(|pod| pod["terminating"] == false).collect();
+    told.sort_by_key(|pod| pod["name"].to_string());
+    let mut pods = cluster::pods(NAMESPACE, "kratos");
+    pods.sort_by(|a, b| a.name.cmp(&b.name));
+    assert_eq!(told.len(), pods.len(), "{told:?}");
+    for (told, pod) in told.iter().zip(&pods) {
+        assert_eq!((&told["name"], &told["node"], &told["ready"]), (&json!(pod.name), &json!(pod.node), &json!(true)));
+        assert_eq!(&told["revision"], revision);
+    }
 }
 
 fn operator_is_back() {

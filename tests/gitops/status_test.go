@@ -120,6 +120,7 @@ var stages = []stage{
 	{"in-force", "Ready", done},
 	{"paused", "TargetPaused", working},
 	{"crashing", "Crashing", working},
+	{"rolled-back", "RolledBack", refused},
 	{"suspended", "Suspended", suspended},
 	{"conflict", "FieldConflict", refused},
 	{"not-kratos", "NotKratos", refused},
@@ -219,11 +220,18 @@ func TestEnginesFollowARoll(t *testing.T) {
 func TestEnginesTellAWaitFromARefusal(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "refusals")
-	// Kratos refuses a code as second factor where it is a first one.
-	s.apply(s.kratos("kratos.config.selfservice.methods.code.passwordless_enabled=true")...)
+	// Kratos refuses a code as second factor where it is a first one. The operator does not read what stands in a
+	// Secret; where it knows, it refuses the policy first.
+	s.kubectl("create", "secret", "generic", "first-factor", "--from-literal=code=true")
+	variable := "deployment.extraEnv[0]."
+	s.apply(s.kratos(variable+"name=SELFSERVICE_METHODS_CODE_PASSWORDLESS_ENABLED",
+		variable+"valueFrom.secretKeyRef.name=first-factor", variable+"valueFrom.secretKeyRef.key=code")...)
 	s.kubectl("rollout", "status", "deployment/kratos", "--timeout=120s")
-	s.apply(s.policy(`{"spec": {"methods": {"code": {"mfaEnabled": true}}}}`))
+	fatal := `{"spec": {"methods": {"code": {"mfaEnabled": true}}, "acknowledge": ["CodeCountsForEveryone"]%s}}`
+	s.apply(s.policy(fmt.Sprintf(fatal, `, "rollout": {"onFailure": "Hold"}`)))
 	s.stage("crashing")
+	s.apply(s.policy(fmt.Sprintf(fatal, "")))
+	s.stage("rolled-back")
 	s.apply(s.policy(`{"spec": {"acknowledge": ["MethodSwitchedOff:code"]}}`))
 	s.await("True", "Ready")
 

@@ -39,6 +39,11 @@ pub fn control_plane() -> &'static ControlPlane {
 impl ControlPlane {
     /// One more, for a test that would disturb the others. It ends when the value goes.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Likewise, with variables for the script.
+    pub fn start_with(variables: &[(&str, &str)]) -> Self {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("control-plane-{}-{number}", std::process::id()));
@@ -47,6 +52,7 @@ impl ControlPlane {
             Command::new("sh").args(["-c", r#""$0" run "$1"; exec "$0" down "$1""#, SCRIPT]).arg(&folder),
             0,
         )
+        .envs(variables.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

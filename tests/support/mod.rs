@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 pub mod control_plane;
+pub mod markdown;
 pub mod operator;
 
 /// The folder of a part of the test bed, which is built where it is missing.

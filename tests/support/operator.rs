@@ -18,6 +18,10 @@ pub struct Options {
     pub namespaces: Vec<String>,
     /// Who it is to the API server.
     pub user: String,
+    /// In text, or as JSON.
+    pub log_format: &'static str,
+    /// What else stands on its command line.
+    pub arguments: Vec<String>,
 }
 
 /// A running operator; it is ended when this value goes.
@@ -40,7 +44,7 @@ impl Operator {
     /// Starts it and waits for nothing.
     pub fn launch(options: Options) -> Self {
         let listen = free_address();
-        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("operator-{}.log", options.namespaces[0]));
+        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("operator-{}-{}.log", options.namespaces[0], listen.port()));
         let process = Some(spawn(&options, listen, &log));
         Self { options, process, listen, log }
     }
@@ -57,12 +61,17 @@ impl Operator {
 
     /// Status code that the path answers; none while nothing listens.
     pub fn probe(&self, path: &str) -> Option<u16> {
+        self.answer(path, "*/*")?.split(' ').nth(1)?.parse().ok()
+    }
+
+    /// The whole answer, with its head.
+    pub fn answer(&self, path: &str, accept: &str) -> Option<String> {
         let mut stream = TcpStream::connect_timeout(&self.listen, Duration::from_secs(1)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n").ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: probe\r\nAccept: {accept}\r\nConnection: close\r\n\r\n").ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
-        answer.split(' ').nth(1)?.parse().ok()
+        Some(answer)
     }
 
     /// Ends it in an orderly way, and says how it ended.
@@ -80,7 +89,30 @@ impl Operator {
         process.wait().ok()
     }
 
-    /// Starts it again after [`Operator::stop`].
+    /// Stops it and lets it go on, as `kill -STOP` and `kill -CONT` do.
+    pub fn signal(&self, signal: &str) {
+        let id = self.process.as_ref().expect("it runs").id();
+        let sent = Command::new("kill").args([signal, &id.to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "no signal {signal} for the operator");
+    }
+
+    /// How it ended by itself; none while it runs.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.process.as_mut()?.try_wait().expect("a child can be asked")?;
+        // Its number may be another's from now on.
+        self.process = None;
+        Some(status)
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// Starts it again after [`Operator::stop`] or [`Operator::kill`].
     pub fn start_again(&mut self) {
         self.process = Some(spawn(&self.options, self.listen, &self.log));
         self.wait_until_ready();
@@ -116,7 +148,9 @@ impl Drop for Operator {
 fn spawn(options: &Options, listen: SocketAddr, log: &Path) -> Child {
     Command::new(env!("CARGO_BIN_EXE_mfa-operator"))
         .args(["run", "--namespaces", &options.namespaces.join(","), "--listen", &listen.to_string(), "--log", "info,mfa_operator=debug"])
+        .args(["--log-format", options.log_format, "--admin-listen", "127.0.0.1:0"])
         .env("KUBECONFIG", &options.kubeconfig)
+        .args(&options.arguments)
         // Of the client library: the audit log tells this operator from everybody else by it.
         .env("KUBE_RS_DEBUG_IMPERSONATE_USER", &options.user)
         .stdin(Stdio::null())

@@ -34,7 +34,7 @@ struct Fields {
     #[serde(rename = "f:metadata")]
     metadata: FieldsOfMetadata,
     #[serde(rename = "f:spec")]
-    spec: FieldsOfSpec,
+    spec: Option<FieldsOfSpec>,
 }
 
 #[derive(Deserialize, Default)]
@@ -110,6 +110,18 @@ struct ItemKey {
 }
 
 impl ManagedFields {
+    pub fn has_spec(&self) -> bool {
+        self.subresource.is_empty() && self.fields_v1.spec.is_some()
+    }
+
+    pub fn manager(&self) -> &str {
+        &self.manager
+    }
+
+    pub fn time(&self) -> Option<&str> {
+        self.time.as_deref()
+    }
+
     pub fn own(&self) -> Option<OwnEntry<'_>> {
         (self.manager == api::MANAGER && self.subresource.is_empty()).then(|| OwnEntry {
             by_apply: self.operation == "Apply",
@@ -128,15 +140,19 @@ impl OwnEntry<'_> {
         self.fields.metadata.annotations.governed.is_some()
     }
 
+    fn template(&self) -> Option<&FieldsOfTemplate> {
+        self.fields.spec.as_ref().map(|spec| &spec.template)
+    }
+
     /// The annotation of the pod template.
     pub fn required_aal(&self) -> bool {
-        self.fields.spec.template.metadata.annotations.required_aal.is_some()
+        self.template().is_some_and(|template| template.metadata.annotations.required_aal.is_some())
     }
 
     /// Variables as (container, name).
     pub fn env(&self) -> Vec<(SmolStr, SmolStr)> {
         let mut found = Vec::new();
-        for (key, container) in &self.fields.spec.template.spec.containers {
+        for (key, container) in self.template().into_iter().flat_map(|template| &template.spec.containers) {
             let Some(container_name) = item_name(key) else { continue };
             found.extend(
                 container

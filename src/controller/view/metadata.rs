@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::fields::{ManagedFields, OwnEntry};
+use crate::api;
 use crate::plan::Key;
 
 #[derive(Deserialize, Default)]
@@ -42,12 +43,17 @@ pub(super) struct Annotations {
     pub allow: Option<String>,
     #[serde(rename = "mfa-operator.dev/required-aal")]
     pub required_aal: Option<String>,
+    #[serde(rename = "mfa-operator.dev/verdict")]
+    pub verdict: Option<String>,
+    #[serde(rename = "mfa-operator.dev/retry")]
+    pub retry: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(super) struct Owner {
     pub kind: String,
+    pub name: String,
     pub uid: String,
     pub controller: bool,
 }
@@ -70,6 +76,12 @@ impl Metadata {
     /// Seconds since the Unix epoch; zero where it is missing.
     pub fn created(&self) -> i64 {
         self.creation_timestamp.as_deref().and_then(|text| text.parse::<Timestamp>().ok()).map_or(0, Timestamp::as_second)
+    }
+
+    /// Who else changed the spec last.
+    pub fn spec_manager(&self) -> Option<&str> {
+        let with_spec = self.managed_fields.iter().filter(|entry| entry.has_spec() && entry.manager() != api::MANAGER);
+        with_spec.max_by_key(|entry| entry.time()).map(ManagedFields::manager)
     }
 
     /// Our manager's entries, by apply and by update.

@@ -2,11 +2,14 @@
 //! here is never held, which is what keeps ten thousand workloads in a few dozen megabytes.
 
 pub(super) mod config_map;
+pub(super) mod content;
+pub(super) mod env_source;
 mod fields;
 mod metadata;
 mod pod;
 mod policy;
 pub(super) mod revision;
+mod surge;
 mod volumes;
 mod workload;
 
@@ -14,11 +17,13 @@ use std::borrow::Cow;
 use std::fmt::Debug;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::Timestamp;
 use kube::core::DynamicResourceScope;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
 use crate::api;
+use crate::plan::Millis;
 use crate::policy::Kind;
 
 pub(super) use pod::PodView;
@@ -65,15 +70,27 @@ pub(super) trait Slim: Sized + Clone + Debug + Send + Sync + 'static {
 
 /// A condition in the status of whatever object.
 #[derive(Deserialize, Default)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct Condition {
     #[serde(rename = "type")]
     type_: String,
     status: String,
+    last_transition_time: Option<String>,
 }
 
 fn holds(conditions: &[Condition], type_: &str) -> bool {
     conditions.iter().any(|condition| condition.type_ == type_ && condition.status == "True")
+}
+
+/// Since when the condition is as it is; zero where that is not told.
+fn since(conditions: &[Condition], type_: &str) -> Millis {
+    let found = conditions.iter().find(|condition| condition.type_ == type_);
+    found.and_then(|condition| condition.last_transition_time.as_deref()).map_or(0, millis)
+}
+
+/// A time of the API; zero where it is none.
+fn millis(text: &str) -> Millis {
+    text.parse::<Timestamp>().map_or(0, Timestamp::as_millisecond)
 }
 
 /// A slim value as an object of its kind.

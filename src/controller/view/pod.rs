@@ -1,15 +1,17 @@
-//! Pods, listed while a target moves.
+//! Pods, listed while a target moves, and to be asked.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
+use serde_json::Value;
 use smol_str::SmolStr;
 
 use super::metadata::Metadata;
 use super::volumes::mounts;
 use super::workload::{PodSpec, RawContainer};
-use super::{Condition, Slim, holds};
+use super::{Condition, Slim, content, holds, millis, since};
 use crate::plan::{Pod, Trouble, Workload};
 use crate::policy::Kind;
 
@@ -18,14 +20,28 @@ use crate::policy::Kind;
 pub(in crate::controller) struct PodView {
     pub pod: Pod,
     pub mounts: Vec<SmolStr>,
-    /// Where its containers listen, as (container, address), by the name of the port. None where it
-    /// is on the network of its node: what listens there may be anybody.
-    pub admin: Vec<(SmolStr, SocketAddr)>,
+    /// Of this pod, between two starts of its containers.
+    pub run: u64,
+    /// None where it is on the network of its node: what listens there may be anybody.
+    address: Option<IpAddr>,
+    /// As (container, name, number).
+    ports: Vec<(SmolStr, SmolStr, u16)>,
     /// Kind and uid of what made it.
     owner: Option<(SmolStr, SmolStr)>,
 }
 
+/// Of Kratos' admin API, as its own chart names it, and where it listens by itself.
+const ADMIN_PORT: (&str, u16) = ("http-admin", 4434);
+
 impl PodView {
+    /// Where the container listens at this port, by its name or number.
+    pub fn listens(&self, container: &str, port: &str) -> Option<SocketAddr> {
+        let named = self.ports.iter().find(|(of, name, _)| of == container && name == port).map(|(.., number)| *number);
+        let usual = || (port == ADMIN_PORT.0).then_some(ADMIN_PORT.1);
+        let number = port.parse().ok().or(named).or_else(usual)?;
+        Some(SocketAddr::new(self.address?, number))
+    }
+
     pub fn is_of(&self, workload: &Workload) -> bool {
         self.owner.as_ref().is_some_and(|(kind, uid)| match workload.kind {
             // One of several that the Deployment made: its selector tells them from those of others.
@@ -35,11 +51,12 @@ impl PodView {
     }
 }
 
+/// Pods are few and listed seldom: they are read whole.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(in crate::controller) struct Raw {
-    metadata: Metadata,
-    spec: PodSpec,
+    metadata: Value,
+    spec: Value,
     status: Status,
 }
 
@@ -59,6 +76,7 @@ struct Status {
 struct ContainerStatus {
     name: String,
     ready: bool,
+    restart_count: i32,
     state: State,
     last_state: State,
 }
@@ -81,24 +99,48 @@ struct Waiting {
 struct Terminated {
     reason: String,
     exit_code: i32,
+    finished_at: Option<String>,
 }
 
-fn trouble(status: &ContainerStatus) -> Option<Trouble> {
+impl Terminated {
+    /// Whether the process gave up by itself. The kubelet ends one whose probe fails by SIGTERM, then
+    /// SIGKILL; the kernel ends one that takes too much memory by SIGKILL, too, and has a word for it.
+    fn is_crash(&self) -> bool {
+        const KILLED: [i32; 3] = [0, 128 + 9, 128 + 15];
+        !KILLED.contains(&self.exit_code) || self.reason == OUT_OF_MEMORY
+    }
+}
+
+const OUT_OF_MEMORY: &str = "OOMKilled";
+
+fn trouble(status: &ContainerStatus, prepares: Option<Vec<SmolStr>>) -> Option<Trouble> {
     if status.ready {
         return None;
     }
-    let ended =
-        [&status.state, &status.last_state].into_iter().find_map(|state| state.terminated.as_ref()).filter(|ended| ended.exit_code != 0);
+    let last = [&status.state, &status.last_state].into_iter().find_map(|state| state.terminated.as_ref());
+    let ended = last.filter(|ended| ended.exit_code != 0);
     let reason = match (&status.state.waiting, ended) {
+        (Some(waiting), Some(ended)) if ended.reason == OUT_OF_MEMORY => {
+            if waiting.reason == "CrashLoopBackOff" {
+                &ended.reason
+            } else {
+                &waiting.reason
+            }
+        }
         (Some(waiting), _) => &waiting.reason,
         (None, Some(ended)) => &ended.reason,
         (None, None) => return None,
     };
+    // Each restart followed an end, and one that does not run now has ended once more.
+    let ends = status.restart_count + i32::from(status.state.terminated.is_some() || (status.state.waiting.is_some() && last.is_some()));
     Some(Trouble {
         container: status.name.as_str().into(),
         reason: reason.as_str().into(),
         exit_code: ended.map(|ended| ended.exit_code),
         ended: ended.is_some(),
+        crashes: if ended.is_some_and(Terminated::is_crash) { ends } else { 0 },
+        finished: last.and_then(|ended| ended.finished_at.as_deref()).map_or(0, millis),
+        prepares,
     })
 }
 
@@ -106,24 +148,48 @@ impl Slim for PodView {
     type Raw = Raw;
 
     fn from_raw(raw: Raw) -> (ObjectMeta, Self) {
-        let Raw { metadata, spec, status } = raw;
+        let Raw { metadata: raw_metadata, spec: raw_spec, status } = raw;
+        let metadata = Metadata::deserialize(&raw_metadata).unwrap_or_default();
         let finished = matches!(status.phase.as_str(), "Succeeded" | "Failed");
-        let PodSpec { containers, volumes, host_network } = spec;
+        let PodSpec { containers, init_containers, volumes, host_network } = PodSpec::deserialize(&raw_spec).unwrap_or_default();
         let address = status.pod_ip.parse::<IpAddr>().ok().filter(|_| !host_network);
-        let admin = |container: &RawContainer| Some((container.name(), SocketAddr::new(address?, container.admin_port())));
+        let mut run = DefaultHasher::new();
+        metadata.uid.hash(&mut run);
+        status.container_statuses.iter().for_each(|status| (&status.name, status.restart_count).hash(&mut run));
+        let prepares = |status: &ContainerStatus| {
+            let found = init_containers.iter().find(|container| *container.name() == *status.name);
+            found.map(|container| container.mounted(&volumes)).unwrap_or_default()
+        };
+        let preparing = status.init_container_statuses.iter().filter_map(|status| trouble(status, Some(prepares(status))));
+        let ready = holds(&status.conditions, "Ready");
         let view = Self {
-            admin: containers.iter().filter_map(admin).collect(),
+            run: run.finish(),
+            address,
+            ports: containers.iter().flat_map(RawContainer::ports).collect(),
             mounts: mounts(&volumes),
             pod: Pod {
                 name: metadata.name.as_str().into(),
+                uid: metadata.uid.as_str().into(),
+                resource_version: metadata.resource_version.as_str().into(),
                 created: metadata.created() * 1_000,
                 deleting: metadata.deletion_timestamp.is_some() || finished,
-                ready: holds(&status.conditions, "Ready"),
+                ready,
+                ready_since: since(&status.conditions, "Ready"),
+                cut_off: !ready && holds(&status.conditions, "ContainersReady"),
+                content: content::of_pod_spec(&raw_spec),
+                annotations: content::annotations(&raw_metadata),
+                health: None,
+                unready: status
+                    .container_statuses
+                    .iter()
+                    .filter(|status| !status.ready)
+                    .map(|status| status.name.as_str().into())
+                    .collect(),
                 scheduled: holds(&status.conditions, "PodScheduled"),
                 required_aal: metadata.annotations.required_aal.as_deref().map(Into::into),
                 answer: None,
+                troubles: preparing.chain(status.container_statuses.iter().filter_map(|status| trouble(status, None))).collect(),
                 containers: containers.into_iter().map(|container| container.slim(&volumes)).collect(),
-                troubles: status.init_container_statuses.iter().chain(&status.container_statuses).filter_map(trouble).collect(),
             },
             owner: metadata
                 .owner_references

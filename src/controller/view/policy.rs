@@ -10,8 +10,9 @@ use serde_json::Value;
 use super::Slim;
 use super::metadata::Metadata;
 use crate::api::{self, ConditionType};
-use crate::plan::{LastCondition, LastStatus, PolicyObject, bounded};
-use crate::policy::{DeletionPolicy, Level, Policy, Rejection, parse};
+use crate::document::hex_digest;
+use crate::plan::{LastCondition, LastStatus, PolicyObject, bounded, message_digest, read_transition};
+use crate::policy::{DeletionPolicy, Level, Policy, Rejection, Verification, VerificationMode, parse, parse_verification};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -27,6 +28,16 @@ fn spec(name: &str, raw: Value) -> Result<Policy, Vec<Rejection>> {
         vec![Rejection { field: "spec".into(), message }]
     })?;
     parse(name, &spec)
+}
+
+/// As written, whatever else is wrong. Where that cannot be read, nobody is asked.
+fn verification(spec: &Value) -> Verification {
+    let read = match spec.get("verification") {
+        None | Some(Value::Null) => Ok(None),
+        Some(written) => serde_json::from_value(written.clone()).map(Some),
+    };
+    let off = || Verification { mode: VerificationMode::Off, ..Verification::default() };
+    read.ok().and_then(|written| parse_verification(written.as_ref())).unwrap_or_else(off)
 }
 
 /// Digest of a status without its times; never zero.
@@ -52,11 +63,18 @@ fn last_status(raw: Value) -> LastStatus {
             since: condition.last_transition_time.parse::<Timestamp>().ok()?.as_second(),
         })
     };
-    let ready = status.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str());
+    let find = |type_: ConditionType| status.conditions.iter().find(|condition| condition.type_ == type_.as_str());
+    let ready = find(ConditionType::Ready);
+    let digest = |condition: Option<&api::Condition>| condition.map_or(0, |condition| message_digest(&condition.message));
     LastStatus {
         digest: status_digest(&status),
         conditions: status.conditions.iter().filter_map(last).collect(),
         reason: ready.map(|ready| ready.reason.as_str().into()).unwrap_or_default(),
+        message: digest(ready),
+        overridden: digest(find(ConditionType::Overridden)),
+        generation: status.observed_generation.unwrap_or_default(),
+        revision: status.revision.as_deref().filter(|revision| revision.len() <= 128).map(Into::into),
+        transitions: status.transitions.iter().filter_map(read_transition).collect(),
         running: status.required_aal.map(|aal| (Level::from_word(&aal.settings), Level::from_word(&aal.whoami))),
     }
 }
@@ -73,6 +91,8 @@ impl Slim for PolicyObject {
         };
         // Likewise must it not change anything.
         let suspend = !matches!(raw_spec.get("suspend"), None | Some(Value::Null | Value::Bool(false)));
+        let unread = verification(&raw_spec);
+        let spec = spec(&metadata.name, raw_spec);
         let policy = Self {
             key: metadata.key(),
             uid: metadata.uid.as_str().into(),
@@ -80,9 +100,12 @@ impl Slim for PolicyObject {
             generation: metadata.generation,
             created: metadata.created(),
             deleting: metadata.deletion_timestamp.is_some(),
-            spec: spec(&metadata.name, raw_spec),
+            verification: spec.as_ref().map_or(unread, |policy| policy.verification.clone()),
+            spec,
             deletion_policy,
             suspend,
+            retry: metadata.annotations.retry.as_deref().map(|value| hex_digest(value, 10)).unwrap_or_default().into(),
+            manager: metadata.spec_manager().map(|manager| bounded(manager).into()),
             status: last_status(status),
         };
         (metadata.identity(), policy)

@@ -7,7 +7,7 @@ use serde_json::Value;
 use smol_str::SmolStr;
 
 use super::Slim;
-use super::metadata::Metadata;
+use super::metadata::{Metadata, Owner};
 use crate::api;
 use crate::plan::record::{digest_in_name, record_name};
 use crate::plan::{Data, Key, Record};
@@ -31,7 +31,8 @@ pub(in crate::controller) struct Raw {
 
 fn record(metadata: &Metadata, revision: i64, data: &Value) -> Option<Record> {
     let policy = metadata.labels.policy.as_deref()?;
-    let owner = metadata.owner_references.iter().find(|owner| owner.controller && owner.kind == api::KIND)?;
+    let is_owner = |owner: &&Owner| owner.controller && owner.kind == api::KIND && owner.name == policy;
+    let owner = metadata.owner_references.iter().find(is_owner)?;
     let digest = digest_in_name(&metadata.name)?;
     if metadata.name != record_name(policy, &owner.uid, digest) {
         return None;
@@ -41,6 +42,7 @@ fn record(metadata: &Metadata, revision: i64, data: &Value) -> Option<Record> {
         owner_uid: owner.uid.as_str().into(),
         revision,
         data: Data::read(data, digest)?,
+        verdict: metadata.annotations.verdict.as_deref().and_then(|text| serde_json::from_str(text).ok()),
         applied: metadata.annotations.applied.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
     })
 }

@@ -4,14 +4,21 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use smol_str::SmolStr;
 
-use crate::plan::MountedFile;
+use crate::plan::{FileSource, MountedFile};
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Volume {
     name: String,
     config_map: Option<ConfigMapSource>,
+    secret: Option<SecretVolume>,
     projected: Option<Projected>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct SecretVolume {
+    secret_name: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -44,6 +51,7 @@ struct Source {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct SecretSource {
+    name: String,
     items: Vec<Item>,
 }
 
@@ -56,6 +64,13 @@ pub(super) struct Mount {
     sub_path_expr: Option<IgnoredAny>,
 }
 
+impl Mount {
+    /// The config maps whose files it shows.
+    pub fn config_maps(&self, volumes: &[Volume]) -> Vec<SmolStr> {
+        volumes.iter().find(|volume| volume.name == self.name).map(|volume| mounts(std::slice::from_ref(volume))).unwrap_or_default()
+    }
+}
+
 /// Names of the config maps that these volumes mount.
 pub(super) fn mounts(volumes: &[Volume]) -> Vec<SmolStr> {
     let direct = volumes.iter().filter_map(|volume| volume.config_map.as_ref());
@@ -63,20 +78,30 @@ pub(super) fn mounts(volumes: &[Volume]) -> Vec<SmolStr> {
     direct.chain(projected.filter_map(|source| source.config_map.as_ref())).map(|source| source.name.as_str().into()).collect()
 }
 
-/// Where a file of a container comes from; none where it is not from a config map, or cannot be told.
-pub(super) fn mounted_file(path: &str, working_dir: &str, mounts: &[Mount], volumes: &[Volume]) -> Option<MountedFile> {
-    let path = segments(working_dir, path)?;
+/// Where a file of a container comes from.
+///
+/// # Errors
+/// What else it comes from where that is no config map.
+pub(super) fn mounted_file(path: &str, working_dir: &str, mounts: &[Mount], volumes: &[Volume]) -> Result<MountedFile, FileSource> {
+    let path = segments(working_dir, path).ok_or(FileSource::Elsewhere)?;
     let inside = |mount: &&Mount| segments("", &mount.mount_path).is_some_and(|above| path.starts_with(&above));
     // Of mounts within each other the innermost counts.
-    let mount = mounts.iter().filter(inside).max_by_key(|mount| segments("", &mount.mount_path).map(|above| above.len()))?;
+    let depth = |mount: &Mount| segments("", &mount.mount_path).map_or(0, |above| above.len());
+    let mount = mounts.iter().filter(inside).max_by_key(|mount| depth(mount)).ok_or(FileSource::Elsewhere)?;
+    let other = || FileSource::Volume(mount.name.as_str().into());
     if mount.sub_path_expr.is_some() {
-        return None;
+        return Err(other());
     }
-    let below = &path[segments("", &mount.mount_path)?.len()..];
+    let below = &path[depth(mount)..];
     let sub_path: Vec<&str> = mount.sub_path.split('/').filter(|part| !part.is_empty()).collect();
     let file = sub_path.iter().chain(below).copied().collect::<Vec<_>>().join("/");
-    let (config_map, key) = volumes.iter().find(|volume| volume.name == mount.name)?.provider(&file)?;
-    Some(MountedFile { config_map: config_map.into(), key: key.into(), reloads: mount.sub_path.is_empty() })
+    match volumes.iter().find(|volume| volume.name == mount.name).and_then(|volume| volume.provider(&file)) {
+        Some(Provider::ConfigMap(name, key)) => {
+            Ok(MountedFile { config_map: name.into(), key: key.into(), reloads: mount.sub_path.is_empty() })
+        }
+        Some(Provider::Secret(name)) => Err(FileSource::Secret(name.into())),
+        None => Err(other()),
+    }
 }
 
 /// The parts of an absolute path. None for one that begins nobody knows where.
@@ -98,20 +123,29 @@ fn segments<'a>(working_dir: &'a str, path: &'a str) -> Option<Vec<&'a str>> {
     Some(parts)
 }
 
+/// What a file of a volume comes from.
+enum Provider<'a> {
+    /// With the key in it.
+    ConfigMap(&'a str, &'a str),
+    Secret(&'a str),
+}
+
 impl Volume {
-    /// The config map and the key that a file of this volume comes from.
-    fn provider<'a>(&'a self, file: &'a str) -> Option<(&'a str, &'a str)> {
+    fn provider<'a>(&'a self, file: &'a str) -> Option<Provider<'a>> {
         if let Some(source) = &self.config_map {
-            return Some((&source.name, key(&source.items, file)?));
+            return Some(Provider::ConfigMap(&source.name, key(&source.items, file)?));
+        }
+        if let Some(secret) = &self.secret {
+            return Some(Provider::Secret(&secret.secret_name));
         }
         // Of two sources with the same file the later one wins.
-        self.projected.iter().flat_map(|projected| &projected.sources).rev().find_map(|source| {
-            match (&source.config_map, &source.secret) {
-                (Some(map), _) => Some(Some((&*map.name, key(&map.items, file)?))),
-                (None, Some(secret)) => key(&secret.items, file).map(|_| None),
-                (None, None) => None,
-            }
-        })?
+        let sources = self.projected.iter().flat_map(|projected| &projected.sources).rev();
+        let mut providers = sources.filter_map(|source| match (&source.config_map, &source.secret) {
+            (Some(map), _) => Some(Provider::ConfigMap(&map.name, key(&map.items, file)?)),
+            (None, Some(secret)) => key(&secret.items, file).map(|_| Provider::Secret(&secret.name)),
+            (None, None) => None,
+        });
+        providers.next()
     }
 }
 
@@ -132,7 +166,7 @@ mod tests {
     fn found(path: &str, mounts: Value, volumes: Value) -> Option<(String, String, bool)> {
         let mounts: Vec<Mount> = serde_json::from_value(mounts).expect("mounts");
         let volumes: Vec<Volume> = serde_json::from_value(volumes).expect("volumes");
-        let file = mounted_file(path, "", &mounts, &volumes)?;
+        let file = mounted_file(path, "", &mounts, &volumes).ok()?;
         Some((file.config_map.to_string(), file.key.to_string(), file.reloads))
     }
 
@@ -185,5 +219,24 @@ mod tests {
         for (path, mounts, volumes) in cases {
             assert_eq!(found(path, mounts.clone(), volumes.clone()), None, "{path} {mounts} {volumes}");
         }
+    }
+
+    #[test]
+    fn where_else_a_file_comes_from_is_named() {
+        let of = |path: &str, mount: Value, volume: Value| {
+            let mounts: Vec<Mount> = serde_json::from_value(json!([mount])).expect("mounts");
+            let volumes: Vec<Volume> = serde_json::from_value(json!([volume])).expect("volumes");
+            mounted_file(path, "", &mounts, &volumes).err()
+        };
+        let folder = || json!({"name": "v", "mountPath": "/etc/mfa"});
+        let path = "/etc/mfa/kratos.yaml";
+        let secret = json!({"name": "v", "secret": {"secretName": "keys"}});
+        assert_eq!(of(path, folder(), secret), Some(FileSource::Secret("keys".into())));
+        let projected = json!({"name": "v", "projected": {"sources": [{"configMap": {"name": "mfa"}}, {"secret": {"name": "keys"}}]}});
+        assert_eq!(of(path, folder(), projected), Some(FileSource::Secret("keys".into())));
+        let host = json!({"name": "v", "hostPath": {"path": "/srv"}});
+        assert_eq!(of(path, folder(), host.clone()), Some(FileSource::Volume("v".into())));
+        assert_eq!(of("/other/kratos.yaml", folder(), host.clone()), Some(FileSource::Elsewhere));
+        assert_eq!(of("kratos.yaml", folder(), host), Some(FileSource::Elsewhere));
     }
 }

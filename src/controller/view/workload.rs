@@ -1,6 +1,6 @@
 //! Workloads: Deployments, StatefulSets and DaemonSets, whose fields hardly overlap.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
@@ -8,11 +8,14 @@ use serde::de::IgnoredAny;
 use smol_str::SmolStr;
 
 use super::metadata::{Annotations, Metadata};
+use super::surge::{Share, Surge};
 use super::volumes::{Mount, Volume, mounted_file, mounts};
 use super::{Condition, Slim, holds};
-use crate::plan::{Container, EnvVar, OwnFields, UpdateStrategy, Workload, WorkloadStatus};
+use crate::plan::{
+    Container, EnvSource, EnvVar, OwnFields, Replacement, Traits, UnreadFile, Unusual, UpdateStrategy, Workload, WorkloadStatus, bounded,
+};
 use crate::policy::Kind;
-use crate::server::kratos::{config_files, governed_names};
+use crate::server::kratos::{config_files, governed_names, input, may_begin, named_in, written_keys};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -27,12 +30,14 @@ pub(in crate::controller) struct Raw {
 struct Spec {
     replicas: Option<i32>,
     paused: bool,
+    min_ready_seconds: i32,
     selector: Selector,
     template: Template,
     update_strategy: Strategy,
+    /// Of Deployments; the other kinds have the field above.
+    strategy: Option<Surge>,
 }
 
-/// Of StatefulSets and DaemonSets; a Deployment has another field, and always rolls.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Strategy {
@@ -42,9 +47,10 @@ struct Strategy {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct RollingUpdate {
     partition: i32,
+    max_surge: Option<Share>,
 }
 
 #[derive(Deserialize, Default)]
@@ -79,6 +85,7 @@ struct TemplateMetadata {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct PodSpec {
     pub host_network: bool,
+    pub init_containers: Vec<RawContainer>,
     pub containers: Vec<RawContainer>,
     pub volumes: Vec<Volume>,
 }
@@ -92,8 +99,16 @@ pub(super) struct RawContainer {
     args: Vec<String>,
     working_dir: String,
     env: Vec<RawEnv>,
+    env_from: Vec<RawEnvFrom>,
     ports: Vec<Port>,
     volume_mounts: Vec<Mount>,
+    lifecycle: Lifecycle,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Lifecycle {
+    pre_stop: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize, Default)]
@@ -109,6 +124,32 @@ struct RawEnv {
     name: String,
     value: Option<String>,
     value_from: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RawEnvFrom {
+    prefix: String,
+    config_map_ref: Option<Reference>,
+    secret_ref: Option<Reference>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Reference {
+    name: String,
+}
+
+impl RawEnvFrom {
+    /// Where it may set what a policy sets.
+    fn source(self) -> Option<EnvSource> {
+        if !may_begin(&self.prefix) {
+            return None;
+        }
+        let secret = |reference: Reference| EnvSource::Secret { name: reference.name.into() };
+        let config_map = |reference: Reference| EnvSource::ConfigMap { name: reference.name.into(), prefix: self.prefix.into() };
+        self.secret_ref.map(secret).or_else(|| self.config_map_ref.map(config_map))
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -136,35 +177,58 @@ pub(super) fn known_name(name: &str) -> Option<SmolStr> {
     Some(SmolStr::new_static(&names[index]))
 }
 
-/// Of Kratos' admin API, as its own chart names it, and where it listens by itself.
-const ADMIN_PORT: (&str, u16) = ("http-admin", 4434);
-
 impl RawContainer {
     pub fn name(&self) -> SmolStr {
         self.name.as_str().into()
     }
 
-    pub fn admin_port(&self) -> u16 {
-        self.ports.iter().find(|port| port.name == ADMIN_PORT.0).map_or(ADMIN_PORT.1, |port| port.container_port)
+    /// The config maps that it mounts.
+    pub fn mounted(&self, volumes: &[Volume]) -> Vec<SmolStr> {
+        self.volume_mounts.iter().flat_map(|mount| mount.config_maps(volumes)).collect()
     }
 
-    /// Without variables that no policy sets: other values may be secrets, and none is needed.
-    pub fn slim(self, volumes: &[Volume]) -> Container {
-        let known = |entry: RawEnv| {
-            let name = known_name(&entry.name)?;
-            // An entry with neither is an empty value.
-            let value = entry.value_from.is_none().then(|| entry.value.unwrap_or_default().into());
-            Some(EnvVar { name, value })
-        };
-        let words = self.command.iter().chain(&self.args).map(String::as_str);
-        let files = config_files(words).into_iter().map(|path| mounted_file(path, &self.working_dir, &self.volume_mounts, volumes));
-        Container {
-            name: self.name.into(),
-            image: self.image.into(),
-            files: files.collect(),
-            env: self.env.into_iter().filter_map(known).collect(),
-        }
+    /// As (container, name, number).
+    pub fn ports(&self) -> impl Iterator<Item = (SmolStr, SmolStr, u16)> {
+        self.ports.iter().map(|port| (self.name.as_str().into(), port.name.as_str().into(), port.container_port))
     }
+
+    /// Without variables that no rule looks at: other values may be secrets, and none is needed.
+    pub fn slim(self, volumes: &[Volume]) -> Container {
+        let traits = Traits {
+            serves: self.command.iter().chain(&self.args).any(|word| word == "serve"),
+            drains: self.lifecycle.pre_stop.is_some(),
+            opaque: !self.env_from.is_empty(),
+        };
+        let words = || self.command.iter().chain(&self.args).map(String::as_str);
+        let mut unusual = Unusual { in_command: names(words().flat_map(named_in)), ..Unusual::default() };
+        let mut files = Vec::new();
+        for (at, path) in config_files(words()).into_iter().enumerate() {
+            let file = mounted_file(path, &self.working_dir, &self.volume_mounts, volumes);
+            files.push(file.map_err(|source| unusual.unread.push(UnreadFile { at, path: path.into(), source })).ok());
+        }
+        let mut env = Vec::new();
+        for entry in self.env {
+            // Beside what a policy sets, what a rule looks at; no other value is held.
+            let beside = || input(&entry.name).map(|input| SmolStr::new_static(&input.name));
+            match known_name(&entry.name).or_else(beside) {
+                // An entry with neither is an empty value.
+                Some(name) => env.push(EnvVar { name, value: entry.value_from.is_none().then(|| entry.value.unwrap_or_default().into()) }),
+                None if written_keys(&entry.name).is_empty() => {}
+                None => unusual.aliases.push(entry.name.into()),
+            }
+        }
+        unusual.aliases = names(unusual.aliases.iter().map(SmolStr::as_str));
+        unusual.env_from = self.env_from.into_iter().filter_map(RawEnvFrom::source).collect();
+        // Exactly as large as they are: they are held ten thousand times.
+        env.shrink_to_fit();
+        files.shrink_to_fit();
+        Container { name: self.name.into(), image: self.image.into(), files, traits, env, unusual: unusual.boxed() }
+    }
+}
+
+/// Each once.
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<SmolStr> {
+    names.map(SmolStr::from).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 impl Selector {
@@ -184,10 +248,15 @@ impl Selector {
 }
 
 impl Strategy {
+    fn replacement(&self) -> Replacement {
+        let surge = self.rolling_update.as_ref().and_then(|rolling| rolling.max_surge.as_ref());
+        if surge.is_some_and(|surge| !surge.is_nothing()) { Replacement::NewFirst } else { Replacement::OldFirst }
+    }
+
     fn update(&self) -> UpdateStrategy {
         match (self.type_.as_str(), &self.rolling_update) {
             ("OnDelete", _) => UpdateStrategy::OnDelete,
-            (_, Some(RollingUpdate { partition: partition @ 1.. })) => UpdateStrategy::Partition(*partition),
+            (_, Some(RollingUpdate { partition: partition @ 1.., .. })) => UpdateStrategy::Partition(*partition),
             _ => UpdateStrategy::Rolling,
         }
     }
@@ -213,6 +282,7 @@ impl Slim for Workload {
             };
         }
         let status = raw.status;
+        let replicas = status.desired_number_scheduled.or(raw.spec.replicas).unwrap_or(1);
         let PodSpec { containers, volumes, .. } = raw.spec.template.spec;
         let workload = Self {
             kind: Kind::default(),
@@ -226,10 +296,16 @@ impl Slim for Workload {
             required_aal: raw.spec.template.metadata.annotations.required_aal.map(Into::into),
             allowed: metadata.annotations.allow.as_deref() == Some("true"),
             own,
-            replicas: status.desired_number_scheduled.or(raw.spec.replicas).unwrap_or(1),
+            replicas,
+            min_ready_seconds: raw.spec.min_ready_seconds,
             paused: raw.spec.paused,
             update: raw.spec.update_strategy.update(),
+            replacement: match &raw.spec.strategy {
+                Some(surge) => surge.replacement(raw.spec.replicas.unwrap_or(1)),
+                None => raw.spec.update_strategy.replacement(),
+            },
             selector: raw.spec.selector.to_query().into(),
+            last_manager: metadata.spec_manager().map(|manager| bounded(manager).into()),
             mounts: mounts(&volumes),
             containers: containers.into_iter().map(|container| container.slim(&volumes)).collect(),
             status: WorkloadStatus {

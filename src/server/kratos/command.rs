@@ -6,16 +6,24 @@
 pub fn config_files<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let mut found = Vec::new();
     let mut words = words.into_iter();
+    let mut before = "";
     while let Some(word) = words.next() {
         let value = match word {
+            // What follows is a script, and may hold anything.
+            "-c" if is_shell(before) => words.next().and(None),
             // What follows is no flag.
             "--" => break,
             "--config" | "-c" => words.next(),
             _ => word.strip_prefix("--config=").or_else(|| short(word)),
         };
+        before = word;
         found.extend(value.into_iter().flat_map(|list| list.split(',')).map(unquoted).filter(|path| !path.is_empty()));
     }
     found
+}
+
+fn is_shell(word: &str) -> bool {
+    matches!(word.rsplit('/').next(), Some("sh" | "ash" | "bash" | "dash"))
 }
 
 /// `-cFILE` or `-c=FILE`.
@@ -35,7 +43,7 @@ mod tests {
 
     #[test]
     fn every_form_that_kratos_takes_is_read() {
-        let cases: [(&[&str], &[&str]); 12] = [
+        let cases: [(&[&str], &[&str]); 14] = [
             (&["serve", "all", "--config", "/a"], &["/a"]),
             (&["serve", "all", "--config=/a"], &["/a"]),
             (&["serve", "-c", "/a", "all"], &["/a"]),
@@ -46,6 +54,8 @@ mod tests {
             (&["-c", "\"/a\",/b"], &["/a", "/b"]),
             (&["serve", "all", "--dev", "--watch-courier"], &[]),
             (&["serve", "--config"], &[]),
+            (&["/bin/sh", "-c", "kratos serve -c /a"], &[]),
+            (&["sh", "-c", "exec kratos \"$@\"", "--", "serve", "-c", "/a"], &[]),
             (&["serve", "--", "--config", "/a"], &[]),
             (&["serve", "--configuration", "/a", "--config-x=/b"], &[]),
         ];

@@ -1,9 +1,8 @@
 //! The configuration that Kratos makes of all its files, as far as it can be told from outside.
 
 use super::overlay::{Code, Flows, LookupSecret, Methods, Selfservice, Session, Settings, Totp, Webauthn, Whoami};
-use super::{Overlay, governed_paths};
+use super::{Overlay, inputs};
 use crate::document::Document;
-use crate::policy::{Level, Policy, Rejection};
 
 /// Whether `new` in the place of `old` changes the merged configuration. None where it cannot be
 /// known, or where Kratos answers something else than a digest of it.
@@ -18,10 +17,11 @@ pub fn changes(base: Option<&[Document]>, old: &Overlay, new: &Overlay) -> Optio
     Some(merged(old) != merged(new))
 }
 
-/// What matters of a file of the server for [`changes`]: the keys that a policy may set, and no secret.
+/// What matters of a file of the server: the keys that a policy may set, those that rules and advice
+/// look at beside them, and no secret.
 #[must_use]
-pub fn governed_part(base: &Document) -> Document {
-    base.only(governed_paths().iter().map(String::as_str).chain(["revision"]))
+pub fn part_that_matters(base: &Document) -> Document {
+    base.only(inputs().iter().map(|input| &*input.path).chain(["revision"]))
 }
 
 /// The files of the server with the overlay as the last.
@@ -30,49 +30,8 @@ pub fn merge(base: &[Document], overlay: &Overlay) -> Document {
     base.iter().fold(Overlay::default().document(), |below, document| below.merge(document)).merge(&overlay.document())
 }
 
-fn with_defaults(base: &[Document], overlay: &Overlay) -> Document {
+pub(super) fn with_defaults(base: &[Document], overlay: &Overlay) -> Document {
     defaults().document().merge(&merge(base, overlay))
-}
-
-/// What is wrong with the policy on top of these files: what Kratos refuses there, and what opens a
-/// way around the second factor. Values of the files are never repeated: they may be secrets.
-#[must_use]
-pub fn conflicts(base: &[Document], policy: &Policy) -> Vec<Rejection> {
-    let merged = with_defaults(base, &Overlay::of(policy));
-    let mut found = Vec::new();
-    let mut refuse = |field: &str, message: &str| found.push(Rejection { field: field.into(), message: message.into() });
-    let code = "selfservice.methods.code";
-    if merged.is_true(&format!("{code}.mfa_enabled")) && merged.is_true(&format!("{code}.passwordless_enabled")) {
-        refuse(
-            "spec.methods.code.mfaEnabled",
-            "Kratos refuses a code as second factor where it is a first one: the server's own configuration sets selfservice.methods.code.passwordless_enabled; switch that off, or leave methods.code out",
-        );
-    }
-    let webauthn = policy.factors.iter().find(|factor| factor.name() == "webauthn" && factor.enabled());
-    if webauthn.is_some() && merged.is_true("selfservice.methods.webauthn.config.passwordless") {
-        refuse(
-            "spec.methods.webauthn",
-            "the server's own configuration sets selfservice.methods.webauthn.config.passwordless, which makes security keys a first factor: switch that off, or leave methods.webauthn out",
-        );
-    }
-    let rp = "selfservice.methods.webauthn.config.rp";
-    if merged.has(&format!("{rp}.origin")) && merged.has(&format!("{rp}.origins")) {
-        refuse(
-            "spec.methods.webauthn.rp.origins",
-            "Kratos refuses origins beside selfservice.methods.webauthn.config.rp.origin, which the server's own configuration sets: remove that one, or leave rp.origins out",
-        );
-    }
-    let bypass = merged.text("selfservice.flows.settings.required_aal") == Some(Level::Aal1.as_str())
-        && merged.text("session.whoami.required_aal") == Some(Level::HighestAvailable.as_str());
-    // A policy that sets both was judged without the files.
-    let known = policy.settings.is_some() && policy.whoami.is_some();
-    if bypass && !known && !policy.acknowledge.iter().any(|word| word == "SettingsBypass") {
-        refuse(
-            "spec.requiredAAL",
-            "with the server's own configuration, settings is aal1 beside whoami highest_available, which lets whoever has only the password remove or replace the second factor: set requiredAAL.settings to highest_available, or add SettingsBypass to acknowledge",
-        );
-    }
-    found
 }
 
 /// What Kratos takes where nobody sets a key that a policy may set. Kratos 1.3.1 and 26.2.0 agree in these.
@@ -134,7 +93,7 @@ mod tests {
         let whole = base(
             "dsn: postgres://hunter2@db\nrevision: v1\nselfservice: {methods: {oidc: {config: {client_secret: hunter2}}, totp: {enabled: true}}}",
         );
-        let part = governed_part(&whole[0]);
+        let part = part_that_matters(&whole[0]);
         assert_eq!(part.canonical(), r#"{"revision":"v1","selfservice":{"methods":{"totp":{"enabled":true}}}}"#);
     }
 

@@ -1,15 +1,28 @@
 //! Ory Kratos: every key that a policy sets, once, and how configuration reaches the process.
 
 mod command;
+mod conflicts;
 mod image;
+mod inputs;
+mod layers;
 mod merged;
 mod overlay;
+mod overrides;
 mod rendered;
 mod variables;
+mod version;
 
 pub use command::config_files;
+pub use conflicts::{asks_for_code, code_counts_for_everyone, conflicts};
 pub use image::runs_kratos;
-pub use merged::{changes, conflicts, governed_part, merge};
+pub use inputs::{
+    CACHEABLE_SESSIONS, CACHEABLE_SESSIONS_MAX_AGE, CODE_ENABLED, Form, Input, LINK_ENABLED, RECOVERY_ENABLED, RECOVERY_USE,
+    WEBAUTHN_PASSWORDLESS, input, inputs,
+};
+pub use layers::{Environment, Merged};
+pub use merged::{changes, merge, part_that_matters};
 pub use overlay::Overlay;
-pub use rendered::{Rendered, levels_digest, render, revision};
-pub use variables::{REVISION, Variable, governed_names, governed_paths, level_variables, variables};
+pub use overrides::{may_begin, named_in, written_keys};
+pub use rendered::{Rendered, is_revision, levels_digest, render, revision};
+pub use variables::{REVISION, Variable, governed_lines, governed_names, level_variables, variables};
+pub use version::Version;

@@ -92,7 +92,7 @@ impl Overlay {
             field_conflicts: "Refuse".into(),
             deletion_policy: "Revert".into(),
             // What was applied had been acknowledged.
-            acknowledge: vec!["SettingsBypass".into()],
+            acknowledge: vec![api::Risk::SettingsBypass.as_str().into()],
             ..api::MfaPolicySpec::default()
         }
     }

@@ -1,7 +1,7 @@
 //! An overlay in every form that the cluster needs.
 
 use super::{Overlay, Variable, variables};
-use crate::document::hex_digest;
+use crate::document::{hex_digest, is_digest};
 use crate::policy::Delivery;
 
 /// One rendered policy.
@@ -17,16 +17,39 @@ pub struct Rendered {
     pub variables: Vec<Variable>,
 }
 
+/// How a revision begins, and how many hex digits follow.
+const REVISION_FORM: (&str, usize) = ("mfa-", 10);
+
 /// The revision of an overlay that is delivered so.
 #[must_use]
 pub fn revision(overlay: &Overlay, delivery: Delivery) -> String {
-    format!("mfa-{}", hex_digest(&format!("{}\n{}", delivery.as_str(), overlay.document().canonical()), 10))
+    let (prefix, digits) = REVISION_FORM;
+    format!("{prefix}{}", hex_digest(&format!("{}\n{}", delivery.as_str(), overlay.document().canonical()), digits))
+}
+
+/// Whether the text is a revision of whatever overlay.
+#[must_use]
+pub fn is_revision(text: &str) -> bool {
+    let (prefix, digits) = REVISION_FORM;
+    text.strip_prefix(prefix).is_some_and(|digest| is_digest(digest, digits))
 }
 
 /// `aal-` and ten hex digits over the two levels alone: what rolls the pods that read a file.
 #[must_use]
 pub fn levels_digest(overlay: &Overlay) -> String {
     format!("aal-{}", hex_digest(&overlay.levels().document().canonical(), 10))
+}
+
+impl Rendered {
+    /// What sets nothing, delivered so: without variables, and with a file that is empty.
+    #[must_use]
+    pub fn nothing(policy: &str, delivery: Delivery) -> Self {
+        let empty = render(policy, Overlay::default(), delivery);
+        match delivery {
+            Delivery::Environment => Self { revision: String::new(), variables: Vec::new(), ..empty },
+            Delivery::ConfigFile => empty,
+        }
+    }
 }
 
 /// Renders `overlay` for the policy called `policy`.

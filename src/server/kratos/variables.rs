@@ -39,9 +39,41 @@ pub fn variables(document: &Document, revision: &str) -> Vec<Variable> {
     variables
 }
 
+impl Overlay {
+    /// The overlay that has exactly these variables, each as (name, value), the one of its revision aside.
+    #[must_use]
+    pub fn from_variables(own: &[(&str, String)]) -> Option<Self> {
+        let named = |name: &str| own.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
+        let mut tree = serde_json::Map::new();
+        for (path, kind) in everything().document().leaves() {
+            let Some(value) = named(&path.join("_").to_ascii_uppercase()) else { continue };
+            let value = match kind {
+                Leaf::Bool(_) => value.parse::<bool>().ok()?.into(),
+                Leaf::Text(_) => value.into(),
+                Leaf::List(_) => value.split(',').collect::<Vec<_>>().into(),
+            };
+            insert(&mut tree, &path, value);
+        }
+        serde_json::from_value(tree.into()).ok()
+    }
+}
+
+fn insert(tree: &mut serde_json::Map<String, serde_json::Value>, path: &[&str], value: serde_json::Value) {
+    match path {
+        [] => {}
+        [key] => drop(tree.insert((*key).into(), value)),
+        [key, rest @ ..] => {
+            let below = tree.entry(*key).or_insert_with(|| serde_json::Map::new().into());
+            if let Some(below) = below.as_object_mut() {
+                insert(below, rest, value);
+            }
+        }
+    }
+}
+
 /// The path of every key that some policy may set, its keys joined by dots.
-#[must_use]
-pub fn governed_paths() -> &'static [String] {
+#[cfg(test)]
+pub(super) fn governed_paths() -> &'static [String] {
     static PATHS: LazyLock<Vec<String>> =
         LazyLock::new(|| everything().document().leaves().into_iter().map(|(path, _)| path.join(".")).collect());
     &PATHS
@@ -53,6 +85,13 @@ pub fn governed_names() -> &'static [String] {
     static NAMES: LazyLock<Vec<String>> =
         LazyLock::new(|| variables(&everything().document(), "").into_iter().map(|variable| variable.name).collect());
     &NAMES
+}
+
+/// Each line that the rendered file of some policy can have, as a regular expression of RE2 without its ends.
+#[must_use]
+pub fn governed_lines() -> Vec<String> {
+    let beside = ["#.*", "[{][}]"].map(String::from);
+    beside.into_iter().chain(everything().document().lines()).collect()
 }
 
 /// The variables of `session.whoami.required_aal` and `selfservice.flows.settings.required_aal`:
@@ -71,7 +110,7 @@ pub fn level_variables() -> (&'static str, &'static str) {
 }
 
 /// An overlay with every key.
-fn everything() -> Overlay {
+pub(super) fn everything() -> Overlay {
     // Field by field, so that the compiler asks for a new method here.
     let methods = api::Methods {
         totp: Some(api::Totp { enabled: true, issuer: Some("x".into()) }),
@@ -101,6 +140,9 @@ fn empty() -> Policy {
         delivery: Default::default(),
         config_map: "".into(),
         history_limit: 0,
+        progress_timeout: 0,
+        on_failure: Default::default(),
+        verification: Default::default(),
         field_conflicts: Default::default(),
         deletion_policy: Default::default(),
         acknowledge: Vec::new(),

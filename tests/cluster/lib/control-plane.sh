@@ -12,7 +12,8 @@ start_etcd() { # client-url peer-url
 start_apiserver() { # etcd-url audit-log-or-empty arguments...
   local etcd=$1 audit=()
   # Rotation would hide a part of the log from its reader.
-  [ -z "$2" ] || audit=(--audit-policy-file "$bed/lib/audit-policy.yaml" --audit-log-path "$2" --audit-log-maxsize 1000000)
+  [ -z "${CONTROL_PLANE_FEATURES:-}" ] || set -- "$@" --feature-gates "$CONTROL_PLANE_FEATURES"
+  [ -z "$2" ] || audit=(--audit-policy-file "${CONTROL_PLANE_AUDIT_POLICY:-$bed/lib/audit-policy.yaml}" --audit-log-path "$2" --audit-log-maxsize 1000000)
   shift 2
   start kube-apiserver --etcd-servers "$etcd" --tls-cert-file "$pki/apiserver.crt" --tls-private-key-file "$pki/apiserver.key" \
     --client-ca-file "$pki/ca.crt" --service-account-key-file "$pki/sa.key" --service-account-signing-key-file "$pki/sa.key" \

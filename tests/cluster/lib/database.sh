@@ -41,6 +41,9 @@ P
   as_postgres "$(postgres_bin)/postgres" -D "$data" &
   wait_for 30 postgres psql -h "$database_socket" -U postgres -c 'CREATE DATABASE kratos_template'
   DSN='postgres://postgres@127.0.0.1:5432/kratos_template?sslmode=disable' "$(part_dir kratos)/kratos" migrate sql -e --yes
+  # The first Kratos of a database makes its network. Two that start at once make one each, and then neither finds what
+  # people began at the other.
+  psql -h "$database_socket" -U postgres -d kratos_template -qc 'INSERT INTO networks (id, created_at, updated_at) VALUES (gen_random_uuid(), now(), now())'
   as_postgres "$(postgres_bin)/pg_ctl" -D "$data" stop --mode fast
   tar -C "$data" -cf "$1" .
 }

@@ -34,6 +34,7 @@ build_kratos() { # out: static, so that it runs in an empty image; the linker's 
 }
 
 build_coredns() { CGO_ENABLED=0 go_build . "$1/coredns" -ldflags '-s -w'; }
+build_oathkeeper() { CGO_ENABLED=0 go_build github.com/ory/oathkeeper "$1/oathkeeper" -ldflags '-s -w'; }
 build_probe() { CGO_ENABLED=0 go_build . "$1/probe" -ldflags '-s -w'; }
 build_pause() { cc -static -Os -o "$1/pause" pause.c; }
 

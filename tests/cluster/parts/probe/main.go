@@ -2,6 +2,7 @@
 //
 //	probe sleep                   until it is stopped
 //	probe serve [ADDRESS]         answers each request with its host name; default :8080
+//	probe fault KIND VALUE        the same, but where a variable has this value it is unready (answers 503) or hungry (takes memory without end)
 //	probe get URL [SECONDS]       prints status and body, tried for so long until it answers 2xx; default 0
 //	probe lookup NAME [SECONDS]   prints the addresses of a name, tried for so long
 package main
@@ -41,7 +42,9 @@ func run(args []string) error {
 			time.Sleep(time.Hour)
 		}
 	case "serve":
-		return serve(args[1])
+		return serve(args[1], http.StatusOK)
+	case "fault":
+		return fault(args[1], args[2])
 	case "get":
 		return retry(args[2], func() (string, error) { return get(args[1]) })
 	case "lookup":
@@ -50,10 +53,34 @@ func run(args []string) error {
 			return strings.Join(addresses, "\n"), err
 		})
 	}
-	return errors.New("sleep, serve, get or lookup")
+	return errors.New("sleep, serve, fault, get or lookup")
 }
 
-func serve(address string) error {
+func fault(kind, value string) error {
+	status := http.StatusOK
+	for _, variable := range os.Environ() {
+		if _, set, _ := strings.Cut(variable, "="); set == value {
+			status = http.StatusServiceUnavailable
+		}
+	}
+	if kind == "hungry" && status != http.StatusOK {
+		eat()
+	}
+	return serve("", status)
+}
+
+// eat fills memory, each page of it, until the kernel ends the process.
+func eat() {
+	for eaten := [][]byte{}; ; {
+		bite := make([]byte, 1<<20)
+		for i := 0; i < len(bite); i += 4096 {
+			bite[i] = 1
+		}
+		eaten = append(eaten, bite)
+	}
+}
+
+func serve(address string, status int) error {
 	if address == "" {
 		address = ":8080"
 	}
@@ -62,6 +89,7 @@ func serve(address string) error {
 		return err
 	}
 	return http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(status)
 		fmt.Fprintln(w, name)
 	}))
 }

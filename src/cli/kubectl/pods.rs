@@ -1,0 +1,53 @@
+//! Pods of a target as the screens show them.
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::ResourceExt;
+
+use super::view;
+use crate::api;
+use crate::policy::Kind;
+use crate::server::kratos::REVISION;
+
+/// Whether the workload made it: labels alone may be another's too.
+pub(super) fn is_of(pod: &Pod, kind: Kind, name: &str, uid: &str) -> bool {
+    let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
+    owner.is_some_and(|owner| match kind {
+        Kind::Deployment => owner.kind == "ReplicaSet" && owner.name.rsplit_once('-').is_some_and(|(deployment, _)| deployment == name),
+        Kind::StatefulSet | Kind::DaemonSet => owner.uid == uid,
+    })
+}
+
+pub(super) fn pod(pod: &Pod, container: &str) -> view::Pod {
+    let status = pod.status.as_ref();
+    let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let is = |type_: &str, word: &str| conditions.iter().find(|condition| condition.type_ == type_ && condition.status == word);
+    let statuses: Vec<&ContainerStatus> =
+        status.into_iter().flat_map(|status| [&status.init_container_statuses, &status.container_statuses]).flatten().flatten().collect();
+    let ready = is("Ready", "True").is_some();
+    let unscheduled = || is("PodScheduled", "False").and_then(|condition| condition.reason.clone());
+    view::Pod {
+        name: pod.name_any(),
+        node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
+        created: pod.creation_timestamp().map(|time| time.0.to_string()).unwrap_or_default(),
+        ready,
+        terminating: pod.metadata.deletion_timestamp.is_some(),
+        restarts: statuses.iter().map(|status| status.restart_count).sum(),
+        revision: revision(pod, container),
+        trouble: if ready { None } else { statuses.iter().find_map(|status| trouble(status)).or_else(unscheduled) },
+    }
+}
+
+fn trouble(status: &ContainerStatus) -> Option<String> {
+    let state = status.state.as_ref()?;
+    let waiting = state.waiting.as_ref().and_then(|waiting| waiting.reason.clone());
+    let ended = state.terminated.as_ref().filter(|ended| ended.exit_code != 0);
+    waiting.or_else(|| ended.map(|ended| ended.reason.clone().unwrap_or_else(|| format!("exit code {}", ended.exit_code))))
+}
+
+/// What the pod was started with: the revision, or of a file the digest of its levels.
+fn revision(pod: &Pod, container: &str) -> Option<String> {
+    let spec = pod.spec.as_ref()?;
+    let env = spec.containers.iter().filter(|own| own.name == container).flat_map(|own| own.env.iter().flatten());
+    let variable = env.filter(|entry| entry.name == REVISION).find_map(|entry| entry.value.clone());
+    variable.or_else(|| pod.annotations().get(api::REQUIRED_AAL_ANNOTATION).cloned())
+}

@@ -1,0 +1,270 @@
+//! What a policy is laid on: the configuration files of its targets, read from config maps, and the
+//! version of their servers. Nobody watches either. They are remembered for a while, so that a change of
+//! the policy waits for no read.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use smol_str::SmolStr;
+use tokio::time::Instant;
+
+use super::view::PodView;
+use super::{Context, Error, observe};
+use crate::admin;
+use crate::document::Document;
+use crate::plan::{Container, MountedFile, Observed, Workload, beside_ours, container};
+use crate::policy::VerificationMode;
+use crate::server::kratos::part_that_matters;
+
+/// How long what was read counts, and by how much more at most, so that not all are read at once.
+const FRESH: Duration = Duration::from_secs(600);
+const JITTER: u64 = 120;
+/// The same where a policy is refused for it: less than the time to its next look.
+const SOON: Duration = Duration::from_secs(20);
+/// More files than any server is given: what there are too many of is not known.
+const MOST: usize = 16;
+/// How long a pod may take to answer, and how many are asked.
+const PATIENCE: Duration = Duration::from_secs(2);
+const ASKED: usize = 3;
+
+type Base = Option<Arc<[Document]>>;
+
+/// What was read, by the uid of the workload.
+#[derive(Debug, Default)]
+pub(super) struct Bases(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    read: HashMap<SmolStr, Entry>,
+    /// Most servers have the same: it is held once.
+    shared: HashMap<u64, Weak<[Document]>>,
+    versions: HashMap<SmolStr, Said>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// Digest of where the files come from.
+    files: u64,
+    until: Instant,
+    base: Base,
+}
+
+/// What pods of an image said their version is; none where those that were asked said nothing.
+#[derive(Debug)]
+struct Said {
+    image: SmolStr,
+    version: Option<SmolStr>,
+    until: Instant,
+}
+
+impl Bases {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recall(&self, workload: &Workload, files: u64) -> Option<(Base, Instant)> {
+        let state = self.state();
+        let entry = state.read.get(&workload.uid).filter(|entry| entry.files == files && entry.until > Instant::now())?;
+        Some((entry.base.clone(), entry.until))
+    }
+
+    fn keep(&self, workload: &Workload, files: u64, base: Option<Vec<Document>>) -> Base {
+        let mut state = self.state();
+        let now = Instant::now();
+        // Seldom enough to cost nothing, often enough to stay within twice what is needed.
+        if state.read.len().is_power_of_two() {
+            state.read.retain(|_, entry| entry.until > now);
+            state.shared.retain(|_, held| held.strong_count() > 0);
+        }
+        let base = base.map(|base| state.share(base));
+        let jitter = Duration::from_secs(digest(&workload.uid) % JITTER);
+        state.read.insert(workload.uid.clone(), Entry { files, until: now + FRESH + jitter, base: base.clone() });
+        base
+    }
+
+    fn version(&self, workload: &Workload, image: &str) -> Option<Option<SmolStr>> {
+        let state = self.state();
+        let said = state.versions.get(&workload.uid).filter(|said| *said.image == *image && said.until > Instant::now())?;
+        Some(said.version.clone())
+    }
+
+    fn keep_version(&self, workload: &Workload, image: &SmolStr, version: Option<SmolStr>) {
+        let mut state = self.state();
+        let now = Instant::now();
+        if state.versions.len().is_power_of_two() {
+            state.versions.retain(|_, said| said.until > now);
+        }
+        let until = now + if version.is_some() { FRESH } else { SOON };
+        state.versions.insert(workload.uid.clone(), Said { image: image.clone(), version, until });
+    }
+
+    fn hasten(&self, uid: &SmolStr) {
+        let mut state = self.state();
+        let soon = Instant::now() + SOON;
+        if let Some(entry) = state.read.get_mut(uid) {
+            entry.until = entry.until.min(soon);
+        }
+        if let Some(said) = state.versions.get_mut(uid) {
+            said.until = said.until.min(soon);
+        }
+    }
+}
+
+impl State {
+    fn share(&mut self, base: Vec<Document>) -> Arc<[Document]> {
+        let text: Vec<_> = base.iter().map(Document::canonical).collect();
+        let digest = digest(&text);
+        if let Some(held) = self.shared.get(&digest).and_then(Weak::upgrade).filter(|held| **held == *base) {
+            return held;
+        }
+        let base: Arc<[Document]> = base.into();
+        self.shared.insert(digest, Arc::downgrade(&base));
+        base
+    }
+}
+
+fn digest(value: &(impl Hash + ?Sized)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Which files a target has of its own: none where it has no container, or where that cannot be told.
+fn files<'a>(workload: &'a Workload, observed: &Observed, index: usize) -> Option<Vec<&'a Option<MountedFile>>> {
+    let ours = observed.policy.as_ref().and_then(|policy| observed.standing.config_map(policy));
+    beside_ours(target_container(workload, observed, index)?, ours.as_deref().unwrap_or_default())
+}
+
+fn target_container<'a>(workload: &'a Workload, observed: &Observed, index: usize) -> Option<&'a Container> {
+    container(workload, &observed.targets[index]).ok()
+}
+
+fn origin(files: &[&Option<MountedFile>]) -> u64 {
+    digest(&files.iter().map(|file| file.as_ref().map(|file| (&*file.config_map, &*file.key))).collect::<Vec<_>>())
+}
+
+/// Puts in what is remembered.
+pub(super) fn recall(context: &Context, observed: &mut Observed) {
+    for index in 0..observed.targets.len() {
+        if let Some(Some((base, _))) = remembered(context, observed, index) {
+            observed.targets[index].base = base;
+        }
+    }
+}
+
+/// What is remembered of a target; none where nothing is to be remembered, or nothing is.
+fn remembered(context: &Context, observed: &Observed, index: usize) -> Option<Option<(Base, Instant)>> {
+    let workload = observed.targets[index].workload.as_ref()?;
+    let files = files(workload, observed, index)?;
+    Some(context.bases.recall(workload, origin(&files)))
+}
+
+/// Reads what each target has, whatever is remembered.
+pub(super) async fn read(context: &Context, observed: &mut Observed) -> Result<(), Error> {
+    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &observed.key.namespace);
+    for index in 0..observed.targets.len() {
+        let Some(workload) = observed.targets[index].workload.clone() else { continue };
+        let Some(files) = files(&workload, observed, index) else { continue };
+        let mut base = (files.len() <= MOST).then(Vec::new);
+        for file in files.iter().take(MOST) {
+            let document = match file {
+                Some(file) => read_file(&api, file).await?,
+                None => None,
+            };
+            base = base.zip(document).map(|(mut base, document)| {
+                base.push(document);
+                base
+            });
+        }
+        observed.targets[index].base = context.bases.keep(&workload, origin(&files), base);
+    }
+    Ok(())
+}
+
+async fn read_file(api: &Api<ConfigMap>, file: &MountedFile) -> Result<Option<Document>, Error> {
+    let found = match api.get_opt(&file.config_map).await {
+        Ok(found) => found,
+        // What must not be read is not known, and stops nothing.
+        Err(kube::Error::Api(status)) if status.is_forbidden() => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(found.and_then(|map| map.data?.remove(&*file.key)).and_then(|text| part(&text)))
+}
+
+/// What matters of a file that others wrote. One at a time: while it is read, it takes many times its size.
+fn part(text: &str) -> Option<Document> {
+    static READING: Mutex<()> = Mutex::new(());
+    let _reading = READING.lock().unwrap_or_else(PoisonError::into_inner);
+    Document::parse(text).ok().map(|document| part_that_matters(&document))
+}
+
+/// Reads where something is not remembered.
+pub(super) async fn read_missing(context: &Context, observed: &mut Observed) -> Result<(), Error> {
+    if is_remembered(context, observed) { Ok(()) } else { read(context, observed).await }
+}
+
+fn is_remembered(context: &Context, observed: &Observed) -> bool {
+    (0..observed.targets.len()).all(|index| !matches!(remembered(context, observed, index), Some(None)))
+}
+
+/// The same look with everything that is told: what no write waits for is read after them.
+pub(super) async fn completed<'a>(context: &Context, observed: &'a Observed) -> Result<Cow<'a, Observed>, Error> {
+    if is_remembered(context, observed) {
+        return Ok(Cow::Borrowed(observed));
+    }
+    let mut complete = observed.clone();
+    read(context, &mut complete).await?;
+    Ok(Cow::Owned(complete))
+}
+
+/// Asks pods for the version of each target's server, where it is not remembered.
+pub(super) async fn ask_versions(context: &Context, observed: &mut Observed) -> Result<(), Error> {
+    for index in 0..observed.targets.len() {
+        let Some(workload) = observed.targets[index].workload.clone() else { continue };
+        let Some(container) = target_container(&workload, observed, index) else { continue };
+        let version = match context.bases.version(&workload, &container.image) {
+            Some(said) => said,
+            None if workload.selector.is_empty() || observed.verification().mode == VerificationMode::Off => None,
+            None => ask_version(context, &workload, container, &observed.verification().port).await?,
+        };
+        observed.targets[index].server_version = version;
+    }
+    Ok(())
+}
+
+/// The first pod that says it, of those that run what the template names.
+async fn ask_version(context: &Context, workload: &Workload, container: &Container, port: &str) -> Result<Option<SmolStr>, Error> {
+    let own = observe::pods_of(context, workload).await?;
+    let runs = |view: &PodView| view.pod.containers.iter().any(|live| live.name == container.name && live.image == container.image);
+    let ready = own.filter(|view| view.pod.ready && !view.pod.deleting && runs(view));
+    let addresses = ready.filter_map(|view| view.listens(&container.name, port));
+    let addresses: Vec<_> = addresses.take(ASKED).collect();
+    let mut version = None;
+    for address in &addresses {
+        version = admin::version(*address, PATIENCE).await;
+        if version.is_some() {
+            break;
+        }
+    }
+    // Where nobody could be asked, the first pod that can be is not kept waiting.
+    if !addresses.is_empty() {
+        context.bases.keep_version(workload, &container.image, version.clone());
+    }
+    Ok(version)
+}
+
+/// What stands in the way of a policy is read anew soon: the correction may be there.
+pub(super) fn hasten(context: &Context, observed: &Observed) {
+    observed.targets.iter().filter_map(|view| view.workload.as_ref()).for_each(|workload| context.bases.hasten(&workload.uid));
+}
+
+/// In which time something that is remembered of the targets grows old.
+pub(super) fn grows_old(context: &Context, observed: &Observed) -> Option<Duration> {
+    let until = (0..observed.targets.len()).filter_map(|index| remembered(context, observed, index)?.map(|(_, until)| until)).min();
+    Some(until?.saturating_duration_since(Instant::now()))
+}

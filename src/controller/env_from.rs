@@ -1,0 +1,98 @@
+//! The config maps that containers take variables from. They are read when the workload changes and now and then, since
+//! nothing watches them; between that, what was found is remembered.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use smol_str::{SmolStr, format_smolstr};
+
+use super::view::Resource;
+use super::view::env_source::EnvKeys;
+use super::watch::api;
+use super::{Context, Error};
+use crate::plan::{EnvFrom, EnvFromMap, EnvSource, Millis, Observed, Workload, container};
+use crate::server::kratos::written_keys;
+
+/// How long what was read is good for, and by how much workloads differ in that.
+/// More than any container takes: the rest is told as not looked at.
+const MOST: usize = 16;
+const GOOD_FOR: Millis = 540_000;
+const SPREAD: Millis = 120_000;
+
+/// What was read, by the uid of the workload. Lost at a restart, and read again.
+#[derive(Debug, Default)]
+pub(super) struct Known(Mutex<HashMap<SmolStr, Read>>);
+
+#[derive(Debug)]
+struct Read {
+    /// Of the workload, and which of its containers.
+    generation: i64,
+    container: SmolStr,
+    found: EnvFrom,
+}
+
+impl Known {
+    fn get(&self, workload: &Workload, container: &str, now: Millis) -> Option<EnvFrom> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = known.get(&workload.uid).filter(|read| read.generation == workload.generation && read.container == container)?;
+        Some(read.found.clone()).filter(|found| found.until.is_some_and(|until| now < until))
+    }
+
+    fn put(&self, workload: &Workload, container: &str, now: Millis, found: EnvFrom) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that nobody asks for any more.
+        known.retain(|_, read| read.found.until.is_some_and(|until| now < until + SPREAD));
+        known.insert(workload.uid.clone(), Read { generation: workload.generation, container: container.into(), found });
+    }
+}
+
+/// Adds to each target what its container takes from config maps.
+pub(super) async fn read(context: &Context, observed: &mut Observed) -> Result<(), Error> {
+    let now = observed.now;
+    for target in &mut observed.targets {
+        let Some(workload) = target.workload.clone() else { continue };
+        let Ok(container) = container(&workload, target) else { continue };
+        let sources = container.unusual.iter().flat_map(|unusual| &unusual.env_from);
+        let mut seen = HashSet::new();
+        let maps: Vec<_> = sources.filter_map(config_map).filter(|map| seen.insert(*map)).collect();
+        if maps.is_empty() {
+            continue;
+        }
+        if let Some(known) = context.env_from.get(&workload, &container.name, now) {
+            target.env_from = known;
+            continue;
+        }
+        let mut found = EnvFrom { sources: Vec::new(), until: Some(now + GOOD_FOR + spread(&workload.uid)) };
+        for (index, (name, prefix)) in maps.into_iter().enumerate() {
+            let names = if index < MOST { names(context, &workload.key.namespace, name, prefix).await? } else { None };
+            found.sources.push(EnvFromMap { config_map: name.clone(), names });
+        }
+        context.env_from.put(&workload, &container.name, now, found.clone());
+        target.env_from = found;
+    }
+    Ok(())
+}
+
+fn config_map(source: &EnvSource) -> Option<(&SmolStr, &SmolStr)> {
+    match source {
+        EnvSource::ConfigMap { name, prefix } => Some((name, prefix)),
+        EnvSource::Secret { .. } => None,
+    }
+}
+
+/// Variables from this config map that write what a policy may set. None where it may not be read.
+async fn names(context: &Context, namespace: &str, name: &str, prefix: &str) -> Result<Option<Vec<SmolStr>>, Error> {
+    let keys = match api::<EnvKeys>(&context.client, Resource::CONFIG_MAPS, Some(namespace)).get_opt(name).await {
+        Ok(Some(seen)) => seen.value(&Resource::CONFIG_MAPS).0,
+        Ok(None) => Vec::new(),
+        Err(kube::Error::Api(status)) if status.is_forbidden() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let names = keys.into_iter().map(|key| format_smolstr!("{prefix}{key}"));
+    Ok(Some(names.filter(|name| !written_keys(name).is_empty()).collect()))
+}
+
+/// So that not all are read at once.
+fn spread(uid: &str) -> Millis {
+    uid.bytes().fold(0, |sum: Millis, byte| (sum * 31 + Millis::from(byte)) % SPREAD)
+}

@@ -1,0 +1,121 @@
+//! What a failing roll is judged by: read only where one fails, or is about to begin that ends every old
+//! pod before a new one serves.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Api;
+use serde_json::Value;
+use smol_str::SmolStr;
+use tokio::time::Instant;
+
+use super::view::{PodView, Resource, Slim, content};
+use super::watch::api;
+use super::{Context, Error, ask, observe};
+use crate::admin;
+use crate::plan::{Content, Examination, Health, Observed, Pod, TargetView, Workload, container, judged_well, to_examine};
+
+/// How long a pod may take to say how it is.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// More than a few tell nothing new.
+const ASKED: usize = 8;
+
+pub(super) async fn examine(context: &Context, observed: &mut Observed) -> Result<(), Error> {
+    // All targets together: pods that are silent must not hold up the look.
+    let deadline = ask::deadline(&observed.verification());
+    for Examination { index, health } in to_examine(observed) {
+        let target = &observed.targets[index];
+        let Some(workload) = target.workload.clone() else { continue };
+        let content = content_of(context, target, &workload).await?;
+        let pods = if health { Some(with_health(context, observed, target, &workload, deadline).await?) } else { None };
+        let target = &mut observed.targets[index];
+        target.content = content;
+        if let Some(pods) = pods {
+            target.pods = Some(pods);
+            let well = judged_well(observed, index);
+            observed.targets[index].well_since = context.memory.runs_well(&workload.uid, well, observed.now);
+        }
+    }
+    Ok(())
+}
+
+/// More files than any server is given.
+const FILES: usize = 16;
+
+/// A workload as it is stored.
+#[derive(Clone, Debug)]
+struct Whole(Value);
+
+impl Slim for Whole {
+    type Raw = Value;
+
+    fn from_raw(raw: Value) -> (ObjectMeta, Self) {
+        (ObjectMeta::default(), Self(raw))
+    }
+}
+
+/// None where the workload is gone, or another by now.
+async fn content_of(context: &Context, target: &TargetView, workload: &Workload) -> Result<Option<Content>, Error> {
+    let whole =
+        api::<Whole>(&context.client, Resource::of(workload.kind), Some(&workload.key.namespace)).get_opt(&workload.key.name).await?;
+    let Some(Whole(whole)) = whole.map(|seen| seen.value(&Resource::of(workload.kind))) else { return Ok(None) };
+    if whole["metadata"]["uid"].as_str() != Some(&workload.uid) {
+        return Ok(None);
+    }
+    let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &workload.key.namespace);
+    let files = container(workload, target).map(|container| container.files.as_slice()).unwrap_or_default();
+    let (mut texts, mut changed) = (Vec::new(), 0);
+    let strangers =
+        files.iter().flatten().filter(|file| file.key != crate::api::CONFIG_KEY || !is_own(context, workload, &file.config_map));
+    for file in strangers.take(FILES) {
+        let Some(map) = maps.get_opt(&file.config_map).await? else {
+            texts.push(None);
+            continue;
+        };
+        let times = map.metadata.managed_fields.iter().flatten().filter_map(|entry| entry.time.as_ref());
+        changed = times.map(|time| time.0.as_millisecond()).chain([changed]).max().unwrap_or_default();
+        texts.push(map.data.and_then(|mut data| data.remove(&*file.key)));
+    }
+    Ok(Some(content::of_template(&whole["spec"]["template"], &texts, changed)))
+}
+
+/// Whether a policy writes the config map.
+fn is_own(context: &Context, workload: &Workload, name: &SmolStr) -> bool {
+    context.cache.read(|tables| tables.config_maps.get(&workload.key.beside(name))).is_some_and(|map| map.view.own)
+}
+
+/// The pods of the target, and how they are.
+async fn with_health(
+    context: &Context,
+    observed: &Observed,
+    target: &TargetView,
+    workload: &Workload,
+    deadline: Instant,
+) -> Result<Vec<Pod>, Error> {
+    let views: Vec<_> = observe::pods_of(context, workload).await?.collect();
+    let name = container(workload, target).map(|container| container.name.clone()).unwrap_or_default();
+    let answers = target.pods.iter().flatten().filter_map(|pod| Some((pod.uid.clone(), pod.answer.clone()?))).collect::<Vec<_>>();
+    let port = &observed.verification().port;
+    let address = |view: &PodView| -> Option<SocketAddr> { view.listens(&name, port).filter(|_| !view.pod.deleting) };
+    let mut asked: Vec<_> = views.iter().enumerate().filter_map(|(index, view)| Some((index, address(view)?))).collect();
+    // Those that are ready first: what they say is what a failure is judged by.
+    asked.sort_by_key(|(index, _)| !views[*index].pod.ready);
+    let asked = asked.into_iter().take(ASKED);
+    let asked = asked.map(|(index, address)| async move {
+        let health = tokio::time::timeout_at(deadline, admin::health(address, PATIENCE)).await;
+        // Who was not heard convicts nobody.
+        (index, health.unwrap_or(Health::Unwell))
+    });
+    let told: Vec<_> = futures::stream::iter(asked.collect::<Vec<_>>()).buffer_unordered(ASKED).collect().await;
+    let mut pods: Vec<_> = views.into_iter().map(|view| view.pod).collect();
+    for (index, health) in told {
+        pods[index].health = Some(health);
+    }
+    for pod in &mut pods {
+        pod.answer = answers.iter().find(|(uid, _)| *uid == pod.uid).map(|(_, answer)| answer.clone());
+    }
+    Ok(pods)
+}

@@ -1,0 +1,184 @@
+//! What the operator would do about a policy that is not stored: the same look and the same decision as
+//! at work, over what can be read now. Nothing is written, and no pod is asked.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use kube::Client;
+use kube::api::ListParams;
+use serde_json::Value;
+use smol_str::SmolStr;
+
+use super::cache::Cached;
+use super::view::config_map::ConfigMap;
+use super::view::revision::Revision;
+use super::view::{Resource, Seen, Slim};
+use super::watch::api;
+use super::{Context, Error, Settings, bases, env_from, events, observe, queue};
+use crate::api as wire;
+use crate::plan::{self, ConfigMapStep, Desired, Governed, PolicyObject, Record, Reversal, Step, Workload, container};
+use crate::policy::{Kind, VerificationMode};
+use crate::server::kratos::governed_names;
+
+/// What would become of the cluster.
+#[derive(Debug, Default)]
+pub struct Foreseen {
+    /// Why the operator would not accept the policy.
+    pub rejections: Vec<String>,
+    /// Each target in order, then what is named no more.
+    pub effects: Vec<Effect>,
+}
+
+/// What would become of one workload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effect {
+    pub kind: Kind,
+    pub name: SmolStr,
+    pub container: Option<SmolStr>,
+    /// Variables and the template's annotation: name, value before and after.
+    pub changes: Vec<(String, Option<String>, Option<String>)>,
+    /// Pods that are wanted of it, where its template changes.
+    pub rolls: Option<i32>,
+    /// Running pods would read a new file.
+    pub rereads: bool,
+    /// Every old pod ends before a new one serves.
+    pub ends_old_first: bool,
+    /// Label selector of its pods.
+    pub selector: SmolStr,
+    /// What keeps it from happening at once, or at all.
+    pub obstacle: Option<String>,
+    /// Its policy would let it go.
+    pub dropped: bool,
+}
+
+/// The record that a ControllerRevision is, if it is one that this operator would have stored.
+#[must_use]
+pub fn record(object: &ControllerRevision) -> Option<Arc<Record>> {
+    let value = serde_json::to_value(object).ok()?;
+    serde_json::from_value::<Seen<Revision>>(value).ok()?.value(&Resource::REVISIONS).record
+}
+
+/// Looks at the namespace of `edited`, a policy as the API server would store it, and decides.
+/// `versions` are those of servers by (kind, name), as the status has them.
+///
+/// # Errors
+/// Of the API server, also where the workloads may not be read.
+pub async fn foresee(
+    client: Client,
+    server_images: Arc<[String]>,
+    edited: &Value,
+    versions: &[(String, String, String)],
+) -> Result<Foreseen, Error> {
+    let settings = Settings { namespaces: Vec::new(), server_images, itself: None, instance: None };
+    let ((queue, _requests), (events, _telling)) = (queue::queue(), events::events());
+    let context = Context::new(client.clone(), client, settings, queue, events, Arc::default());
+    let Ok(seen) = serde_json::from_value::<Seen<PolicyObject>>(edited.clone()) else { return Ok(Foreseen::default()) };
+    let mut policy = seen.value(&Resource::POLICIES);
+    // Pods are seldom reached from where this runs, and nothing here depends on their answers.
+    policy.verification.mode = VerificationMode::Off;
+    let key = policy.key.clone();
+    let namespace = key.namespace.as_str();
+    for kind in Kind::ALL {
+        list::<Workload>(&context, Resource::of(kind), namespace, None).await?;
+    }
+    list::<PolicyObject>(&context, Resource::POLICIES, namespace, None).await?;
+    list::<ConfigMap>(&context, Resource::CONFIG_MAPS, namespace, Some(wire::POLICY_LABEL)).await?;
+    list::<Revision>(&context, Resource::REVISIONS, namespace, Some(wire::POLICY_LABEL)).await?;
+    context.cache.remove::<PolicyObject>(&key);
+    context.cache.put(policy.clone());
+    let policy = Arc::new(policy);
+
+    let now = Context::now();
+    let look = |refused| {
+        let mut observed = context.cache.read(|tables| observe::gather(&context, tables, &key, Some(policy.clone()), now, refused));
+        for view in &mut observed.targets {
+            let told = versions.iter().find(|(kind, name, _)| *kind == *view.kind.as_str() && *name == *view.name);
+            view.server_version = told.map(|(_, _, version)| version.as_str().into());
+        }
+        observed
+    };
+    let mut observed = look(Vec::new());
+    bases::read_missing(&context, &mut observed).await?;
+    let refused = if observed.standing.accepted(&policy).is_some() { plan::refusals(&observed) } else { Vec::new() };
+    if !refused.is_empty() {
+        observed = look(refused);
+        bases::recall(&context, &mut observed);
+    }
+    env_from::read(&context, &mut observed).await?;
+    // Whoever reads workloads may not be allowed to read the definition: they remember it.
+    let noted = observed.governed.iter().filter_map(|view| Governed::read(view.workload.governed.as_deref()));
+    observed.crd_uid = noted.map(|governed| governed.crd.into()).next().unwrap_or_default();
+    let plan = plan::plan(&observed);
+
+    let new_file = matches!(plan.config_map, Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. }));
+    let rereads = new_file && plan::delivers_a_file(&observed) && !policy.suspend;
+    let goals = plan.goals.iter().map(|goal| goal.desired.clone());
+    let steps = observed.targets.iter().zip(&plan.steps).zip(goals);
+    let effects = steps.map(|((view, step), desired)| {
+        let mut effect = Effect { kind: view.kind, name: view.name.clone(), ..Effect::default() };
+        if let Step::Refused { message, .. } | Step::Held { message, .. } = step {
+            effect.obstacle = Some(message.clone());
+        }
+        if policy.suspend {
+            effect.obstacle = Some("the policy is suspended: nothing is written until spec.suspend is false".into());
+        }
+        let refused = matches!(step, Step::Refused { .. });
+        if let Some(workload) = view.workload.as_deref().filter(|_| !refused)
+            && let Ok(container) = container(workload, view)
+        {
+            effect.change(workload, &container.name, Some(&desired));
+            effect.rereads = rereads && effect.rolls.is_none();
+        }
+        effect
+    });
+    let mut effects: Vec<_> = effects.collect();
+    effects.extend(plan.reversals.iter().map(dropped));
+    Ok(Foreseen { rejections: plan.rejections.iter().map(ToString::to_string).collect(), effects })
+}
+
+async fn list<T: Slim + Cached>(context: &Context, resource: Resource, namespace: &str, label: Option<&str>) -> Result<(), Error> {
+    let params = ListParams { label_selector: label.map(Into::into), ..ListParams::default() };
+    let found = api::<T>(&context.client, resource, Some(namespace)).list(&params).await?;
+    for seen in found.items {
+        context.cache.put(seen.value(&resource));
+    }
+    Ok(())
+}
+
+fn dropped(reversal: &Reversal) -> Effect {
+    let (workload, obstacle) = match reversal {
+        Reversal::Revert(workload) => (workload, None),
+        Reversal::Leave { workload, why } => (workload, Some(why.clone())),
+    };
+    let mut effect = Effect { kind: workload.kind, name: workload.key.name.clone(), dropped: true, obstacle, ..Effect::default() };
+    if effect.obstacle.is_none() {
+        let own = workload.own.env.first().map(|(container, _)| container.clone()).unwrap_or_default();
+        effect.change(workload, &own, None);
+    }
+    effect
+}
+
+impl Effect {
+    /// Compares what the template has of ours, or in the place of ours, with what it shall have.
+    fn change(&mut self, workload: &Workload, container: &str, desired: Option<&Desired>) {
+        let live = workload.containers.iter().find(|own| *own.name == *container);
+        let found = |name: &str| live?.env.iter().find(|entry| *entry.name == *name)?.value.as_deref().map(Into::into);
+        let wanted = desired.map(Desired::variables).unwrap_or_default();
+        for name in governed_names() {
+            let after = wanted.iter().find(|variable| variable.name == *name).map(|variable| variable.value.clone());
+            let before: Option<String> = found(name);
+            if before != after && (after.is_some() || workload.owns(container, name)) {
+                self.changes.push((name.clone(), before, after));
+            }
+        }
+        let after = desired.and_then(|desired| desired.annotation(workload, container)).map(Into::into);
+        let before: Option<String> = workload.required_aal.as_deref().map(Into::into);
+        if before != after && (after.is_some() || workload.own.required_aal) {
+            self.changes.push((wire::REQUIRED_AAL_ANNOTATION.into(), before, after));
+        }
+        self.container = Some(container.into());
+        self.rolls = (!self.changes.is_empty()).then_some(workload.replicas);
+        self.ends_old_first = workload.ends_old_first();
+        self.selector = workload.selector.clone();
+    }
+}

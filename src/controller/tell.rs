@@ -1,0 +1,208 @@
+//! What is told of a look: events, the status, the log.
+
+use k8s_openapi::jiff::Timestamp;
+use tracing::info;
+
+use super::reconcile::Outcome;
+use super::view::status_digest;
+use super::{Context, Error, apply, bases};
+use crate::api::{EventReason, MfaPolicyStatus, Reason, Transition};
+use crate::plan::{
+    Applied, ConfigMapStep, Desired, Governed, LastCondition, Mark, Millis, News, Notice, Observed, Plan, PolicyObject, Refusal, Report,
+    Workload, level_word, report, suspension, written_levels,
+};
+use crate::policy::Kind;
+use crate::telemetry::metrics::Ended;
+
+pub(super) fn config_map_written(context: &Context, now: Millis, policy: &PolicyObject, desired: &Desired, step: Option<&ConfigMapStep>) {
+    if let Some(ConfigMapStep::Create { drifted: true } | ConfigMapStep::Repair { drifted: true, .. }) = step {
+        context.memory.repaired(&policy.uid, now, None);
+        context.metrics.repaired("ConfigMap");
+        let message = format!("ConfigMap {} had lost what the policy sets and has it again", desired.config_map);
+        context.events.about_policy(&policy.key, &policy.uid, Notice { warning: true, reason: EventReason::DriftRepaired, message });
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one sentence about one write")]
+pub(super) fn wrote(
+    context: &Context,
+    now: Millis,
+    policy: &PolicyObject,
+    workload: &Workload,
+    rolls: bool,
+    drift: &[String],
+    taken_from: &[String],
+    desired: &Desired,
+) {
+    if rolls {
+        context.memory.rolled(&workload.uid, now);
+        context.metrics.rollout_started(workload.kind.as_str());
+    }
+    let by = if taken_from.is_empty() { String::new() } else { format!(" (set by {})", taken_from.join(", ")) };
+    if !drift.is_empty() {
+        // Who replaces the whole workload leaves nothing behind that conflicts.
+        let rival = taken_from.first().map(String::as_str).or(workload.last_manager.as_deref());
+        context.memory.repaired(&workload.uid, now, rival);
+        context.metrics.repaired(workload.kind.as_str());
+        let message = format!("{workload} had lost what the policy sets and has it again: {}{by}", drift.join(", "));
+        context.events.about_policy(&policy.key, &policy.uid, Notice { warning: true, reason: EventReason::DriftRepaired, message });
+    } else if rolls {
+        let to = match &*desired.rendered.revision {
+            "" => "the server's own configuration".to_owned(),
+            revision => format!("revision {revision}"),
+        };
+        let message = format!("{workload} rolls to {to}{by}");
+        context.events.about_policy(&policy.key, &policy.uid, Notice { warning: false, reason: EventReason::RolloutStarted, message });
+    }
+}
+
+/// Counts the rolls that were not seen to be done before.
+pub(super) fn finished(context: &Context, noted: &[Applied], applied: &[Applied]) {
+    for entry in applied.iter().filter(|entry| entry.rolled_out) {
+        let was_done = noted.iter().any(|before| before.uid == entry.uid && before.record == entry.record && before.rolled_out);
+        if let Some(kind) = Kind::from_word(&entry.kind).filter(|_| !was_done) {
+            context.metrics.rollout_finished(kind.as_str());
+        }
+    }
+}
+
+/// How a look ended, for counting.
+pub(super) fn ended<T>(outcome: &Result<T, Error>) -> Ended {
+    match outcome {
+        Ok(_) => Ended::Well,
+        Err(Error::Stale) => Ended::Stale,
+        Err(error) => Ended::Badly(error.kind()),
+    }
+}
+
+pub(super) fn refused(context: &Context, workload: &Workload, (reason, message): Refusal, outcome: &mut Outcome) {
+    outcome.refused = true;
+    if context.memory.tell_once(&format!("refused {} {message}", workload.uid)) {
+        context.events.about_workload(workload, Notice { warning: true, reason: EventReason::Ready(reason), message });
+    }
+}
+
+pub(super) fn reverted(context: &Context, observed: &Observed, workload: &Workload, kept: &[String]) {
+    let mut message = format!("{workload} no longer has the settings of the policy {}", observed.key.name);
+    if !kept.is_empty() {
+        message.push_str(&format!("; another manager owns them too and keeps {}", kept.join(", ")));
+    }
+    let named = observed.policy.as_ref().and_then(|policy| observed.standing.config_map(policy));
+    let read = named.filter(|name| workload.mounts.contains(name));
+    if let Some(config_map) = &read {
+        message.push_str(&format!("; it still mounts ConfigMap {config_map}, which other targets read: remove the mount"));
+    }
+    context.events.about_workload(workload, Notice { warning: !kept.is_empty() || read.is_some(), reason: EventReason::Reverted, message });
+    let (settings, whoami) = written_levels(workload);
+    let governed = Governed::read(workload.governed.as_deref());
+    info!(
+        target: "audit",
+        policy = %observed.key,
+        uid = governed.map(|governed| governed.policy).unwrap_or_default(),
+        generation = observed.policy.as_ref().map(|policy| policy.generation),
+        revision = Mark::own(workload).and_then(Mark::revision).as_deref().unwrap_or_default(),
+        targets = %workload,
+        from_settings = level_word(settings),
+        to_settings = level_word(None),
+        from_whoami = level_word(whoami),
+        to_whoami = level_word(None),
+        cause = if observed.policy.is_some() { "Dropped" } else { "Deleted" },
+        manager = observed.policy.as_ref().and_then(|policy| policy.manager.as_deref()).unwrap_or_default(),
+        kept = kept.join(","),
+        "the enforced level is the server's own again"
+    );
+}
+
+pub(super) async fn status(
+    context: &Context,
+    observed: &Observed,
+    policy: &PolicyObject,
+    decided: &Plan,
+    answers: &Report,
+) -> Result<(), Error> {
+    let complete = bases::completed(context, observed).await?;
+    let (mut status, news) = report(&complete, policy, decided, answers);
+    let digest = status_digest(&status);
+    let mut turned = context.memory.suspended(&policy.uid, policy.suspend);
+    // A write whose answer was lost may have been one all the same.
+    match context.memory.untold(&policy.uid) {
+        Some((written, told)) if written == policy.status.digest => tell(context, policy, told),
+        Some((_, told)) => turned |= told.turned,
+        None => {}
+    }
+    // The cached policy may be newer than the observation: its status is what the next must differ from.
+    if digest == policy.status.digest {
+        return Ok(());
+    }
+    set_times(&mut status, policy, observed.now);
+    let told = Untold { news, turned, revision: status.revision.clone(), targets: targets(&status) };
+    context.memory.keep_untold(&policy.uid, digest, told);
+    let written = apply::status(context, policy, &status).await?;
+    // Nothing is waited for in between: whatever ends this process, what is written is told, and told once.
+    if let Some((_, told)) = context.memory.untold(&policy.uid)
+        && written
+    {
+        tell(context, policy, told);
+    }
+    Ok(())
+}
+
+/// What a status is about to tell, until it is known to be written.
+#[derive(Debug)]
+pub(super) struct Untold {
+    news: News,
+    /// The policy was suspended, or is no more.
+    turned: bool,
+    revision: Option<String>,
+    targets: String,
+}
+
+fn targets(status: &MfaPolicyStatus) -> String {
+    let all: Vec<_> = status.targets.iter().map(|target| format!("{} {}", target.kind, target.name)).collect();
+    all.join(", ")
+}
+
+fn tell(context: &Context, policy: &PolicyObject, told: Untold) {
+    if let Some(transition) = &told.news.transition {
+        audit(policy, transition, &told);
+    }
+    let is_told = told.news.notices.iter().any(|notice| notice.reason == EventReason::Ready(Reason::Suspended));
+    // A policy that is seen for the first time has no before.
+    let is_known = (1..policy.generation).contains(&policy.status.generation);
+    if told.turned && (is_known || !policy.suspend) && !is_told {
+        context.events.about_policy(&policy.key, &policy.uid, suspension(policy));
+    }
+    for notice in told.news.notices {
+        context.events.about_policy(&policy.key, &policy.uid, notice);
+    }
+}
+
+/// A condition keeps its time as long as its status is the same.
+fn set_times(status: &mut MfaPolicyStatus, policy: &PolicyObject, now: Millis) {
+    let now = now.div_euclid(1_000);
+    for condition in &mut status.conditions {
+        let same = |last: &&LastCondition| last.type_.as_str() == condition.type_ && last.status == condition.status;
+        let before = policy.status.conditions.iter().find(same);
+        let since = before.map_or(now, |last| last.since);
+        condition.last_transition_time = Timestamp::from_second(since).unwrap_or_default().to_string();
+    }
+}
+
+/// One line for each change of the enforced level, as the status keeps it.
+fn audit(policy: &PolicyObject, transition: &Transition, told: &Untold) {
+    info!(
+        target: "audit",
+        policy = %policy.key,
+        uid = %policy.uid,
+        generation = transition.generation,
+        revision = told.revision.as_deref().unwrap_or_default(),
+        targets = told.targets,
+        from_settings = transition.from.settings,
+        to_settings = transition.to.settings,
+        from_whoami = transition.from.whoami,
+        to_whoami = transition.to.whoami,
+        cause = transition.cause,
+        manager = transition.manager.as_deref().unwrap_or_default(),
+        "the enforced level changed"
+    );
+}

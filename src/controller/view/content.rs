@@ -1,0 +1,155 @@
+//! What pods are made from beside our fields: whether an old pod and a new one differ in nothing but
+//! the policy, and whether somebody changed what a failed revision failed with.
+
+use serde_json::{Map, Value, json};
+use smol_str::SmolStr;
+
+use super::workload::known_name;
+use crate::api;
+use crate::document::hex_digest;
+use crate::plan::{Content, Millis};
+
+/// Of a volume that the API server adds to each pod under a name of its own.
+const TOKEN_VOLUME: &str = "kube-api-access-";
+/// A restart on purpose changes nothing that a pod is made from.
+const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
+const DIGITS: usize = 16;
+
+/// Digest of what decides whether the containers of a pod start: their own fields, volumes and
+/// identity. What the scheduler or a controller adds to each pod is not among it, nor are our variables.
+pub(super) fn of_pod_spec(spec: &Value) -> SmolStr {
+    let all = |name: &str, item: fn(&Value) -> Value| -> Value {
+        spec[name].as_array().into_iter().flatten().filter(|found| !is_token(found)).map(item).collect()
+    };
+    const WHOLE: [&str; 12] = [
+        "serviceAccountName",
+        "securityContext",
+        "hostNetwork",
+        "hostPID",
+        "hostIPC",
+        "nodeSelector",
+        "dnsPolicy",
+        "dnsConfig",
+        "hostAliases",
+        "runtimeClassName",
+        "shareProcessNamespace",
+        "automountServiceAccountToken",
+    ];
+    let whole: Map<_, _> = WHOLE.into_iter().map(|name| (name.to_owned(), spec[name].clone())).collect();
+    let parts = json!({
+        "containers": all("containers", container),
+        "initContainers": all("initContainers", container),
+        "volumes": all("volumes", volume),
+        "whole": whole,
+    });
+    hex_digest(&parts.to_string(), DIGITS).into()
+}
+
+fn container(container: &Value) -> Value {
+    let mut container = container.clone();
+    if let Some(env) = container["env"].as_array_mut() {
+        env.retain(|entry| entry["name"].as_str().and_then(known_name).is_none());
+    }
+    if container["env"].as_array().is_some_and(Vec::is_empty) {
+        container.as_object_mut().map(|fields| fields.remove("env"));
+    }
+    if let Some(mounts) = container["volumeMounts"].as_array_mut() {
+        mounts.retain(|mount| !is_token(mount));
+    }
+    without_nothing(container)
+}
+
+/// Each pod of a StatefulSet has a claim of its own.
+fn volume(volume: &Value) -> Value {
+    let mut volume = volume.clone();
+    if volume["persistentVolumeClaim"].is_object() {
+        volume["persistentVolumeClaim"] = Value::Null;
+    }
+    without_nothing(volume)
+}
+
+/// What was looked up and is not there stands as null.
+fn without_nothing(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let empty = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+            Value::Object(fields.into_iter().filter(|(_, value)| !empty(value)).collect::<Map<_, _>>())
+        }
+        value => value,
+    }
+}
+
+fn is_token(named: &Value) -> bool {
+    named["name"].as_str().is_some_and(|name| name.starts_with(TOKEN_VOLUME))
+}
+
+/// Annotations with a digest of each value.
+pub(super) fn annotations(metadata: &Value) -> Vec<(SmolStr, SmolStr)> {
+    let own = [api::REQUIRED_AAL_ANNOTATION, RESTARTED];
+    let all = metadata["annotations"].as_object().into_iter().flatten().filter(|(key, _)| !own.contains(&key.as_str()));
+    all.map(|(key, value)| (key.as_str().into(), hex_digest(value.as_str().unwrap_or_default(), DIGITS).into())).collect()
+}
+
+/// The content of a pod template, together with that of the config maps that its server reads.
+pub(in crate::controller) fn of_template(template: &Value, config_maps: &[Option<String>], changed: Millis) -> Content {
+    let annotations = annotations(&template["metadata"]);
+    let parts = json!([of_pod_spec(&template["spec"]), annotations, config_maps]);
+    Content { digest: hex_digest(&parts.to_string(), DIGITS).into(), annotations, changed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> Value {
+        json!({
+            "containers": [{
+                "name": "kratos", "image": "kratos:1",
+                "env": [{"name": "DSN", "value": "memory"}, {"name": "REVISION", "value": "mfa-0123456789"}],
+                "volumeMounts": [{"name": "config", "mountPath": "/etc/config"}],
+            }],
+            "volumes": [{"name": "config", "configMap": {"name": "kratos"}}],
+        })
+    }
+
+    #[test]
+    fn what_a_pod_is_given_by_itself_and_by_us_makes_no_difference() {
+        let mut pod = spec();
+        pod["nodeName"] = json!("node-1");
+        pod["containers"][0]["env"] = json!([{"name": "DSN", "value": "memory"}]);
+        pod["containers"][0]["volumeMounts"].as_array_mut().expect("mounts").push(json!({"name": "kube-api-access-x", "mountPath": "/x"}));
+        pod["volumes"].as_array_mut().expect("volumes").push(json!({"name": "kube-api-access-x", "projected": {}}));
+        assert_eq!(of_pod_spec(&pod), of_pod_spec(&spec()));
+        let mut bare = spec();
+        bare["containers"][0]["env"] = json!([{"name": "REVISION", "value": "x"}]);
+        let mut without = spec();
+        without["containers"][0].as_object_mut().expect("a container").remove("env");
+        assert_eq!(of_pod_spec(&bare), of_pod_spec(&without));
+    }
+
+    #[test]
+    fn whatever_else_decides_whether_it_starts_makes_one() {
+        let edits: [fn(&mut Value); 5] = [
+            |spec| spec["containers"][0]["image"] = json!("kratos:2"),
+            |spec| spec["containers"][0]["env"][0]["value"] = json!("postgres"),
+            |spec| spec["containers"][0]["args"] = json!(["serve"]),
+            |spec| spec["volumes"][0]["configMap"]["name"] = json!("other"),
+            |spec| spec["initContainers"] = json!([{"name": "migrate", "image": "kratos:1"}]),
+        ];
+        for (index, edit) in edits.iter().enumerate() {
+            let mut changed = spec();
+            edit(&mut changed);
+            assert_ne!(of_pod_spec(&changed), of_pod_spec(&spec()), "edit {index}");
+        }
+    }
+
+    #[test]
+    fn a_template_changes_with_its_annotations_and_the_files_of_its_server() {
+        let template = |annotations: Value| json!({"metadata": {"annotations": annotations}, "spec": spec()});
+        let of = |annotations: Value, file: &str| of_template(&template(annotations), &[Some(file.to_owned())], 0).digest;
+        let own = json!({"mfa-operator.dev/required-aal": "aal-0", "kubectl.kubernetes.io/restartedAt": "now"});
+        assert_eq!(of(own, "a"), of(json!({}), "a"));
+        assert_ne!(of(json!({"checksum/config": "1"}), "a"), of(json!({"checksum/config": "2"}), "a"));
+        assert_ne!(of(json!({}), "a"), of(json!({}), "b"));
+    }
+}

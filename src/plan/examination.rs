@@ -1,0 +1,70 @@
+//! Which targets have to be looked at closely, because a roll fails there or must not begin unseen.
+
+use super::judgement::{self, Roll};
+use super::{Mark, Millis, Observed, PolicyObject, TargetView, Workload, container};
+
+/// A target whose making has to be read.
+pub struct Examination {
+    /// Of the target.
+    pub index: usize,
+    /// Whether its pods are asked how they are.
+    pub health: bool,
+}
+
+/// Which targets have to be looked at closely: those that fail, whose failure is noted, or whose roll is to
+/// end every old pod before a new one serves.
+#[must_use]
+pub fn to_examine(observed: &Observed) -> Vec<Examination> {
+    let Some(policy) = &observed.policy else { return Vec::new() };
+    let noted = observed.records.first().and_then(|newest| newest.verdict.as_ref());
+    let examined = |(index, view): (usize, &TargetView)| {
+        let (workload, container) = with_container(view)?;
+        let is_judged = noted.is_some_and(|verdict| view.kind.as_str() == verdict.kind && *view.name == *verdict.name);
+        let unread = super::effective::is_late(observed, workload);
+        let health = fails(observed, policy, view, workload, container) || ends_first(observed, policy, workload, container);
+        (is_judged || unread || health).then_some(Examination { index, health })
+    };
+    observed.targets.iter().enumerate().filter_map(examined).collect()
+}
+
+fn with_container(view: &TargetView) -> Option<(&Workload, &str)> {
+    let workload = view.workload.as_ref()?;
+    let container = container(workload, view).ok()?;
+    Some((workload, &container.name))
+}
+
+fn fails(observed: &Observed, policy: &PolicyObject, view: &TargetView, workload: &Workload, container: &str) -> bool {
+    let (Some(pods), Some(mark)) = (&view.pods, Mark::own(workload)) else { return false };
+    judgement::is_suspect(workload, pods, &own_roll(observed, policy, container, &mark))
+}
+
+fn ends_first(observed: &Observed, policy: &PolicyObject, workload: &Workload, container: &str) -> bool {
+    let is_new = || {
+        let desired = observed.standing.desired(policy)?;
+        Some(Mark::own(workload) != Some(desired.mark(workload, container)))
+    };
+    workload.ends_old_first() && !policy.suspend && is_new().unwrap_or_default()
+}
+
+/// The roll under way, by what the workload itself carries.
+fn own_roll<'a>(observed: &'a Observed, policy: &PolicyObject, container: &'a str, mark: &'a Mark) -> Roll<'a> {
+    let config_map = match mark {
+        Mark::Annotation { config_map, .. } => Some(config_map.as_str()),
+        Mark::Variable(_) | Mark::Nothing => None,
+    };
+    let progress_timeout = policy.spec.as_ref().map_or(Millis::MAX / 2, |spec| spec.progress_timeout);
+    Roll { container, mark, config_map, progress_timeout, now: observed.now }
+}
+
+/// Whether old pods of this target run well while new ones fail.
+#[must_use]
+pub fn judged_well(observed: &Observed, index: usize) -> bool {
+    let well = || {
+        let (policy, view) = (observed.policy.as_ref()?, observed.targets.get(index)?);
+        let (workload, container) = with_container(view)?;
+        let mark = Mark::own(workload)?;
+        let roll = own_roll(observed, policy, container, &mark);
+        Some(judgement::runs_well(view, workload, view.pods.as_deref()?, &roll))
+    };
+    well().unwrap_or_default()
+}

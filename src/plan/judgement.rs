@@ -1,0 +1,247 @@
+//! Whether a roll fails: what tells so, and whether the policy alone can be why.
+
+use smol_str::SmolStr;
+
+use super::record::Evidence;
+use super::{Applied, Health, Mark, Millis, Pod, TargetView, Trouble, Workload};
+
+/// The first crash may be anybody's.
+const CRASHES: i32 = 2;
+/// From then on a pod that is not ready is looked at closely.
+const SOON: Millis = 10_000;
+/// How long a container must not be startable.
+const LASTING: Millis = 60_000;
+
+/// What speaks against a roll.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// Nothing that counts.
+    Open,
+    /// New pods do not survive, where old ones of the same making do.
+    Failed(Evidence),
+    /// New pods do not survive, and the policy may not be why.
+    Unproven(Evidence, String),
+}
+
+/// How the pods of a roll are told apart, and how much time they have.
+#[derive(Clone, Debug)]
+pub struct Roll<'a> {
+    pub container: &'a str,
+    /// Of its new pods.
+    pub mark: &'a Mark,
+    /// The config map of ours that they read, if they read one.
+    pub config_map: Option<&'a str>,
+    /// In milliseconds.
+    pub progress_timeout: Millis,
+    pub now: Millis,
+}
+
+/// A sign that a pod does not survive.
+struct Sign<'a> {
+    pod: &'a Pod,
+    evidence: Evidence,
+    /// A crash when it was seen last; being unready since when.
+    since: Millis,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Crashed,
+    CannotStart,
+    Unready,
+}
+
+/// Judges the roll of the target under way.
+#[must_use]
+pub fn judge(view: &TargetView, workload: &Workload, roll: &Roll<'_>, known: Option<&Applied>) -> Judgement {
+    let pods = view.pods.as_deref().unwrap_or_default();
+    let mut unproven = None;
+    for sign in signs(workload, pods, roll) {
+        if sign.kind == Kind::CannotStart && roll.config_map.is_none() && sign.evidence.reason == "CreateContainerConfigError" {
+            // Variables of ours are literal: they refer to nothing.
+            let why = "its container refers to something that is not there: see the events of the pod".to_owned();
+            unproven = unproven.or(Some(Judgement::Unproven(sign.evidence, why)));
+            continue;
+        }
+        if sign.kind == Kind::Unready && is_out_of_reach(sign.pod, pods) {
+            let why = format!("nothing comes back from pod {}, while others answer: its node may be lost", sign.pod.name);
+            unproven = unproven.or(Some(Judgement::Unproven(sign.evidence, why)));
+            continue;
+        }
+        match control(view, workload, pods, roll, sign.pod, known) {
+            Ok(Control::Old) if holds_since(&sign, view.well_since, workload, roll) => return Judgement::Failed(sign.evidence),
+            // An outage that has just ended may be what it fell over.
+            Ok(Control::Old) => {}
+            Ok(Control::Before) => return Judgement::Failed(sign.evidence),
+            Err(why) => unproven = unproven.or(Some(Judgement::Unproven(sign.evidence, why))),
+        }
+    }
+    unproven.unwrap_or(Judgement::Open)
+}
+
+fn is_out_of_reach(pod: &Pod, pods: &[Pod]) -> bool {
+    let answers = |pod: &Pod| !matches!(pod.health, None | Some(Health::Unreachable));
+    pod.health == Some(Health::Unreachable) && pods.iter().any(answers)
+}
+
+fn holds_since(sign: &Sign<'_>, well_since: Option<Millis>, workload: &Workload, roll: &Roll<'_>) -> bool {
+    let Some(well_since) = well_since else { return false };
+    match sign.kind {
+        Kind::Crashed => sign.since >= well_since,
+        // The kubelet says so of faults of the node, too, and tries again.
+        Kind::CannotStart => roll.now - sign.since.max(well_since) >= LASTING,
+        Kind::Unready => roll.now - sign.since.max(well_since) >= patience(workload, roll),
+    }
+}
+
+/// Whether it is worth to look for what a failure could be told by: at the first crash, so that it is known
+/// how old pods are when the second one comes.
+#[must_use]
+pub fn is_suspect(workload: &Workload, pods: &[Pod], roll: &Roll<'_>) -> bool {
+    let sooner = Roll { progress_timeout: roll.progress_timeout.min(SOON), ..roll.clone() };
+    let first_crash = |pod: &Pod| pod.troubles.iter().any(|trouble| counts(trouble, roll) && trouble.crashes > 0);
+    new_pods(pods, roll).any(first_crash) || signs(workload, pods, &sooner).next().is_some()
+}
+
+/// Pods from before the roll.
+fn old_pods<'a>(pods: &'a [Pod], roll: &'a Roll<'_>) -> impl Iterator<Item = &'a Pod> {
+    pods.iter().filter(|pod| !pod.deleting && !roll.mark.is_on(pod, roll.container))
+}
+
+/// Whether an old pod like the failing ones runs well.
+#[must_use]
+pub fn runs_well(view: &TargetView, workload: &Workload, pods: &[Pod], roll: &Roll<'_>) -> bool {
+    let mut suspects = new_pods(pods, roll).filter(|pod| !pod.ready);
+    suspects.any(|suspect| matches!(control(view, workload, pods, roll, suspect, None), Ok(Control::Old)))
+}
+
+fn new_pods<'a>(pods: &'a [Pod], roll: &'a Roll<'_>) -> impl Iterator<Item = &'a Pod> {
+    pods.iter().filter(|pod| !pod.deleting && pod.scheduled && !pod.ready && roll.mark.is_on(pod, roll.container))
+}
+
+fn signs<'a>(workload: &'a Workload, pods: &'a [Pod], roll: &'a Roll<'_>) -> impl Iterator<Item = Sign<'a>> {
+    new_pods(pods, roll).filter_map(move |pod| failing(pod, roll).or_else(|| unready(workload, pods, pod, roll)))
+}
+
+/// Whether a failure of the container may be ours: the server itself, or what prepares it from our file.
+fn counts(trouble: &Trouble, roll: &Roll<'_>) -> bool {
+    match &trouble.prepares {
+        None => *trouble.container == *roll.container,
+        Some(config_maps) => roll.config_map.is_some_and(|own| config_maps.iter().any(|mounted| *mounted == *own)),
+    }
+}
+
+/// A container that crashes again and again, or cannot be started as it is configured.
+fn failing<'a>(pod: &'a Pod, roll: &Roll<'_>) -> Option<Sign<'a>> {
+    let of = |trouble: &Trouble, kind| Sign {
+        pod,
+        evidence: Evidence {
+            pod: pod.name.clone(),
+            container: trouble.container.clone(),
+            reason: trouble.reason.clone(),
+            exit_code: trouble.exit_code,
+        },
+        since: trouble.finished,
+        kind,
+    };
+    pod.troubles.iter().filter(|trouble| counts(trouble, roll)).find_map(|trouble| {
+        if cannot_start(trouble) {
+            Some(Sign { since: pod.created, ..of(trouble, Kind::CannotStart) })
+        } else {
+            (trouble.crashes >= CRASHES).then(|| of(trouble, Kind::Crashed))
+        }
+    })
+}
+
+/// The kubelet cannot make the container as it is written.
+#[must_use]
+pub fn cannot_start(trouble: &Trouble) -> bool {
+    matches!(&*trouble.reason, "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError")
+}
+
+/// A server that runs, or is ended by its probes, and was not ready for the whole of its time.
+fn unready<'a>(workload: &Workload, pods: &[Pod], pod: &'a Pod, roll: &Roll<'_>) -> Option<Sign<'a>> {
+    let server = |name: &SmolStr| **name == *roll.container;
+    let waits = pod.troubles.iter().any(|trouble| server(&trouble.container) && trouble.reason != "CrashLoopBackOff" && !trouble.ended);
+    if !pod.unready.iter().any(server) || waits || pod.cut_off {
+        return None;
+    }
+    let became_ready = pods.iter().filter(|pod| pod.ready && roll.mark.is_on(pod, roll.container)).map(|pod| pod.ready_since);
+    let since = became_ready.chain([pod.ready_since, pod.created, workload.own.changed.unwrap_or_default()]).max().unwrap_or(roll.now);
+    (roll.now - since >= patience(workload, roll)).then(|| Sign {
+        pod,
+        evidence: Evidence { pod: pod.name.clone(), container: roll.container.into(), reason: "not ready in time".into(), exit_code: None },
+        since,
+        kind: Kind::Unready,
+    })
+}
+
+fn patience(workload: &Workload, roll: &Roll<'_>) -> Millis {
+    roll.progress_timeout + Millis::from(workload.min_ready_seconds) * 1_000
+}
+
+/// What shows that the cluster and everything else is in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Control {
+    /// An old pod that runs.
+    Old,
+    /// The old pods ran when the roll began that was to end them.
+    Before,
+}
+
+/// Why the policy may not be what fails, where nothing shows that it is.
+fn control(
+    view: &TargetView,
+    workload: &Workload,
+    pods: &[Pod],
+    roll: &Roll<'_>,
+    failing: &Pod,
+    known: Option<&Applied>,
+) -> Result<Control, String> {
+    let Some(content) = &view.content else { return Err("what else it is made from could not be read".into()) };
+    let old: Vec<_> = old_pods(pods, roll).collect();
+    if old.is_empty() {
+        let ran_well = known.and_then(|known| known.ran_well.as_ref());
+        return match ran_well.filter(|_| workload.ends_old_first()) {
+            Some(before) if *before == content.digest => Ok(Control::Before),
+            Some(_) => Err("something else in its pod template or its files changed as well".into()),
+            None => Err("no pod from before is left to compare it with".into()),
+        };
+    }
+    let ready: Vec<_> = old.into_iter().filter(|pod| pod.ready).collect();
+    if ready.is_empty() {
+        return Err("no pod from before is ready either".into());
+    }
+    let told = |pod: &Pod| -> Vec<SmolStr> {
+        let value = |key: &SmolStr| pod.annotations.iter().find(|(own, _)| own == key).map(|(_, value)| value.clone());
+        content.annotations.iter().map(|(key, _)| value(key).unwrap_or_default()).collect()
+    };
+    let alike: Vec<_> = ready.into_iter().filter(|pod| pod.content == failing.content && told(pod) == told(failing)).collect();
+    if alike.is_empty() {
+        return Err("something else in its pod template changed as well".into());
+    }
+    // It started with other files, and has kept them where the new ones are wrong.
+    let alike: Vec<_> = alike.into_iter().filter(|pod| pod.created >= content.changed).collect();
+    if alike.is_empty() {
+        return Err("a ConfigMap that the server reads has changed since the pods from before started".into());
+    }
+    // Not all are asked, and not all can be reached: those that answer tell.
+    let says = |health| alike.iter().find(|pod| pod.health == Some(health));
+    if let (Some(unwell), None) = (says(Health::Unwell), says(Health::Well)) {
+        let name = &unwell.name;
+        return Err(format!(
+            "pod {name} from before is Ready, but not well by its own word at /admin/health/ready: its database may be away"
+        ));
+    }
+    Ok(Control::Old)
+}
+
+/// Whether the pod crashes again and again, or cannot start.
+#[must_use]
+pub fn is_failing(pod: &Pod, roll: &Roll<'_>) -> bool {
+    !pod.deleting && pod.scheduled && !pod.ready && failing(pod, roll).is_some()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! Pods, as far as decisions need them.
+
+use smol_str::SmolStr;
+
+use super::{Answer, Container, Millis};
+
+/// A pod of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    pub name: SmolStr,
+    pub uid: SmolStr,
+    pub resource_version: SmolStr,
+    /// Milliseconds since the Unix epoch.
+    pub created: Millis,
+    pub deleting: bool,
+    pub ready: bool,
+    /// Since when it is ready or is not; zero where that is not told.
+    pub ready_since: Millis,
+    pub scheduled: bool,
+    /// Containers that are not ready.
+    pub unready: Vec<SmolStr>,
+    /// Its containers are ready and it is not: its node is gone, or something else has a say.
+    pub cut_off: bool,
+    /// Digest of what it was made from, our fields aside.
+    pub content: SmolStr,
+    /// Its annotations, each as (key, digest of the value).
+    pub annotations: Vec<(SmolStr, SmolStr)>,
+    /// How its server is, by its own word; none where it was not asked.
+    pub health: Option<Health>,
+    pub required_aal: Option<SmolStr>,
+    /// What it says of its configuration; none where it was not asked.
+    pub answer: Option<Answer>,
+    /// Variables of its containers that a policy may set, as (container, variable).
+    pub containers: Vec<Container>,
+    pub troubles: Vec<Trouble>,
+}
+
+/// What a server says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    Well,
+    /// It answers something else, or takes the question and does not answer.
+    Unwell,
+    /// It is there, and nobody listens.
+    Silent,
+    /// Nothing comes back from where it should be.
+    Unreachable,
+}
+
+/// A container that does not run as it should, by the kubelet's reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    pub container: SmolStr,
+    pub reason: SmolStr,
+    pub exit_code: Option<i32>,
+    /// It ended with an error, now or the last time that it ran, and is not ready since.
+    pub ended: bool,
+    /// How often it ended by itself with an error, as far as is told.
+    pub crashes: i32,
+    /// When it last ended; zero where it did not.
+    pub finished: Millis,
+    /// Of a container that prepares the pod: the config maps that it mounts.
+    pub prepares: Option<Vec<SmolStr>>,
+}

@@ -1,0 +1,167 @@
+//! What is refused on top of what the targets have: where their own configuration or version makes
+//! another thing of the policy than it says.
+
+use super::{Container, MountedFile, Observed, TargetView, Workload, target};
+use crate::policy::{Delivery, Factor, Policy, Rejection};
+use crate::server::kratos::{Environment, Merged, Overlay, code_counts_for_everyone, conflicts};
+
+/// The files of the server itself among those that a container reads, none for one that cannot be read.
+/// None for all where it is not known which it reads.
+#[must_use]
+pub fn beside_ours<'a>(container: &'a Container, config_map: &str) -> Option<Vec<&'a Option<MountedFile>>> {
+    let ours = |file: &MountedFile| *file.config_map == *config_map;
+    // Without its command line in the template, the image decides.
+    let files = || container.files.iter().filter(|file| !file.as_ref().is_some_and(ours)).collect();
+    let told = container.traits.serves || !container.files.is_empty();
+    told.then(files)
+}
+
+/// The configuration that the container runs with this policy.
+pub(super) fn merged(workload: &Workload, container: &Container, view: &TargetView, policy: &Policy) -> Merged {
+    merged_with(workload, container, view, &Overlay::of(policy), policy.delivery)
+}
+
+/// The same with an overlay that is delivered so.
+pub(super) fn merged_with(workload: &Workload, container: &Container, view: &TargetView, overlay: &Overlay, delivery: Delivery) -> Merged {
+    let others = container.env.iter().filter(|entry| !workload.owns(&container.name, &entry.name));
+    let environment = Environment::read(others.map(|entry| (&*entry.name, entry.value.as_deref())));
+    // What comes as a whole from elsewhere may set any key.
+    let files = view.base.as_deref().filter(|_| !container.traits.opaque);
+    Merged::of(files, &environment, overlay, delivery)
+}
+
+/// The accepted spec with each target that it can have.
+pub(super) fn governed(observed: &Observed) -> impl Iterator<Item = (&TargetView, &Workload, &Container, &Policy)> {
+    let spec = observed.policy.as_ref().and_then(|policy| observed.standing.accepted(policy));
+    observed.targets.iter().filter_map(move |view| {
+        let workload = view.workload.as_deref().filter(|workload| !workload.deleting)?;
+        let mine = view.holder.as_ref().is_none_or(|holder| *holder == observed.key.name);
+        let container = target::container(workload, view).ok().filter(|_| mine)?;
+        Some((view, workload, container, spec?))
+    })
+}
+
+/// Whether a rule waits for what stands in the files of the targets, or for their version.
+#[must_use]
+pub fn may_be_refused(spec: &Policy) -> bool {
+    // Even one that is off has origins.
+    let merges = |factor: &Factor| matches!(factor, Factor::Code { enabled: true } | Factor::Webauthn { .. });
+    spec.factors.iter().any(merges) || spec.settings.is_none() || spec.whoami.is_none()
+}
+
+/// Why the policy cannot be on these targets, by the rules on the merged configuration.
+#[must_use]
+pub fn refusals(observed: &Observed) -> Vec<Rejection> {
+    let mut found: Vec<(Rejection, Vec<String>)> = Vec::new();
+    for (view, workload, container, spec) in governed(observed) {
+        let merged = merged(workload, container, view, spec);
+        let version = view.server_version.as_deref().and_then(|version| version.parse().ok());
+        // What was accepted once does not fall because nobody answers now.
+        let silent = version.is_none() && has_code(observed);
+        let code = code_counts_for_everyone(&merged, spec, version).filter(|_| !silent);
+        for rejection in conflicts(&merged, spec).into_iter().chain(code) {
+            match found.iter_mut().find(|(known, _)| *known == rejection) {
+                Some((_, targets)) => targets.push(view.to_string()),
+                None => found.push((rejection, vec![view.to_string()])),
+            }
+        }
+    }
+    let told = |(rejection, targets): (Rejection, Vec<String>)| Rejection {
+        message: format!("on {}: {}", targets.join(", "), rejection.message),
+        field: rejection.field,
+    };
+    found.into_iter().map(told).collect()
+}
+
+/// Whether what is in force has a code as second factor already.
+fn has_code(observed: &Observed) -> bool {
+    let in_force = observed.standing.in_force.as_ref();
+    in_force.is_some_and(|record| record.data.overlay.factors().contains(&Factor::Code { enabled: true }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::document::Document;
+    use crate::plan::Standing;
+    use crate::plan::fixtures::{container, observed_with, target, workload};
+    use crate::policy::parse;
+
+    fn seen(spec: Value, base: Option<&str>, env: &[(&str, &str)], version: Option<&str>) -> Observed {
+        let mut whole =
+            json!({"targetRefs": [{"name": "kratos"}], "requiredAAL": {"settings": "highest_available", "whoami": "highest_available"}});
+        whole.as_object_mut().expect("a map").extend(spec.as_object().cloned().unwrap_or_default());
+        let mut workload = workload(1);
+        workload.containers = vec![container(env)];
+        let mut view = target(workload);
+        view.base = base.map(|text| Arc::from([Document::parse(text).expect("YAML")]));
+        view.server_version = version.map(Into::into);
+        observed_with(parse("mfa", &serde_json::from_value(whole).expect("a spec")), vec![view])
+    }
+
+    fn fields(observed: &Observed) -> Vec<String> {
+        refusals(observed).into_iter().map(|rejection| rejection.field).collect()
+    }
+
+    const PASSWORDLESS: &str = "selfservice: {methods: {code: {passwordless_enabled: true}}}";
+
+    #[test]
+    fn what_the_server_makes_of_the_policy_is_refused_by_target() {
+        let code = json!({"methods": {"code": {"mfaEnabled": true}}, "acknowledge": ["CodeCountsForEveryone"]});
+        let refused = refusals(&seen(code.clone(), Some(PASSWORDLESS), &[], None));
+        assert_eq!(refused.len(), 1, "{refused:?}");
+        assert!(refused[0].message.starts_with("on Deployment kratos: "), "{}", refused[0].message);
+        assert!(fields(&seen(code.clone(), None, &[], None)).is_empty(), "what cannot be read is not known");
+        let env = [("SELFSERVICE_METHODS_CODE_PASSWORDLESS_ENABLED", "true")];
+        assert_eq!(fields(&seen(code.clone(), None, &env, None)), ["spec.methods.code.mfaEnabled"]);
+        let off = [("SELFSERVICE_METHODS_CODE_PASSWORDLESS_ENABLED", "false")];
+        assert!(fields(&seen(code, Some(PASSWORDLESS), &off, None)).is_empty(), "a variable beats the file");
+    }
+
+    #[test]
+    fn a_bypass_that_the_base_completes_is_refused() {
+        let whoami = json!({"requiredAAL": {"whoami": "highest_available"}});
+        let base = "selfservice: {flows: {settings: {required_aal: aal1}}}";
+        assert_eq!(fields(&seen(whoami.clone(), Some(base), &[], None)), ["spec.requiredAAL"]);
+        assert!(fields(&seen(whoami, Some("{}"), &[], None)).is_empty());
+    }
+
+    #[test]
+    fn a_code_is_refused_before_the_version_that_counts_it_per_person() {
+        let code = json!({"methods": {"code": {"mfaEnabled": true}}});
+        for (version, refused) in [(Some("v1.3.1"), true), (None, true), (Some("master"), true), (Some("v25.4.0"), false)] {
+            assert_eq!(!fields(&seen(code.clone(), None, &[], version)).is_empty(), refused, "{version:?}");
+        }
+        let weak = json!({"methods": {"code": {"mfaEnabled": true}}, "requiredAAL": {"settings": "aal1", "whoami": "aal1"}});
+        assert!(fields(&seen(weak, None, &[], None)).is_empty(), "nobody is asked for it");
+        let open = json!({"methods": {"code": {"mfaEnabled": true}}, "requiredAAL": {"settings": "aal1"}});
+        assert!(!fields(&seen(open, None, &[], None)).is_empty(), "what is left open is highest_available to Kratos");
+    }
+
+    #[test]
+    fn what_was_accepted_does_not_fall_because_nobody_answers() {
+        let code = json!({"methods": {"code": {"mfaEnabled": true}}});
+        let mut observed = seen(code, None, &[], None);
+        let spec = observed.policy.as_ref().and_then(|policy| policy.spec.clone().ok()).expect("it is accepted");
+        let mut record = crate::plan::fixtures::record("mfa", 1, "highest_available");
+        Arc::make_mut(&mut record).data.overlay = Overlay::of(&spec);
+        observed.standing = Standing { in_force: Some(record), ..Standing::default() };
+        assert!(fields(&observed).is_empty());
+        observed.targets[0].server_version = Some("v1.3.1".into());
+        assert_eq!(fields(&observed).len(), 1, "an old version that is known is told");
+    }
+
+    #[test]
+    fn files_are_known_only_with_the_command_line() {
+        let file = |name: &str| Some(MountedFile { config_map: name.into(), key: "kratos.yaml".into(), reloads: true });
+        let mut container = container(&[]);
+        container.files = vec![file("base"), None, file("ours")];
+        assert_eq!(beside_ours(&container, "ours"), Some(vec![&file("base"), &None]));
+        (container.traits.serves, container.files) = (false, Vec::new());
+        assert_eq!(beside_ours(&container, "ours"), None);
+    }
+}

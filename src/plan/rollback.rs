@@ -1,0 +1,244 @@
+//! What happens when a revision fails: the verdict over it, how long that stands, and what each target
+//! has meanwhile.
+
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::judgement::{self, Judgement, Roll};
+use super::record::{Back, Evidence};
+use super::target::known;
+use super::{Applied, Before, Desired, Goal, Mark, Millis, Observed, Plan, Pod, PolicyObject, Record, Step, TargetView, Verdict, Workload};
+use crate::policy::{Delivery, Kind, OnFailure};
+use crate::server::kratos::{Rendered, render};
+
+/// The first pause before a revision is tried again whose rollback left the server weaker.
+const FIRST_PAUSE: Millis = 1_800_000;
+const LONGEST_PAUSE: Millis = 86_400_000;
+/// How often it is looked whether somebody has mended what a revision failed with.
+const LOOK: Millis = 30_000;
+/// By how much the clock of an operator before this one may have been ahead.
+const SKEW: Millis = 300_000;
+
+/// The verdict over the record of what the policy asks for, as long as it stands. Others may be able to write where it
+/// is noted: what follows from something else is not taken from there.
+pub(super) fn standing(observed: &Observed, policy: &PolicyObject, desired: &Desired, digest: &str) -> Option<Verdict> {
+    let noted = noted(observed, digest)?.clone();
+    let verdict = Verdict { weaker: noted.back.iter().any(|back| is_weaker(observed, desired, &back.record)), ..noted };
+    let view = observed.targets.iter().find(|view| view.kind.as_str() == verdict.kind && *view.name == *verdict.name);
+    let content = view.and_then(|view| view.content.as_ref());
+    // Where it cannot be read now, it is taken for what it was.
+    let mended = content.is_some_and(|content| content.digest != verdict.content && !verdict.content.is_empty());
+    let asked = verdict.generation != policy.generation || verdict.retry != policy.retry;
+    let due = again(&verdict).is_some_and(|at| at <= observed.now);
+    let early = verdict.since > observed.now.saturating_add(SKEW);
+    (!verdict.lifted && !mended && !asked && !due && !early).then_some(verdict)
+}
+
+/// The verdict that is noted, whether or not it still stands.
+fn noted<'a>(observed: &'a Observed, digest: &str) -> Option<&'a Verdict> {
+    observed.record(digest)?.verdict.as_ref()
+}
+
+/// When a revision is tried again that nobody touched; none for one that waits for somebody.
+pub(super) fn again(verdict: &Verdict) -> Option<Millis> {
+    let pause = (FIRST_PAUSE << verdict.attempts.saturating_sub(1).min(8)).min(LONGEST_PAUSE);
+    verdict.weaker.then(|| verdict.since.saturating_add(pause))
+}
+
+/// When to look at a verdict again.
+pub(super) fn look(verdict: &Verdict, now: Millis) -> Millis {
+    again(verdict).map_or(now + LOOK, |at| at.clamp(now + 1, now + LOOK))
+}
+
+/// Whether the target has something else than the policy asks for, by this verdict.
+fn back<'a>(verdict: &'a Verdict, view: &TargetView) -> Option<&'a Back> {
+    verdict.back.iter().find(|back| *back.kind == *view.kind.as_str() && back.name == view.name)
+}
+
+/// What each target shall have: what is desired, or, under a verdict, what it went back to, or has had.
+pub(super) fn goals(observed: &Observed, desired: &Arc<Desired>, digest: &str, verdict: Option<&Verdict>) -> Vec<Goal> {
+    let asked_for = || Goal { desired: desired.clone(), record: Some(digest.into()) };
+    let Some(verdict) = verdict else { return observed.targets.iter().map(|_| asked_for()).collect() };
+    let of = |view: &TargetView| {
+        // One that came anew since has the same way back.
+        let record = match back(verdict, view) {
+            Some(back) => back.record.clone(),
+            // It has not come to this one.
+            None => known(observed, view.workload.as_ref()?)?.record.as_str().into(),
+        };
+        goal(observed, desired, &record)
+    };
+    let left = || Goal { record: None, ..nothing(observed, desired) };
+    observed.targets.iter().map(|view| of(view).unwrap_or_else(left)).collect()
+}
+
+fn goal(observed: &Observed, desired: &Desired, digest: &str) -> Option<Goal> {
+    if digest.is_empty() {
+        return Some(nothing(observed, desired));
+    }
+    let record = observed.record(digest)?;
+    let rendered = render(&observed.key.name, record.data.overlay.clone(), record.data.delivery);
+    let desired = desired.with(rendered, &record.data.config_map_name);
+    Some(Goal { desired: Arc::new(desired), record: Some(digest.into()) })
+}
+
+fn nothing(observed: &Observed, desired: &Desired) -> Goal {
+    let rendered = Rendered::nothing(&observed.key.name, desired.rendered.delivery);
+    Goal { desired: Arc::new(desired.with(rendered, &desired.config_map)), record: Some(SmolStr::default()) }
+}
+
+/// How the roll of a target is told and timed.
+pub(super) fn roll<'a>(policy: &PolicyObject, desired: &'a Desired, container: &'a str, mark: &'a Mark, now: Millis) -> Roll<'a> {
+    let config_map = (desired.rendered.delivery == Delivery::ConfigFile).then_some(&*desired.config_map);
+    let progress_timeout = policy.spec.as_ref().map_or(Millis::MAX / 2, |spec| spec.progress_timeout);
+    Roll { container, mark, config_map, progress_timeout, now }
+}
+
+/// Judges a target whose roll is under way.
+pub(super) fn judge(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &TargetView, container: &str) -> Judgement {
+    let Some(workload) = &view.workload else { return Judgement::Open };
+    let mark = desired.mark(workload, container);
+    judgement::judge(view, workload, &roll(policy, desired, container, &mark, observed.now), known(observed, workload))
+}
+
+/// The verdict over what is desired, where it fails now and everything that has it can go back.
+pub(super) fn judged(observed: &Observed, policy: &PolicyObject, plan: &Plan, desired: &Desired) -> Option<Verdict> {
+    let spec = observed.standing.accepted(policy)?;
+    if plan.verdict.is_some() || policy.suspend || spec.on_failure == OnFailure::Hold {
+        return None;
+    }
+    let failing = plan.steps.iter().zip(&observed.targets).find_map(|(step, view)| {
+        let (Step::Settled { container, done: false }, Some(workload)) = (step, &view.workload) else { return None };
+        if workload.is_kept_back() {
+            return None;
+        }
+        match judge(observed, policy, desired, view, container) {
+            Judgement::Failed(evidence) => Some((view, evidence)),
+            Judgement::Open | Judgement::Unproven(..) => None,
+        }
+    });
+    let (view, evidence) = failing.or_else(|| unread(observed, plan))?;
+    let back = ways_back(observed, plan, desired)?;
+    let weaker = back.iter().any(|back| is_weaker(observed, desired, &back.record));
+    let attempts = noted(observed, &plan.digest).map_or(0, |before| before.attempts).saturating_add(1);
+    Some(Verdict {
+        since: observed.now,
+        generation: policy.generation,
+        retry: policy.retry.clone(),
+        content: view.content.as_ref().map(|content| content.digest.clone()).unwrap_or_default(),
+        attempts,
+        weaker,
+        lifted: false,
+        kind: view.kind.as_str().into(),
+        name: view.name.to_string(),
+        evidence,
+        back,
+    })
+}
+
+/// A target whose pods did not take a new file that they should have taken.
+fn unread<'a>(observed: &'a Observed, plan: &Plan) -> Option<(&'a TargetView, Evidence)> {
+    let refused = |view: &TargetView, step: &Step| super::effective::refused(observed, plan, view, step);
+    observed.targets.iter().zip(&plan.steps).find_map(|(view, step)| Some((view, refused(view, step)?)))
+}
+
+/// What each target that has the failing record can go back to. None where one of them has nothing:
+/// then all stay as they are.
+pub(super) fn ways_back(observed: &Observed, plan: &Plan, desired: &Desired) -> Option<Vec<Back>> {
+    let workloads = observed.targets.iter().filter_map(|view| view.workload.as_ref());
+    let touched: Vec<_> = workloads.filter_map(|workload| known(observed, workload)).filter(|known| known.record == plan.digest).collect();
+    if touched.is_empty() {
+        return None;
+    }
+    let exists = |digest: &SmolStr| **digest != *plan.digest && observed.record(digest).is_some();
+    let to = |known: &Applied, record: SmolStr| Back { kind: known.kind.as_str().into(), name: known.name.as_str().into(), record };
+    let clean = |known: &Applied| known.before == Before::Nothing;
+    if desired.rendered.delivery == Delivery::ConfigFile {
+        // They share one file.
+        let good_on_all = |record: &&Arc<Record>| {
+            let digest: SmolStr = record.digest().into();
+            exists(&digest) && touched.iter().all(|known| known.good.contains(&digest))
+        };
+        let common = observed.records.iter().find(good_on_all).map(|record| record.digest().into());
+        let common = common.or_else(|| touched.iter().all(|known| clean(known)).then(SmolStr::default))?;
+        return Some(touched.into_iter().map(|known| to(known, common.clone())).collect());
+    }
+    let own = |known: &Applied| {
+        let good = known.good.iter().find(|digest| exists(digest)).cloned();
+        good.or_else(|| clean(known).then(SmolStr::default)).map(|record| to(known, record))
+    };
+    touched.into_iter().map(own).collect()
+}
+
+fn is_weaker(observed: &Observed, desired: &Desired, record: &str) -> bool {
+    let (settings, whoami) = desired.rendered.overlay.required_levels();
+    let before = observed.record(record).map(|record| record.data.overlay.required_levels()).unwrap_or_default();
+    before.0 < settings || before.1 < whoami
+}
+
+/// A pod that a StatefulSet waits for in vain.
+#[derive(Clone, Debug)]
+pub struct StuckPod {
+    pub name: SmolStr,
+    pub uid: SmolStr,
+    pub resource_version: SmolStr,
+}
+
+/// Pods of an earlier template of ours that do not survive, and that a StatefulSet waits for in vain,
+/// whatever its template says by now.
+pub(super) fn stuck(observed: &Observed, policy: &PolicyObject, plan: &Plan) -> Vec<StuckPod> {
+    let mut found = Vec::new();
+    for ((step, view), goal) in plan.steps.iter().zip(&observed.targets).zip(&plan.goals) {
+        let (Step::Settled { container, done: false }, Some(workload)) = (step, &view.workload) else { continue };
+        let moves = workload.kind == Kind::StatefulSet && !workload.is_kept_back() && !policy.suspend && !goal.is_open();
+        if !moves || workload.status.observed_generation < workload.generation {
+            continue;
+        }
+        let wanted = goal.desired.mark(workload, container);
+        let earlier = observed.records.iter().filter(|record| *record.digest() != *goal.digest());
+        let marks: Vec<_> = earlier.map(|record| mark_of(record, workload, container)).filter(|mark| *mark != wanted).collect();
+        let fails = |pod: &&Pod| {
+            let own = marks.iter().find(|mark| mark.is_on(pod, container) && !wanted.is_on(pod, container));
+            own.is_some_and(|mark| judgement::is_failing(pod, &roll(policy, &goal.desired, container, mark, observed.now)))
+        };
+        let pods = view.pods.iter().flatten().filter(fails);
+        found.extend(pods.map(|pod| StuckPod {
+            name: pod.name.clone(),
+            uid: pod.uid.clone(),
+            resource_version: pod.resource_version.clone(),
+        }));
+    }
+    found
+}
+
+fn mark_of(record: &Record, workload: &Workload, container: &str) -> Mark {
+    let config_map = &record.data.config_map_name;
+    Mark::of(&record.data.overlay, record.data.delivery, config_map, workload.file(container, config_map))
+}
+
+/// What is in force as a whole: what the target has whose pods failed, where a verdict stands.
+pub(super) fn in_force(observed: &Observed, plan: &Plan) -> Option<Goal> {
+    let verdict = plan.verdict.as_ref()?;
+    let failed = |view: &TargetView| view.kind.as_str() == verdict.kind && *view.name == *verdict.name;
+    let goal = |(_, goal): (&TargetView, &Goal)| (!goal.is_open()).then(|| goal.clone());
+    let of_failed = observed.targets.iter().zip(&plan.goals).find(|(view, _)| failed(view)).and_then(goal);
+    of_failed.or_else(|| plan.goals.iter().find(|goal| !goal.is_open()).cloned())
+}
+
+/// The verdict that fell just now: it is noted as such, so that what is tried again counts as in force.
+pub(super) fn lifted(observed: &Observed, policy: &PolicyObject, plan: &Plan) -> Option<Verdict> {
+    let falls = plan.verdict.is_none() && !policy.suspend;
+    let noted = noted(observed, &plan.digest).filter(|noted| falls && !noted.lifted)?;
+    Some(Verdict { lifted: true, ..noted.clone() })
+}
+
+/// Whether a verdict is noted over what runs well everywhere by now.
+pub(super) fn acquitted(observed: &Observed, policy: &PolicyObject, plan: &Plan) -> bool {
+    let done = || plan.steps.iter().all(|step| matches!(step, Step::Settled { done: true, .. }));
+    let tried = || noted(observed, &plan.digest).is_some_and(|noted| noted.lifted);
+    plan.verdict.is_none() && !policy.suspend && tried() && done()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! The keys of the server's own configuration that decisions look at: those that a policy may set,
+//! and a closed list beside them. None of them holds a secret.
+
+use std::sync::LazyLock;
+
+use super::variables::everything;
+use crate::document::{Document, Leaf};
+
+/// Keys that no policy sets and that rules or advice depend on.
+pub const CODE_ENABLED: &str = "selfservice.methods.code.enabled";
+pub const CODE_PASSWORDLESS: &str = "selfservice.methods.code.passwordless_enabled";
+pub const LINK_ENABLED: &str = "selfservice.methods.link.enabled";
+pub const WEBAUTHN_PASSWORDLESS: &str = "selfservice.methods.webauthn.config.passwordless";
+pub const RP_ORIGIN: &str = "selfservice.methods.webauthn.config.rp.origin";
+pub const RECOVERY_ENABLED: &str = "selfservice.flows.recovery.enabled";
+pub const RECOVERY_USE: &str = "selfservice.flows.recovery.use";
+pub const CACHEABLE_SESSIONS: &str = "feature_flags.cacheable_sessions";
+pub const CACHEABLE_SESSIONS_MAX_AGE: &str = "feature_flags.cacheable_sessions_max_age";
+
+/// Each with what Kratos takes where nobody sets it; 1.3.1 and 26.2.0 agree in these.
+const BESIDE: [(&str, Form, Option<Leaf<'static>>); 9] = [
+    (CODE_ENABLED, Form::Flag, Some(Leaf::Bool(true))),
+    (CODE_PASSWORDLESS, Form::Flag, Some(Leaf::Bool(false))),
+    (LINK_ENABLED, Form::Flag, Some(Leaf::Bool(false))),
+    (WEBAUTHN_PASSWORDLESS, Form::Flag, Some(Leaf::Bool(false))),
+    (RP_ORIGIN, Form::Text, None),
+    (RECOVERY_ENABLED, Form::Flag, Some(Leaf::Bool(false))),
+    (RECOVERY_USE, Form::Text, Some(Leaf::Text("code"))),
+    (CACHEABLE_SESSIONS, Form::Flag, Some(Leaf::Bool(false))),
+    (CACHEABLE_SESSIONS_MAX_AGE, Form::Text, None),
+];
+
+/// How a variable of a key is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Flag,
+    Text,
+    List,
+}
+
+/// A key that is looked at.
+#[derive(Debug)]
+pub struct Input {
+    /// The variable of this key.
+    pub name: String,
+    pub path: String,
+    pub form: Form,
+}
+
+/// All of them, sorted by the names of their variables.
+#[must_use]
+pub fn inputs() -> &'static [Input] {
+    static INPUTS: LazyLock<Vec<Input>> = LazyLock::new(|| {
+        let everything = everything().document();
+        let governed = everything.leaves().into_iter().map(|(path, leaf)| {
+            let form = match leaf {
+                Leaf::Bool(_) => Form::Flag,
+                Leaf::Text(_) => Form::Text,
+                Leaf::List(_) => Form::List,
+            };
+            (path.join("."), form)
+        });
+        let beside = BESIDE.iter().map(|(path, form, _)| ((*path).to_owned(), *form));
+        let name = |path: &str| path.replace('.', "_").to_ascii_uppercase();
+        let mut inputs: Vec<_> = governed.chain(beside).map(|(path, form)| Input { name: name(&path), path, form }).collect();
+        inputs.sort_by(|a, b| a.name.cmp(&b.name));
+        inputs
+    });
+    &INPUTS
+}
+
+/// The key that a variable of this name sets.
+#[must_use]
+pub fn input(name: &str) -> Option<&'static Input> {
+    let inputs = inputs();
+    inputs.binary_search_by(|input| input.name.as_str().cmp(name)).ok().map(|index| &inputs[index])
+}
+
+/// What Kratos takes where nobody sets a key beside those of a policy.
+pub(super) fn defaults() -> Document {
+    let set = BESIDE.iter().filter_map(|(path, _, default)| Some(Document::with(path, default.as_ref()?)));
+    set.reduce(|all, one| all.merge(&one)).unwrap_or_else(|| Document::with("", &Leaf::Bool(false)))
+}
+
+impl Input {
+    /// What Kratos makes of the variable. None where Kubernetes makes another value of it first.
+    pub(super) fn read(&self, value: &str) -> Option<Document> {
+        if value.contains('$') {
+            return None;
+        }
+        let leaf = match self.form {
+            // As Go reads a truth value; anything else is false to Kratos, without a word.
+            Form::Flag => Leaf::Bool(matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True")),
+            Form::Text => Leaf::Text(value),
+            Form::List => Leaf::List(value.split(',').collect()),
+        };
+        Some(Document::with(&self.path, &leaf))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::kratos::{REVISION, governed_names};
+
+    #[test]
+    fn variables_are_found_by_name_and_read_as_kratos_reads_them() {
+        let canonical = |name: &str, value: &str| input(name).and_then(|input| input.read(value)).map(|read| read.canonical());
+        let code = "SELFSERVICE_METHODS_CODE_PASSWORDLESS_ENABLED";
+        let set = |value: bool| Some(format!(r#"{{"selfservice":{{"methods":{{"code":{{"passwordless_enabled":{value}}}}}}}}}"#));
+        assert_eq!(canonical(code, "true"), set(true));
+        assert_eq!(canonical(code, "1"), set(true));
+        assert_eq!(canonical(code, "yes"), set(false));
+        assert_eq!(canonical(code, "$(ELSEWHERE)"), None);
+        assert_eq!(
+            canonical("SELFSERVICE_FLOWS_RECOVERY_USE", "link"),
+            Some(r#"{"selfservice":{"flows":{"recovery":{"use":"link"}}}}"#.into())
+        );
+        assert_eq!(canonical("DSN", "postgres://hunter2@db"), None);
+        for name in governed_names().iter().filter(|name| *name != REVISION) {
+            assert!(input(name).is_some(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! Two operators and one lease: whatever happens to the one that leads, the other carries on, two never write at a
+//! time, and nothing rolls twice. The audit log tells who wrote when.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use crate::audit::Write;
+use crate::objects::{LABEL, env, generation, kratos, policy};
+use crate::rights::{grant, user};
+use crate::scene::{SOON, Scene, resource};
+use crate::stage;
+use crate::support::control_plane::{ControlPlane, control_plane, create_namespace, install_definition};
+use crate::support::operator::{Operator, Options};
+use crate::wire::Wire;
+
+const LEASE: &str = "mfa-operator";
+const MAX_AGE: &str = "SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE";
+/// Policies, each over a workload of its own.
+const MANY: usize = 16;
+
+/// Those that the operator has by itself.
+const BY_DEFAULT: Terms = Terms { duration: 15, arguments: &[] };
+/// A machine that runs all tests at once keeps a leader from its renewal for more than ten seconds.
+const PATIENT: Terms =
+    Terms { duration: 30, arguments: &["--lease-duration=30s", "--lease-renew-deadline=25s", "--lease-retry-period=1s"] };
+/// Nothing of it runs out within a test.
+const ENDLESS: Terms =
+    Terms { duration: 900, arguments: &["--lease-duration=900s", "--lease-renew-deadline=600s", "--lease-retry-period=1s"] };
+
+struct Terms {
+    /// In seconds.
+    duration: u64,
+    arguments: &'static [&'static str],
+}
+
+impl Terms {
+    /// Until the other leads, and has done what there is to do.
+    fn runs_out(&self) -> Duration {
+        Duration::from_secs(self.duration) + SOON
+    }
+}
+
+/// Two operators of one namespace: the scene's leads, the other stands by.
+struct Pair {
+    scene: Scene,
+    second: Operator,
+    users: [String; 2],
+    /// The audit log is read from here.
+    mark: u64,
+}
+
+impl Pair {
+    async fn start(name: &str, terms: &Terms, first_by: Option<&Path>) -> Self {
+        let plane = control_plane();
+        install_definition(&plane.client().await).await;
+        let direct = plane.folder().join("kubeconfig");
+        let mut scene = Scene::launch_as(plane, name, async |client, namespace| {
+            may_lead(client, namespace, &user(namespace)).await;
+            options(namespace, user(namespace), first_by.unwrap_or(&direct), terms)
+        })
+        .await;
+        scene.operator.wait_until_ready();
+        leads(&scene, &scene.operator, SOON).await;
+        let second = format!("{}-second", user(&scene.namespace));
+        grant(&scene.client, &scene.namespace, &second).await;
+        may_lead(&scene.client, &scene.namespace, &second).await;
+        let users = [user(&scene.namespace), second.clone()];
+        // A standby has what it needs, and is ready.
+        let second = Operator::start(options(&scene.namespace, second, &direct, terms));
+        let mark = scene.audit_mark();
+        Self { scene, second, users, mark }
+    }
+
+    /// Policies in force, and what the workloads' generations are then.
+    async fn with_policies(&self, count: usize) -> Vec<i64> {
+        let mut generations = Vec::new();
+        for number in 0..count {
+            self.scene.create(kratos(&name(number))).await;
+            self.scene.create(policy(&name(number), &[&name(number)])).await;
+        }
+        for number in 0..count {
+            self.scene.until_ready_without_pods(&name(number)).await;
+            generations.push(generation(&self.scene.deployment(&name(number)).await));
+        }
+        generations
+    }
+
+    async fn edit(&self, number: usize) {
+        self.scene.edit("MfaPolicy", &name(number), json!({"spec": {"privilegedSessionMaxAge": "7m"}})).await;
+    }
+
+    /// Waits until the edit of each has rolled its workload, and that once.
+    async fn each_rolled_once(&self, before: &[i64], limit: Duration) {
+        for (number, before) in before.iter().enumerate() {
+            let name = name(number);
+            self.scene
+                .until(&format!("{name} has what its policy says"), limit, async || {
+                    let found = env(&self.scene.deployment(&name).await, "kratos").get(MAX_AGE).cloned().unwrap_or_default();
+                    if found == "7m" { Ok(()) } else { Err(format!("{found:?}; the second's log:\n{}", self.second.log())) }
+                })
+                .await;
+            self.scene.until_ready_without_pods(&name).await;
+            assert_eq!(generation(&self.scene.deployment(&name).await), before + 1, "{name} rolled once");
+        }
+    }
+
+    /// Of the first, or of the second.
+    fn writes(&self, whose: usize) -> Vec<Write> {
+        let writes = self.scene.writes_of(&self.users[whose], self.mark);
+        writes.into_iter().filter(|write| write.resource != "leases").collect()
+    }
+
+    /// When the second had the lease written as its own.
+    fn taken_over(&self) -> String {
+        let writes = self.scene.writes_of(&self.users[1], self.mark);
+        let taken = writes.into_iter().find(|write| write.resource == "leases" && write.code < 400);
+        taken.expect("the second took the lease").received
+    }
+
+    /// Whatever the first wrote came before the second took over, and whatever the second wrote, after.
+    fn one_writer_at_a_time(&self) {
+        let [first, second] = [self.writes(0), self.writes(1)];
+        let taken = self.taken_over();
+        let late: Vec<_> = first.iter().filter(|write| write.received >= taken).collect();
+        assert!(late.is_empty(), "the first wrote after the second had taken over at {taken}: {late:?}");
+        let early: Vec<_> = second.iter().filter(|write| write.received <= taken).collect();
+        assert!(early.is_empty(), "the second wrote before it took over at {taken}: {early:?}");
+        assert!(!first.is_empty() && !second.is_empty(), "both had something to write");
+    }
+
+    /// The first ends by itself, and says why.
+    async fn first_gives_up(&mut self, words: &str, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let status = loop {
+            match self.scene.operator.ended() {
+                Some(status) => break status,
+                None => assert!(Instant::now() < deadline, "it goes on without its lease:\n{}", self.scene.operator.log()),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        assert!(!status.success(), "losing the lease is a failure: {status}");
+        let log = self.scene.operator.log();
+        assert!(log.lines().any(|line| line.contains("ERROR") && line.contains(words)), "its log must say {words:?}:\n{log}");
+    }
+}
+
+fn name(number: usize) -> String {
+    format!("kratos-{number}")
+}
+
+fn options(namespace: &str, user: String, kubeconfig: &Path, terms: &Terms) -> Options {
+    let lease = format!("--lease={namespace}/{LEASE}");
+    let arguments = [lease].into_iter().chain(terms.arguments.iter().map(|argument| (*argument).into())).collect();
+    Options { kubeconfig: kubeconfig.into(), namespaces: vec![namespace.into()], user, log_format: "text", arguments }
+}
+
+/// As the chart grants it.
+async fn may_lead(client: &Client, namespace: &str, user: &str) {
+    let group = "rbac.authorization.k8s.io";
+    let role = json!({
+        "apiVersion": format!("{group}/v1"), "kind": "Role", "metadata": {"name": "lease"},
+        "rules": [
+            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
+            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [LEASE], "verbs": ["get", "update"]},
+        ],
+    });
+    let binding = json!({
+        "apiVersion": format!("{group}/v1"), "kind": "RoleBinding", "metadata": {"name": format!("{user}-lease")},
+        "roleRef": {"apiGroup": group, "kind": "Role", "name": "lease"},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
+    });
+    for (kind, name, object) in [("Role", "lease".to_owned(), role), ("RoleBinding", format!("{user}-lease"), binding)] {
+        let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource(kind));
+        api.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(object)).await.expect("the rights are granted");
+    }
+}
+
+async fn leads(scene: &Scene, operator: &Operator, limit: Duration) {
+    scene
+        .until("it leads", limit, async || {
+            let log = operator.log();
+            if log.contains("this operator leads") { Ok(()) } else { Err(log) }
+        })
+        .await;
+}
+
+/// Kill -9 while the change of many policies is under way.
+#[tokio::test]
+async fn the_other_carries_on_after_a_kill() {
+    let mut pair = Pair::start("ha-kill", &PATIENT, None).await;
+    let before = pair.with_policies(MANY).await;
+    assert_eq!(pair.second.probe("/readyz"), Some(200), "a standby is ready");
+    for (operator, leads) in [(&pair.scene.operator, 1), (&pair.second, 0)] {
+        let page = operator.answer("/metrics", "*/*").expect("it answers");
+        assert!(page.lines().any(|line| line == format!("mfa_operator_leader {leads}")), "{page}");
+    }
+    let idle = pair.writes(1);
+    assert!(idle.is_empty(), "a standby writes nothing: {idle:?}");
+    let patches = |pair: &Pair| pair.writes(0).iter().filter(|write| write.resource == "deployments").count();
+    let patched = patches(&pair);
+    for number in 0..MANY / 2 {
+        pair.edit(number).await;
+    }
+    pair.scene
+        .until("the change is under way", SOON, async || match patches(&pair) - patched {
+            0 => Err("nothing is rolled".into()),
+            _ => Ok(()),
+        })
+        .await;
+    pair.scene.operator.kill();
+    let killed = Instant::now();
+    for number in MANY / 2..MANY {
+        pair.edit(number).await;
+    }
+    leads(&pair.scene, &pair.second, PATIENT.runs_out()).await;
+    println!("kill -9: the other led after {:?}", killed.elapsed());
+    pair.each_rolled_once(&before, SOON).await;
+    println!("kill -9: all was done after {:?}", killed.elapsed());
+    pair.one_writer_at_a_time();
+}
+
+/// With a lease that would hold for a quarter of an hour.
+#[tokio::test]
+async fn an_orderly_stop_hands_over() {
+    let mut pair = Pair::start("ha-stop", &ENDLESS, None).await;
+    let before = pair.with_policies(2).await;
+    let stopped = Instant::now();
+    let status = pair.scene.operator.stop();
+    assert!(status.is_some_and(|status| status.success()), "{status:?}");
+    for number in 0..2 {
+        pair.edit(number).await;
+    }
+    leads(&pair.scene, &pair.second, SOON).await;
+    println!("orderly stop: the other led after {:?}", stopped.elapsed());
+    pair.each_rolled_once(&before, SOON).await;
+    pair.one_writer_at_a_time();
+    // And back: whoever comes is elected as anybody else.
+    pair.scene.operator.start_again();
+    pair.second.stop();
+    pair.scene
+        .until("the first leads again", SOON, async || {
+            let lease = pair.scene.get("Lease", LEASE).await;
+            let transitions = &lease["spec"]["leaseTransitions"];
+            if *transitions == 2 { Ok(()) } else { Err(lease["spec"].to_string()) }
+        })
+        .await;
+}
+
+/// The rights of the other are such that what it has can be listed, and never arrives.
+#[tokio::test]
+async fn a_namespace_that_cannot_be_watched_holds_up_none_but_itself() {
+    let plane = control_plane();
+    install_definition(&plane.client().await).await;
+    let other = create_namespace(&plane.client().await, "ha-blind").await;
+    let scene = Scene::launch_as(plane, "ha-seeing", async |client, namespace| {
+        may_lead(client, namespace, &user(namespace)).await;
+        let group = "rbac.authorization.k8s.io";
+        let subjects = json!([{"apiGroup": group, "kind": "User", "name": user(namespace)}]);
+        let rules = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}]);
+        for (kind, more) in [("Role", json!({"rules": rules})), ("RoleBinding", json!({"subjects": subjects}))] {
+            let mut object = json!({"apiVersion": format!("{group}/v1"), "kind": kind, "metadata": {"name": "blind"}});
+            object.as_object_mut().expect("a map").extend(more.as_object().expect("a map").clone());
+            if kind == "RoleBinding" {
+                object["roleRef"] = json!({"apiGroup": group, "kind": "Role", "name": "blind"});
+            }
+            stage::apply(client, &other, object).await;
+        }
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "stays-unknown", "labels": {LABEL: "mfa"}}});
+        stage::apply(client, &other, map).await;
+        let mut options = options(namespace, user(namespace), &plane.folder().join("kubeconfig"), &ENDLESS);
+        options.namespaces.push(other.clone());
+        options
+    })
+    .await;
+    leads(&scene, &scene.operator, SOON).await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    scene.until_ready_without_pods("mfa").await;
+}
+
+/// Someone holds the lease whose clock is decades off, in either direction: only its silence counts.
+#[tokio::test]
+async fn clocks_may_differ() {
+    let plane = control_plane();
+    install_definition(&plane.client().await).await;
+    tokio::join!(skewed(plane, "ha-past", "2001-01-01T00:00:00"), skewed(plane, "ha-future", "2099-01-01T00:00:00"));
+}
+
+async fn skewed(plane: &ControlPlane, name: &str, clock: &str) {
+    let lease = |spec: Value| json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": LEASE}, "spec": spec});
+    let spec = |renewals: u32| {
+        json!({
+            "holderIdentity": "other", "leaseDurationSeconds": BY_DEFAULT.duration,
+            "acquireTime": format!("{clock}.000000Z"), "renewTime": format!("{clock}.{renewals:06}Z"), "leaseTransitions": 0,
+        })
+    };
+    let mut scene = Scene::launch_as(plane, name, async |client, namespace| {
+        may_lead(client, namespace, &user(namespace)).await;
+        let leases = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource("Lease"));
+        let held = serde_json::from_value(lease(spec(0))).expect("a lease");
+        leases.create(&PostParams::default(), &held).await.expect("the lease is held by another");
+        options(namespace, user(namespace), &plane.folder().join("kubeconfig"), &BY_DEFAULT)
+    })
+    .await;
+    scene.operator.wait_until_ready();
+    scene.create(kratos("kratos")).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    let mark = scene.audit_mark();
+    let mut renewals = 0;
+    let span = Duration::from_secs(BY_DEFAULT.duration + 7);
+    scene
+        .throughout("a holder that renews keeps the lease", span, async || {
+            renewals += 1;
+            scene.edit("Lease", LEASE, json!({"spec": spec(renewals)})).await;
+            let holder = &scene.get("Lease", LEASE).await["spec"]["holderIdentity"];
+            if holder == "other" { Ok(()) } else { Err(format!("{holder} has it")) }
+        })
+        .await;
+    let writes = scene.writes_since(mark);
+    assert!(writes.is_empty(), "a standby writes nothing: {writes:?}");
+    leads(&scene, &scene.operator, BY_DEFAULT.runs_out()).await;
+    scene.until_ready_without_pods("mfa").await;
+}
+
+/// The API server stalls for longer than the lease, for the leader alone: what it sent arrives when the other leads.
+#[tokio::test]
+async fn what_arrives_late_changes_nothing() {
+    let wire = Wire::to(control_plane());
+    wire.mend();
+    let mut pair = Pair::start("ha-stall", &PATIENT, Some(wire.kubeconfig())).await;
+    let before = pair.with_policies(4).await;
+    wire.hold();
+    let stalled = Instant::now();
+    for number in 0..before.len() {
+        // The leader hears of it, and its writes are on their way for long.
+        pair.edit(number).await;
+    }
+    leads(&pair.scene, &pair.second, PATIENT.runs_out()).await;
+    println!("stall: the other led after {:?}", stalled.elapsed());
+    pair.each_rolled_once(&before, SOON).await;
+    pair.first_gives_up("could not be renewed", SOON).await;
+    pair.one_writer_at_a_time();
+    let taken = pair.taken_over();
+    wire.let_go();
+    let late = pair
+        .scene
+        .until("what was on its way arrives", SOON, async || {
+            let writes = pair.scene.writes_of(&pair.users[0], pair.mark);
+            let late: Vec<_> = writes.into_iter().filter(|write| write.received > taken).collect();
+            let [lease, work] = [true, false].map(|lease| late.iter().any(|write| (write.resource == "leases") == lease));
+            if lease && work { Ok(late) } else { Err(format!("{late:?}")) }
+        })
+        .await;
+    let through: Vec<_> = late.iter().filter(|write| write.code < 400).collect();
+    assert!(through.is_empty(), "it was taken: {through:?}");
+    pair.each_rolled_once(&before, SOON).await;
+    let holder = &pair.scene.get("Lease", LEASE).await["spec"];
+    assert_eq!(holder["leaseTransitions"], 1, "the second leads still: {holder}");
+}
+
+/// Stopped in the middle of its work for longer than the lease, and woken.
+#[tokio::test]
+async fn a_leader_that_slept_writes_nothing_more() {
+    let mut pair = Pair::start("ha-sleep", &PATIENT, None).await;
+    let before = pair.with_policies(MANY).await;
+    for number in 0..MANY {
+        pair.edit(number).await;
+    }
+    pair.scene.operator.signal("-STOP");
+    let stopped = Instant::now();
+    leads(&pair.scene, &pair.second, PATIENT.runs_out()).await;
+    println!("SIGSTOP: the other led after {:?}", stopped.elapsed());
+    pair.each_rolled_once(&before, SOON).await;
+    let woken = pair.scene.audit_mark();
+    pair.scene.operator.signal("-CONT");
+    pair.first_gives_up("could not be renewed", SOON).await;
+    pair.one_writer_at_a_time();
+    let writes = pair.scene.writes_of(&pair.users[0], woken);
+    assert!(writes.is_empty(), "it was woken, and wrote: {writes:?}");
+}
+
+/// The network of the leader alone is gone, in the middle of its work.
+#[tokio::test]
+async fn a_leader_that_is_cut_off_gives_up() {
+    let wire = Wire::to(control_plane());
+    wire.mend();
+    let mut pair = Pair::start("ha-cut", &PATIENT, Some(wire.kubeconfig())).await;
+    let before = pair.with_policies(MANY).await;
+    for number in 0..MANY / 2 {
+        pair.edit(number).await;
+    }
+    wire.cut();
+    for number in MANY / 2..MANY {
+        pair.edit(number).await;
+    }
+    pair.first_gives_up("could not be renewed", PATIENT.runs_out()).await;
+    wire.mend();
+    leads(&pair.scene, &pair.second, PATIENT.runs_out()).await;
+    pair.each_rolled_once(&before, SOON).await;
+    pair.one_writer_at_a_time();
+}
+
+/// A right that is taken away, or a lease that another tool writes over, is the end as well.
+#[tokio::test]
+async fn a_leader_whose_lease_is_taken_ends() {
+    let mut pair = Pair::start("ha-taken", &ENDLESS, None).await;
+    pair.scene.edit("Lease", LEASE, json!({"spec": {"holderIdentity": "someone-else"}})).await;
+    pair.first_gives_up("was taken by someone-else", SOON).await;
+    // The second waits for that one as for any other.
+    pair.scene
+        .throughout("nobody takes it from its holder", Duration::from_secs(4), async || {
+            let holder = &pair.scene.get("Lease", LEASE).await["spec"]["holderIdentity"];
+            if holder == "someone-else" { Ok(()) } else { Err(holder.to_string()) }
+        })
+        .await;
+    // It was deleted: that frees nobody from what it promised.
+    pair.scene.delete("Lease", LEASE).await;
+    pair.scene
+        .throughout("a lease that is gone still binds", Duration::from_secs(4), async || match pair.scene.find("Lease", LEASE).await {
+            None => Ok(()),
+            Some(lease) => Err(lease["spec"].to_string()),
+        })
+        .await;
+}

@@ -1,0 +1,230 @@
+//! A namespace under the chart's admission policies, and its people: each with an account of its own, who come with
+//! the token of that account.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use kube::core::response::Status;
+use kube::{Api, Client, Config};
+use serde_json::{Value, json};
+
+use crate::scene::{identity, resource};
+use crate::support::cluster_part;
+use crate::support::control_plane::{ControlPlane, control_plane, create_namespace, install_definition};
+
+/// A change of the admission policies takes a moment until it holds.
+const SOON: Duration = Duration::from_secs(30);
+/// The controllers that remove things serve all tests at once.
+const GOING: Duration = Duration::from_secs(120);
+
+type Answer = Result<Value, Box<Status>>;
+
+/// Somebody before the API server, with what this one may do there.
+pub struct Person {
+    client: Client,
+    namespace: String,
+}
+
+pub struct Stage {
+    pub namespace: String,
+    /// May everything.
+    pub admin: Person,
+    /// With the roles that the chart gives it.
+    pub operator: Person,
+}
+
+impl Stage {
+    /// Has the policy called `policies` alone, so that each test knows what refuses.
+    pub async fn set(name: &str, policies: &str) -> Self {
+        let plane = control_plane();
+        let client = plane.client().await;
+        install_definition(&client).await;
+        let namespace = create_namespace(&client, name).await;
+        let mut settings = vec![format!("namespaces={{{namespace}}}"), format!("fullnameOverride={namespace}")];
+        settings.push(format!("admission.{policies}.enabled=true"));
+        for object in rendered(&namespace, &settings) {
+            // Its rights and their limits; the rest of the chart stays away.
+            let kind = identity(&object).0;
+            if ["Role", "ServiceAccount", "ValidatingAdmission"].iter().any(|word| kind.contains(word)) {
+                apply(&client, &namespace, object).await;
+            }
+        }
+        let operator = Person::with_the_token_of(plane, &namespace, &namespace).await;
+        let admin = Person { client, namespace: namespace.clone() };
+        Self { namespace, admin, operator }
+    }
+
+    /// An account that has this role in the namespace.
+    pub async fn person(&self, name: &str, role: &str) -> Person {
+        self.admin.create(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})).await.expect("an account");
+        self.grant(name, role).await;
+        Person::with_the_token_of(control_plane(), &self.namespace, name).await
+    }
+
+    pub async fn grant(&self, account: &str, role: &str) {
+        let group = "rbac.authorization.k8s.io";
+        let binding = json!({
+            "apiVersion": format!("{group}/v1"), "kind": "RoleBinding", "metadata": {"name": format!("{account}-{role}")},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": self.namespace}],
+        });
+        self.admin.create(binding).await.expect("the role can be given");
+    }
+
+    /// Waits until `attempt` is refused, as the admission policy holds.
+    pub async fn until_refused(&self, mut attempt: impl AsyncFnMut() -> Answer) -> Box<Status> {
+        let deadline = Instant::now() + SOON;
+        loop {
+            match attempt().await {
+                Err(status) if status.code == 403 && status.message.contains("denied request") => return status,
+                answer => assert!(Instant::now() < deadline, "it is not refused: {answer:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until there is no such object any more.
+    pub async fn until_gone(&self, kind: &str, name: &str) {
+        let deadline = Instant::now() + GOING;
+        while let Some(left) = self.admin.find(kind, name).await {
+            assert!(Instant::now() < deadline, "{kind} {name} stays: {left}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+impl Drop for Stage {
+    /// What is cluster-wide would otherwise be asked at every write of the other tests.
+    fn drop(&mut self) {
+        let kubeconfig = control_plane().folder().join("kubeconfig");
+        let kinds = "validatingadmissionpolicybindings,validatingadmissionpolicies";
+        let _ = Command::new(cluster_part("node").join("kubectl"))
+            .args(["delete", kinds, "--wait=false", "--selector", &format!("app.kubernetes.io/instance={}", self.namespace)])
+            .env("KUBECONFIG", kubeconfig)
+            .output();
+    }
+}
+
+impl Person {
+    async fn with_the_token_of(plane: &ControlPlane, namespace: &str, account: &str) -> Self {
+        let accounts = Api::<DynamicObject>::namespaced_with(plane.client().await, namespace, &resource("ServiceAccount"));
+        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+        let answer: Value = accounts.create_subresource("token", account, &PostParams::default(), &request).await.expect("a token");
+        let kubeconfig = Kubeconfig::read_from(plane.folder().join("kubeconfig")).expect("a ready control plane has a kubeconfig");
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("it names one cluster");
+        config.default_retry = false;
+        let token: AuthInfo = serde_json::from_value(json!({"token": answer["status"]["token"]})).expect("a token is a credential");
+        config.auth_info = token;
+        Self { client: Client::try_from(config).expect("a client"), namespace: namespace.into() }
+    }
+
+    fn api(&self, kind: &str) -> Api<DynamicObject> {
+        match kind {
+            "Namespace" => Api::all_with(self.client.clone(), &resource(kind)),
+            _ => Api::namespaced_with(self.client.clone(), &self.namespace, &resource(kind)),
+        }
+    }
+
+    pub async fn find(&self, kind: &str, name: &str) -> Option<Value> {
+        let found = self.api(kind).get_opt(name).await.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+        found.map(|object| serde_json::to_value(object).expect("an object is JSON"))
+    }
+
+    pub async fn get(&self, kind: &str, name: &str) -> Value {
+        self.find(kind, name).await.unwrap_or_else(|| panic!("{kind} {name} is not there"))
+    }
+
+    pub async fn list(&self, kind: &str) -> Vec<Value> {
+        let list = self.api(kind).list(&kube::api::ListParams::default()).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
+        list.items.into_iter().map(|object| serde_json::to_value(object).expect("an object is JSON")).collect()
+    }
+
+    pub async fn create(&self, object: Value) -> Answer {
+        let kind = identity(&object).0;
+        let object = serde_json::from_value(object).expect("an object has kind and metadata");
+        answer(self.api(&kind).create(&PostParams::default(), &object).await)
+    }
+
+    /// As `kubectl patch` does: lists of a built-in kind merge by their keys.
+    pub async fn patch(&self, kind: &str, name: &str, patch: Value) -> Answer {
+        let patch = if kind == "MfaPolicy" { Patch::Merge(patch) } else { Patch::Strategic(patch) };
+        answer(self.api(kind).patch(name, &PatchParams::default(), &patch).await)
+    }
+
+    pub async fn patch_status(&self, kind: &str, name: &str, status: Value) -> Answer {
+        let patch = Patch::Merge(json!({ "status": status }));
+        answer(self.api(kind).patch_status(name, &PatchParams::default(), &patch).await)
+    }
+
+    pub async fn scale(&self, kind: &str, name: &str, replicas: u32) -> Result<(), Box<Status>> {
+        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        self.api(kind).patch_scale(name, &PatchParams::default(), &patch).await.map(drop).map_err(refused)
+    }
+
+    /// As the operator writes.
+    pub async fn apply(&self, object: Value) -> Answer {
+        let (kind, name) = identity(&object);
+        answer(self.api(&kind).patch(&name, &PatchParams::apply("mfa-operator"), &Patch::Apply(object)).await)
+    }
+
+    pub async fn delete(&self, kind: &str, name: &str) -> Result<(), Box<Status>> {
+        self.api(kind).delete(name, &DeleteParams::default()).await.map(drop).map_err(refused)
+    }
+
+    /// As `kubectl delete --cascade=orphan` does.
+    pub async fn delete_leaving_dependents(&self, kind: &str, name: &str) -> Result<(), Box<Status>> {
+        self.api(kind).delete(name, &DeleteParams::orphan()).await.map(drop).map_err(refused)
+    }
+
+    pub async fn delete_all(&self, kind: &str) -> Result<(), Box<Status>> {
+        let all = kube::api::ListParams::default();
+        self.api(kind).delete_collection(&DeleteParams::default(), &all).await.map(drop).map_err(refused)
+    }
+}
+
+fn answer(answer: kube::Result<DynamicObject>) -> Answer {
+    answer.map(|object| serde_json::to_value(object).expect("an object is JSON")).map_err(refused)
+}
+
+fn refused(error: kube::Error) -> Box<Status> {
+    match error {
+        kube::Error::Api(status) => status,
+        error => panic!("no answer from the API server: {error}"),
+    }
+}
+
+/// What the chart installs as a release of this name, in a namespace of this name.
+pub fn rendered(release: &str, settings: &[String]) -> Vec<Value> {
+    let mut helm = Command::new(cluster_part("helm").join("helm"));
+    helm.args([
+        "template",
+        release,
+        concat!(env!("CARGO_MANIFEST_DIR"), "/charts/mfa-operator"),
+        "--namespace",
+        release,
+        "--kube-version",
+        "1.30.0",
+    ]);
+    let output = helm.args(settings.iter().flat_map(|setting| ["--set", setting])).output().expect("helm runs");
+    assert!(output.status.success(), "helm: {}", String::from_utf8_lossy(&output.stderr));
+    let documents = String::from_utf8(output.stdout).expect("YAML is text");
+    let objects = serde_yaml::Deserializer::from_str(&documents)
+        .map(|document| <Value as serde::Deserialize>::deserialize(document).expect("helm renders objects"));
+    objects.filter(|object| !object.is_null()).collect()
+}
+
+/// Applies an object where it belongs; in `namespace` where it names none and is namespaced.
+pub async fn apply(client: &Client, namespace: &str, object: Value) {
+    let (kind, name) = identity(&object);
+    let resource: ApiResource = resource(&kind);
+    let api = match kind.as_str() {
+        "Role" | "RoleBinding" | "ServiceAccount" | "Service" | "ConfigMap" | "Pod" => {
+            Api::<DynamicObject>::namespaced_with(client.clone(), object["metadata"]["namespace"].as_str().unwrap_or(namespace), &resource)
+        }
+        _ => Api::all_with(client.clone(), &resource),
+    };
+    let applied = api.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(object)).await;
+    applied.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+}

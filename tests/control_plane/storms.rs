@@ -1,0 +1,115 @@
+//! Those who never stop: whoever they are, the server is not rolled at their pace, they are named, and everybody
+//! else is served at once.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::objects::{SETTINGS, env, kratos, policy};
+use crate::scene::{OWNER, Scene};
+
+const STORM: Duration = Duration::from_secs(25);
+
+/// A second policy, over a workload of its own, is written while the storm blows: by the storm's next gust, had it waited
+/// for its end.
+async fn somebody_else_is_served(scene: &Scene, number: usize) {
+    let (name, workload) = (format!("other-{number}"), format!("workload-{number}"));
+    scene.create(kratos(&workload)).await;
+    scene.create(policy(&name, &[&workload])).await;
+    scene
+        .until(&format!("{name} is served beside the storm"), STORM / 2, async || {
+            let variables = env(&scene.deployment(&workload).await, "kratos");
+            if variables.contains_key(SETTINGS) { Ok(()) } else { Err(format!("{variables:?}")) }
+        })
+        .await;
+}
+
+/// Does it once a second as long as the storm lasts, and serves others meanwhile.
+async fn storm(scene: &Scene, mut blow: impl AsyncFnMut(usize)) {
+    let end = Instant::now() + STORM;
+    let mut number = 0;
+    while Instant::now() < end {
+        blow(number).await;
+        if number % 8 == 4 {
+            somebody_else_is_served(scene, number).await;
+        }
+        number += 1;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn generation(scene: &Scene) -> i64 {
+    scene.deployment("kratos").await["metadata"]["generation"].as_i64().unwrap_or_default()
+}
+
+/// As it was, but for what the API server keeps.
+fn bare(deployment: &Value) -> Value {
+    let mut bare = deployment.clone();
+    let metadata = bare["metadata"].as_object_mut().expect("a map");
+    for field in ["resourceVersion", "managedFields", "generation", "creationTimestamp", "uid"] {
+        metadata.remove(field);
+    }
+    bare
+}
+
+#[tokio::test]
+async fn who_replaces_it_again_and_again_is_named() {
+    let scene = Scene::start("storm-replace").await;
+    let original = bare(&scene.create(kratos("kratos")).await);
+    scene.create(policy("mfa", &["kratos"])).await;
+    scene.until_ready("mfa").await;
+    let before = generation(&scene).await;
+    let mut replaced = 0;
+    storm(&scene, async |_| {
+        if env(&scene.deployment("kratos").await, "kratos").contains_key(SETTINGS) {
+            scene.replace(original.clone()).await;
+            replaced += 1;
+        }
+    })
+    .await;
+    let message = scene.until_condition("mfa", "Accepted", "False", "FieldConflict").await;
+    assert!(message.contains(OWNER) && message.contains("kratos"), "{message}");
+    let repairs = generation(&scene).await - before - replaced;
+    assert!((2..=4).contains(&repairs), "repaired {repairs} times over {replaced} replacements");
+}
+
+#[tokio::test]
+async fn a_policy_that_is_edited_every_second_rolls_now_and_then() {
+    let scene = Scene::start("storm-edits").await;
+    let mut pending = kratos("kratos");
+    pending["spec"]["replicas"] = json!(1);
+    scene.create(pending).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    let before = generation(&scene).await;
+    let mut edits = 0;
+    storm(&scene, async |number| {
+        scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": format!("{}m", number + 1)}})).await;
+        edits = number + 1;
+    })
+    .await;
+    let rolls = generation(&scene).await - before;
+    assert!((1..=5).contains(&rolls), "{edits} edits rolled it {rolls} times in {STORM:?}");
+    let name = "SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE";
+    scene
+        .until("the last edit is in force in the end", Duration::from_secs(90), async || {
+            let found = env(&scene.deployment("kratos").await, "kratos").get(name).cloned().unwrap_or_default();
+            if found == format!("{edits}m") { Ok(()) } else { Err(found) }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_target_that_comes_and_goes_is_followed() {
+    let scene = Scene::start("storm-flapping").await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    storm(&scene, async |number| match number % 2 {
+        0 => drop(scene.create(kratos("kratos")).await),
+        _ => scene.delete("Deployment", "kratos").await,
+    })
+    .await;
+    if scene.find("Deployment", "kratos").await.is_none() {
+        scene.until_condition("mfa", "Accepted", "False", "TargetNotFound").await;
+        scene.create(kratos("kratos")).await;
+    }
+    scene.until_ready("mfa").await;
+}

@@ -1,0 +1,119 @@
+//! What the documentation promises a reader who clicks: every link and anchor leads somewhere, every page can be
+//! reached from the README. Whether the API server takes its YAML is asked in `tests/control_plane/docs.rs`.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test reads files; src's pure rooms do not")]
+
+#[path = "support/markdown.rs"]
+mod markdown;
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+use markdown::{Page, anchor, page, pages, root};
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for page in pages() {
+        for (place, target) in page.links() {
+            seen += 1;
+            wrong.extend(fault(&page, &target).map(|fault| format!("{place}: {target}: {fault}")));
+        }
+    }
+    assert!(seen > 40, "only {seen} links found: the search is broken");
+    assert!(wrong.is_empty(), "{} of {seen} links lead nowhere:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn fault(page: &Page, target: &str) -> Option<String> {
+    if let Some((scheme, rest)) = target.split_once("://") {
+        // Whether somebody answers there is nothing that a test should ask.
+        let host = rest.split('/').next().unwrap_or_default();
+        let sound = scheme == "https" && host.contains('.') && rest.chars().all(|character| character.is_ascii_graphic());
+        return (!sound).then(|| "not a well-formed https address".into());
+    }
+    let (file, anchor) = target.split_once('#').map_or((target, None), |(file, anchor)| (file, Some(anchor)));
+    let path = if file.is_empty() { page.path.clone() } else { resolved(&page.path, file)? };
+    if !root().join(&path).exists() {
+        return Some(format!("there is no {}", path.display()));
+    }
+    let anchor = anchor?;
+    if path.extension().is_none_or(|extension| extension != "md") {
+        return Some("only a page has anchors".into());
+    }
+    let anchors = markdown::page(&path).anchors();
+    (!anchors.contains(anchor)).then(|| format!("{} has only {anchors:?}", path.display()))
+}
+
+/// From the root of the repository.
+fn resolved(page: &Path, target: &str) -> Option<PathBuf> {
+    let mut path = page.parent().unwrap_or(Path::new("")).to_owned();
+    for part in Path::new(target).components() {
+        match part {
+            Component::Normal(name) => path.push(name),
+            Component::ParentDir => assert!(path.pop(), "{}: {target} leaves the repository", page.display()),
+            Component::CurDir => {}
+            _ => panic!("{}: {target} is not relative", page.display()),
+        }
+    }
+    Some(path)
+}
+
+/// A page that nothing leads to is one that nobody reads, nor keeps true.
+#[test]
+fn every_page_can_be_reached_from_the_readme() {
+    let mut reached = BTreeSet::from([PathBuf::from("README.md")]);
+    let mut ahead = vec![PathBuf::from("README.md")];
+    while let Some(path) = ahead.pop() {
+        for (_, target) in page(&path).links() {
+            let file = target.split('#').next().unwrap_or_default();
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            let Some(found) = resolved(&path, file) else { continue };
+            // A folder shows what is in it.
+            let shown = match root().join(&found).is_dir() {
+                true => std::fs::read_dir(root().join(&found))
+                    .expect("it is readable")
+                    .map(|entry| found.join(entry.expect("it is").file_name()))
+                    .collect(),
+                false => vec![found],
+            };
+            for found in shown.into_iter().filter(|found| found.extension().is_some_and(|extension| extension == "md")) {
+                if root().join(&found).exists() && reached.insert(found.clone()) {
+                    ahead.push(found);
+                }
+            }
+        }
+    }
+    let told = |path: &PathBuf| reached.contains(path) || path.components().any(|part| part.as_os_str() == "testdata");
+    let unread: Vec<_> = pages().into_iter().map(|page| page.path).filter(|path| !told(path)).collect();
+    assert!(unread.is_empty(), "no way leads from README.md to {unread:?}");
+}
+
+#[test]
+fn anchors_are_those_of_github() {
+    for (title, expected) in [
+        ("Before you enforce", "before-you-enforce"),
+        ("`required_aal`, and what it is not", "required_aal-and-what-it-is-not"),
+        ("With Argo CD, Flux & Helm", "with-argo-cd-flux--helm"),
+        ("See [the README](../README.md#limits) first", "see-the-readme-first"),
+        ("What's new?", "whats-new"),
+    ] {
+        assert_eq!(anchor(title), expected, "{title}");
+    }
+}
+
+/// A marker that stands before no block speaks of one that was moved or removed.
+#[test]
+fn every_marker_has_its_block() {
+    for page in pages() {
+        let own = page.blocks.iter().filter_map(|block| block.marker.clone()).collect::<Vec<_>>();
+        let lost: Vec<_> = page
+            .markers()
+            .into_iter()
+            .filter(|words| words.starts_with("not applied") || words.starts_with("part of"))
+            .filter(|words| !own.contains(words))
+            .collect();
+        assert!(lost.is_empty(), "{}: {lost:?} stand before no block", page.path.display());
+    }
+}

@@ -1,0 +1,62 @@
+//! Writes docs/metrics.md: from the table of the metrics, and from the alerts of the chart. `make generate` runs it.
+#![allow(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types, reason = "a program that prints")]
+
+use mfa_operator::telemetry::metrics::table::{ALL, Metric, Type};
+use serde_yaml::Value;
+
+const HEAD: &str = "# Metrics and alerts
+
+<!-- Written by `make generate` from src/telemetry/metrics/table.rs and charts/mfa-operator/files/alerts.yaml. -->
+
+The operator serves `/metrics` at the port of its probes (8080): OpenMetrics for who asks for it, as Prometheus does, else Prometheus' own text. Nothing of a policy is told beside its name, its revision and its levels.
+
+With the Prometheus operator, switch on `monitoring.serviceMonitor.enabled`, `monitoring.prometheusRule.enabled` and, for Grafana's sidecar, `monitoring.dashboard.enabled` in the chart's values. Without it, take [alerts.yaml](../charts/mfa-operator/files/alerts.yaml) and [dashboard.json](../charts/mfa-operator/files/dashboard.json) as they are, and scrape with `honor_labels: true`: the label `namespace` of a policy's metrics is that of the policy. The alerts are for the Prometheus of one cluster: where one has several, add the label that tells them apart to each `by` and `on`.
+
+A standby tells of policies what the one that works tells, so aggregate with `max by (namespace, name)`. Series of a policy go with it; one that is ready has one. For conditions in full, have [kube-state-metrics](../charts/mfa-operator/files/kube-state-metrics.yaml) tell them: start it with `--custom-resource-state-config-file`, and with the right to list and watch `mfapolicies` and `customresourcedefinitions`.
+
+Two clusters that shall enforce the same do so when the revisions are equal and the policy is ready in both: a revision is what the pods shall have, and `mfa_policy_not_ready` is there until all have it. So this names every policy, by its namespace and name, of which that is not shown:
+
+```promql
+count by (namespace, name) (count by (namespace, name, revision) (mfa_policy_info)) > 1
+  or max by (namespace, name) (mfa_policy_not_ready)
+```
+
+More about [several clusters](regions.md).
+
+## Metrics
+";
+
+fn main() {
+    print!("{HEAD}");
+    for metric in ALL {
+        print!("\n### `{}`\n\n{}. {}.\n", metric.full_name(), word(metric), metric.help);
+        if !metric.labels.is_empty() {
+            print!("\n| label | what stands in it |\n|---|---|\n");
+            for (label, meaning) in metric.labels {
+                println!("| `{label}` | {meaning} |");
+            }
+        }
+    }
+    print!(
+        "\n## Alerts\n\nEach names its section of the [runbook](runbook.md).\n\n| alert | fires when, and for how long | what it means | do |\n|---|---|---|---|\n"
+    );
+    let alerts: Value = serde_yaml::from_str(include_str!("../../charts/mfa-operator/files/alerts.yaml")).expect("alerts.yaml is YAML");
+    let groups = alerts["groups"].as_sequence().expect("groups of rules");
+    for rule in groups.iter().flat_map(|group| group["rules"].as_sequence().expect("rules")) {
+        let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("a text is missing in {rule:?}")).replace('|', "\\|");
+        let place = text(&rule["annotations"]["runbook_url"]).replace("docs/runbook.md", "runbook.md");
+        let (name, expression, pause) = (text(&rule["alert"]), text(&rule["expr"]), text(&rule["for"]));
+        let (severity, meaning) = (text(&rule["labels"]["severity"]), text(&rule["annotations"]["description"]));
+        let meaning = meaning.replace("{{ $labels.", "its ").replace(" }}", "");
+        println!("| `{name}` ({severity}) | `{expression}` for {pause} | {meaning} | [runbook]({place}) |");
+    }
+}
+
+fn word(metric: &Metric) -> &'static str {
+    match metric.type_ {
+        Type::Counter => "A counter",
+        Type::Gauge => "A gauge",
+        Type::Histogram => "A histogram",
+        Type::Info => "An info",
+    }
+}
