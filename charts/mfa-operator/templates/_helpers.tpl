@@ -20,17 +20,35 @@ app.kubernetes.io/name: {{ include "mfa-operator.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* Whatever commonLabels says, these stay: objects are found by them. */}}
 {{- define "mfa-operator.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "mfa-operator.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- $own := include "mfa-operator.selectorLabels" . | fromYaml }}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") }}
+{{- $_ := set $own "app.kubernetes.io/version" .Chart.AppVersion }}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service }}
+{{- merge $own .Values.commonLabels | toYaml }}
+{{- end }}
+
+{{/* The Lease that the operators of this release share, beside their Deployment. */}}
+{{- define "mfa-operator.lease" -}}
+{{ include "mfa-operator.fullname" . }}
+{{- end }}
+
+{{/* Where helm test puts its policy: a namespace that the operator serves. */}}
+{{- define "mfa-operator.testNamespace" -}}
+{{- with .Values.tests.namespace }}
+{{- if and $.Values.namespaces (not (has . $.Values.namespaces)) }}
+{{- fail (printf "tests.namespace: the operator does not serve %s; choose one of %s" . (join ", " $.Values.namespaces)) }}
+{{- end }}
+{{- end }}
+{{- .Values.tests.namespace | default (first .Values.namespaces) | default .Release.Namespace }}
 {{- end }}
 
 {{- define "mfa-operator.serviceAccountName" -}}
-{{- $default := "default" }}
-{{- if .Values.serviceAccount.create }}{{ $default = include "mfa-operator.fullname" . }}{{ end }}
-{{- default $default .Values.serviceAccount.name }}
+{{- if not (or .Values.serviceAccount.create .Values.serviceAccount.name) }}
+{{- fail "serviceAccount.create is false: name the account in serviceAccount.name, so that not every pod that has none of its own may patch workloads" }}
+{{- end }}
+{{- default (include "mfa-operator.fullname" .) .Values.serviceAccount.name }}
 {{- end }}
 
 {{- define "mfa-operator.image" -}}
@@ -57,7 +75,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   verbs: [patch]
 - apiGroups: [apps]
   resources: [deployments, statefulsets, daemonsets]
-  verbs: [list, watch, patch]
+  verbs: [get, list, watch, patch]
 - apiGroups: [apps]
   resources: [controllerrevisions]
   verbs: [get, list, watch, create, patch, delete]
@@ -70,4 +88,53 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
+{{- end }}
+
+{{/* What it may do beside that, unless rbac.deleteStuckPods is off. */}}
+{{- define "mfa-operator.podRules" -}}
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [delete]
+{{- end }}
+
+{{- define "mfa-operator.grantedRules" -}}
+{{ include "mfa-operator.rules" . }}
+{{- if .Values.rbac.deleteStuckPods }}
+{{ include "mfa-operator.podRules" . }}
+{{- end }}
+{{- end }}
+
+{{/* Its pods are none of the operator's: neither Service nor Deployment may select them. */}}
+{{- define "mfa-operator.testName" -}}
+{{ include "mfa-operator.name" . | trunc 58 | trimSuffix "-" }}-test
+{{- end }}
+
+{{- define "mfa-operator.testLabels" -}}
+{{ merge (dict "app.kubernetes.io/name" (include "mfa-operator.testName" .)) (include "mfa-operator.labels" . | fromYaml) | toYaml }}
+{{- end }}
+
+{{/* What helm test brings goes again, but for a pod that failed, so that its log can be read. */}}
+{{- define "mfa-operator.testHook" -}}
+helm.sh/hook: test
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
+
+{{/* What helm test may do, by the name that its objects have: a right to create cannot be bound to one. */}}
+{{- define "mfa-operator.testRules" -}}
+- apiGroups: [mfa-operator.dev]
+  resources: [mfapolicies]
+  verbs: [create]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [create]
+- apiGroups: [mfa-operator.dev]
+  resources: [mfapolicies]
+  resourceNames: [{{ . }}]
+  # To delete a policy is to weaken it.
+  verbs: [get, delete, weaken]
+- apiGroups: [apps]
+  resources: [deployments]
+  resourceNames: [{{ . }}]
+  verbs: [get, delete]
 {{- end }}

@@ -1,0 +1,36 @@
+{{/* Whether an admission policy is installed: as its values say, else where the operator serves the whole cluster. */}}
+{{- define "mfa-operator.admission.enabled" -}}
+{{- $enabled := .own.enabled -}}
+{{- if kindIs "invalid" $enabled }}{{ $enabled = empty .root.Values.namespaces }}{{ end -}}
+{{- if $enabled }}true{{ end -}}
+{{- end }}
+
+{{/* CEL, true where the maps .new and .old differ in no key but .except. */}}
+{{- define "mfa-operator.admission.same" -}}
+{{- $except := list -}}
+{{- range .except }}{{ $except = append $except (squote .) }}{{ end -}}
+{{- $except = join ", " $except -}}
+({{ .new }}.all(k, k in [{{ $except }}] || k in {{ .old }} && {{ .new }}[k] == {{ .old }}[k]) && {{ .old }}.all(k, k in [{{ $except }}] || k in {{ .new }}))
+{{- end }}
+
+{{- define "mfa-operator.admission.user" -}}
+system:serviceaccount:{{ .Release.Namespace }}:{{ include "mfa-operator.serviceAccountName" . }}
+{{- end }}
+
+{{/* In .namespaces, or everywhere where there are none. */}}
+{{- define "mfa-operator.admission.binding" -}}
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  name: {{ .name }}
+  labels: {{- include "mfa-operator.labels" .root | nindent 4 }}
+spec:
+  policyName: {{ .name }}
+  validationActions: [Deny]
+  {{- with .namespaces }}
+  matchResources:
+    namespaceSelector:
+      matchExpressions:
+        - {key: kubernetes.io/metadata.name, operator: In, values: {{ toJson . }}}
+  {{- end }}
+{{- end }}
