@@ -11,6 +11,14 @@ help: ## List the targets
 demo: ## Show the whole story on a cluster on this machine, from nothing to the proof
 	@scripts/demo
 
+.PHONY: demo-svg
+demo-svg: ## Run the demo, and draw the picture of it for the README
+	@scripts/demo --record
+
+.PHONY: check
+check: ## What needs no cluster: format, lints, scripts, dependencies, versions, generated files
+	@scripts/check
+
 .PHONY: test
 test: ## Run every test; brings a cluster up and takes it down
 	@scripts/test
@@ -38,6 +46,15 @@ build: ## Build the operator for this machine
 .PHONY: image
 image: ## Pack the operator's image without docker
 	@scripts/image
+
+.PHONY: sbom
+sbom: ## List what is in the image, as a CycloneDX document in target/
+	@. scripts/environment && mkdir -p target && scripts/image >/dev/null && \
+	  scripts/sbom "$$(scripts/static "$$MFA_OPERATOR_CACHE/target")" >target/mfa-operator.cdx.json && echo target/mfa-operator.cdx.json
+
+.PHONY: release-dry-run
+release-dry-run: ## Build all that a release publishes, the image twice, into target/release-dry-run
+	@scripts/release target/release-dry-run
 
 .PHONY: generate
 generate: ## Write the resource definition and the chart's copy from the types
