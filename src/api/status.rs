@@ -128,7 +128,7 @@ pub struct Transition {
     pub to: RunningAal,
     /// Generation of the policy's spec then.
     pub generation: i64,
-    /// Revision in force then.
+    /// Revision of the policy when it was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
     /// Field manager that last changed the policy's spec.

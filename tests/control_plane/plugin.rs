@@ -15,7 +15,7 @@ use crate::objects::{WHOAMI, generation, kratos, kratos_reading, policy, policy_
 use crate::scene::{AFTER_THE_PAUSE, SOON, Scene, resource, text};
 use crate::stand_in::{free_address, free_port, serving_at, start_pods};
 use crate::support::cluster_part;
-use crate::support::control_plane::{ControlPlane, control_plane};
+use crate::support::control_plane::control_plane;
 use crate::weakening::authors;
 
 struct Outcome {
@@ -256,56 +256,6 @@ async fn a_difference_that_weakens_tells_who_may_apply_it() {
     says(&shown.output, &["spec.requiredAAL.whoami highest_available → aal1"]);
 }
 
-/// What goes wrong on the way to the cluster is told with its cause, and where it happened.
-#[tokio::test]
-async fn whoever_reaches_no_cluster_is_told_why() {
-    let scene = Scene::start("plugin-way").await;
-    let text = std::fs::read_to_string(&scene.kubeconfig).expect("a kubeconfig");
-    let server = text.lines().find_map(|line| line.split_once("https://")?.1.split_once('"')).expect("an address").0.to_owned();
-    let free = format!("127.0.0.1:{}", free_port());
-    let closed = file(&json!(null));
-    std::fs::write(closed.path(), text.replace(&server, &free)).expect("it is written");
-    let folder = folder();
-    let refused = spawn_in(closed.path(), &scene.namespace, folder.path(), &["status"]);
-    let refused = outcome(refused.wait_with_output().expect("it ends"));
-    assert_eq!(refused.code, 1);
-    says(&refused.errors, &[&format!("https://{free} does not answer"), "Connection refused"]);
-
-    // The text around a fault may hold a token.
-    let broken = file(&json!(null));
-    std::fs::write(broken.path(), text.replace(&format!("{server}\""), &server).replace("client-key-data: ", "token: hunter2, x: "))
-        .expect("it is written");
-    let unread = spawn_in(broken.path(), &scene.namespace, folder.path(), &["status"]);
-    let unread = outcome(unread.wait_with_output().expect("it ends"));
-    says(&unread.errors, &["the kubeconfig cannot be read, see line 3"]);
-    assert!(!unread.errors.contains("hunter2") && !unread.errors.contains("certificate"), "{}", unread.errors);
-
-    // A proxy is for servers that NO_PROXY does not name, and this machine needs none.
-    let by_proxy = |no_proxy: &str, kubeconfig: &Path| {
-        let mut command = Command::new(folder.path().join("kubectl-mfa"));
-        command.arg("--kubeconfig").arg(kubeconfig).args(["-n", &scene.namespace, "status"]);
-        command.env("HTTPS_PROXY", format!("http://{free}")).env("NO_PROXY", no_proxy).env_remove("no_proxy");
-        outcome(command.output().expect("it starts"))
-    };
-    let here = by_proxy("", &scene.kubeconfig);
-    assert_eq!(here.code, 0, "{}", here.all());
-    let away = file(&json!(null));
-    std::fs::write(away.path(), text.replace(&server, "kubernetes.invalid:6443")).expect("it is written");
-    says(&by_proxy("", away.path()).errors, &["kubernetes.invalid:6443 does not answer", "Connection refused"]);
-    let direct = by_proxy(".invalid", away.path());
-    assert!(!direct.errors.contains("Connection refused") && direct.errors.contains("dns error"), "{}", direct.errors);
-}
-
-#[tokio::test]
-async fn a_cluster_without_the_definition_is_told_as_such() {
-    let plane = ControlPlane::start_with(&[("CONTROL_PLANE_CONTROLLERS", "off")]);
-    let folder = folder();
-    let status = spawn_in(&plane.folder().join("kubeconfig"), "default", folder.path(), &["status"]);
-    let status = outcome(status.wait_with_output().expect("it ends"));
-    assert_eq!(status.code, 1);
-    says(&status.errors, &["has no MfaPolicy definition", "another context"]);
-}
-
 #[tokio::test]
 async fn a_rollout_is_followed_to_its_end() {
     let scene = Scene::start("plugin-rollout").await;
@@ -414,26 +364,6 @@ async fn who_may_only_read_policies_sees_what_they_say() {
     let forbidden = mfa(&scene, &["suspend", "mfa", "--as", &user]);
     assert_eq!(forbidden.code, 1);
     says(&forbidden.errors, &["Forbidden", "cannot patch resource"]);
-}
-
-/// A message may hold whatever somebody could make the operator repeat.
-#[tokio::test]
-async fn a_terminal_is_told_nothing_by_what_others_wrote() {
-    let mut scene = Scene::start("plugin-escape").await;
-    scene.create(policy_with("mfa", &["kratos"], json!({"suspend": true}))).await;
-    scene.until_condition("mfa", "Accepted", "False", "TargetNotFound").await;
-    scene.operator.stop();
-    let hostile = json!([{"type": "Ready", "status": "False", "reason": "Evil\u{1b}[31m", "message": "\u{1b}]0;title\u{7}\u{202e}", "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
-    scene
-        .api("MfaPolicy")
-        .patch_status("mfa", &PatchParams::default(), &Patch::Merge(json!({"status": {"conditions": hostile}})))
-        .await
-        .expect("a status is written");
-    for command in [&["status", "mfa"][..], &["explain", "mfa"], &["rollout", "status", "mfa", "--watch=false"]] {
-        let shown = mfa(&scene, command).all();
-        assert!(shown.contains("Evil"), "{shown}");
-        assert!(!shown.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{shown:?}");
-    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::objects::{
     SETTINGS, WHOAMI, enforces, env, env_patch, env_removal, governed, is_bare, kratos, label, policy, policy_with, template,
 };
-use crate::scene::{SOON, Scene, condition};
+use crate::scene::{SOON, Scene, condition, text};
 use crate::support::control_plane::{ControlPlane, install, install_definition};
 
 #[tokio::test]
@@ -62,6 +62,30 @@ async fn a_target_that_appears_later_is_picked_up_when_it_appears() {
     let new = scene.deployment("kratos").await;
     assert_ne!(new["metadata"]["uid"], old["metadata"]["uid"]);
     assert_eq!(governed(&new)["workload"], new["metadata"]["uid"]);
+}
+
+/// Whoever reads the policy can tell the name beforehand. What stands there is no record, and is not written over.
+#[tokio::test]
+async fn a_record_whose_name_is_taken_is_named_and_left_alone() {
+    let scene = Scene::start("record-taken").await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    scene.until_condition("mfa", "Accepted", "False", "TargetNotFound").await;
+    let object = scene.get("MfaPolicy", "mfa").await;
+    let name = format!("mfa-{}-{}", text(&object["status"]["revision"]), &text(&object["metadata"]["uid"])[..8]);
+    let theirs = json!({
+        "apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": {"name": name}, "revision": 7, "data": {"of": "theirs"},
+    });
+    scene.create(theirs).await;
+    scene.create(kratos("kratos")).await;
+    let message = scene.until_condition("mfa", "Accepted", "False", "WriteRefused").await;
+    assert!(message.contains(&name) && message.contains("delete it"), "{message}");
+    assert_eq!(scene.get("ControllerRevision", &name).await["data"], json!({"of": "theirs"}));
+    let untouched = scene.deployment("kratos").await;
+    assert!(!env(&untouched, "kratos").contains_key(WHOAMI), "it is not enforced before it can be undone");
+
+    scene.delete("ControllerRevision", &name).await;
+    scene.until_ready("mfa").await;
+    assert_ne!(scene.get("ControllerRevision", &name).await["data"], json!({"of": "theirs"}));
 }
 
 /// A cluster whose definition lets everything pass, as an older or an edited one may.

@@ -1,4 +1,4 @@
-//! The cluster as people work with it: kubectl and Helm, and where the pods are. The tests and the
+//! The cluster as people change it, by kubectl and Helm, and as it then stands. The tests and the
 //! story of `make demo` share it.
 
 use std::collections::BTreeSet;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::api;
 use crate::kratos::{CODE_IS_FIRST_FACTOR, Door};
 
 /// Longer than any start, also on a busy machine.
@@ -78,10 +79,10 @@ pub fn kubectl_line(line: &str) -> String {
     run("kubectl", &line.split(' ').collect::<Vec<_>>())
 }
 
-/// The object as it stands, or null.
+/// The object as it stands, or null; named as kubectl takes it, in the singular: `kind/name`.
 pub fn get(namespace: &str, object: &str) -> Value {
-    let found = run("kubectl", &["-n", namespace, "get", object, "--ignore-not-found", "-o", "json"]);
-    if found.trim().is_empty() { Value::Null } else { serde_json::from_str(&found).expect("kubectl writes JSON") }
+    let (kind, name) = object.split_once('/').expect("kind/name");
+    api::object(namespace, kind, name)
 }
 
 pub fn apply(object: &Value) -> String {
@@ -110,10 +111,8 @@ pub fn pods(namespace: &str, workload: &str) -> Vec<Pod> {
     let selector = get(namespace, &with_kind(workload))["spec"]["selector"]["matchLabels"].clone();
     let selector: Vec<_> =
         selector.as_object().into_iter().flatten().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
-    let found = kubectl(&["-n", namespace, "get", "pods", "-l", &selector.join(","), "-o", "json"]);
-    let found: Value = serde_json::from_str(&found).expect("kubectl writes JSON");
-    let items = found["items"].as_array().cloned().unwrap_or_default();
-    items.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).map(pod).collect()
+    let found = api::objects(namespace, "pod", &selector.join(","));
+    found.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).map(pod).collect()
 }
 
 fn pod(object: &Value) -> Pod {

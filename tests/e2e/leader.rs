@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::api;
 use crate::cluster::{self, LONG, OPERATOR};
 use crate::install::{SYSTEM, strict};
 use crate::levels::{self, NAMESPACE};
@@ -65,7 +66,7 @@ fn kill(pod: &str) {
 /// How often a template was rolled out.
 fn rolls(workload: &str) -> usize {
     let selector = format!("app.kubernetes.io/name={workload}");
-    cluster::kubectl(&["-n", NAMESPACE, "get", "replicasets", "-l", &selector, "-o", "name"]).lines().count()
+    api::objects(NAMESPACE, "replicaset", &selector).len()
 }
 
 /// The second target waits for the first when its operator is killed: another one goes on with it.

@@ -6,6 +6,7 @@
     reason = "a test has a clock, files and programs; src's pure rooms have not"
 )]
 
+mod api;
 #[path = "../control_plane/browser.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod browser;

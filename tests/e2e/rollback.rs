@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::api;
 use crate::cluster::{self, LONG};
 use crate::config_file::wire;
 use crate::install::strict;
@@ -42,22 +43,14 @@ fn status(name: &str) -> Value {
 
 /// What is noted of the failure.
 fn verdict(name: &str) -> Value {
-    let records =
-        cluster::kubectl(&["-n", NAMESPACE, "get", "controllerrevisions", "-l", &format!("mfa-operator.dev/policy={name}"), "-o", "json"]);
-    let records: Value = serde_json::from_str(&records).expect("kubectl writes JSON");
-    let noted = records["items"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .find_map(|record| record["metadata"]["annotations"]["mfa-operator.dev/verdict"].as_str());
+    let records = api::objects(NAMESPACE, "controllerrevision", &format!("mfa-operator.dev/policy={name}"));
+    let noted = records.iter().find_map(|record| record["metadata"]["annotations"]["mfa-operator.dev/verdict"].as_str());
     noted.map(|text| serde_json::from_str(text).expect("a verdict is JSON")).unwrap_or_default()
 }
 
 /// When a container of a pod of this workload ended for the second time, in milliseconds since the epoch.
 fn second_crash(workload: &str) -> Option<i64> {
-    let pods = cluster::kubectl(&["-n", NAMESPACE, "get", "pods", "-l", &format!("app.kubernetes.io/name={workload}"), "-o", "json"]);
-    let pods: Value = serde_json::from_str(&pods).expect("kubectl writes JSON");
-    pods["items"].as_array()?.iter().find_map(|pod| {
+    api::objects(NAMESPACE, "pod", &format!("app.kubernetes.io/name={workload}")).iter().find_map(|pod| {
         let container = &pod["status"]["containerStatuses"][0];
         let ended = container["lastState"]["terminated"]["finishedAt"].as_str()?;
         (container["restartCount"] == 1 && !container["state"]["waiting"].is_null())

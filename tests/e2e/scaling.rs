@@ -66,8 +66,8 @@ pub fn during_a_roll() {
     assert_eq!(doors.len(), 5, "four pods and the Service");
     visitor.must_step_up("after the roll", &doors);
     assert_eq!(cluster::available(&deployment()), 4);
-    let sets = cluster::kubectl(&["-n", NAMESPACE, "get", "replicasets", "-l", &format!("app.kubernetes.io/name={name}"), "-o", "name"]);
-    assert_eq!(sets.lines().count(), 2, "it rolled once: {sets}");
+    let sets = crate::api::objects(NAMESPACE, "replicaset", &format!("app.kubernetes.io/name={name}"));
+    assert_eq!(sets.len(), 2, "it rolled once: {sets:?}");
     cluster::kubectl(&["-n", NAMESPACE, "delete", "hpa", name]);
     cluster::end_copy(NAMESPACE, name);
 }

@@ -7,6 +7,7 @@
     reason = "the story runs programs and waits; it uses a part of what the tests share"
 )]
 
+mod api;
 mod cluster;
 mod kratos;
 

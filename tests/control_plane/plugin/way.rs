@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use k8s_openapi::jiff::Timestamp;
 
 use super::*;
+use crate::support::control_plane::ControlPlane;
 
 /// Stands between the plugin and the API server: in place of the server, or as a proxy that is asked for it.
 struct Relay {
@@ -84,6 +85,41 @@ fn kubeconfig(scene: &Scene, fields: Value) -> tempfile::NamedTempFile {
     file(&kubeconfig)
 }
 
+/// What goes wrong on the way to the cluster is told with its cause, and where it happened.
+#[tokio::test]
+async fn whoever_reaches_no_cluster_is_told_why() {
+    let scene = Scene::start("plugin-way").await;
+    let text = std::fs::read_to_string(&scene.kubeconfig).expect("a kubeconfig");
+    let server = text.lines().find_map(|line| line.split_once("https://")?.1.split_once('"')).expect("an address").0.to_owned();
+    let free = format!("127.0.0.1:{}", free_port());
+    let closed = file(&json!(null));
+    std::fs::write(closed.path(), text.replace(&server, &free)).expect("it is written");
+    let folder = folder();
+    let refused = spawn_in(closed.path(), &scene.namespace, folder.path(), &["status"]);
+    let refused = outcome(refused.wait_with_output().expect("it ends"));
+    assert_eq!(refused.code, 1);
+    says(&refused.errors, &[&format!("https://{free} does not answer"), "Connection refused"]);
+
+    // The text around a fault may hold a token.
+    let broken = file(&json!(null));
+    std::fs::write(broken.path(), text.replace(&format!("{server}\""), &server).replace("client-key-data: ", "token: hunter2, x: "))
+        .expect("it is written");
+    let unread = spawn_in(broken.path(), &scene.namespace, folder.path(), &["status"]);
+    let unread = outcome(unread.wait_with_output().expect("it ends"));
+    says(&unread.errors, &["the kubeconfig cannot be read, see line 3"]);
+    assert!(!unread.errors.contains("hunter2") && !unread.errors.contains("certificate"), "{}", unread.errors);
+}
+
+#[tokio::test]
+async fn a_cluster_without_the_definition_is_told_as_such() {
+    let plane = ControlPlane::start_with(&[("CONTROL_PLANE_CONTROLLERS", "off")]);
+    let folder = folder();
+    let status = spawn_in(&plane.folder().join("kubeconfig"), "default", folder.path(), &["status"]);
+    let status = outcome(status.wait_with_output().expect("it ends"));
+    assert_eq!(status.code, 1);
+    says(&status.errors, &["has no MfaPolicy definition", "another context"]);
+}
+
 #[tokio::test]
 async fn a_proxy_is_gone_through_where_one_is_meant() {
     let scene = Scene::start("plugin-proxy").await;
@@ -114,6 +150,10 @@ async fn a_proxy_is_gone_through_where_one_is_meant() {
     let asked = relay.asked.lock().expect("no test failed").clone();
     assert_eq!(asked.len(), 4, "{asked:?}");
     assert!(asked.iter().all(|server| server == "kubernetes.invalid:6443"), "{asked:?}");
+    // No proxy leads to this machine, whatever NO_PROXY says.
+    let here = ask(&scene.kubeconfig, &proxy, "");
+    assert_eq!(here.code, 0, "{}", here.all());
+    assert_eq!(relay.asked.lock().expect("no test failed").len(), 4);
 
     let direct = ask(away.path(), &proxy, "*.invalid");
     says(&direct.errors, &["https://kubernetes.invalid:6443 does not answer", "dns error"]);
@@ -243,6 +283,26 @@ async fn a_reader_that_is_gone_ends_it_quietly() {
     // An error and a note to nobody.
     assert_eq!(command(&["status", "nobody"]).stdout(closed()).stderr(closed()).status().expect("it starts").code(), Some(1));
     assert_eq!(command(&["status"]).stdout(closed()).stderr(closed()).status().expect("it starts").code(), Some(0));
+}
+
+/// A message may hold whatever somebody could make the operator repeat.
+#[tokio::test]
+async fn a_terminal_is_told_nothing_by_what_others_wrote() {
+    let mut scene = Scene::start("plugin-escape").await;
+    scene.create(policy_with("mfa", &["kratos"], json!({"suspend": true}))).await;
+    scene.until_condition("mfa", "Accepted", "False", "TargetNotFound").await;
+    scene.operator.stop();
+    let hostile = json!([{"type": "Ready", "status": "False", "reason": "Evil\u{1b}[31m", "message": "\u{1b}]0;title\u{7}\u{202e}", "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
+    scene
+        .api("MfaPolicy")
+        .patch_status("mfa", &PatchParams::default(), &Patch::Merge(json!({"status": {"conditions": hostile}})))
+        .await
+        .expect("a status is written");
+    for command in [&["status", "mfa"][..], &["explain", "mfa"], &["rollout", "status", "mfa", "--watch=false"]] {
+        let shown = mfa(&scene, command).all();
+        assert!(shown.contains("Evil"), "{shown}");
+        assert!(!shown.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{shown:?}");
+    }
 }
 
 /// Ends with the test, however that does. With `script` its terminal goes, and whatever shows something there.
