@@ -64,14 +64,21 @@ async fn a_target_that_appears_later_is_picked_up_when_it_appears() {
     assert_eq!(governed(&new)["workload"], new["metadata"]["uid"]);
 }
 
-/// Whoever reads the policy can tell the name beforehand. What stands there is no record, and is not written over.
+/// The name can be told beforehand: by what it records and the uid. What stands there is no record, and is not written over.
 #[tokio::test]
 async fn a_record_whose_name_is_taken_is_named_and_left_alone() {
     let scene = Scene::start("record-taken").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    scene.until_ready("mfa").await;
+    let before = text(&scene.newest_record("mfa").await.expect("a record")["metadata"]["name"]);
+    scene.delete("MfaPolicy", "mfa").await;
+    scene.delete("Deployment", "kratos").await;
     scene.create(policy("mfa", &["kratos"])).await;
     scene.until_condition("mfa", "Accepted", "False", "TargetNotFound").await;
-    let object = scene.get("MfaPolicy", "mfa").await;
-    let name = format!("mfa-{}-{}", text(&object["status"]["revision"]), &text(&object["metadata"]["uid"])[..8]);
+    let uid = text(&scene.get("MfaPolicy", "mfa").await["metadata"]["uid"]);
+    let (start, _) = before.rsplit_once('-').expect("the uid comes last");
+    let name = format!("{start}-{}", &uid[..8]);
     let theirs = json!({
         "apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": {"name": name}, "revision": 7, "data": {"of": "theirs"},
     });
