@@ -240,7 +240,7 @@ pub struct Delivery {
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
-    /// How long a roll may go without one more new pod becoming available, before a new pod that does not become ready counts as failed; the workload's minReadySeconds comes on top. A pod that crashes counts at once. Default: 10m.
+    /// How long a roll may go without one more new pod becoming available, before a new pod that does not become ready counts as failed; the workload's minReadySeconds comes on top. A pod that has crashed twice counts at once. Default: 10m.
     #[serde(default = "ten_minutes::default", deserialize_with = "ten_minutes::or_default")]
     #[schemars(length(min = 1, max = "rules::MAX_DURATION"))]
     #[x_kube(validation = rules::DURATION)]

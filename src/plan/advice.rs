@@ -107,7 +107,7 @@ fn loses_pods(workload: &Workload) -> bool {
 fn message(advice: Advice) -> &'static str {
     match advice {
         Advice::NoSecondFactor => {
-            "highest_available has no effect, because no second factor is switched on: switch one on, for example methods.totp and methods.lookupSecret"
+            "no second factor is switched on: highest_available asks nothing of people who have none, and locks out who has one from before; switch one on, for example methods.totp and methods.lookupSecret"
         }
         Advice::LookupSecretAlone => {
             "recovery codes are the only second factor, and each works once: who has used them up is locked out; switch on methods.totp or methods.webauthn beside them"
@@ -131,7 +131,7 @@ fn message(advice: Advice) -> &'static str {
             "the container has no preStop hook, so each roll drops a few requests that are on their way: add lifecycle.preStop.sleep.seconds: 5"
         }
         Advice::UntargetedServer => {
-            "identity servers in this namespace that no policy names: whoever reaches them is asked for less; add them to spec.targetRefs, or write a policy for them"
+            "identity servers in this namespace that no policy names: whoever reaches them is asked for what their own configuration says; add them to spec.targetRefs, or write a policy for them"
         }
         Advice::SessionCache => {
             "feature_flags.cacheable_sessions lets caches keep the answers of whoami until the session expires, so that a change of the level is seen late; set feature_flags.cacheable_sessions_max_age"

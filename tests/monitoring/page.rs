@@ -14,7 +14,7 @@ With the Prometheus operator, switch on `monitoring.serviceMonitor.enabled`, `mo
 
 A standby tells of policies what the one that works tells, so aggregate with `max by (namespace, name)`. Series of a policy go with it; one that is ready has one. For conditions in full, have [kube-state-metrics](../charts/mfa-operator/files/kube-state-metrics.yaml) tell them: start it with `--custom-resource-state-config-file`, and with the right to list and watch `mfapolicies` and `customresourcedefinitions`.
 
-Two clusters that shall enforce the same do so when the revisions are equal and the policy is ready in both: a revision is what the pods shall have, and `mfa_policy_not_ready` is there until all have it. So this names every policy, by its namespace and name, of which that is not shown:
+Two clusters that shall enforce the same do so when the revisions are equal and the policy is ready in both: a revision is what the pods shall have, and `mfa_policy_not_ready` is there until all have it. This lists every policy, by its namespace and name, for which that cannot be shown:
 
 ```promql
 count by (namespace, name) (count by (namespace, name, revision) (mfa_policy_info)) > 1
