@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::objects::{enforces, is_bare, kratos, kratos_with, policy, policy_with, template};
 use crate::scene::{SOON, Scene, text};
+use crate::steady::settle;
 
 /// What is refused for a file is looked at again every half minute.
 const CORRECTED: Duration = Duration::from_secs(75);
@@ -122,6 +123,7 @@ async fn advice_is_given_once_and_ends_by_its_name() {
     assert!(told[0].1.contains("Deployment kratos"), "{told:?}");
 
     // It neither comes and goes nor costs a write, also after a restart.
+    settle(&scene).await;
     let mark = scene.audit_mark();
     scene.operator.restart();
     scene.edit("Deployment", "kratos", json!({"metadata": {"labels": {"nudge": "1"}}})).await;

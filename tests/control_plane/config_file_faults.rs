@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::config_file::{STRICT, by_file, digest, file};
 use crate::objects::{WHOAMI, enforces, env_removal, generation, is_bare, kratos, kratos_reading, policy_with};
 use crate::scene::{AFTER_THE_PAUSE, SOON, Scene, text};
+use crate::steady::settle;
 
 #[tokio::test]
 async fn the_annotation_and_the_file_are_kept_up() {
@@ -194,6 +195,7 @@ async fn what_is_in_force_is_known_after_a_restart() {
         })
         .await;
     scene.until_ready_without_pods("mfa").await;
+    settle(&scene).await;
     let mark = scene.audit_mark();
     scene.operator.restart();
     tokio::time::sleep(Duration::from_secs(3)).await;

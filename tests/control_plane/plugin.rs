@@ -261,7 +261,7 @@ async fn a_rollout_is_followed_to_its_end() {
     let scene = Scene::start("plugin-rollout").await;
     scene.create(policy("mfa", &["kratos"])).await;
     scene.until_condition("mfa", "Reconciling", "True", "TargetNotFound").await;
-    let late = mfa(&scene, &["rollout", "status", "mfa", "--timeout", "1s"]);
+    let late = mfa(&scene, &["rollout", "status", "mfa", "--timeout", "5s"]);
     assert_eq!(late.code, 1);
     says(&late.all(), &["timed out", "TargetNotFound"]);
     assert_eq!(mfa(&scene, &["rollout", "status", "mfa", "--watch=false"]).code, 0);
@@ -380,8 +380,12 @@ async fn kubectl_finds_it_and_completes_it() {
     let seen = kubectl(&["mfa", "status", "-n", &scene.namespace]);
     assert_eq!(seen.code, 0, "{}", seen.errors);
     says(&seen.output, &["second-factor"]);
-    let asked = kubectl(&["__complete", "mfa", "rollout", "status", "-n", &scene.namespace, "sec"]);
-    assert!(asked.output.lines().any(|line| line == "second-factor"), "{}", asked.all());
+    // A completion that takes long is none: nobody waits for it.
+    let complete = async || {
+        let asked = kubectl(&["__complete", "mfa", "rollout", "status", "-n", &scene.namespace, "sec"]);
+        if asked.output.lines().any(|line| line == "second-factor") { Ok(()) } else { Err(asked.all()) }
+    };
+    scene.until("the name of a policy is completed", SOON, complete).await;
     let asked = kubectl(&["__complete", "mfa", "exp"]);
     assert!(asked.output.lines().any(|line| line.starts_with("explain\t")), "{}", asked.all());
 }

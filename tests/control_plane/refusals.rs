@@ -72,8 +72,10 @@ async fn a_record_whose_name_is_taken_is_named_and_left_alone() {
     scene.create(policy("mfa", &["kratos"])).await;
     scene.until_ready("mfa").await;
     let before = text(&scene.newest_record("mfa").await.expect("a record")["metadata"]["name"]);
-    scene.delete("MfaPolicy", "mfa").await;
+    // It writes no record of the next policy before that has a workload.
     scene.delete("Deployment", "kratos").await;
+    scene.until_condition("mfa", "Accepted", "False", "TargetNotFound").await;
+    scene.delete("MfaPolicy", "mfa").await;
     scene.create(policy("mfa", &["kratos"])).await;
     scene.until_condition("mfa", "Accepted", "False", "TargetNotFound").await;
     let uid = text(&scene.get("MfaPolicy", "mfa").await["metadata"]["uid"]);

@@ -126,7 +126,8 @@ async fn a_policy_recreated_within_the_pause_changes_no_pod() {
 async fn a_dropped_target_is_reverted_at_once() {
     let scene = governed_scene("dropped", &["kratos", "second"]).await;
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"targetRefs": [{"name": "kratos"}]}})).await;
-    until_bare(&scene, "second", Duration::from_secs(15)).await;
+    // At once is before the pause of a deleted policy would be over.
+    until_bare(&scene, "second", Duration::from_secs(28)).await;
     scene.until_ready("mfa").await;
     enforces(&scene.deployment("kratos").await).expect("the other target stays");
 }
@@ -314,7 +315,7 @@ async fn a_namespace_is_deleted_with_everything_in_it() {
     let scene = governed_scene("namespace", &["kratos"]).await;
     scene.delete("Namespace", &scene.namespace).await;
     scene
-        .until("the namespace is gone", Duration::from_secs(60), async || match scene.find("Namespace", &scene.namespace).await {
+        .until("the namespace is gone", AFTER_THE_PAUSE, async || match scene.find("Namespace", &scene.namespace).await {
             None => Ok(()),
             Some(namespace) => Err(namespace["status"].to_string()),
         })

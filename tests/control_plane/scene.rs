@@ -243,7 +243,10 @@ impl Scene {
     pub async fn throughout(&self, what: &str, span: Duration, mut check: impl AsyncFnMut() -> Result<(), String>) {
         let end = Instant::now() + span;
         while Instant::now() < end {
-            if let Err(complaint) = check().await {
+            // What it found may be of after the span.
+            if let Err(complaint) = check().await
+                && Instant::now() < end
+            {
                 panic!("{what}: {complaint}\nthe operator's log ends:\n{}", tail(&self.operator.log(), 25));
             }
             tokio::time::sleep(Duration::from_millis(200)).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::objects::{WHOAMI, env, generation, kratos, policy, policy_with, template};
-use crate::scene::{SOON, Scene, text};
+use crate::scene::{AFTER_THE_PAUSE, SOON, Scene, text};
 
 /// The audit log is the witness: at rest, through a restart, and through edits that change
 /// nothing, the operator writes nothing at all.
@@ -42,7 +42,7 @@ async fn at_rest_nothing_is_written() {
 }
 
 /// Waits until the operator's last write is some seconds old.
-async fn settle(scene: &Scene) {
+pub async fn settle(scene: &Scene) {
     scene
         .until("the operator rests", SOON, async || {
             let mark = scene.audit_mark();
@@ -66,19 +66,22 @@ async fn five_edits_in_a_burst_roll_at_most_twice() {
     // The burst begins after the first roll's own ten seconds.
     tokio::time::sleep(Duration::from_secs(11)).await;
     let before = generation(&scene.deployment("kratos").await);
+    let begun = std::time::Instant::now();
     for minutes in 1..=5 {
         scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": format!("{minutes}m")}})).await;
         tokio::time::sleep(Duration::from_millis(600)).await;
     }
     let name = "SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE";
+    // Every ten seconds something may go out, on a slow machine the edits themselves take longer than that.
+    let most = 2 + i64::try_from(begun.elapsed().as_secs() / 10).expect("some seconds");
     scene
-        .until("the last edit is in force", SOON, async || {
+        .until("the last edit is in force", AFTER_THE_PAUSE, async || {
             let found = env(&scene.deployment("kratos").await, "kratos").get(name).cloned().unwrap_or_default();
             if found == "5m" { Ok(()) } else { Err(found) }
         })
         .await;
     let rolls = generation(&scene.deployment("kratos").await) - before;
-    assert!((1..=2).contains(&rolls), "five edits rolled it {rolls} times");
+    assert!((1..=most.min(4)).contains(&rolls), "five edits rolled it {rolls} times");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::objects::{WHOAMI, enforces, env, env_patch, generation, governed, kratos, kratos_reading, policy_with, template};
 use crate::scene::{SOON, Scene, text};
+use crate::steady::settle;
 
 const REACTION: Duration = Duration::from_secs(3);
 
@@ -71,7 +72,7 @@ async fn drift_is_told_and_not_repaired() {
     assert!(message.contains(WHOAMI), "{message}");
     scene.until_event("Suspended", &[WHOAMI]).await;
     // The status follows what Kubernetes observes of the edit.
-    tokio::time::sleep(REACTION).await;
+    settle(&scene).await;
     let mark = scene.audit_mark();
     tokio::time::sleep(REACTION).await;
     assert_eq!(env(&scene.deployment("kratos").await, "kratos")[WHOAMI], "aal1");

@@ -5,23 +5,25 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// Where the resources of a kind are served, and how their path names them.
-fn resource(kind: &str) -> (&'static str, String) {
+/// Where the objects of a kind are.
+fn folder(namespace: &str, kind: &str) -> String {
     let api = match kind {
+        "configmap" | "event" | "pod" | "resourcequota" | "service" | "serviceaccount" => "api/v1",
         "controllerrevision" | "daemonset" | "deployment" | "replicaset" | "statefulset" => "apis/apps/v1",
         "lease" => "apis/coordination.k8s.io/v1",
-        "mfapolicy" => return ("apis/mfa-operator.dev/v1alpha1", "mfapolicies".into()),
-        _ => "api/v1",
+        "mfapolicy" => return format!("/apis/mfa-operator.dev/v1alpha1/namespaces/{namespace}/mfapolicies"),
+        "role" | "rolebinding" => "apis/rbac.authorization.k8s.io/v1",
+        "clusterrole" => return "/apis/rbac.authorization.k8s.io/v1/clusterroles".into(),
+        other => panic!("say here where a {other} is served"),
     };
-    (api, format!("{kind}s"))
+    format!("/{api}/namespaces/{namespace}/{kind}s")
 }
 
 /// An object as it stands, or null.
 pub fn object(namespace: &str, kind: &str, name: &str) -> Value {
-    let (api, plural) = resource(kind);
-    match ask(format!("/{api}/namespaces/{namespace}/{plural}/{name}")) {
+    match ask(format!("{}/{name}", folder(namespace, kind))) {
         Ok(found) => found,
-        // A kind that is not served is not found either, but then nobody names the object.
+        // A kind that is not served is not found either, but that answer names no object.
         Err(kube::Error::Api(status)) if status.is_not_found() && status.details.as_ref().is_some_and(|details| details.name == name) => {
             Value::Null
         }
@@ -31,11 +33,10 @@ pub fn object(namespace: &str, kind: &str, name: &str) -> Value {
 
 /// The objects of a kind with these labels, written as kubectl takes them.
 pub fn objects(namespace: &str, kind: &str, labels: &str) -> Vec<Value> {
-    let (api, plural) = resource(kind);
-    let found = ask(format!("/{api}/namespaces/{namespace}/{plural}?labelSelector={labels}"));
-    match found.unwrap_or_else(|error| panic!("{namespace}: {plural} with {labels}: {error}"))["items"].take() {
+    let found = ask(format!("{}?labelSelector={labels}", folder(namespace, kind)));
+    match found.unwrap_or_else(|error| panic!("{namespace}: each {kind} with {labels}: {error}"))["items"].take() {
         Value::Array(items) => items,
-        other => panic!("{namespace}: {plural} with {labels}: no list but {other}"),
+        other => panic!("{namespace}: each {kind} with {labels}: no list but {other}"),
     }
 }
 

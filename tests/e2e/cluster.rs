@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use crate::api;
 use crate::kratos::{CODE_IS_FIRST_FACTOR, Door};
 
-/// Longer than any start, also on a busy machine.
-pub const LONG: Duration = Duration::from_secs(180);
+/// Longer than any start, and any roll of a few pods, also on a busy machine.
+pub const LONG: Duration = Duration::from_secs(420);
 
 /// Longer than the operator takes to react, so that what has not happened then does not happen.
 pub const REACTION: Duration = Duration::from_secs(4);
@@ -167,7 +167,7 @@ pub fn operator(helm: &str, namespace: &str, arguments: &[&str]) {
 pub fn operator_of(chart: &str, helm: &str, namespace: &str, arguments: &[&str]) {
     let more = std::env::var("MFA_OPERATOR_HELM_ARGUMENTS").unwrap_or_default();
     let mut line = vec!["upgrade", "--install", OPERATOR, chart, "--namespace", namespace, "--create-namespace"];
-    line.extend(["--wait", "--timeout", "120s"]);
+    line.extend(["--wait", "--timeout", "420s"]);
     line.extend(arguments);
     line.extend(more.split_whitespace());
     run(helm, &line);
@@ -193,7 +193,7 @@ pub fn policy_over(namespace: &str, name: &str, targets: &Value, spec: &Value) -
 /// Waits until the policy is enforced in its current generation.
 pub fn await_ready(namespace: &str, policy: &str) {
     let name = format!("mfapolicy/{policy}");
-    let ready = attempt("kubectl", &["-n", namespace, "wait", "--for=condition=Ready", &name, "--timeout=180s"], None);
+    let ready = attempt("kubectl", &["-n", namespace, "wait", "--for=condition=Ready", &name, "--timeout=420s"], None);
     assert!(ready.is_ok(), "{ready:?}; its conditions: {:#}", get(namespace, &name)["status"]["conditions"]);
 }
 
@@ -298,6 +298,14 @@ pub fn code_as_second_factor(mut spec: Value) -> Value {
 pub fn events(namespace: &str, policy: &str, reason: &str) -> String {
     let reason = if reason.is_empty() { String::new() } else { format!(",reason={reason}") };
     kubectl(&["-n", namespace, "get", "events", "--field-selector", &format!("involvedObject.name={policy}{reason}"), "-o", "json"])
+}
+
+/// Waits until such an Event says this: it comes a moment after the status that it tells of.
+pub fn await_event(namespace: &str, policy: &str, reason: &str, words: &str) {
+    until(&format!("an Event {reason} of {namespace}/{policy} says {words:?}"), LONG, || {
+        let told = events(namespace, policy, reason);
+        if told.contains(words) { Ok(()) } else { Err(told) }
+    });
 }
 
 /// Ends such a copy, and the policy of the same name.

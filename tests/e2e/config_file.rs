@@ -14,7 +14,7 @@ use crate::{cluster, install};
 /// The kubelet brings a file up to date within a minute and a half.
 const READ: Duration = Duration::from_secs(150);
 /// When a file that was not read is called so, and some more.
-const TOLD: Duration = Duration::from_secs(240);
+const TOLD: Duration = Duration::from_secs(400);
 
 /// Adds the file of this config map to a Deployment, as its owner would.
 pub fn wire(deployment: &mut Value, config_map: &str) {
@@ -121,7 +121,7 @@ pub fn read_anew() {
     let mut spec = by_file(install::strict());
     spec["privilegedSessionMaxAge"] = json!("1s");
     cluster::apply(&cluster::policy(NAMESPACE, name, name, &spec));
-    await_effective(name, "Unknown", "Progressing", Duration::from_secs(30));
+    await_effective(name, "Unknown", "Progressing", cluster::LONG);
     await_effective(name, "True", "HashesAgree", READ);
     assert_eq!(cluster::uids(NAMESPACE, name), pods, "a pod was replaced");
     let person = cluster::service(NAMESPACE, "kratos-admin").create_person();
@@ -178,6 +178,15 @@ pub fn refused() {
     install::end(namespace);
 }
 
+/// Sets it when it goes.
+struct Ended<'a>(&'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// There and back, each in one roll, while somebody asks all the time: no answer is ever the weaker one.
 pub fn switched() {
     let name = "switched";
@@ -196,6 +205,8 @@ pub fn switched() {
             }
             others
         });
+        // However this ends, or else the other asks for ever.
+        let end = Ended(&ended);
         for spec in [by_file(install::strict()), install::strict()] {
             let (before, pods) = (generation(), cluster::uids(NAMESPACE, name));
             cluster::apply(&cluster::policy(NAMESPACE, name, name, &spec));
@@ -206,7 +217,7 @@ pub fn switched() {
                 assert_eq!(door.whoami(&session).verdict(), STEP_UP, "{}", door.name);
             }
         }
-        ended.store(true, Ordering::Relaxed);
+        drop(end);
         let others = asking.join().expect("it asks to the end");
         assert_eq!(others, BTreeSet::new(), "of {} answers", asked.load(Ordering::Relaxed));
     });
@@ -224,7 +235,7 @@ pub fn deleted() {
         let template = cluster::get(NAMESPACE, &format!("deployment/{name}"))["spec"]["template"].to_string();
         if template.contains("required-aal") { Err(template) } else { Ok(()) }
     });
-    cluster::kubectl(&["-n", NAMESPACE, "rollout", "status", &format!("deployment/{name}"), "--timeout=120s"]);
+    cluster::kubectl(&["-n", NAMESPACE, "rollout", "status", &format!("deployment/{name}"), "--timeout=420s"]);
     for door in cluster::doors(NAMESPACE, name) {
         assert_eq!(
             (door.whoami(&session).verdict().as_str(), door.settings(&session).verdict().as_str()),

@@ -40,7 +40,7 @@ pub fn crash() {
     spec["acknowledge"] = json!(["MethodSwitchedOff:code"]);
     let corrected = Instant::now();
     cluster::apply(&cluster::policy(NAMESPACE, "kratos", "kratos", &spec));
-    cluster::until("the correction is written", Duration::from_secs(8), || {
+    cluster::until("the correction is written", cluster::LONG, || {
         let variables = cluster::get(NAMESPACE, "deployment/kratos")["spec"]["template"]["spec"]["containers"][0]["env"].to_string();
         if variables.contains("CODE_MFA_ENABLED") { Err(format!("after {:?}: {variables}", corrected.elapsed())) } else { Ok(()) }
     });

@@ -27,7 +27,7 @@ pub fn strict() -> serde_json::Value {
 
 /// Removes what an earlier run left in a cluster that is still up.
 pub fn begin(namespace: &str) {
-    cluster::kubectl(&["delete", "namespace", namespace, "--ignore-not-found", "--timeout=120s"]);
+    cluster::kubectl(&["delete", "namespace", namespace, "--ignore-not-found", "--timeout=420s"]);
 }
 
 /// Lets the pods of a test go that passed: every Kratos watches its files, and a machine allows few such watches.
@@ -114,7 +114,7 @@ fn assert_rights() {
 
 /// `helm test` passes, in this namespace, and leaves nothing.
 fn assert_tested(helm: &str, namespace: &str) {
-    let told = cluster::run(helm, &["test", OPERATOR, "--namespace", SYSTEM, "--timeout", "120s"]);
+    let told = cluster::run(helm, &["test", OPERATOR, "--namespace", SYSTEM, "--timeout", "420s"]);
     assert!(told.contains("Succeeded"), "{told}");
     let name = format!("{OPERATOR}-test");
     for (namespace, kind) in [
@@ -131,7 +131,7 @@ fn assert_tested(helm: &str, namespace: &str) {
 
 /// Back to the chart before, and away.
 fn back_and_gone(helm: &str, before: &BTreeSet<String>) {
-    cluster::run(helm, &["rollback", OPERATOR, "1", "--namespace", SYSTEM, "--wait", "--timeout", "120s"]);
+    cluster::run(helm, &["rollback", OPERATOR, "1", "--namespace", SYSTEM, "--wait", "--timeout", "420s"]);
     cluster::await_ready(NAMESPACE, "kratos");
     cluster::run(helm, &["uninstall", OPERATOR, "--namespace", SYSTEM, "--wait"]);
     assert_eq!(&cluster::uids(NAMESPACE, "kratos"), before, "an upgrade, a rollback or the end of the operator rolled Kratos");

@@ -236,7 +236,9 @@ pub fn stuck() {
     governed.waits(&["kubectl delete pod stuck-1"]);
     // It has been tried when the log says so, and the pod is still there.
     cluster::until("the log names the refusal", LONG, || {
-        let log = cluster::kubectl(&["-n", SYSTEM, "logs", "-l", &format!("app.kubernetes.io/name={OPERATOR}"), "--tail=-1"]);
+        // A pod of the operator that just starts has no log yet.
+        let line = ["-n", SYSTEM, "logs", "-l", &format!("app.kubernetes.io/name={OPERATOR}"), "--tail=-1"];
+        let log = cluster::attempt("kubectl", &line, None)?;
         if log.contains("we delete our pods ourselves") { Ok(()) } else { Err("it does not".into()) }
     });
     governed.waits(&["kubectl delete pod stuck-1"]);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 const CALL: Duration = Duration::from_secs(10);
 /// A Service may lead to a pod that is just ending; an application would try again, too.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(40);
 pub const PASSWORD: &str = "correct horse battery staple";
 
 /// What an application sees that may pass.

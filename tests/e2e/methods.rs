@@ -21,7 +21,7 @@ pub fn second_factors() {
         "lookupSecret": {"enabled": true},
     });
     cluster::copy_of_kratos(NAMESPACE, name, 1, |_| {});
-    cluster::kubectl(&["-n", NAMESPACE, "rollout", "status", "deployment/methods", "--timeout=120s"]);
+    cluster::kubectl(&["-n", NAMESPACE, "rollout", "status", "deployment/methods", "--timeout=420s"]);
     let admin = cluster::service(NAMESPACE, "kratos-admin");
     let public = cluster::service(NAMESPACE, "methods-public");
     let page = public.settings_page(&public.sign_in(&admin.create_person()));

@@ -28,16 +28,16 @@ pub fn deleted() {
         assert!(template().contains("SESSION_WHOAMI_REQUIRED_AAL"), "reverted after {:?}, within its pause", deleted.elapsed());
         std::thread::sleep(Duration::from_secs(2));
     }
-    cluster::until("the policy is reverted", Duration::from_secs(60), || match template() {
+    cluster::until("the policy is reverted", cluster::LONG, || match template() {
         template if template.contains("REQUIRED_AAL") || template.contains("REVISION") => Err(template),
         _ => Ok(()),
     });
-    cluster::kubectl(&["-n", NAMESPACE, "rollout", "status", &format!("deployment/{NAME}"), "--timeout=120s"]);
+    cluster::kubectl(&["-n", NAMESPACE, "rollout", "status", &format!("deployment/{NAME}"), "--timeout=420s"]);
     for door in cluster::doors(NAMESPACE, NAME) {
         assert_eq!(door.whoami(&session).verdict(), AT_AAL1, "{}", door.name);
         assert_eq!(door.settings(&session).verdict(), PASSES, "{}", door.name);
     }
-    cluster::until("nothing of the policy is left", Duration::from_secs(30), || {
+    cluster::until("nothing of the policy is left", cluster::LONG, || {
         let metadata = cluster::get(NAMESPACE, &format!("deployment/{NAME}"))["metadata"].clone();
         let map = cluster::get(NAMESPACE, &format!("configmap/{NAME}-mfa"));
         let left =

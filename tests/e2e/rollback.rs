@@ -92,8 +92,7 @@ pub fn undone_and_mended() {
     assert_ne!(told["failedRevision"], good);
     assert_eq!(told["targets"][0]["lastGoodRevision"], good);
     visitor.must_step_up("what was in force still is", &cluster::doors(NAMESPACE, name));
-    let events = cluster::events(NAMESPACE, name, "RolledBack");
-    assert!(events.contains("exit code 1"), "{events}");
+    cluster::await_event(NAMESPACE, name, "RolledBack", "exit code 1");
 
     // Whoever mends the server need not touch the policy.
     let template = json!({"spec": {"template": {"spec": {"containers": [{"name": "kratos", "env": [{"name": CODE_IS_FIRST_FACTOR, "$patch": "delete"}]}]}}}});
@@ -147,8 +146,7 @@ pub fn first_of_all() {
         (&json!("aal1"), &Value::Null),
         "the server's own file says so: {told:#}"
     );
-    let events = cluster::events(NAMESPACE, name, "RolledBackWeaker");
-    assert!(events.contains("\"Warning\""), "a weaker server is a warning of its own");
+    cluster::await_event(NAMESPACE, name, "RolledBackWeaker", "\"Warning\"");
 
     // It is tried again when somebody asks for it, and fails again.
     assert_eq!(verdict(name)["attempts"], 1);
@@ -158,7 +156,7 @@ pub fn first_of_all() {
         other => Err(format!("attempts: {other:?}")),
     });
     await_rolled_back(name, &["the server's own configuration"]);
-    assert!(cluster::events(NAMESPACE, name, "Retrying").contains("\"Retrying\""), "that it is tried once more is told");
+    cluster::await_event(NAMESPACE, name, "Retrying", "\"Retrying\"");
     let mut correction = strict();
     correction["acknowledge"] = json!(["MethodSwitchedOff:code"]);
     apply(name, &correction);
@@ -279,7 +277,7 @@ pub fn file() {
     visitor.must_step_up("what was in force still is", &cluster::doors(NAMESPACE, name));
     // A pod that starts now starts with the file of before.
     cluster::kubectl(&["-n", NAMESPACE, "rollout", "restart", &format!("deployment/{name}")]);
-    cluster::kubectl(&["-n", NAMESPACE, "rollout", "status", &format!("deployment/{name}"), "--timeout=120s"]);
+    cluster::kubectl(&["-n", NAMESPACE, "rollout", "status", &format!("deployment/{name}"), "--timeout=420s"]);
     visitor.must_step_up("after a restart", &cluster::doors(NAMESPACE, name));
     cluster::end_copy(NAMESPACE, name);
 }

@@ -68,7 +68,7 @@ pub fn one_apply() {
     unchanged("an upgrade of the operator");
 
     cluster::kubectl_line(&format!("-n {NAMESPACE} scale deployment/kratos --replicas=3"));
-    cluster::kubectl_line(&format!("-n {NAMESPACE} rollout status deployment/kratos --timeout=120s"));
+    cluster::kubectl_line(&format!("-n {NAMESPACE} rollout status deployment/kratos --timeout=420s"));
     assert_eq!(enforced("after scaling up"), 3);
     proven();
     let pods = cluster::pods(NAMESPACE, "kratos");
@@ -99,5 +99,5 @@ fn shown_by_the_plugin(revision: &serde_json::Value) {
 }
 
 fn operator_is_back() {
-    cluster::kubectl_line(&format!("-n {SYSTEM} rollout status deployment/{OPERATOR} --timeout=120s"));
+    cluster::kubectl_line(&format!("-n {SYSTEM} rollout status deployment/{OPERATOR} --timeout=420s"));
 }

@@ -14,7 +14,7 @@ use crate::guides::{self, ORIGIN, admin, judge, people};
 use crate::kratos::{AT_AAL1, AT_AAL2};
 use crate::{cluster, markdown};
 
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(120);
 const HTML: &str = "text/html";
 const JSON: &str = "application/json";
 const SIGN_IN: &str = "302 https://login.example.com/self-service/login/browser?return_to=https%3A%2F%2Fapp.example.com%2F";

@@ -35,7 +35,7 @@ fn main() {
     std::panic::set_hook(Box::new(|panic| eprintln!("\nNOT as expected: {}", reason(panic))));
     chapter("A Kratos as people run it: two pods behind a Service, required_aal aal1");
     // What an earlier run left would make the first answers other ones.
-    cluster::kubectl(&["delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s"]);
+    cluster::kubectl(&["delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=420s"]);
     cluster::kratos("helm", NAMESPACE, 2, &[]);
     show(&cluster::kubectl(&["-n", NAMESPACE, "get", "pods", "-o", "wide"]));
 

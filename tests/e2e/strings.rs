@@ -66,7 +66,7 @@ pub fn arrive(number: usize, pair: (&str, &str)) {
 
     let file = format!("file-{number}");
     cluster::copy_of_kratos(NAMESPACE, &file, 1, |deployment| read_file(deployment, &format!("{name}-mfa")));
-    let ready = cluster::attempt("kubectl", &["-n", NAMESPACE, "rollout", "status", &format!("deployment/{file}"), "--timeout=120s"], None);
+    let ready = cluster::attempt("kubectl", &["-n", NAMESPACE, "rollout", "status", &format!("deployment/{file}"), "--timeout=420s"], None);
     assert!(ready.is_ok(), "Kratos does not start with the file: {}", log_of(&file));
     assert_eq!(seen(&file), (pair.0.to_owned(), pair.1.to_owned()), "from the file");
     cluster::end_copy(NAMESPACE, &file);

@@ -24,7 +24,7 @@ import (
 
 const (
 	// Longer than any start, also on a busy machine.
-	long = 180 * time.Second
+	long = 420 * time.Second
 	// The namespace of the operator of these tests.
 	system = "gitops-system"
 )

@@ -8,8 +8,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Longer than any start, also on a busy machine.
-const START: Duration = Duration::from_secs(30);
-const STOP: Duration = Duration::from_secs(15);
+const START: Duration = Duration::from_secs(60);
+/// A look at a policy that is under way is ended first, and may take a minute.
+const STOP: Duration = Duration::from_secs(70);
 
 /// How an operator is run.
 #[derive(Clone, Debug)]
@@ -67,7 +68,7 @@ impl Operator {
     /// The whole answer, with its head.
     pub fn answer(&self, path: &str, accept: &str) -> Option<String> {
         let mut stream = TcpStream::connect_timeout(&self.listen, Duration::from_secs(1)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: probe\r\nAccept: {accept}\r\nConnection: close\r\n\r\n").ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;

@@ -7,6 +7,7 @@ declare -A package_probe=(
   [containernetworking-plugins]='[ -x /usr/lib/cni/bridge ]' [iproute2]='command -v ip' [util-linux]='command -v unshare && command -v nsenter && command -v flock'
   [openssl]='command -v openssl' [python3]='command -v python3' [procps]='command -v pgrep && command -v sysctl' [postgresql]='postgres_bin'
   [postgresql-client]='command -v psql' [gcc]='command -v cc' [libc6-dev]='[ -f /usr/include/stdlib.h ]' [golang-go]='command -v go'
+  [python3-pip]='python3 -m pip --version'
 )
 
 postgres_bin() { # prints the folder of the newest server that Debian installed
@@ -30,7 +31,7 @@ need_packages() { # package...
     { tail -5 "$cache/log/apt.log" >&2; die "apt-get could not install ${missing[*]}; see $cache/log/apt.log"; }
 }
 
-apt_install() { DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" </dev/null; }
+apt_install() { DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" </dev/null; }
 
 # Debian's package creates and starts a server of its own; only the programs are wanted.
 keep_postgresql_quiet() {
