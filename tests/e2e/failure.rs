@@ -1,6 +1,6 @@
 //! A policy that this Kratos refuses: the old pods serve on, it is told, and the correction does not wait.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
 
