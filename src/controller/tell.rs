@@ -9,13 +9,13 @@ use super::{Context, Error, apply, bases};
 use crate::api::{EventReason, MfaPolicyStatus, Reason, Transition};
 use crate::plan::{
     Applied, ConfigMapStep, Desired, Governed, LastCondition, Mark, Millis, News, Notice, Observed, Plan, PolicyObject, Refusal, Report,
-    Workload, level_word, report, suspension, written_levels,
+    Workload, WrittenFrom, level_word, report, suspension, written_levels,
 };
 use crate::policy::Kind;
 use crate::telemetry::metrics::Ended;
 
 pub(super) fn config_map_written(context: &Context, now: Millis, policy: &PolicyObject, desired: &Desired, step: Option<&ConfigMapStep>) {
-    if let Some(ConfigMapStep::Create { drifted: true } | ConfigMapStep::Repair { drifted: true, .. }) = step {
+    if let Some(ConfigMapStep::Create { from: WrittenFrom::Drift } | ConfigMapStep::Repair { from: WrittenFrom::Drift, .. }) = step {
         context.memory.repaired(&policy.uid, now, None);
         context.metrics.repaired("ConfigMap");
         let message = format!("ConfigMap {} had lost what the policy sets and has it again", desired.config_map);

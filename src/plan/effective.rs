@@ -8,7 +8,7 @@ use super::confirmed;
 use super::proof::{Proof, unasked, unreachable};
 use super::record::{Evidence, Reload};
 use super::target::known;
-use super::{Answer, Applied, ConfigMapStep, Desired, Millis, Observed, Plan, Pod, Report, Step, TargetView, Workload};
+use super::{Answer, Applied, ConfigMapStep, Desired, Millis, Observed, Plan, Pod, Report, Step, TargetView, Workload, WrittenFrom};
 use crate::policy::{Delivery, VerificationMode};
 use crate::server::kratos::changes;
 
@@ -35,7 +35,7 @@ impl File {
     #[must_use]
     pub fn found(observed: &Observed, desired: &Desired) -> Self {
         match observed.config_map(&desired.config_map) {
-            Some(found) if found.content.as_deref() == Some(&*super::content(desired)) => Self::AsDesired,
+            Some(found) if found.content.as_deref() == Some(&*super::content(&desired.rendered)) => Self::AsDesired,
             _ => Self::Other,
         }
     }
@@ -172,21 +172,22 @@ pub fn hashes(pods: &[Pod]) -> BTreeSet<&SmolStr> {
 
 /// What is to be noted before the file is written anew: of each workload whose running pods read it.
 pub(super) fn reloads(observed: &Observed, desired: &Desired, steps: &[Step], file: Option<&ConfigMapStep>) -> Vec<(SmolStr, Reload)> {
-    let drifted = match file {
-        Some(ConfigMapStep::Create { drifted } | ConfigMapStep::Repair { drifted, .. }) if is_by_file(desired) => *drifted,
+    let comes_back = match file {
+        Some(ConfigMapStep::Create { from } | ConfigMapStep::Repair { from, .. }) if is_by_file(desired) => *from != WrittenFrom::Before,
         _ => return Vec::new(),
     };
     let reads = |(view, step): (&TargetView, &Step)| {
         let workload = view.workload.as_ref()?;
         let in_place = !matches!(step, Step::Refused { .. } | Step::Held { .. } | Step::Write { rolls: true, .. });
-        (in_place && workload.own.required_aal).then(|| (workload.uid.clone(), about_to_read(observed, desired, view, workload, drifted)))
+        (in_place && workload.own.required_aal)
+            .then(|| (workload.uid.clone(), about_to_read(observed, desired, view, workload, comes_back)))
     };
     observed.targets.iter().zip(steps).filter_map(reads).collect()
 }
 
-fn about_to_read(observed: &Observed, desired: &Desired, view: &TargetView, workload: &Workload, drifted: bool) -> Reload {
+fn about_to_read(observed: &Observed, desired: &Desired, view: &TargetView, workload: &Workload, comes_back: bool) -> Reload {
     let known = known(observed, workload);
-    let file: SmolStr = super::content(desired).into();
+    let file: SmolStr = super::content(&desired.rendered).into();
     // The write was refused a moment ago: another note would change nothing but its time.
     let noted = known.and_then(|known| known.reload.as_ref()).filter(|noted| noted.file == file);
     if let Some(noted) = noted.filter(|noted| observed.now - noted.since < ASK_AGAIN) {
@@ -195,10 +196,10 @@ fn about_to_read(observed: &Observed, desired: &Desired, view: &TargetView, work
     let old = known.and_then(|known| observed.record(&known.record)).map(|record| &record.data.overlay);
     // A second file before the first was read, or a stranger's: what the pods have is not known.
     let pending = |known: &Applied| known.reload.as_ref().is_some_and(|reload| reload.changes != Some(false));
-    let sure = !drifted && known.is_some_and(|known| !pending(known));
+    let sure = !comes_back && known.is_some_and(|known| !pending(known));
     let changes = old.filter(|_| sure).and_then(|old| changes(view.base.as_deref(), old, &desired.rendered.overlay));
     let before = view.pods.iter().flat_map(|pods| hashes(pods)).cloned().collect();
-    let restores = known.and_then(|known| known.answer.clone()).filter(|_| drifted);
+    let restores = known.and_then(|known| known.answer.clone()).filter(|_| comes_back);
     Reload { since: observed.now, file, before, changes, restores }
 }
 

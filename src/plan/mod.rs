@@ -42,6 +42,7 @@ use smol_str::SmolStr;
 
 use crate::api::Reason;
 use crate::policy::Delivery;
+use crate::server::kratos::{Rendered, render};
 
 pub use advice::NAMED;
 pub use answer::Answer;
@@ -111,21 +112,32 @@ pub struct Plan {
     pub again: Option<Millis>,
 }
 
+/// What the file is before it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrittenFrom {
+    /// One that no target has got further than.
+    Before,
+    /// A later one of the policy itself, where a target has what comes back: after a failure, or an edit that is undone.
+    Later,
+    /// Somebody else's: the file was changed or deleted, or its label taken away.
+    Drift,
+}
+
 #[derive(Debug)]
 pub enum ConfigMapStep {
     Create {
-        /// It was there and somebody deleted it, or took its label away.
-        drifted: bool,
+        from: WrittenFrom,
     },
     Repair {
         found: ConfigMapView,
-        /// Somebody changed its file.
-        drifted: bool,
+        from: WrittenFrom,
     },
     /// Its file is as it should be, what it remembers is not.
     Annotate(ConfigMapView),
     /// Somebody keeps changing it: it is repaired again at this time.
-    Fought { until: Millis },
+    Fought {
+        until: Millis,
+    },
     /// Another policy's, or a foreign one: named by who holds it.
     Taken(String),
 }
@@ -247,8 +259,8 @@ pub fn is_about_to_change(observed: &Observed) -> bool {
 }
 
 /// What is held of the file.
-fn content(desired: &Desired) -> String {
-    crate::document::hex_digest(&desired.rendered.file, 16)
+fn content(rendered: &Rendered) -> String {
+    crate::document::hex_digest(&rendered.file, 16)
 }
 
 fn config_map(observed: &Observed, policy: &PolicyObject, desired: &Desired, digest: &str) -> Option<ConfigMapStep> {
@@ -262,21 +274,40 @@ fn config_map(observed: &Observed, policy: &PolicyObject, desired: &Desired, dig
             if found.deleting {
                 return None;
             }
-            found.content.as_deref() != Some(&*content(desired))
+            found.content.as_deref() != Some(&*content(&desired.rendered))
         }
     };
-    // A target is written only after the config map: from then on a file that differs was changed.
-    let applied = observed.records.first().is_some_and(|newest| newest.applied.iter().any(|applied| applied.record == digest));
-    let drifted = changed && applied;
-    if drifted && let Some(until) = rollout::repair_not_before(&observed.config_map_history.repairs, observed.now) {
+    let from = written_from(observed, found, digest);
+    if changed
+        && from == WrittenFrom::Drift
+        && let Some(until) = rollout::repair_not_before(&observed.config_map_history.repairs, observed.now)
+    {
         return Some(ConfigMapStep::Fought { until });
     }
-    let Some(found) = found else { return Some(ConfigMapStep::Create { drifted }) };
+    let Some(found) = found else { return Some(ConfigMapStep::Create { from }) };
     if changed || found.policy_label.as_ref() != Some(&policy.key.name) {
-        return Some(ConfigMapStep::Repair { found: found.clone(), drifted });
+        let from = if changed { from } else { WrittenFrom::Before };
+        return Some(ConfigMapStep::Repair { found: found.clone(), from });
     }
     let noted = found.governed.as_deref() == Some(&*desired.governed(policy, &observed.crd_uid, None).write());
     (!noted).then(|| ConfigMapStep::Annotate(found.clone()))
+}
+
+/// What a file is that differs from that of the record with this digest.
+fn written_from(observed: &Observed, found: Option<&ConfigMapView>, digest: &str) -> WrittenFrom {
+    let Some(newest) = observed.records.first() else { return WrittenFrom::Before };
+    let has = |record: &str| newest.applied.iter().any(|applied| applied.record == record);
+    if !has(digest) {
+        return WrittenFrom::Before;
+    }
+    // A target is written only after the config map: from then on a file that differs was changed. By us, if it is that of
+    // the newest record, which may be on its way, or of one that some target has.
+    let is_ours = |record: &Record| {
+        let rendered = render(&observed.key.name, record.data.overlay.clone(), record.data.delivery);
+        found.and_then(|found| found.content.as_deref()) == Some(&*content(&rendered))
+    };
+    let ours = observed.records.iter().filter(|record| Arc::ptr_eq(record, newest) || has(record.digest()));
+    if ours.map(Arc::as_ref).any(is_ours) { WrittenFrom::Later } else { WrittenFrom::Drift }
 }
 
 /// Whether the policy may write this config map: it was made by this operator, for the policy of

@@ -115,7 +115,7 @@ fn file(observed: &Observed, desired: &Desired) -> ConfigMapView {
         policy_label: Some(observed.key.name.clone()),
         governed: Some(desired.governed(policy, &observed.crd_uid, None).write().into()),
         own: true,
-        content: Some(super::content(desired).into()),
+        content: Some(super::content(&desired.rendered).into()),
         holder: None,
         claimant: false,
         mounted: false,

@@ -240,15 +240,16 @@ pub fn every_target() {
     let first = cluster::uids(NAMESPACE, "each-1");
     cluster::apply(&cluster::policy_over(NAMESPACE, name, &refs, &fatal()));
     await_rolled_back(name, &["each-2"]);
+    cluster::await_told(NAMESPACE, name, ("Ready", "False", "RolledBack"), &["in force is"]);
     let good = status(name)["revision"].clone();
     let back = |target: &str| {
         let pods = cluster::await_wanted(NAMESPACE, target);
         assert!(pods.iter().all(|pod| pod.variable("REVISION") == good.as_str()), "{target}: {pods:?}");
     };
-    cluster::await_told(NAMESPACE, name, ("Ready", "False", "RolledBack"), &["in force is"]);
     targets.iter().for_each(|target| back(target));
     assert_eq!(cluster::uids(NAMESPACE, "each-3"), third, "it was never reached");
     assert!(cluster::uids(NAMESPACE, "each-1").is_disjoint(&first), "it had taken it, and went back");
+    assert!(!cluster::events(NAMESPACE, name, "").contains("DriftRepaired"), "nobody but the operator wrote anything");
     targets.iter().for_each(|target| cluster::end_copy(NAMESPACE, target));
     cluster::kubectl(&["-n", NAMESPACE, "delete", "mfapolicy", name, "--wait=false"]);
 }

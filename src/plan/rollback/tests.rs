@@ -6,7 +6,7 @@ use super::*;
 use crate::api::{self, Reason};
 use crate::plan::fixtures::{self, edit, observed, stand, targets};
 use crate::plan::simulation::{Fate, settle, wired};
-use crate::plan::{Report, plan, report};
+use crate::plan::{ConfigMapStep, Report, WrittenFrom, plan, report};
 use crate::policy::Level;
 
 const HOUR: Millis = 3_600_000;
@@ -106,6 +106,7 @@ fn targets_go_back_in_the_reverse_of_their_order_and_those_it_never_reached_stay
         let decided = plan(&observed);
         let writes: Vec<_> =
             decided.steps.iter().enumerate().filter(|(_, step)| matches!(step, Step::Write { .. })).map(|(index, _)| index).collect();
+        assert!(!is_drift(&decided), "nobody but us changed the file: {:?}", decided.config_map);
         order.extend(writes.into_iter().map(|index| (index, decided.verdict.is_some())));
         crate::plan::simulation::act(&mut observed, &decided);
         let first_has_it = observed.targets[0].workload.as_ref().is_some_and(|workload| crate::plan::is_done(workload));
@@ -114,6 +115,39 @@ fn targets_go_back_in_the_reverse_of_their_order_and_those_it_never_reached_stay
     }
     assert_eq!(order, [(0, false), (1, false), (1, true), (0, true)], "the third was never touched");
     assert_eq!(told(&observed).0, Reason::RolledBack);
+}
+
+fn is_drift(plan: &Plan) -> bool {
+    let written = match &plan.config_map {
+        Some(ConfigMapStep::Create { from } | ConfigMapStep::Repair { from, .. }) => *from,
+        _ => return false,
+    };
+    written == WrittenFrom::Drift
+}
+
+#[test]
+fn a_file_that_goes_back_by_our_own_hand_has_not_drifted() {
+    let mut observed = observed(targets(2));
+    edit(&mut observed, lax());
+    settle(&mut observed, ALL_LIVE);
+    // An edit that is taken back while the first target rolls, and one that no target has by then.
+    for rounds in [1, 0] {
+        edit(&mut observed, strict());
+        for _ in 0..rounds {
+            let decided = plan(&observed);
+            crate::plan::simulation::act(&mut observed, &decided);
+        }
+        edit(&mut observed, lax());
+        let decided = plan(&observed);
+        assert!(!is_drift(&decided), "{:?}", decided.config_map);
+        settle(&mut observed, ALL_LIVE);
+    }
+    // What somebody else writes has.
+    observed.config_maps[0].content = Some("another".into());
+    assert!(is_drift(&plan(&observed)));
+    let strict = render(&observed.key.name, fixtures::record("kratos", 9, "highest_available").data.overlay.clone(), Delivery::Environment);
+    observed.config_maps[0].content = Some(crate::plan::content(&strict).into());
+    assert!(is_drift(&plan(&observed)), "no target has that earlier revision any more");
 }
 
 #[test]
