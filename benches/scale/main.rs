@@ -85,17 +85,17 @@ async fn run() -> Result<()> {
     step(&format!("{} policies", sizes.policies));
     let installed = load::policies(&cluster, &follow, sizes.policies).await?;
     step(&format!("all enforced after {:.0} s; waiting until nothing moves", installed.as_secs_f64()));
-    rest::quiet(&cluster).await?;
+    rest::quiet(&cluster, sizes.policies).await?;
 
     step(&format!("{} s at rest", sizes.rest.as_secs()));
     let grown = rest::at_rest(&cluster, &operator, sizes.rest).await?;
     step(&format!("{} changes at {} policies", sizes.changes, sizes.policies));
     let at_many = latency::at_many(&cluster, &follow, sizes.policies, sizes.changes).await?;
-    rest::quiet(&cluster).await?;
+    rest::quiet(&cluster, sizes.policies).await?;
     operator.stop().await?;
 
     step("a restart");
-    let (operator, restart) = rest::restart(&cluster, &binary).await?;
+    let (operator, restart) = rest::restart(&cluster, &binary, sizes.policies).await?;
     let lists = rest::lists(&cluster).await?;
     let restarted = rest::at_rest(&cluster, &operator, sizes.rest).await?;
     operator.stop().await?;
@@ -104,9 +104,9 @@ async fn run() -> Result<()> {
     let bare_before = burst::bare(&cluster, &follow, sizes.burst).await?;
     let operator = operator::Operator::start(&cluster, &binary)?;
     operator.ready().await?;
-    rest::quiet(&cluster).await?;
+    rest::quiet(&cluster, sizes.policies).await?;
     let ours = burst::ours(&cluster, &follow, sizes.policies, sizes.burst).await?;
-    rest::quiet(&cluster).await?;
+    rest::quiet(&cluster, sizes.policies).await?;
     let complaints = operator.complaints()?;
     operator.stop().await?;
     let bare_after = burst::bare(&cluster, &follow, sizes.burst).await?;

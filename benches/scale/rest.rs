@@ -11,8 +11,10 @@ use crate::cluster::Cluster;
 use crate::objects::{CONFIG_MAPS, DEPLOYMENTS, POLICIES, REVISIONS};
 use crate::operator::{Operator, Usage};
 
-/// Without a request for so long, nothing more is coming.
+/// Without a write for so long, and with few reads, nothing more is coming.
 const SILENCE: Duration = Duration::from_secs(10);
+/// The server's own configuration, one file a policy, is read again about every ten minutes.
+const READ_AGAIN: Duration = Duration::from_secs(600);
 const LIMIT: Duration = Duration::from_secs(600);
 
 pub struct Rest {
@@ -29,29 +31,29 @@ pub struct Restart {
     pub requests: Requests,
 }
 
-/// Waits until the operator asks for nothing any more.
-pub async fn quiet(cluster: &Cluster) -> Result<()> {
-    until_quiet(&mut Audit::from_now(cluster)?).await?;
+/// Waits until the operator writes nothing any more, and reads no more than it does for ever.
+pub async fn quiet(cluster: &Cluster, policies: usize) -> Result<()> {
+    until_quiet(&mut Audit::from_now(cluster)?, policies).await?;
     Ok(())
 }
 
-async fn until_quiet(audit: &mut Audit) -> Result<Requests> {
+async fn until_quiet(audit: &mut Audit, policies: usize) -> Result<Requests> {
     let started = Instant::now();
-    let mut last = started;
+    // Spread over that time, but not evenly.
+    let few = 5 + 2 * policies * SILENCE.as_secs() as usize / READ_AGAIN.as_secs() as usize;
     let mut all = Requests::default();
-    while last.elapsed() < SILENCE {
-        sleep(Duration::from_millis(250)).await;
+    loop {
+        sleep(SILENCE).await;
         let found = audit.operator()?;
-        if found.reads + found.writes > 0 {
-            last = Instant::now();
-        }
         all.reads += found.reads;
         all.writes += found.writes;
+        if found.writes == 0 && found.reads <= few {
+            return Ok(all);
+        }
         if started.elapsed() > LIMIT {
-            return Err(format!("the operator does not come to rest: {all:?} in ten minutes").into());
+            return Err(format!("the operator does not come to rest: {all:?} in ten minutes, {found:?} in the last ten seconds").into());
         }
     }
-    Ok(all)
 }
 
 pub async fn at_rest(cluster: &Cluster, operator: &Operator, during: Duration) -> Result<Rest> {
@@ -68,11 +70,11 @@ pub async fn lists(cluster: &Cluster) -> Result<Duration> {
     Ok(started.elapsed())
 }
 
-pub async fn restart(cluster: &Cluster, binary: &Path) -> Result<(Operator, Restart)> {
+pub async fn restart(cluster: &Cluster, binary: &Path, policies: usize) -> Result<(Operator, Restart)> {
     let mut audit = Audit::from_now(cluster)?;
     let operator = Operator::start(cluster, binary)?;
     let ready = operator.ready().await?;
-    let requests = until_quiet(&mut audit).await?;
+    let requests = until_quiet(&mut audit, policies).await?;
     let busy = operator.usage()?.busy;
     Ok((operator, Restart { ready, busy, requests }))
 }
