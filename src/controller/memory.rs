@@ -149,6 +149,9 @@ impl Memory {
     /// Whether the policy with this uid was not suspended before, or was.
     pub fn suspended(&self, uid: &SmolStr, suspended: bool) -> bool {
         let mut state = self.state();
+        if state.suspended.len() >= TOLD {
+            state.suspended.clear();
+        }
         if suspended { state.suspended.insert(uid.clone()) } else { state.suspended.remove(uid) }
     }
 

@@ -220,9 +220,9 @@ fn records(tables: &Tables, key: &Key, uid: &str) -> Vec<Arc<Record>> {
 
 fn holder_of(context: &Context, tables: &Tables, workload: &Workload, asking: Option<&PolicyObject>) -> Option<SmolStr> {
     let mut naming = tables.policies.found_by(&workload.id());
-    // A policy whose spec is refused keeps what it has: the index knows accepted specs only.
+    // A policy whose spec is refused keeps what it has, and so does one that is suspended: the index knows what is named now.
     let label = workload.policy_label.as_ref().map(|name| workload.key.beside(name));
-    let labelled = label.as_ref().and_then(|key| tables.policies.get(key)).filter(|policy| policy.spec.is_err());
+    let labelled = label.as_ref().and_then(|key| tables.policies.get(key)).filter(|policy| policy.spec.is_err() || policy.suspend);
     naming.extend(labelled);
     naming.extend(asking.and_then(|asking| tables.policies.get(&asking.key)));
     naming.sort_by(|a, b| a.key.cmp(&b.key));

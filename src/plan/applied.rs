@@ -8,6 +8,7 @@ use super::proof::Proof;
 use super::target::known;
 use super::{Applied, Before, Goal, Health, Observed, Plan, Report, Step, TargetView, Workload, rollout};
 use crate::api::Reason;
+use crate::policy::VerificationMode;
 
 /// After these steps. `reverted` has the uids of the workloads that lost all our fields.
 ///
@@ -62,6 +63,11 @@ fn entry(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, workl
         _ => None,
     };
     let desired = &*goal.desired;
+    // A file that running pods are to read is proven by their answers, where they answer.
+    let unread = effective::reload(observed, plan, workload)
+        .is_some_and(|reload| agreed.is_none() && reload.changes == Some(true) && !reload.before.is_empty());
+    let is_asked = observed.verification().mode != VerificationMode::Off;
+    let proven = rolled_out && workload.replicas > 0 && (rolls || !(unread && is_asked && effective::is_by_file(desired)));
     let reload = effective::reload(observed, plan, workload).filter(|_| !rolls && agreed.is_none() && effective::is_by_file(desired));
     let known = known(observed, workload).filter(|known| known.container.is_empty() || known.container == container);
     let now_well = view.ran_well().filter(|_| rolls && workload.ends_old_first());
@@ -76,7 +82,7 @@ fn entry(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, workl
         reload: reload.cloned(),
         // Of another revision it proves nothing.
         answer: agreed.or_else(|| known.filter(|known| *known.record == *goal.digest())?.answer.clone()),
-        good: good(observed, plan, goal, view, workload, container, rolled_out && workload.replicas > 0),
+        good: good(observed, plan, goal, view, workload, container, proven),
         before: known.map_or_else(|| before(workload), |known| known.before),
         ran_well: if rolls { now_well } else { known.and_then(|known| known.ran_well.clone()) },
     }

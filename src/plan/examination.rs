@@ -34,14 +34,14 @@ fn with_container(view: &TargetView) -> Option<(&Workload, &str)> {
 }
 
 fn fails(observed: &Observed, policy: &PolicyObject, view: &TargetView, workload: &Workload, container: &str) -> bool {
-    let (Some(pods), Some(mark)) = (&view.pods, Mark::own(workload)) else { return false };
+    let (Some(pods), Some(mark)) = (&view.pods, Mark::of_server(workload, container)) else { return false };
     judgement::is_suspect(workload, pods, &own_roll(observed, policy, container, &mark))
 }
 
 fn ends_first(observed: &Observed, policy: &PolicyObject, workload: &Workload, container: &str) -> bool {
     let is_new = || {
         let desired = observed.standing.desired(policy)?;
-        Some(Mark::own(workload) != Some(desired.mark(workload, container)))
+        Some(Mark::of_server(workload, container) != Some(desired.mark(workload, container)))
     };
     workload.ends_old_first() && !policy.suspend && is_new().unwrap_or_default()
 }
@@ -62,7 +62,7 @@ pub fn judged_well(observed: &Observed, index: usize) -> bool {
     let well = || {
         let (policy, view) = (observed.policy.as_ref()?, observed.targets.get(index)?);
         let (workload, container) = with_container(view)?;
-        let mark = Mark::own(workload)?;
+        let mark = Mark::of_server(workload, container)?;
         let roll = own_roll(observed, policy, container, &mark);
         Some(judgement::runs_well(view, workload, view.pods.as_deref()?, &roll))
     };

@@ -237,10 +237,16 @@ fn control(
     Ok(Control::Old)
 }
 
-/// Whether the pod crashes again and again, or cannot start.
+/// Whether the pod crashes again and again, cannot start, or was not ready for the whole of its time.
 #[must_use]
-pub fn is_failing(pod: &Pod, roll: &Roll<'_>) -> bool {
-    !pod.deleting && pod.scheduled && !pod.ready && failing(pod, roll).is_some()
+pub fn is_failing(workload: &Workload, pods: &[Pod], pod: &Pod, roll: &Roll<'_>) -> bool {
+    is_not_ready(pod) && (failing(pod, roll).is_some() || unready(workload, pods, pod, roll).is_some())
+}
+
+/// Whether the pod is on a node, and not ready for a reason of its own.
+#[must_use]
+pub fn is_not_ready(pod: &Pod) -> bool {
+    !pod.deleting && pod.scheduled && !pod.ready && !pod.cut_off
 }
 
 #[cfg(test)]

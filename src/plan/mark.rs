@@ -47,6 +47,15 @@ impl Mark {
         live.env.iter().find(|entry| &*entry.name == REVISION)?.value.clone().map(Self::Variable)
     }
 
+    /// The same where it is known which container is the server: a file that another one reads says nothing.
+    #[must_use]
+    pub fn of_server(workload: &Workload, container: &str) -> Option<Self> {
+        let Self::Annotation { value, .. } = Self::own(workload)? else { return Self::own(workload) };
+        let server = workload.containers.iter().find(|own| *own.name == *container)?;
+        let config_map = server.files.last().and_then(|file| Some(file.as_ref()?.config_map.clone())).unwrap_or_default();
+        Some(Self::Annotation { value, config_map })
+    }
+
     /// The revision that it names.
     #[must_use]
     pub fn revision(self) -> Option<SmolStr> {
@@ -229,6 +238,18 @@ impl FileLevels<'_> {
 mod tests {
     use super::*;
     use crate::plan::fixtures::{container, pod, target, workload};
+
+    #[test]
+    fn the_mark_of_a_file_is_that_of_the_servers_own_container() {
+        let file = |name: &str| vec![Some(MountedFile { config_map: name.into(), key: "kratos.yaml".into(), reloads: true })];
+        let mut workload = workload(2);
+        workload.own.required_aal = true;
+        workload.required_aal = Some("levels".into());
+        workload.containers[0].files = file("mfa");
+        workload.containers.insert(0, Container { name: "sidecar".into(), files: file("its-own"), ..container(&[]) });
+        let expected = Mark::Annotation { value: "levels".into(), config_map: "mfa".into() };
+        assert_eq!(Mark::of_server(&workload, "kratos"), Some(expected));
+    }
 
     #[test]
     fn the_weakest_pod_sets_the_level_and_unknown_is_weaker_than_any() {

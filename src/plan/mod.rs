@@ -344,7 +344,10 @@ fn prune(observed: &Observed, policy: &PolicyObject, current: &str, changes: boo
     let applied = observed.records.first().map(|newest| newest.applied.as_slice()).unwrap_or_default();
     let back = |record: &Record, digest: &str| record.verdict.iter().flat_map(|verdict| &verdict.back).any(|back| back.record == digest);
     let needed = |digest: &str| {
-        let used = |applied: &Applied| applied.record == digest || applied.good.first().is_some_and(|good| good == digest);
+        // What it would go back to, and what it would where that fails.
+        let before = |applied: &Applied| applied.good.iter().find(|good| **good != current).is_some_and(|good| good == digest);
+        let used =
+            |applied: &Applied| applied.record == digest || applied.good.first().is_some_and(|good| good == digest) || before(applied);
         digest == current
             || applied.iter().any(used)
             || observed.records.iter().any(|record| record.digest() == current && back(record, digest))

@@ -9,7 +9,7 @@ use super::judgement::{self, Judgement, Roll};
 use super::record::{Back, Evidence};
 use super::target::known;
 use super::{Applied, Before, Desired, Goal, Mark, Millis, Observed, Plan, Pod, PolicyObject, Record, Step, TargetView, Verdict, Workload};
-use crate::policy::{Delivery, Kind, OnFailure};
+use crate::policy::{Delivery, Kind, Level, OnFailure};
 use crate::server::kratos::{Rendered, render};
 
 /// The first pause before a revision is tried again whose rollback left the server weaker.
@@ -104,7 +104,8 @@ pub(super) fn judge(observed: &Observed, policy: &PolicyObject, desired: &Desire
 
 /// The verdict over what is desired, where it fails now and everything that has it can go back.
 pub(super) fn judged(observed: &Observed, policy: &PolicyObject, plan: &Plan, desired: &Desired) -> Option<Verdict> {
-    let spec = observed.standing.accepted(policy)?;
+    // An edit that is refused for what its targets have changes nothing of what is in force, and protects nothing of it.
+    let spec = policy.spec.as_ref().ok()?;
     if plan.verdict.is_some() || policy.suspend || spec.on_failure == OnFailure::Hold {
         return None;
     }
@@ -155,14 +156,18 @@ pub(super) fn ways_back(observed: &Observed, plan: &Plan, desired: &Desired) -> 
     let to = |known: &Applied, record: SmolStr| Back { kind: known.kind.as_str().into(), name: known.name.as_str().into(), record };
     let clean = |known: &Applied| known.before == Before::Nothing;
     if desired.rendered.delivery == Delivery::ConfigFile {
-        // They share one file.
+        // They share one file, those that the roll has not reached included.
+        let workloads = observed.targets.iter().filter_map(|view| view.workload.as_ref());
+        let sharing: Vec<_> = workloads.filter_map(|workload| known(observed, workload)).filter(|known| !known.record.is_empty()).collect();
         let good_on_all = |record: &&Arc<Record>| {
             let digest: SmolStr = record.digest().into();
-            exists(&digest) && touched.iter().all(|known| known.good.contains(&digest))
+            exists(&digest) && sharing.iter().all(|known| known.good.contains(&digest))
         };
         let common = observed.records.iter().find(good_on_all).map(|record| record.digest().into());
-        let common = common.or_else(|| touched.iter().all(|known| clean(known)).then(SmolStr::default))?;
-        return Some(touched.into_iter().map(|known| to(known, common.clone())).collect());
+        // An empty file would take the policy away from targets that it was good on: who adds one that fails must not do that.
+        let was_good = |known: &Applied| known.good.iter().any(|digest| **digest != *plan.digest);
+        let common = common.or_else(|| sharing.iter().all(|known| clean(known) && !was_good(known)).then(SmolStr::default))?;
+        return Some(sharing.into_iter().map(|known| to(known, common.clone())).collect());
     }
     let own = |known: &Applied| {
         let good = known.good.iter().find(|digest| exists(digest)).cloned();
@@ -174,7 +179,9 @@ pub(super) fn ways_back(observed: &Observed, plan: &Plan, desired: &Desired) -> 
 fn is_weaker(observed: &Observed, desired: &Desired, record: &str) -> bool {
     let (settings, whoami) = desired.rendered.overlay.required_levels();
     let before = observed.record(record).map(|record| record.data.overlay.required_levels()).unwrap_or_default();
-    before.0 < settings || before.1 < whoami
+    // Nothing is weaker than `aal1`: a key that is left out is no less.
+    let is_less = |before, wanted| wanted == Some(Level::HighestAvailable) && before != wanted;
+    is_less(before.0, settings) || is_less(before.1, whoami)
 }
 
 /// A pod that a StatefulSet waits for in vain.
@@ -196,14 +203,20 @@ pub(super) fn stuck(observed: &Observed, policy: &PolicyObject, plan: &Plan) -> 
             continue;
         }
         let wanted = goal.desired.mark(workload, container);
+        let failed = plan.verdict.as_ref().and_then(|_| observed.record(&plan.digest)).map(|record| mark_of(record, workload, container));
         let earlier = observed.records.iter().filter(|record| *record.digest() != *goal.digest());
         let marks: Vec<_> = earlier.map(|record| mark_of(record, workload, container)).filter(|mark| *mark != wanted).collect();
+        let pods = view.pods.as_deref().unwrap_or_default();
         let fails = |pod: &&Pod| {
             let own = marks.iter().find(|mark| mark.is_on(pod, container) && !wanted.is_on(pod, container));
-            own.is_some_and(|mark| judgement::is_failing(pod, &roll(policy, &goal.desired, container, mark, observed.now)))
+            own.is_some_and(|mark| {
+                let roll = roll(policy, &goal.desired, container, mark, observed.now);
+                // What failed need not fail once more to be in the way of what takes its place.
+                let in_the_way = || failed.as_ref() == Some(mark) && judgement::is_not_ready(pod);
+                in_the_way() || judgement::is_failing(workload, pods, pod, &roll)
+            })
         };
-        let pods = view.pods.iter().flatten().filter(fails);
-        found.extend(pods.map(|pod| StuckPod {
+        found.extend(pods.iter().filter(fails).map(|pod| StuckPod {
             name: pod.name.clone(),
             uid: pod.uid.clone(),
             resource_version: pod.resource_version.clone(),

@@ -61,16 +61,17 @@ fn progress(observed: &Observed, policy: &PolicyObject, plan: &Plan, view: &Targ
             Reason::Waiting,
             format!("{evidence}; the policy is left as it is, for it may not be the reason: {why}. It goes on by itself when that ends"),
         ),
-        Judgement::Failed(evidence) => (Reason::Crashing, format!("{evidence}; {}", left_as_it_is(observed, policy, &evidence))),
+        Judgement::Failed(evidence) => (Reason::Crashing, format!("{evidence}; {}", left_as_it_is(policy, &evidence))),
     }
 }
 
 /// Why a failure is not undone, and what to do.
-fn left_as_it_is(observed: &Observed, policy: &PolicyObject, evidence: &Evidence) -> String {
-    let held = observed.standing.accepted(policy).is_none_or(|spec| spec.on_failure == OnFailure::Hold);
+fn left_as_it_is(policy: &PolicyObject, evidence: &Evidence) -> String {
     let why = if policy.suspend {
         "the policy is suspended"
-    } else if held {
+    } else if policy.spec.is_err() {
+        "the policy was edited meanwhile, and the edit is refused"
+    } else if policy.spec.as_ref().is_ok_and(|spec| spec.on_failure == OnFailure::Hold) {
         "spec.rollout.onFailure is Hold"
     } else {
         "what stood there before is not known"

@@ -279,7 +279,7 @@ fn step(
             return Step::Held { container, reason: Reason::Progressing, message, until: None };
         }
         let failing = direction == Direction::Back
-            || Mark::own(workload)
+            || Mark::of_server(workload, &container)
                 .is_some_and(|mark| rollout::progress(workload, &container, &mark, view.pods.as_deref()).0 == Reason::Crashing);
         if let Some(until) = rollout::roll_not_before(view, failing, observed.now).filter(|_| direction == Direction::Forward) {
             let message = format!("{view} waits for the roll under way, so that edits in a row roll it once");

@@ -1,13 +1,16 @@
 //! Failures on a cluster of plain values, and what becomes of them.
 
+mod files;
+mod stuck;
+
 use serde_json::{Value, json};
 
 use super::*;
 use crate::api::{self, Reason};
 use crate::plan::fixtures::{self, edit, observed, stand, targets};
-use crate::plan::simulation::{Fate, settle, wired};
-use crate::plan::{ConfigMapStep, Report, WrittenFrom, plan, report};
-use crate::policy::Level;
+use crate::plan::simulation::{Fate, settle};
+use crate::plan::{Report, plan, report};
+use crate::policy::{Level, Rejection};
 
 const HOUR: Millis = 3_600_000;
 
@@ -106,7 +109,7 @@ fn targets_go_back_in_the_reverse_of_their_order_and_those_it_never_reached_stay
         let decided = plan(&observed);
         let writes: Vec<_> =
             decided.steps.iter().enumerate().filter(|(_, step)| matches!(step, Step::Write { .. })).map(|(index, _)| index).collect();
-        assert!(!is_drift(&decided), "nobody but us changed the file: {:?}", decided.config_map);
+        assert!(!files::is_drift(&decided), "nobody but us changed the file: {:?}", decided.config_map);
         order.extend(writes.into_iter().map(|index| (index, decided.verdict.is_some())));
         crate::plan::simulation::act(&mut observed, &decided);
         let first_has_it = observed.targets[0].workload.as_ref().is_some_and(|workload| crate::plan::is_done(workload));
@@ -115,39 +118,6 @@ fn targets_go_back_in_the_reverse_of_their_order_and_those_it_never_reached_stay
     }
     assert_eq!(order, [(0, false), (1, false), (1, true), (0, true)], "the third was never touched");
     assert_eq!(told(&observed).0, Reason::RolledBack);
-}
-
-fn is_drift(plan: &Plan) -> bool {
-    let written = match &plan.config_map {
-        Some(ConfigMapStep::Create { from } | ConfigMapStep::Repair { from, .. }) => *from,
-        _ => return false,
-    };
-    written == WrittenFrom::Drift
-}
-
-#[test]
-fn a_file_that_goes_back_by_our_own_hand_has_not_drifted() {
-    let mut observed = observed(targets(2));
-    edit(&mut observed, lax());
-    settle(&mut observed, ALL_LIVE);
-    // An edit that is taken back while the first target rolls, and one that no target has by then.
-    for rounds in [1, 0] {
-        edit(&mut observed, strict());
-        for _ in 0..rounds {
-            let decided = plan(&observed);
-            crate::plan::simulation::act(&mut observed, &decided);
-        }
-        edit(&mut observed, lax());
-        let decided = plan(&observed);
-        assert!(!is_drift(&decided), "{:?}", decided.config_map);
-        settle(&mut observed, ALL_LIVE);
-    }
-    // What somebody else writes has.
-    observed.config_maps[0].content = Some("another".into());
-    assert!(is_drift(&plan(&observed)));
-    let strict = render(&observed.key.name, fixtures::record("kratos", 9, "highest_available").data.overlay.clone(), Delivery::Environment);
-    observed.config_maps[0].content = Some(crate::plan::content(&strict).into());
-    assert!(is_drift(&plan(&observed)), "no target has that earlier revision any more");
 }
 
 #[test]
@@ -196,6 +166,54 @@ fn hold_leaves_it_and_says_so() {
     edit(&mut observed, strict());
     settle(&mut observed, STRICT_FAILS);
     assert_eq!(told(&observed).0, Reason::RolledBack, "the edit has it judged");
+}
+
+#[test]
+fn a_refused_edit_keeps_no_failing_roll_from_going_back() {
+    let mut observed = observed(targets(1));
+    edit(&mut observed, lax());
+    settle(&mut observed, ALL_LIVE);
+    edit(&mut observed, strict());
+    let decided = plan(&observed);
+    crate::plan::simulation::act(&mut observed, &decided);
+    // What is asked for next is refused for what the target has: the failing one stays in force, and fails.
+    Arc::make_mut(observed.policy.as_mut().expect("a policy")).generation += 1;
+    stand(&mut observed);
+    observed.standing.rejections = vec![Rejection { field: "spec.methods".into(), message: "Kratos refuses it".into() }];
+    for _ in 0..10 {
+        crate::plan::simulation::run(&mut observed, STRICT_FAILS);
+        observed.now += 20_000;
+        let decided = plan(&observed);
+        if decided.judged.is_some() {
+            return;
+        }
+        crate::plan::simulation::act(&mut observed, &decided);
+    }
+    panic!("it is never judged: {}", told(&observed).1);
+}
+
+#[test]
+fn nothing_is_weaker_than_aal1() {
+    let mut observed = observed(targets(1));
+    edit(&mut observed, lax());
+    settle(&mut observed, |desired| whoami(desired).is_none());
+    assert_eq!(told(&observed).0, Reason::RolledBack);
+    assert_eq!(plan(&observed).verdict.map(|verdict| verdict.weaker), Some(false), "no policy demands no less");
+}
+
+#[test]
+fn what_a_target_would_go_back_to_is_never_pruned() {
+    let mut observed = observed(targets(1));
+    let none_kept = |mut spec: Value| {
+        spec["rollout"] = json!({"revisionHistoryLimit": 0});
+        spec
+    };
+    edit(&mut observed, none_kept(lax()));
+    settle(&mut observed, ALL_LIVE);
+    edit(&mut observed, none_kept(strict()));
+    settle(&mut observed, ALL_LIVE);
+    assert_eq!(observed.records.len(), 2);
+    assert_eq!(plan(&observed).prune, Vec::<SmolStr>::new());
 }
 
 #[test]
@@ -249,33 +267,6 @@ fn what_left_the_server_weaker_is_tried_again_with_growing_pauses() {
         assert_eq!(told(&observed).0, Reason::RolledBack);
     }
     assert_eq!(pauses, [30, 60, 120, 240]);
-}
-
-#[test]
-fn those_that_share_a_file_go_back_together() {
-    let by_file = |mut spec: Value| {
-        spec["delivery"] = json!({"type": "ConfigFile"});
-        spec
-    };
-    let mut observed = observed(targets(2));
-    for view in &mut observed.targets {
-        let wired = wired((**view.workload.as_ref().expect("a workload")).clone(), "mfa-mfa");
-        view.workload = Some(Arc::new(wired));
-    }
-    edit(&mut observed, by_file(strict()));
-    settle(&mut observed, STRICT_FAILS);
-    let (reason, message, status) = told(&observed);
-    assert_eq!(reason, Reason::RolledBack, "{message}");
-    let empty = Rendered::nothing("mfa", Delivery::ConfigFile);
-    assert_eq!(status.revision, Some(empty.revision.clone()), "the file is empty");
-    assert!(empty.file.ends_with("\n{}\n"), "{}", empty.file);
-    edit(&mut observed, by_file(lax()));
-    settle(&mut observed, STRICT_FAILS);
-    assert_eq!(told(&observed).0, Reason::Ready);
-    let good = told(&observed).2.revision;
-    edit(&mut observed, by_file(json!({"requiredAAL": {"whoami": "highest_available"}, "privilegedSessionMaxAge": "5m"})));
-    settle(&mut observed, STRICT_FAILS);
-    assert_eq!((told(&observed).0, told(&observed).2.revision), (Reason::RolledBack, good));
 }
 
 #[test]
