@@ -344,10 +344,7 @@ fn prune(observed: &Observed, policy: &PolicyObject, current: &str, changes: boo
     let applied = observed.records.first().map(|newest| newest.applied.as_slice()).unwrap_or_default();
     let back = |record: &Record, digest: &str| record.verdict.iter().flat_map(|verdict| &verdict.back).any(|back| back.record == digest);
     let needed = |digest: &str| {
-        // What it would go back to, and what it would where that fails.
-        let before = |applied: &Applied| applied.good.iter().find(|good| **good != current).is_some_and(|good| good == digest);
-        let used =
-            |applied: &Applied| applied.record == digest || applied.good.first().is_some_and(|good| good == digest) || before(applied);
+        let used = |applied: &Applied| applied.record == digest || applied.good.first().is_some_and(|good| good == digest);
         digest == current
             || applied.iter().any(used)
             || observed.records.iter().any(|record| record.digest() == current && back(record, digest))
@@ -358,7 +355,12 @@ fn prune(observed: &Observed, policy: &PolicyObject, current: &str, changes: boo
     }
     let (plausible, others): (Vec<_>, Vec<_>) =
         observed.records.iter().filter(|record| !needed(record.digest())).partition(|record| record.is_plausible());
-    plausible.into_iter().skip(limits.history_limit).chain(others).map(|record| record.name.clone()).collect()
+    // What a target would go back to should the current one fail is one of those that are kept, and kept even if none is.
+    let before = |record: &Record| {
+        applied.iter().any(|applied| applied.good.iter().find(|good| **good != current).is_some_and(|good| *good == record.digest()))
+    };
+    let plausible = plausible.into_iter().skip(limits.history_limit).filter(|record| !before(record));
+    plausible.chain(others).map(|record| record.name.clone()).collect()
 }
 
 /// A Kratos configuration that sets nothing.
