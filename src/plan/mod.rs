@@ -115,7 +115,7 @@ pub struct Plan {
 /// What the file is before it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WrittenFrom {
-    /// One that no target has got further than.
+    /// An earlier one, or none: no target has what is written now.
     Before,
     /// A later one of the policy itself, where a target has what comes back: after a failure, or an edit that is undone.
     Later,
