@@ -73,9 +73,8 @@ impl Memory {
     }
 
     /// What is left of the pause since the policy was first seen gone; none when it is over.
-    pub fn pause(&self, key: &Key) -> Option<Duration> {
-        let gone = self.state().gone_since.entry(key.clone()).or_insert_with(Instant::now).elapsed();
-        PAUSE.checked_sub(gone).filter(|left| !left.is_zero())
+    pub fn pause(&self, key: &Key) -> Option<Millis> {
+        left(self.state().gone_since.entry(key.clone()).or_insert_with(Instant::now).elapsed())
     }
 
     /// The policy is there again, or nothing of it is left.
@@ -165,5 +164,25 @@ impl Memory {
 
     pub fn succeeded(&self, key: &Key) {
         self.state().failures.remove(key);
+    }
+}
+
+/// What is left of the pause, rounded up: a look that comes a moment early has to come again, and
+/// nothing else may come to pass that would bring it.
+fn left(gone: Duration) -> Option<Millis> {
+    let left = PAUSE.saturating_sub(gone).as_micros().div_ceil(1_000);
+    Millis::try_from(left).ok().filter(|left| *left > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_not_over_a_moment_before_its_end() {
+        assert_eq!(left(Duration::ZERO), Some(30_000));
+        assert_eq!(left(PAUSE - Duration::from_micros(400)), Some(1));
+        assert_eq!(left(PAUSE), None);
+        assert_eq!(left(PAUSE * 2), None);
     }
 }

@@ -248,7 +248,7 @@ fn holder_of(context: &Context, tables: &Tables, workload: &Workload, asking: Op
 /// Whether a policy that the cache does not have is gone for good.
 async fn absence(context: &Context, key: &Key, now: Millis) -> Result<Absence, Error> {
     if let Some(left) = context.memory.pause(key) {
-        return Ok(Absence::Pausing { until: now + i64::try_from(left.as_millis()).unwrap_or_default() });
+        return Ok(Absence::Pausing { until: now + left });
     }
     let served = context.client.list_api_group_resources(&format!("{}/{}", wire::GROUP, wire::VERSION)).await;
     let creatable = match served {
