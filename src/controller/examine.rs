@@ -1,6 +1,7 @@
 //! What a failing roll is judged by: read only where one fails, or is about to begin that ends every old
 //! pod before a new one serves.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
@@ -29,7 +30,7 @@ pub(super) async fn examine(context: &Context, observed: &mut Observed) -> Resul
     for Examination { index, health } in to_examine(observed) {
         let target = &observed.targets[index];
         let Some(workload) = target.workload.clone() else { continue };
-        let content = content_of(context, target, &workload).await?;
+        let content = content_of(context, &workload).await?;
         let pods = if health { Some(with_health(context, observed, target, &workload, deadline).await?) } else { None };
         let target = &mut observed.targets[index];
         target.content = content;
@@ -42,8 +43,8 @@ pub(super) async fn examine(context: &Context, observed: &mut Observed) -> Resul
     Ok(())
 }
 
-/// More files than any server is given.
-const FILES: usize = 16;
+/// More than any server is made from.
+const CONFIG_MAPS: usize = 16;
 
 /// A workload as it is stored.
 #[derive(Clone, Debug)]
@@ -58,7 +59,7 @@ impl Slim for Whole {
 }
 
 /// None where the workload is gone, or another by now.
-async fn content_of(context: &Context, target: &TargetView, workload: &Workload) -> Result<Option<Content>, Error> {
+async fn content_of(context: &Context, workload: &Workload) -> Result<Option<Content>, Error> {
     let whole =
         api::<Whole>(&context.client, Resource::of(workload.kind), Some(&workload.key.namespace)).get_opt(&workload.key.name).await?;
     let Some(Whole(whole)) = whole.map(|seen| seen.value(&Resource::of(workload.kind))) else { return Ok(None) };
@@ -66,20 +67,18 @@ async fn content_of(context: &Context, target: &TargetView, workload: &Workload)
         return Ok(None);
     }
     let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &workload.key.namespace);
-    let files = container(workload, target).map(|container| container.files.as_slice()).unwrap_or_default();
-    let (mut texts, mut changed) = (Vec::new(), 0);
-    let strangers =
-        files.iter().flatten().filter(|file| file.key != crate::api::CONFIG_KEY || !is_own(context, workload, &file.config_map));
-    for file in strangers.take(FILES) {
-        let Some(map) = maps.get_opt(&file.config_map).await? else {
-            texts.push(None);
-            continue;
-        };
+    let template = &whole["spec"]["template"];
+    let (mut texts, mut changed) = (Map::new(), 0);
+    let strangers = content::config_maps(template).into_iter().filter(|(name, _)| !is_own(context, workload, name));
+    for (name, keys) in strangers.take(CONFIG_MAPS) {
+        let Some(map) = maps.get_opt(&name).await? else { continue };
         let times = map.metadata.managed_fields.iter().flatten().filter_map(|entry| entry.time.as_ref());
         changed = times.map(|time| time.0.as_millisecond()).chain([changed]).max().unwrap_or_default();
-        texts.push(map.data.and_then(|mut data| data.remove(&*file.key)));
+        let is_taken = |key: &str| keys.as_ref().is_none_or(|keys| keys.contains(key));
+        let taken: BTreeMap<_, _> = map.data.into_iter().flatten().filter(|(key, _)| is_taken(key)).collect();
+        texts.insert(name.to_string(), json!(taken));
     }
-    Ok(Some(content::of_template(&whole["spec"]["template"], &texts, changed)))
+    Ok(Some(content::of_template(template, &Value::Object(texts), changed)))
 }
 
 /// Whether a policy writes the config map.

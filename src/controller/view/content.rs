@@ -1,6 +1,8 @@
 //! What pods are made from beside our fields: whether an old pod and a new one differ in nothing but
 //! the policy, and whether somebody changed what a failed revision failed with.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
 
@@ -90,8 +92,39 @@ pub(super) fn annotations(metadata: &Value) -> Vec<(SmolStr, SmolStr)> {
     all.map(|(key, value)| (key.as_str().into(), hex_digest(value.as_str().unwrap_or_default(), DIGITS).into())).collect()
 }
 
-/// The content of a pod template, together with that of the config maps that its server reads.
-pub(in crate::controller) fn of_template(template: &Value, config_maps: &[Option<String>], changed: Millis) -> Content {
+/// The config maps that pods of a template are made from, each with what they take of it; none stands for all of it.
+pub(in crate::controller) fn config_maps(template: &Value) -> BTreeMap<SmolStr, Option<BTreeSet<SmolStr>>> {
+    let each = |parent: &Value, list: &str| parent[list].as_array().cloned().unwrap_or_default();
+    let spec = &template["spec"];
+    let mut found = Vec::new();
+    for volume in each(spec, "volumes") {
+        found.push(volume["configMap"].clone());
+        found.extend(each(&volume["projected"], "sources").into_iter().map(|source| source["configMap"].clone()));
+    }
+    for container in ["containers", "initContainers"].into_iter().flat_map(|list| each(spec, list)) {
+        found.extend(each(&container, "envFrom").into_iter().map(|source| source["configMapRef"].clone()));
+        let of_variable = |entry: Value| {
+            let reference = &entry["valueFrom"]["configMapKeyRef"];
+            json!({"name": reference["name"], "items": [{"key": reference["key"]}]})
+        };
+        found.extend(each(&container, "env").into_iter().map(of_variable));
+    }
+    let mut all = BTreeMap::new();
+    for reference in &found {
+        let Some(name) = reference["name"].as_str() else { continue };
+        let key = |item: &Value| item["key"].as_str().map(SmolStr::from);
+        let keys = reference["items"].as_array().filter(|items| !items.is_empty()).map(|items| items.iter().filter_map(key).collect());
+        all.entry(name.into())
+            .and_modify(|known: &mut Option<BTreeSet<_>>| {
+                *known = known.take().zip(keys.clone()).map(|(known, keys)| &known | &keys);
+            })
+            .or_insert(keys);
+    }
+    all
+}
+
+/// The content of a pod template, together with that of the config maps that its pods are made from.
+pub(in crate::controller) fn of_template(template: &Value, config_maps: &Value, changed: Millis) -> Content {
     let annotations = annotations(&template["metadata"]);
     let parts = json!([of_pod_spec(&template["spec"]), annotations, config_maps]);
     Content { digest: hex_digest(&parts.to_string(), DIGITS).into(), annotations, changed }
@@ -146,10 +179,43 @@ mod tests {
     #[test]
     fn a_template_changes_with_its_annotations_and_the_files_of_its_server() {
         let template = |annotations: Value| json!({"metadata": {"annotations": annotations}, "spec": spec()});
-        let of = |annotations: Value, file: &str| of_template(&template(annotations), &[Some(file.to_owned())], 0).digest;
+        let of = |annotations: Value, file: &str| of_template(&template(annotations), &json!({"kratos": file}), 0).digest;
         let own = json!({"mfa-operator.dev/required-aal": "aal-0", "kubectl.kubernetes.io/restartedAt": "now"});
         assert_eq!(of(own, "a"), of(json!({}), "a"));
         assert_ne!(of(json!({"checksum/config": "1"}), "a"), of(json!({"checksum/config": "2"}), "a"));
         assert_ne!(of(json!({}), "a"), of(json!({}), "b"));
+    }
+
+    #[test]
+    fn every_config_map_that_a_pod_is_made_from_is_found() {
+        let template = json!({"spec": {
+            "volumes": [
+                {"name": "config", "configMap": {"name": "files"}},
+                {"name": "schema", "configMap": {"name": "schemas", "items": [{"key": "person", "path": "person.json"}]}},
+                {"name": "all", "projected": {"sources": [{"configMap": {"name": "projected"}}, {"secret": {"name": "dsn"}}]}},
+            ],
+            "containers": [{
+                "name": "kratos",
+                "envFrom": [{"configMapRef": {"name": "variables"}}, {"secretRef": {"name": "dsn"}}],
+                "env": [
+                    {"name": "LOG_LEVEL", "valueFrom": {"configMapKeyRef": {"name": "levels", "key": "log"}}},
+                    {"name": "TRACE", "valueFrom": {"configMapKeyRef": {"name": "levels", "key": "trace"}}},
+                    {"name": "FILE", "valueFrom": {"configMapKeyRef": {"name": "files", "key": "one"}}},
+                    {"name": "DSN", "valueFrom": {"secretKeyRef": {"name": "dsn", "key": "dsn"}}},
+                ],
+            }],
+            "initContainers": [{"name": "migrate", "envFrom": [{"configMapRef": {"name": "migration"}}]}],
+        }});
+        let keys = |keys: &[&str]| Some(keys.iter().map(|key| SmolStr::from(*key)).collect::<BTreeSet<_>>());
+        let expected = [
+            ("files", None),
+            ("levels", keys(&["log", "trace"])),
+            ("migration", None),
+            ("projected", None),
+            ("schemas", keys(&["person"])),
+            ("variables", None),
+        ];
+        assert_eq!(config_maps(&template), expected.map(|(name, keys)| (SmolStr::from(name), keys)).into());
+        assert_eq!(config_maps(&spec()), BTreeMap::new(), "not a template");
     }
 }
