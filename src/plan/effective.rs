@@ -8,7 +8,7 @@ use super::confirmed;
 use super::proof::{Proof, unasked, unreachable};
 use super::record::{Evidence, Reload};
 use super::target::known;
-use super::{Answer, Applied, ConfigMapStep, Desired, Millis, Observed, Plan, Pod, Report, Step, TargetView, Workload, WrittenFrom};
+use super::{Answer, Applied, ConfigMapStep, Desired, Goal, Millis, Observed, Plan, Pod, Report, Step, TargetView, Workload, WrittenFrom};
 use crate::policy::{Delivery, VerificationMode};
 use crate::server::kratos::changes;
 
@@ -171,23 +171,26 @@ pub fn hashes(pods: &[Pod]) -> BTreeSet<&SmolStr> {
 }
 
 /// What is to be noted before the file is written anew: of each workload whose running pods read it.
-pub(super) fn reloads(observed: &Observed, desired: &Desired, steps: &[Step], file: Option<&ConfigMapStep>) -> Vec<(SmolStr, Reload)> {
+pub(super) fn reloads(observed: &Observed, in_force: &Goal, steps: &[Step], file: Option<&ConfigMapStep>) -> Vec<(SmolStr, Reload)> {
     let comes_back = match file {
-        Some(ConfigMapStep::Create { from } | ConfigMapStep::Repair { from, .. }) if is_by_file(desired) => *from != WrittenFrom::Before,
+        Some(ConfigMapStep::Create { from } | ConfigMapStep::Repair { from, .. }) if is_by_file(&in_force.desired) => {
+            *from != WrittenFrom::Before
+        }
         _ => return Vec::new(),
     };
     let reads = |(view, step): (&TargetView, &Step)| {
         let workload = view.workload.as_ref()?;
         let in_place = !matches!(step, Step::Refused { .. } | Step::Held { .. } | Step::Write { rolls: true, .. });
         (in_place && workload.own.required_aal)
-            .then(|| (workload.uid.clone(), about_to_read(observed, desired, view, workload, comes_back)))
+            .then(|| (workload.uid.clone(), about_to_read(observed, in_force, view, workload, comes_back)))
     };
     observed.targets.iter().zip(steps).filter_map(reads).collect()
 }
 
-fn about_to_read(observed: &Observed, desired: &Desired, view: &TargetView, workload: &Workload, comes_back: bool) -> Reload {
+fn about_to_read(observed: &Observed, in_force: &Goal, view: &TargetView, workload: &Workload, comes_back: bool) -> Reload {
     let known = known(observed, workload);
-    let file: SmolStr = super::content(&desired.rendered).into();
+    let rendered = &in_force.desired.rendered;
+    let file: SmolStr = super::content(rendered).into();
     // The write was refused a moment ago: another note would change nothing but its time.
     let noted = known.and_then(|known| known.reload.as_ref()).filter(|noted| noted.file == file);
     if let Some(noted) = noted.filter(|noted| observed.now - noted.since < ASK_AGAIN) {
@@ -197,10 +200,19 @@ fn about_to_read(observed: &Observed, desired: &Desired, view: &TargetView, work
     // A second file before the first was read, or a stranger's: what the pods have is not known.
     let pending = |known: &Applied| known.reload.as_ref().is_some_and(|reload| reload.changes != Some(false));
     let sure = !comes_back && known.is_some_and(|known| !pending(known));
-    let changes = old.filter(|_| sure).and_then(|old| changes(view.base.as_deref(), old, &desired.rendered.overlay));
+    let changes = old.filter(|_| sure).and_then(|old| changes(view.base.as_deref(), old, &rendered.overlay));
     let before = view.pods.iter().flat_map(|pods| hashes(pods)).cloned().collect();
     let restores = known.and_then(|known| known.answer.clone()).filter(|_| comes_back);
+    let restores = restores.or_else(|| never_left(known?, &in_force.digest()));
     Reload { since: observed.now, file, before, changes, restores }
+}
+
+/// The answer that is due where a file comes back that was good, in place of one that no pod was seen to take.
+fn never_left(known: &Applied, comes_back: &str) -> Option<SmolStr> {
+    let unread = known.reload.as_ref().filter(|unread| unread.changes == Some(true))?;
+    let [before] = unread.before.as_slice() else { return None };
+    let last_good = known.good.iter().find(|good| **good != known.record);
+    last_good.filter(|good| **good == *comes_back).map(|_| before.clone())
 }
 
 /// When to ask those that read a file again.

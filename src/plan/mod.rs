@@ -196,7 +196,7 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     plan.steps = target::steps(observed, policy, &plan.goals, found, plan.verdict.as_ref());
     let in_force =
         rollback::in_force(observed, &plan).unwrap_or_else(|| Goal { desired: asked_for.clone(), record: Some(digest.as_str().into()) });
-    let desired = in_force.desired;
+    let desired = in_force.desired.clone();
     let writable = plan.steps.iter().any(|step| !matches!(step, Step::Refused { .. }));
     let not_wired = plan.steps.iter().any(|step| matches!(step, Step::Refused { reason: Reason::NotWired, .. }));
     // The file has to be there before it can be mounted.
@@ -221,7 +221,7 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
         suspended::hold(&desired, &mut plan);
     }
     plan.memories = reversal::memories(observed, policy, &plan);
-    plan.reloads = effective::reloads(observed, &desired, &plan.steps, plan.config_map.as_ref());
+    plan.reloads = effective::reloads(observed, &in_force, &plan.steps, plan.config_map.as_ref());
     let config_map_again = match plan.config_map {
         Some(ConfigMapStep::Fought { until }) => Some(until),
         _ => None,

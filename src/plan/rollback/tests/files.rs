@@ -63,6 +63,30 @@ fn a_file_that_no_pod_has_read_is_not_good_yet() {
 }
 
 #[test]
+fn a_file_that_is_refused_after_another_was_is_told_like_it() {
+    let mut observed = observed(all_wired(targets(1)));
+    observed.targets[0].base = Some(Vec::new().into());
+    edit(&mut observed, by_file(lax()));
+    settle(&mut observed, ALL_LIVE);
+    observed.targets[0].pods.iter_mut().flatten().for_each(|pod| pod.answer = Some(Answer::Hash("a".into())));
+    let file = |observed: &Observed| observed.config_maps[0].content.clone();
+    let good = file(&observed);
+    // What the pods answer stays: they refuse one file after the other.
+    for age in ["5m", "6m", "7m"] {
+        edit(&mut observed, by_file(json!({"requiredAAL": {"whoami": "aal1"}, "privilegedSessionMaxAge": age})));
+        for _ in 0..6 {
+            let decided = plan(&observed);
+            simulation::act(&mut observed, &decided);
+            observed.now += 60_000;
+        }
+        let (reason, message, _) = told(&observed);
+        assert_eq!(reason, Reason::RolledBack, "{age}: {message}");
+        assert!(message.contains("the new file was not taken"), "{age}: {message}");
+        assert_eq!(file(&observed), good, "{age}");
+    }
+}
+
+#[test]
 fn those_that_share_a_file_go_back_together() {
     let mut observed = observed(all_wired(targets(2)));
     edit(&mut observed, by_file(strict()));
