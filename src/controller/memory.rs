@@ -31,6 +31,8 @@ struct State {
     /// By the uid of the policy, with the digest of the status that tells it.
     untold: HashMap<SmolStr, (u64, Untold)>,
     suspended: HashSet<SmolStr>,
+    /// By the uid of the policy, the generation that gave up some of what it governs.
+    let_go: HashMap<SmolStr, i64>,
     failures: HashMap<Key, u32>,
     disagreements: HashMap<SmolStr, Millis>,
     /// Workloads that stay as they are, by the policy that their label names.
@@ -152,6 +154,20 @@ impl Memory {
             state.suspended.clear();
         }
         if suspended { state.suspended.insert(uid.clone()) } else { state.suspended.remove(uid) }
+    }
+
+    /// This generation of the policy with this uid is accepted, and names some of what is governed no more. True the first time.
+    pub fn let_go(&self, uid: &SmolStr, generation: i64) -> bool {
+        let mut state = self.state();
+        if state.let_go.len() >= TOLD {
+            state.let_go.clear();
+        }
+        state.let_go.insert(uid.clone(), generation) != Some(generation)
+    }
+
+    /// Whether it has come to this.
+    pub fn has_let_go(&self, uid: &str, generation: i64) -> bool {
+        self.state().let_go.get(uid) == Some(&generation)
     }
 
     /// Number of failures in a row, this one included.

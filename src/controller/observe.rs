@@ -17,8 +17,8 @@ use super::{Context, Error, ask, bases, env_from, examine};
 use crate::api as wire;
 use crate::plan::{
     Absence, Candidate, ConfigMapView, Container, GovernedView, Key, Millis, NAMED, Observed, PolicyObject, Record, Standing, TargetData,
-    TargetView, Workload, WorkloadId, container, delivers_a_file, ends, hashes, holder, is_about_to_change, is_done, may_be_refused,
-    refusals,
+    TargetView, Workload, WorkloadId, container, delivers_a_file, ends, given_up, hashes, holder, is_about_to_change, is_done,
+    may_be_refused, refusals,
 };
 use crate::policy::{Rejection, Target, VerificationMode};
 use crate::server::kratos::{asks_for_code, runs_kratos};
@@ -195,10 +195,10 @@ fn naming<'a>(tables: &'a Tables, key: &'a Key, config_map: &'a str) -> impl Ite
     others.filter(move |policy| !policy.deleting && names(policy))
 }
 
-/// Policies that wait for what the policy of this name governed.
+/// Policies that wait for what the policy of this name governed and names no more.
 pub(super) fn claimants(context: &Context, observed: &Observed) -> Vec<Key> {
     context.cache.read(|tables| {
-        let workloads = observed.governed.iter().flat_map(|view| tables.policies.found_by(&view.workload.id()));
+        let workloads = given_up(observed).flat_map(|view| tables.policies.found_by(&view.workload.id()));
         let files = observed.config_maps.iter().flat_map(|map| naming(tables, &observed.key, &map.name).cloned());
         workloads.chain(files).map(|policy| policy.key.clone()).filter(|key| *key != observed.key).collect()
     })
@@ -220,9 +220,11 @@ fn records(tables: &Tables, key: &Key, uid: &str) -> Vec<Arc<Record>> {
 
 fn holder_of(context: &Context, tables: &Tables, workload: &Workload, asking: Option<&PolicyObject>) -> Option<SmolStr> {
     let mut naming = tables.policies.found_by(&workload.id());
-    // A policy whose spec is refused keeps what it has, and so does one that is suspended: the index knows what is named now.
+    // The index knows what is named now. A policy keeps what it has until a look has accepted that it names it no more: one
+    // whose spec is refused, or that is suspended, gives up nothing.
     let label = workload.policy_label.as_ref().map(|name| workload.key.beside(name));
-    let labelled = label.as_ref().and_then(|key| tables.policies.get(key)).filter(|policy| policy.spec.is_err() || policy.suspend);
+    let keeps = |policy: &Arc<PolicyObject>| policy.suspend || !context.memory.has_let_go(&policy.uid, policy.generation);
+    let labelled = label.as_ref().and_then(|key| tables.policies.get(key)).filter(keeps);
     naming.extend(labelled);
     naming.extend(asking.and_then(|asking| tables.policies.get(&asking.key)));
     naming.sort_by(|a, b| a.key.cmp(&b.key));

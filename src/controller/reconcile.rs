@@ -14,7 +14,7 @@ use crate::api::{self as wire, EventReason};
 use crate::plan::record::record_name;
 use crate::plan::{
     Absence, Applied, ConfigMapStep, Key, Memory, Notice, Observed, Plan, PolicyObject, Report, Reversal, Step, StuckPod, Verdict,
-    applied_after, applied_before, applied_judged, manifest, plan, retrying,
+    applied_after, applied_before, applied_judged, given_up, manifest, plan, retrying,
 };
 use crate::policy::Delivery;
 
@@ -86,7 +86,10 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
         Asked::Again(pause) => pause,
     };
     let outcome = match &observed.policy {
-        Some(policy) => write(context, &observed, policy, &decided).await,
+        Some(policy) => {
+            hand_on(context, &observed, policy);
+            write(context, &observed, policy, &decided).await
+        }
         None => {
             let mut outcome = Outcome::default();
             let reverted = undo(context, &observed, &decided, &mut outcome).await;
@@ -110,6 +113,14 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
     let corrected = !decided.rejections.is_empty() && observed.policy.as_ref().is_some_and(|policy| policy.spec.is_ok());
     let retry = (outcome.refused || uncertain || corrected).then_some(RETRY_REFUSED);
     Ok([again, asked_again, retry, bases::grows_old(context, &observed)].into_iter().flatten().min())
+}
+
+/// Whoever waits for what the policy gives up may have it from now on.
+fn hand_on(context: &Context, observed: &Observed, policy: &PolicyObject) {
+    let gives_up = observed.standing.accepted(policy).is_some() && given_up(observed).next().is_some();
+    if gives_up && context.memory.let_go(&policy.uid, policy.generation) {
+        observe::claimants(context, observed).into_iter().for_each(|claimant| context.queue.now(claimant));
+    }
 }
 
 /// Every line from here on says what it is about.

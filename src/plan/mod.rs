@@ -62,7 +62,7 @@ pub use observed::{
 pub use pod::{Health, Pod, Trouble};
 pub use proof::Proof;
 pub use record::{Applied, Back, Before, Data, Evidence, Record, Reload, TargetData, Verdict};
-pub use reversal::{ConfigMapEnd, Memory, Reversal, ends};
+pub use reversal::{ConfigMapEnd, Memory, Reversal, ends, given_up};
 pub use risks::{beside_ours, may_be_refused, refusals};
 pub use rollback::StuckPod;
 pub use rollout::is_done;

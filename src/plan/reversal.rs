@@ -40,13 +40,17 @@ pub(super) fn gone(observed: &Observed) -> Plan {
     plan
 }
 
-/// The policy stands, and no longer names some of what it governed.
-pub(super) fn dropped(observed: &Observed, plan: &mut Plan) {
+/// What is governed and named no more: all of it where the policy is gone.
+pub fn given_up(observed: &Observed) -> impl Iterator<Item = &GovernedView> {
     let is_target =
         |workload: &Workload| observed.targets.iter().any(|target| (target.kind, &target.name) == (workload.kind, &workload.key.name));
+    observed.governed.iter().filter(move |view| !is_target(&view.workload))
+}
+
+/// The policy stands, and no longer names some of what it governed.
+pub(super) fn dropped(observed: &Observed, plan: &mut Plan) {
     let Some(policy) = &observed.policy else { return };
-    let dropped = observed.governed.iter().filter(|view| !is_target(&view.workload));
-    plan.reversals = dropped.filter_map(|view| reversal(view, &observed.crd_uid, Some(policy))).collect();
+    plan.reversals = given_up(observed).filter_map(|view| reversal(view, &observed.crd_uid, Some(policy))).collect();
     // The content of a renamed one stays while it is mounted: only the name has changed.
     end_config_maps(observed, plan, None);
 }

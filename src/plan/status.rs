@@ -239,7 +239,9 @@ fn target_status(
         records: &observed.records,
         now: desired.map(|desired| file_levels(observed, desired, file)).unwrap_or_default(),
     };
-    let levels = |view| container.map_or((None, None), |container| mark::running_levels(view, container, &from_file));
+    // What a target that is refused runs is no other for that.
+    let server = container.or_else(|| Some(&*target::container(workload, view).ok()?.name));
+    let levels = |view| server.map_or((None, None), |container| mark::running_levels(view, container, &from_file));
     let (settings, whoami) = match step {
         Step::Write { rolls: true, .. } => {
             let ((old_settings, old_whoami), (settings, whoami)) = (levels(before), levels(view));

@@ -107,6 +107,60 @@ async fn a_first_that_lets_go_hands_it_on_at_once() {
     assert_eq!((generation(&after), label(&after)), (before + 1, "rival".into()));
 }
 
+/// Nothing of an edit counts that the cluster let pass and the operator refuses.
+#[tokio::test]
+async fn a_first_whose_edit_is_refused_keeps_it() {
+    let scene = contested("refused-edit").await;
+    let mut second = kratos("second");
+    let env = &mut second["spec"]["template"]["spec"]["containers"][0]["env"];
+    env.as_array_mut().expect("a list").push(json!({"name": "SELFSERVICE_METHODS_CODE_PASSWORDLESS_ENABLED", "value": "true"}));
+    scene.create(second).await;
+    let before = template(&scene.deployment("kratos").await);
+    let edit = json!({"spec": {
+        "targetRefs": [{"name": "second"}],
+        "methods": {"code": {"mfaEnabled": true}},
+        "acknowledge": ["CodeCountsForEveryone"],
+    }});
+    scene.edit("MfaPolicy", "first", edit).await;
+    scene.until_condition("first", "Accepted", "False", "InvalidSpec").await;
+    // Whoever waits for it asks again after a while.
+    scene
+        .throughout("it stays the first one's", RETRY + Duration::from_secs(5), async || {
+            let now = scene.deployment("kratos").await;
+            if template(&now) == before && label(&now) == "first" { Ok(()) } else { Err(now["metadata"].to_string()) }
+        })
+        .await;
+    scene
+        .edit(
+            "MfaPolicy",
+            "first",
+            json!({"spec": {"methods": {"code": {"mfaEnabled": false}}, "acknowledge": ["MethodSwitchedOff:code"]}}),
+        )
+        .await;
+    scene.until_ready("first").await;
+    scene.until_ready("rival").await;
+    let holds = async |name| label(&scene.deployment(name).await);
+    assert_eq!((holds("second").await, holds("kratos").await), ("first".into(), "rival".into()));
+}
+
+#[tokio::test]
+async fn a_suspended_first_keeps_it_until_it_goes_on() {
+    let scene = contested("suspended-first").await;
+    scene.create(kratos("second")).await;
+    let before = template(&scene.deployment("kratos").await);
+    scene.edit("MfaPolicy", "first", json!({"spec": {"suspend": true, "targetRefs": [{"name": "second"}]}})).await;
+    scene.until_condition("first", "RolledOut", "False", "Suspended").await;
+    scene
+        .throughout("it stays the first one's", RETRY + Duration::from_secs(5), async || {
+            let now = scene.deployment("kratos").await;
+            if template(&now) == before && label(&now) == "first" { Ok(()) } else { Err(now["metadata"].to_string()) }
+        })
+        .await;
+    scene.edit("MfaPolicy", "first", json!({"spec": {"suspend": false}})).await;
+    scene.until_ready("rival").await;
+    assert_eq!(label(&scene.deployment("kratos").await), "rival");
+}
+
 #[tokio::test]
 async fn an_older_policy_that_names_it_later_does_not_take_it() {
     let scene = Scene::start("older-later").await;

@@ -393,3 +393,18 @@ fn what_stood_there_is_noted_before_it_is_written_over() {
     let noted = crate::plan::applied_before(&observed, &plan(&observed));
     assert_eq!(noted.iter().map(|entry| (entry.before, entry.record.as_str())).collect::<Vec<_>>(), [(Before::Nothing, "")]);
 }
+
+#[test]
+fn a_target_that_is_refused_is_told_by_what_it_runs() {
+    let mut observed = observed(targets(1));
+    edit(&mut observed, strict());
+    settle(&mut observed, ALL_LIVE);
+    let before = told(&observed).2;
+    let mut workload = (**observed.targets[0].workload.as_ref().expect("a workload")).clone();
+    workload.containers[0].image = "registry.example.com/mirror/identity:1".into();
+    observed.targets[0].workload = Some(Arc::new(workload));
+    let after = told(&observed).2;
+    let accepted = after.conditions.iter().find(|condition| condition.type_ == "Accepted").expect("Accepted");
+    assert_eq!(accepted.reason, "NotKratos");
+    assert_eq!((after.required_aal, after.transitions), (before.required_aal, before.transitions), "its pods are the same");
+}
