@@ -94,6 +94,7 @@ fn main() -> ExitCode {
         test("rollback: to the last good revision, and on when it is mended", rollback::undone_and_mended),
         test("rollback: the first revision of all", rollback::first_of_all),
         test("rollback: a probe that never passes", rollback::never_ready),
+        test("rollback: a probe that never passes, and a StatefulSet that waits for it", rollback::never_ready_stateful),
         test("rollback: more memory than it may have", rollback::out_of_memory),
         test("waiting: quota", waiting::quota),
         test("rollback: a StatefulSet and its stuck pod", rollback::stateful),

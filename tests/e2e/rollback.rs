@@ -284,7 +284,7 @@ pub fn file() {
 }
 
 /// What stands in for a server that fails over one level alone: no real one does. The kubelet's part is real.
-fn stand_in(name: &str, fault: &str, fields: &Value) {
+fn stand_in(name: &str, kind: &str, fault: &str, fields: &Value) {
     levels::scene();
     let labels = json!({"app.kubernetes.io/name": name});
     let mut container = json!({
@@ -293,33 +293,48 @@ fn stand_in(name: &str, fault: &str, fields: &Value) {
         "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1},
     });
     container.as_object_mut().expect("a map").extend(fields.as_object().cloned().unwrap_or_default());
-    cluster::apply(&json!({
-        "apiVersion": "apps/v1", "kind": "Deployment",
+    let mut workload = json!({
+        "apiVersion": "apps/v1", "kind": kind,
         "metadata": {"name": name, "namespace": NAMESPACE, "annotations": {"mfa-operator.dev/allow": "true"}},
         "spec": {
             "replicas": 2, "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": {"containers": [container], "terminationGracePeriodSeconds": 1}},
         },
-    }));
-    cluster::await_wanted(NAMESPACE, name);
-    let level = |level: &str| json!({"requiredAAL": {"settings": level, "whoami": level}, "rollout": {"progressTimeout": "30s"}});
-    apply(name, &level("aal1"));
+    });
+    crate::kinds::reshape(&mut workload, kind, &json!({}));
+    cluster::apply(&workload);
+    let workload = format!("{}/{name}", kind.to_lowercase());
+    cluster::await_wanted(NAMESPACE, &workload);
+    let level = |level: &str| {
+        let spec = json!({"requiredAAL": {"settings": level, "whoami": level}, "rollout": {"progressTimeout": "30s"}});
+        cluster::apply(&cluster::policy_over(NAMESPACE, name, &json!([{"kind": kind, "name": name}]), &spec));
+    };
+    level("aal1");
     cluster::await_ready(NAMESPACE, name);
-    let old = cluster::uids(NAMESPACE, name);
-    apply(name, &level("highest_available"));
+    let good = status(name)["revision"].clone();
+    let old = cluster::uids(NAMESPACE, &workload);
+    level("highest_available");
     let words: &[&str] = if fault == "hungry" { &["OOMKilled", "exit code 137"] } else { &["not ready in time"] };
     await_rolled_back(name, words);
-    cluster::await_wanted(NAMESPACE, name);
-    assert_eq!(cluster::uids(NAMESPACE, name), old, "an old pod was replaced");
+    let pods = cluster::await_wanted(NAMESPACE, &workload);
+    assert!(pods.iter().all(|pod| pod.variable("REVISION") == good.as_str()), "{pods:?}");
+    // A StatefulSet ends a pod before it starts the next: the one that failed has taken the place of one.
+    let kept = cluster::uids(NAMESPACE, &workload).intersection(&old).count();
+    assert_eq!(kept, if kind == "StatefulSet" { 1 } else { 2 }, "an old pod was replaced");
     cluster::end_copy(NAMESPACE, name);
 }
 
 pub fn never_ready() {
-    stand_in("never-ready", "unready", &json!({}));
+    stand_in("never-ready", "Deployment", "unready", &json!({}));
+}
+
+/// It would wait for its pod for ever, whatever its template says.
+pub fn never_ready_stateful() {
+    stand_in("never-ready-stateful", "StatefulSet", "unready", &json!({}));
 }
 
 pub fn out_of_memory() {
-    stand_in("out-of-memory", "hungry", &json!({"resources": {"limits": {"memory": "48Mi"}}}));
+    stand_in("out-of-memory", "Deployment", "hungry", &json!({"resources": {"limits": {"memory": "48Mi"}}}));
 }
 
 /// What somebody at the Service misses while a policy rolls out well.
