@@ -26,8 +26,8 @@ pub(super) struct Options {
     #[arg(long, env = "MFA_OPERATOR_NAMESPACES", value_delimiter = ',')]
     namespaces: Vec<String>,
 
-    /// Address of /livez, /readyz and /metrics
-    #[arg(long, env = "MFA_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
+    /// Address of /livez, /readyz and /metrics; [::] is every address, IPv4 included
+    #[arg(long, env = "MFA_OPERATOR_LISTEN", default_value = "[::]:8080")]
     listen: SocketAddr,
 
     /// Format of the log on standard error
@@ -115,8 +115,9 @@ async fn operate(options: Options, log: Log) -> Result<(), Box<dyn std::error::E
     let clients = leader::clients(config, &fence, terms, &metrics)?;
     let (ready, is_ready) = watch::channel(false);
     let listener = http::bind(options.listen).await.map_err(|error| format!("--listen {}: {error}", options.listen))?;
+    let listen = listener.local_addr()?;
     tokio::spawn(log.serve(options.admin_listen));
-    info!(version = env!("CARGO_PKG_VERSION"), server, listen = %options.listen, namespaces = ?options.namespaces, "the operator starts");
+    info!(version = env!("CARGO_PKG_VERSION"), server, %listen, namespaces = ?options.namespaces, "the operator starts");
     let settings = Settings {
         namespaces: options.namespaces.into_iter().filter(|name| !name.is_empty()).collect(),
         server_images: options.server_images.into(),

@@ -223,6 +223,17 @@ fn labels_of_all_objects_and_a_selector_that_never_changes() {
     assert!(selects(&selector(&crafted)["matchLabels"], labels), "{labels}");
 }
 
+/// A pod has addresses of IPv4, of IPv6, or of both, and is probed at any of them.
+#[test]
+fn it_listens_at_every_address_where_it_is_probed() {
+    let objects = render(&json!({}));
+    let container = &find(&objects, "Deployment", NAME)["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(variable(&objects, "MFA_OPERATOR_LISTEN"), format!("[::]:{}", container["ports"][0]["containerPort"]));
+    for probe in ["livenessProbe", "readinessProbe"] {
+        assert_eq!(container[probe]["httpGet"]["port"], container["ports"][0]["name"], "{probe}");
+    }
+}
+
 #[test]
 fn a_digest_wins_over_a_tag() {
     let digest = format!("sha256:{}", "0".repeat(64));
