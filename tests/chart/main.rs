@@ -83,6 +83,10 @@ fn the_schema_lets_no_unknown_name_pass() {
         (json!({"networkPolicy": {"metricsFrom": [{"podSelectr": {}}]}}), "podSelectr"),
         (json!({"serviceAccount": {"create": false}}), "serviceAccount.name"),
         (json!({"namespaces": ["a"], "tests": {"namespace": "b"}}), "tests.namespace"),
+        (
+            json!({"service": {"enabled": false}, "monitoring": {"serviceMonitor": {"enabled": true}}}),
+            "monitoring.serviceMonitor.enabled needs service.enabled",
+        ),
     ] {
         let why = rendered(&wrong).expect_err(&format!("{wrong} is taken"));
         assert!(why.contains(word), "{wrong}: {why}");
