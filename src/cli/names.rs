@@ -7,7 +7,7 @@ use crate::{api, server::kratos};
 pub(super) fn run() -> ExitCode {
     let names = serde_json::json!({
         "variables": kratos::governed_names(),
-        "fileLines": kratos::governed_lines(),
+        "file": kratos::governed_file(),
         "policyLabel": api::POLICY_LABEL,
         "governedAnnotation": api::GOVERNED_ANNOTATION,
         "appliedAnnotation": api::APPLIED_ANNOTATION,

@@ -123,14 +123,11 @@ impl Document {
         yaml::write(&self.0)
     }
 
-    /// Each line that the YAML of a document with these keys can have, whatever their values, as a regular expression of
+    /// What the YAML of documents with some of these keys looks like, whatever their values, as a regular expression of
     /// RE2 without its ends.
     #[must_use]
-    pub fn lines(&self) -> Vec<String> {
-        let mut lines = yaml::lines(&self.0, 0);
-        lines.sort();
-        lines.dedup();
-        lines
+    pub fn pattern(&self) -> String {
+        yaml::pattern(&self.0, 0)
     }
 
     /// The frozen form that digests are taken over: compact JSON with sorted keys.

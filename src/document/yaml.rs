@@ -16,21 +16,25 @@ pub(super) fn write(value: &Value) -> String {
     out
 }
 
-/// Each line that a mapping with these keys can have, whatever its values, as a regular expression of RE2.
-pub(super) fn lines(value: &Value, depth: usize) -> Vec<String> {
-    const TEXT: &str = r#""(?:[^"\\\n]|\\.)*""#;
-    let Value::Mapping(mapping) = value else { return Vec::new() };
+/// What a mapping with some of these keys is written as, whatever their values, as a regular expression of RE2. The
+/// writer keeps the order of keys, so each stands below its own parent and at most once.
+pub(super) fn pattern(value: &Value, depth: usize) -> String {
+    const TEXT: &str = r#""(?:[^"\\[:cntrl:]]|\\[^[:cntrl:]])*""#;
+    let Value::Mapping(mapping) = value else { return String::new() };
     let indent = |depth: usize| if depth == 0 { String::new() } else { format!(" {{{}}}", 2 * depth) };
+    // Without an only key there would be no parent.
+    let optional = if mapping.len() == 1 { "" } else { "?" };
     let of_key = |(key, value): (&Value, &Value)| {
         let key = format!("{}{}:", indent(depth), key.as_str().unwrap_or_default());
-        match value {
-            Value::Mapping(_) => [vec![key], lines(value, depth + 1)].concat(),
-            Value::Sequence(_) => vec![key, format!("{}- {TEXT}", indent(depth + 1))],
-            Value::Bool(_) => vec![format!("{key} (?:true|false)")],
-            _ => vec![format!("{key} {TEXT}")],
-        }
+        let written = match value {
+            Value::Mapping(_) => format!(r"{key}\n{}", pattern(value, depth + 1)),
+            Value::Sequence(_) => format!(r"{key}\n(?:{}- {TEXT}\n)+", indent(depth + 1)),
+            Value::Bool(_) => format!(r"{key} (?:true|false)\n"),
+            _ => format!(r"{key} {TEXT}\n"),
+        };
+        format!("(?:{written}){optional}")
     };
-    mapping.iter().flat_map(of_key).collect()
+    mapping.iter().map(of_key).collect()
 }
 
 fn block(value: &Value, depth: usize, out: &mut String) {

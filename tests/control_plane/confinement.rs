@@ -1,8 +1,6 @@
 //! What somebody who stole the operator's token can do with it, and that it is no more than the operator does. The
 //! account has every right in the namespace here, so that it is the confinement that refuses and not a missing right.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use crate::objects::{GOVERNED, LABEL, REQUIRED_AAL, WHOAMI, daemon, kratos, policy, stateful};
@@ -11,7 +9,7 @@ use crate::stage::Stage;
 
 const KINDS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
 
-async fn confined(name: &str) -> Stage {
+pub async fn confined(name: &str) -> Stage {
     let stage = Stage::set(name, "confinement").await;
     stage.grant(&stage.namespace, "cluster-admin").await;
     let map = || json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "probe-"}});
@@ -240,23 +238,6 @@ async fn a_stolen_token_writes_no_config_map_of_others() {
     refused("adds a key", operator.patch("ConfigMap", "ours", json!({"data": {"other": "x"}})).await).await;
     refused("drops the marks", operator.patch("ConfigMap", "ours", json!({"metadata": {"labels": {LABEL: null}}})).await).await;
     refused("adds a label", operator.patch("ConfigMap", "ours", json!({"metadata": {"labels": {"a": "b"}}})).await).await;
-    operator.patch("ConfigMap", "ours", json!({"data": {"kratos.yaml": render_everything()}})).await.expect("its own file");
-    let methods = "selfservice:\n  methods:\n";
-    for (what, file) in [
-        ("text", "y"),
-        ("a provider", &*format!("{methods}    oidc:\n      enabled: true\n")),
-        ("a provider on one line", &format!("{methods}    totp: {{oidc: {{}}}}\n")),
-        ("a hook", "selfservice:\n  flows:\n    settings:\n      after:\n        hooks: []\n"),
-        ("another document", "{}\n---\ndsn: memory\n"),
-        ("an anchor", "session: &a\n"),
-        ("a value of another type", "session:\n  whoami:\n    required_aal: [x]\n"),
-        ("a comment that ends", "# \"\ndsn: memory\n"),
-        ("a string that ends", "session:\n  whoami:\n    required_aal: \"a\", dsn: \"b\"\n"),
-        ("a line without an end", "{}\ndsn: memory"),
-    ] {
-        let status = operator.patch("ConfigMap", "ours", json!({"data": {"kratos.yaml": file}})).await.expect_err(what);
-        assert!(status.message.contains("what a policy may set, and nothing else"), "{what}: {}", status.message);
-    }
     // Somebody takes the label away, and it is put back.
     stage.admin.patch("ConfigMap", "ours", json!({"metadata": {"labels": {LABEL: null}}})).await.expect("the admin may");
     operator.patch("ConfigMap", "ours", json!({"metadata": {"labels": {LABEL: "mfa"}}})).await.expect("the label comes back");
@@ -345,12 +326,6 @@ async fn a_stolen_token_writes_no_record_of_others_and_no_policy() {
         assert!(status.message.contains("of a policy the operator"), "{}", status.message);
     }
     operator.patch_status("MfaPolicy", "mfa", json!({"observedGeneration": 1})).await.expect("the status is");
-}
-
-/// The file of a policy that sets everything.
-fn render_everything() -> String {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/everything/kratos.yaml");
-    std::fs::read_to_string(golden).expect("a golden file")
 }
 
 /// The operators of all other tests run under the same rules.

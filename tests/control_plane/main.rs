@@ -19,6 +19,7 @@ mod browser;
 mod claims;
 mod config_file;
 mod config_file_faults;
+mod confined_file;
 mod confinement;
 mod definition;
 mod docs;

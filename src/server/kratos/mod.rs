@@ -24,5 +24,5 @@ pub use merged::{changes, merge, part_that_matters};
 pub use overlay::Overlay;
 pub use overrides::{may_begin, named_in, written_keys};
 pub use rendered::{Rendered, is_revision, levels_digest, render, revision};
-pub use variables::{REVISION, Variable, governed_lines, governed_names, level_variables, variables};
+pub use variables::{REVISION, Variable, governed_file, governed_names, level_variables, variables};
 pub use version::Version;

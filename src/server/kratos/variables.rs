@@ -87,11 +87,11 @@ pub fn governed_names() -> &'static [String] {
     &NAMES
 }
 
-/// Each line that the rendered file of some policy can have, as a regular expression of RE2 without its ends.
+/// What the rendered file of every policy looks like, as a regular expression of RE2 without its ends.
 #[must_use]
-pub fn governed_lines() -> Vec<String> {
-    let beside = ["#.*", "[{][}]"].map(String::from);
-    beside.into_iter().chain(everything().document().lines()).collect()
+pub fn governed_file() -> String {
+    // A comment ends where any reader sees a line end, so it has none of the characters that some take for one.
+    format!(r"(?:# [ -~]*\n)*(?:[{{][}}]\n|{})", everything().document().pattern())
 }
 
 /// The variables of `session.whoami.required_aal` and `selfservice.flows.settings.required_aal`:
