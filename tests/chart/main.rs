@@ -69,6 +69,7 @@ fn the_schema_lets_no_unknown_name_pass() {
             }
         }
     }
+    let also = |list: &str, name: &str| json!({"admission": {"confinement": {list: ["team", name]}}});
     walk("", &serde_json::from_str(&read("values.schema.json")).expect("the schema is JSON"));
     for (wrong, word) in [
         (json!({"replica": 3}), "replica"),
@@ -83,6 +84,11 @@ fn the_schema_lets_no_unknown_name_pass() {
         (json!({"networkPolicy": {"metricsFrom": [{"podSelectr": {}}]}}), "podSelectr"),
         (json!({"serviceAccount": {"create": false}}), "serviceAccount.name"),
         (json!({"namespaces": ["a"], "tests": {"namespace": "b"}}), "tests.namespace"),
+        (json!({"admission": {"confinement": {"alsoLabels": ["team lead"]}}}), "alsoLabels"),
+        (json!({"admission": {"confinement": {"alsoAnnotations": ["/"]}}}), "alsoAnnotations"),
+        (also("alsoAnnotations", "mfa-operator.dev/allow"), "take out mfa-operator.dev/allow"),
+        (also("alsoAnnotations", "mfa-operator.dev/"), "take out mfa-operator.dev/"),
+        (also("alsoLabels", "mfa-operator.dev/policy"), "take out mfa-operator.dev/policy"),
         (
             json!({"service": {"enabled": false}, "monitoring": {"serviceMonitor": {"enabled": true}}}),
             "monitoring.serviceMonitor.enabled needs service.enabled",

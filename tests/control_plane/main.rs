@@ -29,6 +29,7 @@ mod history;
 mod kinds;
 mod merged;
 mod metrics;
+mod mutation;
 mod objects;
 mod overrides;
 mod ownership;

@@ -356,6 +356,8 @@ pub fn resource(kind: &str) -> ApiResource {
         "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
         "ValidatingAdmissionPolicy" => ("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies"),
         "ValidatingAdmissionPolicyBinding" => ("admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings"),
+        "MutatingAdmissionPolicy" => ("admissionregistration.k8s.io", "v1", "mutatingadmissionpolicies"),
+        "MutatingAdmissionPolicyBinding" => ("admissionregistration.k8s.io", "v1", "mutatingadmissionpolicybindings"),
         "ValidatingWebhookConfiguration" => ("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations"),
         "ClusterRole" => ("rbac.authorization.k8s.io", "v1", "clusterroles"),
         "ClusterRoleBinding" => ("rbac.authorization.k8s.io", "v1", "clusterrolebindings"),

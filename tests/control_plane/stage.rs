@@ -38,12 +38,17 @@ pub struct Stage {
 impl Stage {
     /// Has the policy called `policies` alone, so that each test knows what refuses.
     pub async fn set(name: &str, policies: &str) -> Self {
+        Self::set_by(name, &[&format!("admission.{policies}.enabled=true")]).await
+    }
+
+    /// Has what the chart installs with these values.
+    pub async fn set_by(name: &str, values: &[&str]) -> Self {
         let plane = control_plane();
         let client = plane.client().await;
         install_definition(&client).await;
         let namespace = create_namespace(&client, name).await;
         let mut settings = vec![format!("namespaces={{{namespace}}}"), format!("fullnameOverride={namespace}")];
-        settings.push(format!("admission.{policies}.enabled=true"));
+        settings.extend(values.iter().map(|value| (*value).to_owned()));
         for object in rendered(&namespace, &settings) {
             // Its rights and their limits; the rest of the chart stays away.
             let kind = identity(&object).0;
@@ -85,6 +90,15 @@ impl Stage {
         }
     }
 
+    /// Waits until `check` says that it is so.
+    pub async fn until(&self, what: &str, mut check: impl AsyncFnMut() -> Result<(), String>) {
+        let deadline = Instant::now() + SOON;
+        while let Err(found) = check().await {
+            assert!(Instant::now() < deadline, "{what}: not after {SOON:?}: {found}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Waits until there is no such object any more.
     pub async fn until_gone(&self, kind: &str, name: &str) {
         let deadline = Instant::now() + GOING;
@@ -99,7 +113,8 @@ impl Drop for Stage {
     /// What is cluster-wide would otherwise be asked at every write of the other tests.
     fn drop(&mut self) {
         let kubeconfig = control_plane().folder().join("kubeconfig");
-        let kinds = "validatingadmissionpolicybindings,validatingadmissionpolicies";
+        let kinds =
+            "validatingadmissionpolicybindings,validatingadmissionpolicies,mutatingadmissionpolicybindings,mutatingadmissionpolicies";
         let _ = Command::new(cluster_part("node").join("kubectl"))
             .args(["delete", kinds, "--wait=false", "--selector", &format!("app.kubernetes.io/instance={}", self.namespace)])
             .env("KUBECONFIG", kubeconfig)
@@ -118,6 +133,10 @@ impl Person {
         let token: AuthInfo = serde_json::from_value(json!({"token": answer["status"]["token"]})).expect("a token is a credential");
         config.auth_info = token;
         Self { client: Client::try_from(config).expect("a client"), namespace: namespace.into() }
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     fn api(&self, kind: &str) -> Api<DynamicObject> {

@@ -5,12 +5,20 @@
 {{- if $enabled }}true{{ end -}}
 {{- end }}
 
-{{/* CEL, true where the maps .new and .old differ in no key but .except. */}}
+{{/* CEL, true where k is one of these names, or below one of them that ends with a slash. */}}
+{{- define "mfa-operator.admission.among" -}}
+{{- $names := list -}}
+{{- $domains := list -}}
+{{- range . }}
+{{- if hasSuffix "/" . }}{{ $domains = append $domains (printf " || k.startsWith('%s')" .) }}{{ else }}{{ $names = append $names (squote .) }}{{ end -}}
+{{- end -}}
+k in [{{ join ", " $names }}]{{ join "" $domains }}
+{{- end }}
+
+{{/* CEL, true where the maps .new and .old differ in no key but those among .except. */}}
 {{- define "mfa-operator.admission.same" -}}
-{{- $except := list -}}
-{{- range .except }}{{ $except = append $except (squote .) }}{{ end -}}
-{{- $except = join ", " $except -}}
-({{ .new }}.all(k, k in [{{ $except }}] || k in {{ .old }} && {{ .new }}[k] == {{ .old }}[k]) && {{ .old }}.all(k, k in [{{ $except }}] || k in {{ .new }}))
+{{- $except := include "mfa-operator.admission.among" .except -}}
+({{ .new }}.all(k, {{ $except }} || k in {{ .old }} && {{ .new }}[k] == {{ .old }}[k]) && {{ .old }}.all(k, {{ $except }} || k in {{ .new }}))
 {{- end }}
 
 {{- define "mfa-operator.admission.user" -}}
