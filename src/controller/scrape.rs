@@ -52,7 +52,7 @@ impl Collector for Scrape {
         let left = context.memory.all_left();
         let one = |(Key { name, .. }, workload): &(Key, crate::plan::WorkloadId)| {
             let labels = [
-                ("namespace", workload.key.namespace.to_string().into()),
+                ("policy_namespace", workload.key.namespace.to_string().into()),
                 ("kind", workload.kind.as_str().into()),
                 ("name", workload.key.name.to_string().into()),
                 ("policy", name.to_string().into()),
@@ -64,7 +64,7 @@ impl Collector for Scrape {
 }
 
 fn named(policy: &PolicyObject) -> [Label<'_>; 2] {
-    [("namespace", policy.key.namespace.as_str().into()), ("name", policy.key.name.as_str().into())]
+    [("policy_namespace", policy.key.namespace.as_str().into()), ("name", policy.key.name.as_str().into())]
 }
 
 fn in_force(policy: &PolicyObject) -> [Label<'_>; 5] {

@@ -79,7 +79,7 @@ async fn counts_follow_what_happens_and_series_go_with_their_policy() {
     }
     let revision = ready["status"]["revision"].as_str().expect("it has a revision");
     let info = format!(
-        "mfa_policy_info{{namespace=\"{}\",name=\"mfa\",revision=\"{revision}\",settings=\"highest_available\",whoami=\"highest_available\"}}",
+        "mfa_policy_info{{policy_namespace=\"{}\",name=\"mfa\",revision=\"{revision}\",settings=\"highest_available\",whoami=\"highest_available\"}}",
         scene.namespace
     );
     assert_eq!(found.get(&info), Some(&1.0), "{found:#?}");
@@ -89,7 +89,7 @@ async fn counts_follow_what_happens_and_series_go_with_their_policy() {
     until_value(&scene, "mfa_operator_drift_repairs_total{kind=\"Deployment\"}", SOON, 1.0).await;
 
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"targetRefs": [{"name": "absent"}]}})).await;
-    let absent = format!("mfa_policy_not_ready{{namespace=\"{}\",name=\"mfa\",reason=\"TargetNotFound\"}}", scene.namespace);
+    let absent = format!("mfa_policy_not_ready{{policy_namespace=\"{}\",name=\"mfa\",reason=\"TargetNotFound\"}}", scene.namespace);
     until_value(&scene, &absent, SOON, 1.0).await;
 
     let text = scene.operator.answer("/metrics", "*/*").expect("the operator answers");

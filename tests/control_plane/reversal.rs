@@ -254,7 +254,7 @@ async fn a_restored_copy_without_its_policy_is_left_as_it_is() {
     scene.operator.start_again();
     scene.throughout("the copy is left as it is", PAST_THE_PAUSE, async || enforces(&scene.deployment("kratos").await)).await;
     scene.until_event("LeftAsIs", &["kratos", "copied or restored"]).await;
-    let left = format!("mfa_workload_left{{namespace=\"{}\",kind=\"Deployment\",name=\"kratos\",policy=\"mfa\"}}", scene.namespace);
+    let left = format!("mfa_workload_left{{policy_namespace=\"{}\",kind=\"Deployment\",name=\"kratos\",policy=\"mfa\"}}", scene.namespace);
     until_value(&scene, &left, SOON, 1.0).await;
 
     scene.create(policy("mfa", &["kratos"])).await;

@@ -34,7 +34,6 @@ pub fn watch() {
         "rule_files": [alerts],
         "scrape_configs": [{
             "job_name": "mfa-operator",
-            "honor_labels": true,
             "file_sd_configs": [{"files": [targets], "refresh_interval": "2s"}],
         }],
     });

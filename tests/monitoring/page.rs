@@ -10,15 +10,15 @@ const HEAD: &str = "# Metrics and alerts
 
 The operator serves `/metrics` at the port of its probes (8080): OpenMetrics for who asks for it, as Prometheus does, else Prometheus' own text. Nothing of a policy is told beside its name, its revision and its levels.
 
-With the Prometheus operator, switch on `monitoring.serviceMonitor.enabled`, `monitoring.prometheusRule.enabled` and, for Grafana's sidecar, `monitoring.dashboard.enabled` in the chart's values. Without it, take [alerts.yaml](../charts/mfa-operator/files/alerts.yaml) and [dashboard.json](../charts/mfa-operator/files/dashboard.json) as they are, and scrape with `honor_labels: true`: the label `namespace` of a policy's metrics is that of the policy. The alerts are for the Prometheus of one cluster: where one has several, add the label that tells them apart to each `by` and `on`.
+With the Prometheus operator, switch on `monitoring.serviceMonitor.enabled`, `monitoring.prometheusRule.enabled` and, for Grafana's sidecar, `monitoring.dashboard.enabled` in the chart's values. Without it, take [alerts.yaml](../charts/mfa-operator/files/alerts.yaml) and [dashboard.json](../charts/mfa-operator/files/dashboard.json) as they are. A policy's metrics name its namespace in `policy_namespace`: `namespace` is that of the operator, as Prometheus found it. An alert about a policy has the policy's namespace as `namespace`, too, so that it reaches whoever gets the alerts of that namespace. The alerts are for the Prometheus of one cluster: where one has several, add the label that tells them apart to each `by` and `on`.
 
-A standby tells of policies what the one that works tells, so aggregate with `max by (namespace, name)`. Series of a policy go with it; one that is ready has one. For conditions in full, have [kube-state-metrics](../charts/mfa-operator/files/kube-state-metrics.yaml) tell them: start it with `--custom-resource-state-config-file`, and with the right to list and watch `mfapolicies` and `customresourcedefinitions`.
+A standby tells of policies what the one that works tells, so aggregate with `max by (policy_namespace, name)`. Series of a policy go with it; one that is ready has one. For conditions in full, have [kube-state-metrics](../charts/mfa-operator/files/kube-state-metrics.yaml) tell them: start it with `--custom-resource-state-config-file`, and with the right to list and watch `mfapolicies` and `customresourcedefinitions`.
 
 Two clusters that shall enforce the same do so when the revisions are equal and the policy is ready in both: a revision is what the pods shall have, and `mfa_policy_not_ready` is there until all have it. This lists every policy, by its namespace and name, for which that cannot be shown:
 
 ```promql
-count by (namespace, name) (count by (namespace, name, revision) (mfa_policy_info)) > 1
-  or max by (namespace, name) (mfa_policy_not_ready)
+count by (policy_namespace, name) (count by (policy_namespace, name, revision) (mfa_policy_info)) > 1
+  or max by (policy_namespace, name) (mfa_policy_not_ready)
 ```
 
 More about [several clusters](regions.md).

@@ -34,7 +34,8 @@ impl Metric {
     }
 }
 
-const NAMESPACE: (&str, &str) = ("namespace", "namespace of the object");
+/// Not `namespace`: Prometheus gives that to whatever it scrapes, and may put it in the place of ours.
+const NAMESPACE: (&str, &str) = ("policy_namespace", "namespace of the policy");
 const NAME: (&str, &str) = ("name", "its name");
 const WORKLOAD_KIND: (&str, &str) = ("kind", "`Deployment`, `StatefulSet` or `DaemonSet`");
 
@@ -217,3 +218,18 @@ pub const ALL: [&Metric; 23] = [
     &BUILD,
     &MEMORY,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the Prometheus operator has a target carry: where targets win, a label of ours by such a name would be lost.
+    #[test]
+    fn no_label_is_one_of_the_target() {
+        let target = ["namespace", "pod", "service", "container", "endpoint", "job", "instance"];
+        for metric in ALL {
+            let taken: Vec<_> = metric.labels.iter().filter(|(label, _)| target.contains(label)).collect();
+            assert!(taken.is_empty(), "{}: {taken:?}", metric.name);
+        }
+    }
+}
