@@ -233,6 +233,22 @@ fn labels_of_all_objects_and_a_selector_that_never_changes() {
     assert!(selects(&selector(&crafted)["matchLabels"], labels), "{labels}");
 }
 
+/// Two clusters in one Prometheus have namespaces, jobs and policies of the same names.
+#[test]
+fn the_dashboard_shows_one_source_and_one_cluster_at_a_time() {
+    let dashboard: Value = serde_json::from_str(&read("files/dashboard.json")).expect("it is JSON");
+    let variables: Vec<_> = dashboard["templating"]["list"].as_array().expect("a list").iter().map(|one| &one["name"]).collect();
+    assert_eq!(variables, ["datasource", "cluster"]);
+    for panel in dashboard["panels"].as_array().expect("panels") {
+        assert_eq!(panel["datasource"]["uid"], "${datasource}", "{}", panel["title"]);
+        for target in panel["targets"].as_array().expect("queries") {
+            let query = target["expr"].as_str().expect("a query");
+            let metrics = query.matches("mfa_").count() + query.matches("process_").count();
+            assert_eq!(query.matches("{cluster=\"$cluster\"").count(), metrics, "{query}");
+        }
+    }
+}
+
 /// A pod has addresses of IPv4, of IPv6, or of both, and is probed at any of them.
 #[test]
 fn it_listens_at_every_address_where_it_is_probed() {
