@@ -1,0 +1,112 @@
+//! What scripts leave behind: nothing, however they end. Whatever they call is a stand-in here.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test has files, processes and a clock")]
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A tree with one real script and stand-ins, each a name and what it does.
+fn tree(script: &str, stand_ins: &[(&str, &str)]) -> tempfile::TempDir {
+    let tree = tempfile::tempdir().expect("a folder");
+    for folder in ["scripts", "tests/cluster", "docs/images", "bin", "tmp"] {
+        std::fs::create_dir_all(tree.path().join(folder)).expect("a folder");
+    }
+    for name in [script, "scripts/environment"] {
+        std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join(name), tree.path().join(name)).expect("a script can be copied");
+    }
+    for (name, does) in stand_ins {
+        let path = tree.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{does}\n")).expect("a file can be written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+    }
+    tree
+}
+
+/// In a process group of its own, as a shell gives it one, where an interrupt is not ignored.
+fn start(tree: &Path, script: &str, arguments: &[&str]) -> Child {
+    let path = format!("{}:{}", tree.join("bin").display(), std::env::var("PATH").expect("there is a PATH"));
+    Command::new("env")
+        .arg("--default-signal=INT")
+        .arg(tree.join(script))
+        .args(arguments)
+        .env("PATH", path)
+        .env("TMPDIR", tree.join("tmp"))
+        .env("CALLS", tree.join("calls"))
+        .env_remove("KUBECONFIG")
+        .env_remove("MFA_OPERATOR_KEEP")
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it starts")
+}
+
+fn calls(tree: &Path) -> Vec<String> {
+    std::fs::read_to_string(tree.join("calls")).unwrap_or_default().lines().map(Into::into).collect()
+}
+
+fn temporary(tree: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(tree.join("tmp")).expect("a folder");
+    entries.map(|entry| entry.expect("it is readable").path().display().to_string()).collect()
+}
+
+/// Sends a signal to all processes of the group; whether there was one.
+fn signal(signal: &str, group: u32) -> bool {
+    let sent = Command::new("kill").args([signal, "--", &format!("-{group}")]).stderr(Stdio::null()).status();
+    sent.expect("kill runs").success()
+}
+
+fn until(what: &str, group: u32, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !holds() {
+        if Instant::now() > deadline {
+            signal("-KILL", group);
+            panic!("{what}: not after {SOON:?}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+const CLUSTER: (&str, &str) = ("tests/cluster/cluster", r#"echo "$1" >>"$CALLS"; [ "$1" != run ] || exec "$2" 600"#);
+const IMAGE: (&str, &str) = ("scripts/image", "echo image.tar");
+
+#[test]
+fn an_interrupt_ends_all_that_runs_beside_a_cluster() {
+    let tree = tree("scripts/in-cluster", &[CLUSTER, IMAGE]);
+    let mut script = start(tree.path(), "scripts/in-cluster", &["sleep"]);
+    let group = script.id();
+    until("the program runs", group, || calls(tree.path()).last().is_some_and(|call| call == "run"));
+    assert_eq!(temporary(tree.path()).len(), 1, "the pipe by which the program asks");
+    signal("-INT", group);
+    until("the script ends", group, || script.try_wait().expect("a child can be asked").is_some());
+    until("nobody is left", group, || !signal("-0", group));
+    assert_eq!(calls(tree.path()), ["up", "load", "run", "down"]);
+    assert!(temporary(tree.path()).is_empty(), "{:?}", temporary(tree.path()));
+}
+
+#[test]
+fn what_a_program_answers_is_the_answer_and_nothing_is_left() {
+    let tree = tree("scripts/in-cluster", &[CLUSTER, IMAGE, ("bin/program", "exit 7")]);
+    let mut script = start(tree.path(), "scripts/in-cluster", &["program"]);
+    assert_eq!(script.wait().expect("it ends").code(), Some(7));
+    until("nobody is left", script.id(), || !signal("-0", script.id()));
+    assert_eq!(calls(tree.path()), ["up", "load", "run", "down"]);
+    assert!(temporary(tree.path()).is_empty(), "{:?}", temporary(tree.path()));
+}
+
+#[test]
+fn a_recorded_demo_leaves_its_picture_alone() {
+    let cargo = r#"echo '{"executable":"/built/story"}'"#;
+    let stand_ins =
+        [("scripts/in-cluster", r#"echo "told by $1""#), ("bin/cargo", cargo), ("scripts/demo-svg", r#"echo drawn >>"$CALLS""#)];
+    let tree = tree("scripts/demo", &stand_ins);
+    let status = start(tree.path(), "scripts/demo", &["--record"]).wait().expect("it ends");
+    assert!(status.success(), "{status}");
+    let recorded = std::fs::read_to_string(tree.path().join("docs/images/demo.txt")).expect("it is recorded");
+    assert_eq!((recorded.as_str(), calls(tree.path())), ("told by /built/story\n", vec!["drawn".to_owned()]));
+    assert!(temporary(tree.path()).is_empty(), "{:?}", temporary(tree.path()));
+}
