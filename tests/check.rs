@@ -156,3 +156,28 @@ fn a_code_needs_a_word_or_a_version_that_counts_it_per_person() {
         assert_eq!(outcome.output.contains("CodeCountsForEveryone"), status == 1, "{}", outcome.output);
     }
 }
+
+/// As behind `| head`, which has seen enough.
+#[test]
+fn a_reader_that_is_gone_changes_no_verdict() {
+    let folder = folder_with(&[("good.yaml", GOOD), ("bad.yaml", &GOOD.replace("highest_available", "aal2"))]);
+    let cases = [
+        (&["check", "good.yaml"][..], 0),
+        (&["check", "bad.yaml"], 1),
+        (&["check", "bad.yaml", "-o", "json"], 1),
+        (&["render", "-f", "good.yaml"], 0),
+        (&["render", "-f", "good.yaml", "--as", "env"], 0),
+        (&["crd"], 0),
+        (&["completion", "bash"], 0),
+    ];
+    for (arguments, status) in cases {
+        let (reader, output) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut process = Command::new(env!("CARGO_BIN_EXE_mfa-operator"));
+        process.args(arguments).current_dir(folder.path()).stdout(output).stderr(Stdio::piped());
+        let ended = process.spawn().and_then(std::process::Child::wait_with_output).expect("it ends");
+        let errors = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(status), "{arguments:?}: {errors}");
+        assert!(!errors.contains("panicked"), "{arguments:?}: {errors}");
+    }
+}

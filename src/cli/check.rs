@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::output::{end_with, tell};
 use crate::api;
 use crate::lint::{Finding, Server, review};
 use crate::server::kratos::Version;
@@ -61,7 +62,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
     let base = match super::base(&options.base) {
         Ok(base) => base,
         Err(error) => {
-            eprintln!("{error}");
+            tell(&format!("{error}\n"));
             return ExitCode::from(UNREADABLE);
         }
     };
@@ -73,7 +74,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
                 Ok(text) => text,
                 Err(error) => {
                     unreadable = true;
-                    eprintln!("{}: {error}", file.display());
+                    tell(&format!("{}: {error}\n", file.display()));
                     continue;
                 }
             };
@@ -87,24 +88,26 @@ pub(super) fn run(options: &Options) -> ExitCode {
         }
         if let Err(error) = files {
             unreadable = true;
-            eprintln!("{}: {error}", path.display());
+            tell(&format!("{}: {error}\n", path.display()));
         }
     }
-    match options.output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&found).unwrap_or_default()),
-        Output::Text => found.iter().for_each(|found| println!("{}", super::line(&found.file, &found.finding))),
-    }
-    eprintln!(
-        "{policies} {} checked, {} {}",
-        if policies == 1 { "policy" } else { "policies" },
-        found.len(),
-        if found.len() == 1 { "problem" } else { "problems" }
-    );
-    match (unreadable, found.is_empty()) {
+    let code = match (unreadable, found.is_empty()) {
         (true, _) => ExitCode::from(UNREADABLE),
         (false, false) => ExitCode::from(FOUND),
         (false, true) => ExitCode::SUCCESS,
-    }
+    };
+    let text = match options.output {
+        Output::Json => serde_json::to_string_pretty(&found).unwrap_or_default() + "\n",
+        Output::Text => found.iter().map(|found| super::line(&found.file, &found.finding) + "\n").collect(),
+    };
+    let code = end_with(&text, code);
+    tell(&format!(
+        "{policies} {} checked, {} {}\n",
+        if policies == 1 { "policy" } else { "policies" },
+        found.len(),
+        if found.len() == 1 { "problem" } else { "problems" }
+    ));
+    code
 }
 
 /// The file itself, or those of a folder and of the folders in it, in the order of their names.

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 pub(super) fn run() -> ExitCode {
     match serde_json::to_value(crate::api::crd()).map(|crd| crate::document::to_plain_yaml(&crd)) {
         Ok(Ok(yaml)) => {
-            print!("# Generated from src/api by `make generate`. Do not edit.\n{yaml}");
-            ExitCode::SUCCESS
+            let text = format!("# Generated from src/api by `make generate`. Do not edit.\n{yaml}");
+            super::output::end_with(&text, ExitCode::SUCCESS)
         }
         Ok(Err(error)) => super::fail(&error),
         Err(error) => super::fail(&error),

@@ -12,6 +12,7 @@ mod crd;
 mod duration;
 pub mod kubectl;
 mod names;
+mod output;
 mod render;
 mod run;
 mod self_test;
@@ -73,8 +74,9 @@ pub fn main() -> ExitCode {
         Command::Check(options) => check::run(&options),
         Command::SelfTest(options) => self_test::run(&options),
         Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "mfa-operator", &mut std::io::stdout());
-            ExitCode::SUCCESS
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "mfa-operator", &mut script);
+            output::end_with(&String::from_utf8_lossy(&script), ExitCode::SUCCESS)
         }
         Command::Mfa(plugin) => plugin.run(),
     }
@@ -122,6 +124,6 @@ fn line(file: &str, finding: &Finding) -> String {
 }
 
 fn fail(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("mfa-operator: {error}");
+    output::tell(&format!("mfa-operator: {error}\n"));
     ExitCode::FAILURE
 }

@@ -16,6 +16,5 @@ pub(super) fn run() -> ExitCode {
         "allowAnnotation": api::ALLOW_ANNOTATION,
         "configKey": api::CONFIG_KEY,
     });
-    println!("{names:#}");
-    ExitCode::SUCCESS
+    super::output::end_with(&format!("{names:#}\n"), ExitCode::SUCCESS)
 }

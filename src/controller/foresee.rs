@@ -10,6 +10,7 @@ use serde_json::Value;
 use smol_str::SmolStr;
 
 use super::cache::Cached;
+use super::memory::Memory;
 use super::view::config_map::ConfigMap;
 use super::view::revision::Revision;
 use super::view::{Resource, Seen, Slim};
@@ -71,7 +72,8 @@ pub async fn foresee(
 ) -> Result<Foreseen, Error> {
     let settings = Settings { namespaces: Vec::new(), server_images, itself: None, instance: None };
     let ((queue, _requests), (events, _telling)) = (queue::queue(), events::events());
-    let context = Context::new(client.clone(), client, settings, queue, events, Arc::default());
+    let mut context = Context::new(client.clone(), client, settings, queue, events, Arc::default());
+    context.memory = Memory::settled();
     let Ok(seen) = serde_json::from_value::<Seen<PolicyObject>>(edited.clone()) else { return Ok(Foreseen::default()) };
     let mut policy = seen.value(&Resource::POLICIES);
     // Pods are seldom reached from where this runs, and nothing here depends on their answers.

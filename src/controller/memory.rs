@@ -20,7 +20,11 @@ const REMEMBER_FOR: Millis = 2 * 3_600_000;
 const TOLD: usize = 4_096;
 
 #[derive(Debug, Default)]
-pub(super) struct Memory(Mutex<State>);
+pub(super) struct Memory {
+    state: Mutex<State>,
+    /// Nothing that takes its time is on its way.
+    settled: bool,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -42,8 +46,13 @@ struct State {
 }
 
 impl Memory {
+    /// Of one that was not there: what may be on its way is taken to have come about.
+    pub fn settled() -> Self {
+        Self { settled: true, ..Self::default() }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What was done to the object with this uid.
@@ -76,6 +85,9 @@ impl Memory {
 
     /// What is left of the pause since the policy was first seen gone; none when it is over.
     pub fn pause(&self, key: &Key) -> Option<Millis> {
+        if self.settled {
+            return None;
+        }
         left(self.state().gone_since.entry(key.clone()).or_insert_with(Instant::now).elapsed())
     }
 
@@ -167,7 +179,7 @@ impl Memory {
 
     /// Whether it has come to this.
     pub fn has_let_go(&self, uid: &str, generation: i64) -> bool {
-        self.state().let_go.get(uid) == Some(&generation)
+        self.settled || self.state().let_go.get(uid) == Some(&generation)
     }
 
     /// Number of failures in a row, this one included.

@@ -223,7 +223,8 @@ fn holder_of(context: &Context, tables: &Tables, workload: &Workload, asking: Op
     // The index knows what is named now. A policy keeps what it has until a look has accepted that it names it no more: one
     // whose spec is refused, or that is suspended, gives up nothing.
     let label = workload.policy_label.as_ref().map(|name| workload.key.beside(name));
-    let keeps = |policy: &Arc<PolicyObject>| policy.suspend || !context.memory.has_let_go(&policy.uid, policy.generation);
+    let keeps =
+        |policy: &Arc<PolicyObject>| policy.spec.is_err() || policy.suspend || !context.memory.has_let_go(&policy.uid, policy.generation);
     let labelled = label.as_ref().and_then(|key| tables.policies.get(key)).filter(keeps);
     naming.extend(labelled);
     naming.extend(asking.and_then(|asking| tables.policies.get(&asking.key)));

@@ -222,6 +222,20 @@ async fn what_the_operator_would_refuse_is_foreseen() {
     says(&foreseen.output, &[&flat(&message)]);
 }
 
+/// The pause after a deletion is not waited out here, and holds nothing up for ever.
+#[tokio::test]
+async fn what_a_policy_left_behind_is_foreseen_to_be_taken_over() {
+    let scene = Scene::start("plugin-left").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy_with("first", &["kratos"], json!({"deletionPolicy": "Retain"}))).await;
+    scene.until_ready("first").await;
+    scene.delete("MfaPolicy", "first").await;
+    let foreseen = diff(&scene, &policy_with("second", &["kratos"], json!({"privilegedSessionMaxAge": "5m"})), &[]);
+    assert_eq!(foreseen.code, 1, "{}", foreseen.all());
+    says(&foreseen.output, &["SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE"]);
+    assert!(!foreseen.output.contains("first"), "{}", foreseen.output);
+}
+
 #[tokio::test]
 async fn a_difference_that_only_a_file_has_is_told() {
     let scene = Scene::start("plugin-file").await;

@@ -1,5 +1,6 @@
 //! Every read of the plugin. What may not be read is noted, and the rest is shown.
 
+use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::{Event as CoreEvent, Pod as CorePod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
@@ -12,6 +13,9 @@ use super::view::{self, Overview, Policy, Target};
 use super::{Access, pods, reach, revisions};
 use crate::api::{self, MfaPolicySpec, MfaPolicyStatus};
 use crate::policy::Kind;
+
+/// Policies that are read at once.
+const AT_ONCE: usize = 16;
 
 /// Longer than any answer of an API server that works.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -73,16 +77,24 @@ impl Cluster {
     }
 
     async fn with_what_belongs(&self, stored: Vec<Value>) -> Result<Overview, Failure> {
+        let mut all = futures::stream::iter(&stored).map(|stored| self.belongs(stored)).buffered(AT_ONCE);
         let mut overview = Overview::default();
-        for stored in &stored {
-            let mut policy = policy(stored);
-            for target in &mut policy.targets {
-                target.pods = self.pods(&policy.namespace, target, &mut overview.not_seen).await?;
-            }
-            policy.revisions = self.revisions(&policy, &mut overview.not_seen).await?;
+        while let Some((policy, not_seen)) = all.try_next().await? {
             overview.policies.push(policy);
+            let news: Vec<_> = not_seen.into_iter().filter(|note| !overview.not_seen.contains(note)).collect();
+            overview.not_seen.extend(news);
         }
         Ok(overview)
+    }
+
+    /// A policy with its pods and revisions, and what of them may not be read.
+    async fn belongs(&self, stored: &Value) -> Result<(Policy, Vec<String>), Failure> {
+        let (mut policy, mut not_seen) = (policy(stored), Vec::new());
+        for target in &mut policy.targets {
+            target.pods = self.pods(&policy.namespace, target, &mut not_seen).await?;
+        }
+        policy.revisions = self.revisions(&policy, &mut not_seen).await?;
+        Ok((policy, not_seen))
     }
 
     /// None where they may not be read; the list is empty where the workload is not there.

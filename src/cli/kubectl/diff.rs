@@ -51,7 +51,6 @@ pub(super) async fn run(cluster: &Cluster, style: &Style, options: &Options) -> 
                 policies += 1;
                 code = code.max(match one(cluster, style, options, object).await {
                     Ok(code) => code,
-                    Err(error) if is_closed(&*error) => return Err(error),
                     Err(error) => {
                         let name = object["metadata"]["name"].as_str().unwrap_or_default();
                         let why = words(&*reached(error, &cluster.server));
@@ -118,7 +117,8 @@ async fn one(cluster: &Cluster, style: &Style, options: &Options, object: &Value
         Err(Error::Api(error)) => return Err(error.into()),
         Err(error) => return Err(error.into()),
     }
-    show(&screen(style, &difference))?;
+    // What it ends with is asked for, too, where nobody reads on.
+    show(&screen(style, &difference)).or_else(|error| if is_closed(&error) { Ok(()) } else { Err(error) })?;
     Ok(if difference.rejections.is_empty() { DIFFERENT } else { REFUSED })
 }
 

@@ -17,7 +17,7 @@ pub mod screen;
 pub mod status;
 pub mod view;
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -29,6 +29,7 @@ use kube::config::KubeconfigError;
 use cluster::{Cluster, Failure};
 use screen::{Colour, Style};
 
+use super::output::{is_closed, show, tell};
 use crate::plan::bounded;
 
 pub(super) use completion::complete;
@@ -214,10 +215,6 @@ fn reached(error: Failure, server: &str) -> Failure {
     }
 }
 
-fn is_closed(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
 fn style(no_color: bool) -> Style {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
@@ -232,13 +229,6 @@ fn width() -> usize {
     terminal.filter(|columns| *columns > 0).or_else(told).map_or(100, |columns| columns.max(40))
 }
 
-/// Prints a screen. A reader that is gone is an error, not a panic.
-fn show(text: &str) -> std::io::Result<()> {
-    let mut output = std::io::stdout().lock();
-    output.write_all(text.as_bytes())?;
-    output.flush()
-}
-
 fn show_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     Ok(show(&(serde_json::to_string_pretty(value)? + "\n"))?)
 }
@@ -246,9 +236,4 @@ fn show_json(value: &impl serde::Serialize) -> Result<(), Failure> {
 /// What may not be read, a line each, where it is no part of the output.
 fn note(not_seen: &[String]) {
     not_seen.iter().for_each(|note| tell(&format!("note: {}\n", bounded(note))));
-}
-
-/// Prints beside the output. A reader that is gone is no reason to stop.
-fn tell(text: &str) {
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }

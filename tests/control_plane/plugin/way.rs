@@ -279,7 +279,7 @@ async fn a_reader_that_is_gone_ends_it_quietly() {
         command
     };
     let seen = outcome(command(&diff).stdout(closed()).output().expect("it starts"));
-    assert_eq!((seen.code, &*seen.errors), (0, ""), "as every command");
+    assert_eq!((seen.code, &*seen.errors), (1, ""), "there is a difference, whoever reads it");
     // An error and a note to nobody.
     assert_eq!(command(&["status", "nobody"]).stdout(closed()).stderr(closed()).status().expect("it starts").code(), Some(1));
     assert_eq!(command(&["status"]).stdout(closed()).stderr(closed()).status().expect("it starts").code(), Some(0));
