@@ -1,4 +1,4 @@
-//! What scripts leave behind: nothing, however they end. Whatever they call is a stand-in here.
+//! What scripts leave behind: nothing, however they end, and to whom it belongs. Whatever they call is a stand-in here.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test has files, processes and a clock")]
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -109,4 +109,29 @@ fn a_recorded_demo_leaves_its_picture_alone() {
     let recorded = std::fs::read_to_string(tree.path().join("docs/images/demo.txt")).expect("it is recorded");
     assert_eq!((recorded.as_str(), calls(tree.path())), ("told by /built/story\n", vec!["drawn".to_owned()]));
     assert!(temporary(tree.path()).is_empty(), "{:?}", temporary(tree.path()));
+}
+
+/// Trees share what Cargo built: what one built last is not taken for the other's, whose files are older.
+#[test]
+fn each_tree_builds_its_own() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let trees = [tree("scripts/environment", &[]), tree("scripts/environment", &[])];
+    let old = std::time::SystemTime::UNIX_EPOCH + SOON;
+    let sources = ["src/lib.rs", "src/main.rs"];
+    let is_built = |tree: &Path| {
+        std::fs::create_dir_all(tree.join("src")).expect("a folder");
+        for source in sources {
+            std::fs::File::create(tree.join(source)).and_then(|file| file.set_modified(old)).expect("a file");
+        }
+        let mut shell = Command::new("bash");
+        shell
+            .args(["-euc", ". scripts/environment"])
+            .current_dir(tree)
+            .env("MFA_OPERATOR_CACHE", cache.path())
+            .env_remove("CARGO_TARGET_DIR");
+        assert!(shell.status().expect("there is a shell").success());
+        sources.map(|source| std::fs::metadata(tree.join(source)).and_then(|file| file.modified()).expect("it is there") > old)
+    };
+    let [one, other] = trees.each_ref().map(tempfile::TempDir::path);
+    assert_eq!([one, one, other, one].map(is_built), [[true; 2], [false; 2], [true; 2], [true; 2]]);
 }
