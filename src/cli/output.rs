@@ -13,11 +13,19 @@ pub(super) fn show(text: &str) -> std::io::Result<()> {
     output.flush()
 }
 
+/// The same, where it matters what becomes of the work and not who reads of it.
+///
+/// # Errors
+/// Where it is full.
+pub(super) fn say(text: &str) -> std::io::Result<()> {
+    show(text).or_else(|error| if is_closed(&error) { Ok(()) } else { Err(error) })
+}
+
 /// Prints to standard output, and ends with `code`, whether or not anybody reads it to its end.
 pub(super) fn end_with(text: &str, code: ExitCode) -> ExitCode {
-    match show(text) {
-        Err(error) if !is_closed(&error) => super::fail(&error),
-        _ => code,
+    match say(text) {
+        Err(error) => super::fail(&error),
+        Ok(()) => code,
     }
 }
 

@@ -150,6 +150,15 @@ fn some_namespaces_and_no_right_elsewhere() {
     assert_eq!(variable(&objects, "MFA_OPERATOR_NAMESPACES"), "a,b");
 }
 
+/// With it go all policies.
+#[test]
+fn nobody_prunes_the_definition() {
+    let objects = render(&json!({}));
+    let kept = &find(&objects, "CustomResourceDefinition", "mfapolicies.mfa-operator.dev")["metadata"]["annotations"];
+    assert_eq!(kept["helm.sh/resource-policy"], "keep");
+    assert_eq!(kept["argocd.argoproj.io/sync-options"], "Prune=false");
+}
+
 #[test]
 fn replicas_agree_by_a_lease_and_outlive_a_drain() {
     let objects = render(&json!({}));

@@ -29,7 +29,7 @@ use kube::config::KubeconfigError;
 use cluster::{Cluster, Failure};
 use screen::{Colour, Style};
 
-use super::output::{is_closed, show, tell};
+use super::output::{is_closed, say, show, tell};
 use crate::plan::bounded;
 
 pub(super) use completion::complete;
