@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::cluster::{Cluster, policy};
-use super::patience::Patience;
+use super::patience::{Late, Patience};
 use super::screen::{Style, Tone};
 use super::view::Policy;
 use super::{Ended, say, tell};
@@ -51,7 +51,13 @@ pub(super) async fn run(cluster: &Cluster, style: &Style, options: &Options) -> 
     let mut patience = Patience::new(cluster, deadline);
     let mut last = String::new();
     loop {
-        let stored = patience.look(async || cluster.stored(&options.name).await).await?;
+        let stored = match patience.look(async || cluster.stored(&options.name).await).await {
+            Err(error) if error.is::<Late>() => {
+                tell(&format!("error: timed out: {}\n", bounded(last.trim_end_matches('.'))));
+                return Ok(ExitCode::FAILURE);
+            }
+            answer => answer?,
+        };
         let policy = policy(&stored);
         let said = match progress(&policy) {
             Progress::Stuck(_) if is_asked_for(&stored, begun, Timestamp::now()) => {
@@ -76,10 +82,6 @@ pub(super) async fn run(cluster: &Cluster, style: &Style, options: &Options) -> 
         }
         if !options.watch {
             return Ok(ExitCode::SUCCESS);
-        }
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            tell(&format!("error: timed out waiting for the policy {}: {}\n", bounded(&options.name), bounded(&last)));
-            return Ok(ExitCode::FAILURE);
         }
         tokio::time::sleep(deadline.map_or(LOOK, |deadline| LOOK.min(deadline.duration_since(Instant::now())))).await;
     }
