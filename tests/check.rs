@@ -1,4 +1,5 @@
-//! `mfa-operator check` as it is called: files, folders, standard input, and its exit status.
+//! `mfa-operator check` as it is called: files, folders, standard input, and its exit status. Closed pipes: every command
+//! that needs no cluster.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test runs programs and writes files")]
 
 use std::io::Write;
@@ -157,27 +158,47 @@ fn a_code_needs_a_word_or_a_version_that_counts_it_per_person() {
     }
 }
 
-/// As behind `| head`, which has seen enough.
+/// Whoever reads may stop, as `head` does: the verdict stays.
 #[test]
 fn a_reader_that_is_gone_changes_no_verdict() {
-    let folder = folder_with(&[("good.yaml", GOOD), ("bad.yaml", &GOOD.replace("highest_available", "aal2"))]);
-    let cases = [
-        (&["check", "good.yaml"][..], 0),
-        (&["check", "bad.yaml"], 1),
+    let bad = GOOD.replace("highest_available", "aal2");
+    let folder = folder_with(&[("good.yaml", GOOD), ("bad.yaml", &bad)]);
+    let end = |arguments: &[&str], output: Stdio, errors: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mfa-operator"));
+        let ended = command.args(arguments).current_dir(folder.path()).stdin(Stdio::null()).stdout(output).stderr(errors).output();
+        let ended = ended.expect("it runs");
+        (ended.status.code(), String::from_utf8(ended.stderr).expect("text"))
+    };
+    for (arguments, status) in [
+        (&["check", "bad.yaml"][..], 1),
         (&["check", "bad.yaml", "-o", "json"], 1),
+        (&["check", "good.yaml", "-o", "json"], 0),
+        (&["check", "bad.yaml", "missing.yaml"], 2),
         (&["render", "-f", "good.yaml"], 0),
         (&["render", "-f", "good.yaml", "--as", "env"], 0),
+        (&["render", "-f", "bad.yaml"], 1),
         (&["crd"], 0),
+        (&["names"], 0),
         (&["completion", "bash"], 0),
-    ];
-    for (arguments, status) in cases {
-        let (reader, output) = std::io::pipe().expect("a pipe");
-        drop(reader);
-        let mut process = Command::new(env!("CARGO_BIN_EXE_mfa-operator"));
-        process.args(arguments).current_dir(folder.path()).stdout(output).stderr(Stdio::piped());
-        let ended = process.spawn().and_then(std::process::Child::wait_with_output).expect("it ends");
-        let errors = String::from_utf8_lossy(&ended.stderr);
-        assert_eq!(ended.status.code(), Some(status), "{arguments:?}: {errors}");
+        (&["mfa", "completion", "bash"], 0),
+    ] {
+        let (ended, errors) = end(arguments, closed().into(), Stdio::piped());
+        assert_eq!(ended, Some(status), "{arguments:?}: {errors}");
         assert!(!errors.contains("panicked"), "{arguments:?}: {errors}");
+        assert_eq!(end(arguments, closed().into(), closed().into()).0, Some(status), "{arguments:?}, and nobody reads its errors");
     }
+    // What cannot be written for another cause is told.
+    for (arguments, status) in [(&["crd"][..], 1), (&["mfa", "completion", "bash"], 1), (&["check", "bad.yaml"], 2)] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+        let (ended, errors) = end(arguments, full.into(), Stdio::piped());
+        assert_eq!(ended, Some(status), "{arguments:?}: {errors}");
+        assert!(errors.contains("the output cannot be written: No space left"), "{arguments:?}: {errors}");
+    }
+}
+
+/// A pipe that nobody reads.
+fn closed() -> std::io::PipeWriter {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    writer
 }

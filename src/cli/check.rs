@@ -6,19 +6,19 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::output::{end_with, tell};
+use super::output::{show, tell};
 use crate::api;
 use crate::lint::{Finding, Server, review};
 use crate::server::kratos::Version;
 
 /// Something is wrong with a policy, or a text with policies is no YAML.
 const FOUND: u8 = 1;
-/// Something could not be read. Wrong usage ends with the same status.
+/// Something could not be read, or the outcome not be written. Wrong usage ends with the same status.
 const UNREADABLE: u8 = 2;
 
 #[derive(Args)]
 #[command(
-    after_help = "Exit status: 0 nothing is wrong, 1 something is wrong with a policy, 2 a file or folder could not be opened, or --base is no configuration of Kratos.\n\
+    after_help = "Exit status: 0 nothing is wrong, 1 something is wrong with a policy, 2 a file or folder could not be opened, the output could not be written, or --base is no configuration of Kratos.\n\
     Rules about edits, such as a method that goes off, need the policy as it was: only the API server knows it."
 )]
 pub(super) struct Options {
@@ -91,23 +91,25 @@ pub(super) fn run(options: &Options) -> ExitCode {
             tell(&format!("{}: {error}\n", path.display()));
         }
     }
-    let code = match (unreadable, found.is_empty()) {
-        (true, _) => ExitCode::from(UNREADABLE),
-        (false, false) => ExitCode::from(FOUND),
-        (false, true) => ExitCode::SUCCESS,
-    };
-    let text = match options.output {
+    let report = match options.output {
         Output::Json => serde_json::to_string_pretty(&found).unwrap_or_default() + "\n",
         Output::Text => found.iter().map(|found| super::line(&found.file, &found.finding) + "\n").collect(),
     };
-    let code = end_with(&text, code);
+    let shown = show(&report);
+    if let Err(error) = &shown {
+        tell(&format!("{error}\n"));
+    }
     tell(&format!(
         "{policies} {} checked, {} {}\n",
         if policies == 1 { "policy" } else { "policies" },
         found.len(),
         if found.len() == 1 { "problem" } else { "problems" }
     ));
-    code
+    match (unreadable || shown.is_err(), found.is_empty()) {
+        (true, _) => ExitCode::from(UNREADABLE),
+        (false, false) => ExitCode::from(FOUND),
+        (false, true) => ExitCode::SUCCESS,
+    }
 }
 
 /// The file itself, or those of a folder and of the folders in it, in the order of their names.

@@ -6,6 +6,8 @@
     clippy::disallowed_macros,
     reason = "the command line is the shell: it reads, prints and exits"
 )]
+// They panic where nobody reads any more: see output.rs.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod check;
 mod crd;
@@ -76,7 +78,7 @@ pub fn main() -> ExitCode {
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "mfa-operator", &mut script);
-            output::end_with(&String::from_utf8_lossy(&script), ExitCode::SUCCESS)
+            output::print(&String::from_utf8_lossy(&script))
         }
         Command::Mfa(plugin) => plugin.run(),
     }

@@ -16,5 +16,5 @@ pub(super) fn run() -> ExitCode {
         "allowAnnotation": api::ALLOW_ANNOTATION,
         "configKey": api::CONFIG_KEY,
     });
-    super::output::end_with(&format!("{names:#}\n"), ExitCode::SUCCESS)
+    super::output::print(&format!("{names:#}\n"))
 }

@@ -1,40 +1,38 @@
-//! What is printed. A reader that is gone, as behind `| head`, is no reason to panic, and changes no verdict.
+//! What is printed. Whoever reads it may stop, as `head` does: that is no fault of a command and changes no verdict,
+//! so that nothing here panics, as `println!` would.
 
-use std::io::{ErrorKind, Write};
+use std::io::{Error, ErrorKind, Write};
 use std::process::ExitCode;
 
-/// Prints to standard output.
+/// Whether somebody still reads the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reader {
+    There,
+    Gone,
+}
+
+/// Prints.
 ///
 /// # Errors
-/// Where that is closed or full.
-pub(super) fn show(text: &str) -> std::io::Result<()> {
+/// When it cannot be written, and not because nobody reads it: a full disk, for one.
+pub(super) fn show(text: &str) -> std::io::Result<Reader> {
     let mut output = std::io::stdout().lock();
-    output.write_all(text.as_bytes())?;
-    output.flush()
-}
-
-/// The same, where it matters what becomes of the work and not who reads of it.
-///
-/// # Errors
-/// Where it is full.
-pub(super) fn say(text: &str) -> std::io::Result<()> {
-    show(text).or_else(|error| if is_closed(&error) { Ok(()) } else { Err(error) })
-}
-
-/// Prints to standard output, and ends with `code`, whether or not anybody reads it to its end.
-pub(super) fn end_with(text: &str, code: ExitCode) -> ExitCode {
-    match say(text) {
-        Err(error) => super::fail(&error),
-        Ok(()) => code,
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Ok(()) => Ok(Reader::There),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(Error::other(format!("the output cannot be written: {error}"))),
     }
 }
 
-/// Prints beside the output.
-pub(super) fn tell(text: &str) {
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+/// Prints all that a command has to say, and how it ends then.
+pub(super) fn print(text: &str) -> ExitCode {
+    match show(text) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => super::fail(&error),
+    }
 }
 
-/// Whether the error is that the reader is gone.
-pub(super) fn is_closed(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+/// Prints beside the output, as far as somebody reads that.
+pub(super) fn tell(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }

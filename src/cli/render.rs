@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::output::{end_with, tell};
+use super::output;
 use crate::api;
 use crate::lint::{Reviewed, Server, review};
 use crate::server::kratos::{self, Version};
@@ -48,17 +48,16 @@ pub(super) fn run(options: &Options) -> ExitCode {
         Err(error) => return super::fail(&format!("{file}: {error}")),
     };
     if !review.findings.is_empty() {
-        review.findings.iter().for_each(|finding| tell(&(super::line(&file, finding) + "\n")));
+        review.findings.iter().for_each(|finding| output::tell(&(super::line(&file, finding) + "\n")));
         return ExitCode::FAILURE;
     }
     let [Reviewed { name, policy: Some(policy) }] = review.policies.as_slice() else {
         return super::fail(&format!("{file}: it holds {} of kind {}, give a file with one", review.policies.len(), api::KIND));
     };
     let rendered = kratos::render(name, kratos::Overlay::of(policy), policy.delivery);
-    let text = match options.form {
+    output::print(&match options.form {
         Form::File if base.is_some() => kratos::merge(&base.unwrap_or_default(), &rendered.overlay).to_yaml(),
         Form::File => rendered.file,
         Form::Env => rendered.variables.iter().map(|variable| format!("{}={}\n", variable.name, variable.value)).collect(),
-    };
-    end_with(&text, ExitCode::SUCCESS)
+    })
 }

@@ -11,6 +11,7 @@ use kube::{Api, Client, Config, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::output::show;
 use crate::api::{self, ConditionType, MfaPolicy};
 use crate::plan::bounded;
 
@@ -51,7 +52,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
     };
     match runtime.block_on(test(options)) {
         Ok(()) => {
-            println!("passed: the operator serves the namespace {}", options.namespace);
+            say(&format!("passed: the operator serves the namespace {}", options.namespace));
             ExitCode::SUCCESS
         }
         Err(failure) => super::fail(&format!("the test failed: {failure}")),
@@ -67,10 +68,10 @@ async fn test(options: &Options) -> Result<(), Failure> {
     remove(&deployments, &options.name).await?;
 
     create(&deployments, deployment(options)).await?;
-    println!("created the Deployment {} without pods", options.name);
+    say(&format!("created the Deployment {} without pods", options.name));
     let outcome = match create(&policies, policy(options)).await {
         Ok(()) => {
-            println!("created the MfaPolicy {}; waiting up to {} s until it is in force", options.name, options.timeout);
+            say(&format!("created the MfaPolicy {}; waiting up to {} s until it is in force", options.name, options.timeout));
             await_ready(&policies, options).await
         }
         Err(failure) => Err(failure),
@@ -80,8 +81,13 @@ async fn test(options: &Options) -> Result<(), Failure> {
         Err(failure) => Err(failure),
     };
     outcome.and(removed.map_err(|failure| format!("{failure}. Remove the MfaPolicy and the Deployment {} by hand", options.name)))?;
-    println!("removed both");
+    say("removed both");
     Ok(())
+}
+
+/// A line on the way. What counts is how it ends, and that both are removed.
+fn say(line: &str) {
+    let _ = show(&format!("{line}\n"));
 }
 
 async fn client() -> Result<Client, Box<dyn std::error::Error>> {
@@ -181,7 +187,7 @@ async fn await_ready(policies: &Api<MfaPolicy>, options: &Options) -> Result<(),
     loop {
         let policy = policies.get(&options.name).await.map_err(|error| format!("the policy cannot be read: {}", told(&error)))?;
         if is_true(&policy, ConditionType::Ready) {
-            println!("the policy is in force");
+            say("the policy is in force");
             return Ok(());
         }
         if is_true(&policy, ConditionType::Stalled) || Instant::now() > deadline {

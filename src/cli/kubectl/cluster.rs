@@ -1,6 +1,6 @@
 //! Every read of the plugin. What may not be read is noted, and the rest is shown.
 
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::{Event as CoreEvent, Pod as CorePod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
@@ -14,11 +14,11 @@ use super::{Access, pods, reach, revisions};
 use crate::api::{self, MfaPolicySpec, MfaPolicyStatus};
 use crate::policy::Kind;
 
-/// Policies that are read at once.
-const AT_ONCE: usize = 16;
-
 /// Longer than any answer of an API server that works.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Policies that are looked at together: most of the time goes by on the way to the server, which is not to be flooded.
+const AT_ONCE: usize = 8;
 
 /// The cluster, and the namespace that is meant.
 pub(super) struct Cluster {
@@ -77,19 +77,19 @@ impl Cluster {
     }
 
     async fn with_what_belongs(&self, stored: Vec<Value>) -> Result<Overview, Failure> {
-        let mut all = futures::stream::iter(&stored).map(|stored| self.belongs(stored)).buffered(AT_ONCE);
+        let looks = stored.iter().map(|stored| self.one_with_what_belongs(policy(stored)));
+        let mut looks = stream::iter(looks).buffered(AT_ONCE);
         let mut overview = Overview::default();
-        while let Some((policy, not_seen)) = all.try_next().await? {
+        while let Some((policy, not_seen)) = looks.try_next().await? {
             overview.policies.push(policy);
-            let news: Vec<_> = not_seen.into_iter().filter(|note| !overview.not_seen.contains(note)).collect();
-            overview.not_seen.extend(news);
+            not_seen.into_iter().for_each(|what| note(&mut overview.not_seen, what));
         }
         Ok(overview)
     }
 
-    /// A policy with its pods and revisions, and what of them may not be read.
-    async fn belongs(&self, stored: &Value) -> Result<(Policy, Vec<String>), Failure> {
-        let (mut policy, mut not_seen) = (policy(stored), Vec::new());
+    /// Workloads are got one by one: whoever may do that need not be allowed to list a whole namespace, nor wait for it.
+    async fn one_with_what_belongs(&self, mut policy: Policy) -> Result<(Policy, Vec<String>), Failure> {
+        let mut not_seen = Vec::new();
         for target in &mut policy.targets {
             target.pods = self.pods(&policy.namespace, target, &mut not_seen).await?;
         }
@@ -169,13 +169,16 @@ fn seen<T>(answer: kube::Result<T>, plural: &str, namespace: &str, not_seen: &mu
     match answer {
         Ok(found) => Ok(Some(found)),
         Err(kube::Error::Api(status)) if status.is_forbidden() => {
-            let note = format!("you may not read {plural} in the namespace {namespace}");
-            if !not_seen.contains(&note) {
-                not_seen.push(note);
-            }
+            note(not_seen, format!("you may not read {plural} in the namespace {namespace}"));
             Ok(None)
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+fn note(not_seen: &mut Vec<String>, what: String) {
+    if !not_seen.contains(&what) {
+        not_seen.push(what);
     }
 }
 
@@ -245,5 +248,43 @@ fn event(event: &CoreEvent) -> view::Event {
         reason: event.reason.clone().unwrap_or_default(),
         message: event.message.clone().unwrap_or_default(),
         count: series.and_then(|series| series.count).or(event.count).unwrap_or(1).max(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+    use tokio::sync::Barrier;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn policies_are_looked_at_together_and_stay_in_order() {
+        // Nobody is answered before so many ask.
+        let all = Arc::new(Barrier::new(AT_ONCE));
+        let answer = tower::service_fn(move |_: Request<Body>| {
+            let all = all.clone();
+            async move {
+                all.wait().await;
+                let list = json!({"apiVersion": "apps/v1", "kind": "ControllerRevisionList", "metadata": {}, "items": []});
+                Ok::<_, std::io::Error>(Response::new(Body::from(list.to_string().into_bytes())))
+            }
+        });
+        let cluster = Cluster { client: Client::new(answer, "identity"), namespace: "identity".into(), server: String::new() };
+        let names: Vec<_> = (0..2 * AT_ONCE).map(|number| format!("policy-{number}")).collect();
+        let stored = names.iter().map(|name| json!({"metadata": {"namespace": "identity", "name": name}})).collect();
+        let overview = tokio::time::timeout(PATIENCE, cluster.with_what_belongs(stored)).await.expect("an end").expect("answers");
+        assert_eq!(overview.policies.iter().map(|policy| &policy.name).collect::<Vec<_>>(), names.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_noted_once() {
+        let mut not_seen = Vec::new();
+        ["pods", "deployments", "pods"].into_iter().for_each(|what| note(&mut not_seen, what.into()));
+        assert_eq!(not_seen, ["pods", "deployments"]);
     }
 }

@@ -57,7 +57,7 @@ pub(in crate::cli) fn complete(words: impl Iterator<Item = String>) -> ExitCode 
         let _ = writeln!(answer, "{}{}{}", bounded(candidate), if help.is_empty() { "" } else { "\t" }, help);
     }
     let _ = writeln!(answer, ":{}", after as u8);
-    show(&answer).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+    show(&answer).map_or(ExitCode::FAILURE, |_| ExitCode::SUCCESS)
 }
 
 /// What a shell does beside offering these, in the words of Cobra.

@@ -15,7 +15,7 @@ use super::cluster::{Cluster, Failure, policy_resource};
 use super::edit::MANAGER;
 use super::foreseen::{Difference, Foretold, fields, screen};
 use super::screen::Style;
-use super::{Ended, note, reached, say, tell, words};
+use super::{Ended, note, reached, show, tell, words};
 use crate::api::{self, MfaPolicySpec};
 use crate::controller::{Error, Foreseen, foresee};
 use crate::document;
@@ -117,7 +117,7 @@ async fn one(cluster: &Cluster, style: &Style, options: &Options, object: &Value
         Err(Error::Api(error)) => return Err(error.into()),
         Err(error) => return Err(error.into()),
     }
-    say(&screen(style, &difference))?;
+    show(&screen(style, &difference))?;
     Ok(if difference.rejections.is_empty() { DIFFERENT } else { REFUSED })
 }
 

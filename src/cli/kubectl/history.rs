@@ -7,7 +7,7 @@ use clap::Args;
 use super::cluster::Cluster;
 use super::screen::{Style, Tone, cell, or_dash, table, toned};
 use super::view::Policy;
-use super::{Ended, Output, note, show, show_json, status};
+use super::{Ended, Output, note, show, status};
 use crate::api::RunningAal;
 
 #[derive(Args)]
@@ -22,10 +22,10 @@ pub(super) struct Options {
 
 pub(super) async fn run(cluster: &Cluster, style: &Style, options: &Options) -> Ended {
     let overview = cluster.policy(&options.name).await?;
-    match options.output {
-        Output::Json => show_json(&overview)?,
-        Output::Text => overview.policies.iter().try_for_each(|policy| show(&screen(style, policy)))?,
-    }
+    show(&match options.output {
+        Output::Json => serde_json::to_string_pretty(&overview)? + "\n",
+        Output::Text => overview.policies.iter().map(|policy| screen(style, policy)).collect(),
+    })?;
     note(&overview.not_seen);
     Ok(ExitCode::SUCCESS)
 }

@@ -29,7 +29,7 @@ use kube::config::KubeconfigError;
 use cluster::{Cluster, Failure};
 use screen::{Colour, Style};
 
-use super::output::{is_closed, say, show, tell};
+use super::output::{Reader, show, tell};
 use crate::plan::bounded;
 
 pub(super) use completion::complete;
@@ -137,8 +137,6 @@ impl Plugin {
         };
         match runtime.block_on(self.obey()) {
             Ok(code) => code,
-            // Whoever reads us has seen enough.
-            Err(error) if is_closed(&*error) => ExitCode::SUCCESS,
             Err(error) => {
                 tell(&format!("error: {}\n", bounded(&words(&*error))));
                 failed
@@ -227,10 +225,6 @@ fn width() -> usize {
     let terminal = rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col));
     let told = || std::env::var("COLUMNS").ok()?.parse().ok();
     terminal.filter(|columns| *columns > 0).or_else(told).map_or(100, |columns| columns.max(40))
-}
-
-fn show_json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    Ok(show(&(serde_json::to_string_pretty(value)? + "\n"))?)
 }
 
 /// What may not be read, a line each, where it is no part of the output.

@@ -12,7 +12,7 @@ use super::cluster::{Cluster, policy};
 use super::patience::{Late, Patience};
 use super::screen::{Style, Tone};
 use super::view::Policy;
-use super::{Ended, say, tell};
+use super::{Ended, show, tell};
 use crate::api::{self, ConditionType, Reason};
 use crate::cli::duration::duration;
 use crate::plan::bounded;
@@ -64,7 +64,7 @@ pub(super) async fn run(cluster: &Cluster, style: &Style, options: &Options) -> 
                 format!("Waiting for the operator to try the policy {} again...", policy.name)
             }
             Progress::Done(said) => {
-                say(&format!("{}\n", style.paint(Tone::Good, &bounded(&said))))?;
+                show(&format!("{}\n", style.paint(Tone::Good, &bounded(&said))))?;
                 return Ok(ExitCode::SUCCESS);
             }
             Progress::Stuck(said) => {
@@ -77,7 +77,7 @@ pub(super) async fn run(cluster: &Cluster, style: &Style, options: &Options) -> 
             Progress::Waiting(said) => said,
         };
         if said != last {
-            say(&format!("{}\n", bounded(&said)))?;
+            show(&format!("{}\n", bounded(&said)))?;
             last = said;
         }
         if !options.watch {

@@ -10,7 +10,7 @@ use super::cluster::{Cluster, Everywhere};
 use super::patience::Patience;
 use super::screen::{Cell, Style, Tone, cell, or_dash, table, toned};
 use super::view::{Overview, Pod, Policy, Revision, Target};
-use super::{Colour, Ended, Output, note, show, tell, width};
+use super::{Colour, Ended, Output, Reader, note, show, tell, width};
 use crate::api::{ConditionType, Reason};
 use crate::plan::bounded;
 
@@ -58,17 +58,21 @@ pub(super) async fn run(cluster: &Cluster, style: &Style, options: &Options) -> 
         };
         if shown.as_ref() != Some(seen) {
             let wipe = if shown.is_some() { wipe } else { "" };
-            match options.output {
+            let reader = match options.output {
                 Output::Json => show(&json)?,
                 Output::Text => {
-                    show(&(wipe.to_owned() + &text))?;
+                    let reader = show(&(wipe.to_owned() + &text))?;
                     if overview.policies.is_empty() {
                         let place =
                             if options.all_namespaces { "any namespace".into() } else { format!("the namespace {}", cluster.namespace) };
                         tell(&format!("No MfaPolicy found in {}.\n", bounded(&place)));
                     }
                     note(&overview.not_seen);
+                    reader
                 }
+            };
+            if reader == Reader::Gone {
+                return Ok(ExitCode::SUCCESS);
             }
         }
         if !options.watch {

@@ -268,8 +268,10 @@ fn closed() -> std::io::PipeWriter {
 }
 
 #[tokio::test]
-async fn a_reader_that_is_gone_ends_it_quietly() {
+async fn a_reader_that_is_gone_changes_no_verdict() {
     let scene = Scene::start("plugin-closed").await;
+    scene.create(policy("lost", &["lost"])).await;
+    scene.until_condition("lost", "Reconciling", "True", "TargetNotFound").await;
     let wanted = file(&policy("mfa", &["kratos"]));
     let diff = ["diff", "-f", wanted.path().to_str().expect("a path")];
     let folder = folder();
@@ -279,7 +281,16 @@ async fn a_reader_that_is_gone_ends_it_quietly() {
         command
     };
     let seen = outcome(command(&diff).stdout(closed()).output().expect("it starts"));
-    assert_eq!((seen.code, &*seen.errors), (1, ""), "there is a difference, whoever reads it");
+    assert_eq!((seen.code, &*seen.errors), (1, ""), "something would change");
+    let refused = policy_with("refused", &["kratos"], json!({"requiredAAL": {"whoami": "aal2"}}));
+    let both = file(&json!({"apiVersion": "v1", "kind": "List", "items": [refused, policy("mfa", &["kratos"])]}));
+    let both = ["diff", "-f", both.path().to_str().expect("a path")];
+    let seen = outcome(command(&both).stdout(closed()).output().expect("it starts"));
+    assert_eq!(seen.code, 2, "{}", seen.errors);
+    // Its verdict is what it is called for: it is waited for. A screen that nobody sees is not kept up to date.
+    let waited = outcome(command(&["rollout", "status", "lost", "--timeout", "2s"]).stdout(closed()).output().expect("it starts"));
+    assert_eq!(waited.code, 1, "{}", waited.errors);
+    assert_eq!(command(&["status", "-w"]).stdout(closed()).status().expect("it starts").code(), Some(0));
     // An error and a note to nobody.
     assert_eq!(command(&["status", "nobody"]).stdout(closed()).stderr(closed()).status().expect("it starts").code(), Some(1));
     assert_eq!(command(&["status"]).stdout(closed()).stderr(closed()).status().expect("it starts").code(), Some(0));
