@@ -108,11 +108,18 @@ fn with_kind(workload: &str) -> String {
 
 /// Pods of a workload that are not about to end.
 pub fn pods(namespace: &str, workload: &str) -> Vec<Pod> {
+    found(namespace, workload).iter().filter(|pod| !is_ending(pod)).map(pod).collect()
+}
+
+fn is_ending(pod: &Value) -> bool {
+    !pod["metadata"]["deletionTimestamp"].is_null()
+}
+
+fn found(namespace: &str, workload: &str) -> Vec<Value> {
     let selector = get(namespace, &with_kind(workload))["spec"]["selector"]["matchLabels"].clone();
     let selector: Vec<_> =
         selector.as_object().into_iter().flatten().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
-    let found = api::objects(namespace, "pod", &selector.join(","));
-    found.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).map(pod).collect()
+    api::objects(namespace, "pod", &selector.join(","))
 }
 
 fn pod(object: &Value) -> Pod {
@@ -135,8 +142,15 @@ pub fn uids(namespace: &str, workload: &str) -> BTreeSet<String> {
     pods(namespace, workload).into_iter().map(|pod| pod.uid).collect()
 }
 
-/// The public API of each ready pod, and that of the Service last.
+/// A pod that ends serves on until every proxy has learnt of it. One on a node that is lost never goes.
+const BEHIND: Duration = Duration::from_secs(20);
+
+/// The public API of each ready pod, and that of the Service last, which has no answers of pods that end.
 pub fn doors(namespace: &str, workload: &str) -> Vec<Door> {
+    let deadline = Instant::now() + BEHIND;
+    while found(namespace, workload).iter().any(is_ending) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(500));
+    }
     let mut doors: Vec<_> = pods(namespace, workload).iter().filter(|pod| pod.ready).map(Pod::door).collect();
     let name = workload.rsplit('/').next().unwrap_or_default();
     doors.push(service(namespace, &format!("{name}-public")));
