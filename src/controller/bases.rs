@@ -14,6 +14,7 @@ use smol_str::SmolStr;
 use tokio::time::Instant;
 
 use super::view::PodView;
+use super::watch::named;
 use super::{Context, Error, observe};
 use crate::admin;
 use crate::document::Document;
@@ -187,7 +188,7 @@ pub(super) async fn read(context: &Context, observed: &mut Observed) -> Result<(
 }
 
 async fn read_file(api: &Api<ConfigMap>, file: &MountedFile) -> Result<Option<Document>, Error> {
-    let found = match api.get_opt(&file.config_map).await {
+    let found = match named(api, &file.config_map).await {
         Ok(found) => found,
         // What must not be read is not known, and stops nothing.
         Err(kube::Error::Api(status)) if status.is_forbidden() => None,

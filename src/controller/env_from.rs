@@ -8,7 +8,7 @@ use smol_str::{SmolStr, format_smolstr};
 
 use super::view::Resource;
 use super::view::env_source::EnvKeys;
-use super::watch::api;
+use super::watch::{api, named};
 use super::{Context, Error};
 use crate::plan::{EnvFrom, EnvFromMap, EnvSource, Millis, Observed, Workload, container};
 use crate::server::kratos::written_keys;
@@ -82,7 +82,7 @@ fn config_map(source: &EnvSource) -> Option<(&SmolStr, &SmolStr)> {
 
 /// Variables from this config map that write what a policy may set. None where it may not be read.
 async fn names(context: &Context, namespace: &str, name: &str, prefix: &str) -> Result<Option<Vec<SmolStr>>, Error> {
-    let keys = match api::<EnvKeys>(&context.client, Resource::CONFIG_MAPS, Some(namespace)).get_opt(name).await {
+    let keys = match named(&api::<EnvKeys>(&context.client, Resource::CONFIG_MAPS, Some(namespace)), name).await {
         Ok(Some(seen)) => seen.value(&Resource::CONFIG_MAPS).0,
         Ok(None) => Vec::new(),
         Err(kube::Error::Api(status)) if status.is_forbidden() => return Ok(None),

@@ -14,7 +14,7 @@ use smol_str::SmolStr;
 use tokio::time::Instant;
 
 use super::view::{PodView, Resource, Slim, content};
-use super::watch::api;
+use super::watch::{api, named};
 use super::{Context, Error, ask, observe};
 use crate::admin;
 use crate::plan::{Content, Examination, Health, Observed, Pod, TargetView, Workload, container, judged_well, to_examine};
@@ -30,7 +30,7 @@ pub(super) async fn examine(context: &Context, observed: &mut Observed) -> Resul
     for Examination { index, health } in to_examine(observed) {
         let target = &observed.targets[index];
         let Some(workload) = target.workload.clone() else { continue };
-        let content = content_of(context, &workload).await?;
+        let content = content_of(context, observed, target, &workload).await?;
         let pods = if health { Some(with_health(context, observed, target, &workload, deadline).await?) } else { None };
         let target = &mut observed.targets[index];
         target.content = content;
@@ -59,7 +59,7 @@ impl Slim for Whole {
 }
 
 /// None where the workload is gone, or another by now.
-async fn content_of(context: &Context, workload: &Workload) -> Result<Option<Content>, Error> {
+async fn content_of(context: &Context, observed: &Observed, target: &TargetView, workload: &Workload) -> Result<Option<Content>, Error> {
     let whole =
         api::<Whole>(&context.client, Resource::of(workload.kind), Some(&workload.key.namespace)).get_opt(&workload.key.name).await?;
     let Some(Whole(whole)) = whole.map(|seen| seen.value(&Resource::of(workload.kind))) else { return Ok(None) };
@@ -69,9 +69,15 @@ async fn content_of(context: &Context, workload: &Workload) -> Result<Option<Con
     let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &workload.key.namespace);
     let template = &whole["spec"]["template"];
     let (mut texts, mut changed) = (Map::new(), 0);
-    let strangers = content::config_maps(template).into_iter().filter(|(name, _)| !is_own(context, workload, name));
+    let server = container(workload, target).map(|container| container.name.as_str()).unwrap_or_default();
+    let strangers = content::config_maps(template, server).into_iter().filter(|(name, _)| !is_own(observed, name));
     for (name, keys) in strangers.take(CONFIG_MAPS) {
-        let Some(map) = maps.get_opt(&name).await? else { continue };
+        let map = match named(&maps, &name).await {
+            Ok(Some(map)) => map,
+            Ok(None) => continue,
+            Err(kube::Error::Api(status)) if status.is_forbidden() => continue,
+            Err(error) => return Err(error.into()),
+        };
         let times = map.metadata.managed_fields.iter().flatten().filter_map(|entry| entry.time.as_ref());
         changed = times.map(|time| time.0.as_millisecond()).chain([changed]).max().unwrap_or_default();
         let is_taken = |key: &str| keys.as_ref().is_none_or(|keys| keys.contains(key));
@@ -81,9 +87,10 @@ async fn content_of(context: &Context, workload: &Workload) -> Result<Option<Con
     Ok(Some(content::of_template(template, &Value::Object(texts), changed)))
 }
 
-/// Whether a policy writes the config map.
-fn is_own(context: &Context, workload: &Workload, name: &SmolStr) -> bool {
-    context.cache.read(|tables| tables.config_maps.get(&workload.key.beside(name))).is_some_and(|map| map.view.own)
+/// Whether the policy writes the config map, by what it says itself: labels are anybody's.
+fn is_own(observed: &Observed, name: &SmolStr) -> bool {
+    let said = observed.policy.as_ref().and_then(|policy| observed.standing.config_map(policy));
+    said.as_ref() == Some(name) || observed.records.iter().any(|record| record.data.config_map_name == **name)
 }
 
 /// The pods of the target, and how they are.

@@ -14,7 +14,7 @@ use crate::api::{self as wire, EventReason};
 use crate::plan::record::record_name;
 use crate::plan::{
     Absence, Applied, ConfigMapStep, Key, Memory, Notice, Observed, Plan, PolicyObject, Report, Reversal, Step, StuckPod, Verdict,
-    applied_after, applied_before, applied_judged, given_up, manifest, plan, retrying,
+    applied_after, applied_before, applied_judged, manifest, plan, retrying,
 };
 use crate::policy::Delivery;
 
@@ -87,7 +87,7 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
     };
     let outcome = match &observed.policy {
         Some(policy) => {
-            hand_on(context, &observed, policy);
+            hand_on(context, &observed, policy, &decided);
             write(context, &observed, policy, &decided).await
         }
         None => {
@@ -110,15 +110,15 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
     let remains = !observed.governed.is_empty() || !observed.config_maps.is_empty();
     let uncertain = observed.policy.is_none() && observed.absence == Absence::Uncertain && remains;
     // What a target has against a policy is not watched either.
-    let corrected = !decided.rejections.is_empty() && observed.policy.as_ref().is_some_and(|policy| policy.spec.is_ok());
+    let kept = decided.desired.is_some() || observed.policy.as_ref().is_some_and(|policy| policy.spec.is_ok());
+    let corrected = !decided.rejections.is_empty() && kept;
     let retry = (outcome.refused || uncertain || corrected).then_some(RETRY_REFUSED);
     Ok([again, asked_again, retry, bases::grows_old(context, &observed)].into_iter().flatten().min())
 }
 
 /// Whoever waits for what the policy gives up may have it from now on.
-fn hand_on(context: &Context, observed: &Observed, policy: &PolicyObject) {
-    let gives_up = observed.standing.accepted(policy).is_some() && given_up(observed).next().is_some();
-    if gives_up && context.memory.let_go(&policy.uid, policy.generation) {
+fn hand_on(context: &Context, observed: &Observed, policy: &PolicyObject, decided: &Plan) {
+    if decided.lets_go(observed, policy) && context.memory.let_go(&policy.uid, policy.generation) {
         observe::claimants(context, observed).into_iter().for_each(|claimant| context.queue.now(claimant));
     }
 }

@@ -2,6 +2,7 @@
 //! policies to look at. A watch that fails starts again, with growing pauses, for ever.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Debug;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::StreamExt;
@@ -9,6 +10,7 @@ use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Config, DefaultBackoff, Event, InitialListStrategy, watcher};
 use kube::{Api, Client};
+use serde::de::DeserializeOwned;
 use smol_str::SmolStr;
 use tokio::sync::watch as signal;
 use tracing::{debug, info, warn};
@@ -16,7 +18,7 @@ use tracing::{debug, info, warn};
 use super::cache::Cached;
 use super::view::{Resource, Seen, Slim};
 use super::{Context, words};
-use crate::policy::Kind;
+use crate::policy::{Kind, is_object_name};
 
 /// Page of a list on servers without streaming lists: a page is held whole while it is decoded.
 const PAGE: u32 = 50;
@@ -88,6 +90,12 @@ pub(super) fn api<T: Slim>(client: &Client, resource: Resource, namespace: Optio
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
         None => Api::all_with(client.clone(), &resource),
     }
+}
+
+/// An object that a pod template names. The API server lets any name pass there: one that no object can have would
+/// be another path.
+pub(super) async fn named<K: Clone + DeserializeOwned + Debug>(api: &Api<K>, name: &str) -> kube::Result<Option<K>> {
+    if is_object_name(name) { api.get_opt(name).await } else { Ok(None) }
 }
 
 fn refuses_streaming(error: &watcher::Error) -> bool {

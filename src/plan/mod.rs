@@ -162,7 +162,20 @@ impl Plan {
             matches!(self.config_map, Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. } | ConfigMapStep::Annotate(_)));
         let targets = self.steps.iter().any(|step| matches!(step, Step::Write { .. }));
         let memory = self.record.is_some() || !self.memories.is_empty();
-        file || targets || memory || !self.reversals.is_empty() || !self.ended_config_maps.is_empty()
+        // What is left as it is stays so.
+        let reverts = self.reversals.iter().any(|reversal| matches!(reversal, Reversal::Revert(_)));
+        file || targets || memory || reverts || !self.ended_config_maps.is_empty()
+    }
+}
+
+impl Plan {
+    /// Whether the policy gives up some of what it governs, for good: one that cannot have its new targets keeps the old
+    /// ones, unless the new are each other's.
+    #[must_use]
+    pub fn lets_go(&self, observed: &Observed, policy: &PolicyObject) -> bool {
+        let stands = |step: &Step| !matches!(step, Step::Refused { reason, .. } if *reason != Reason::TargetClaimed);
+        let in_order = self.steps.iter().all(stands) && !matches!(self.config_map, Some(ConfigMapStep::Taken(_)));
+        observed.standing.accepted(policy).is_some() && in_order && given_up(observed).next().is_some()
     }
 }
 

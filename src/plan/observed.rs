@@ -187,7 +187,7 @@ pub struct Content {
     pub digest: SmolStr,
     /// Annotations of its pods, each as (key, digest of the value).
     pub annotations: Vec<(SmolStr, SmolStr)>,
-    /// Last change of a config map that its pods are made from, ours aside.
+    /// Last change of a config map that its server is made from, ours aside.
     pub changed: Millis,
 }
 

@@ -157,3 +157,27 @@ pub(super) fn memories(observed: &Observed, policy: &PolicyObject, plan: &Plan) 
     let maps = maps.filter_map(|map| Some(Memory::ConfigMap { map: map.clone(), governed: corrected(map.governed.as_deref())? }));
     workloads.chain(maps).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::fixtures::{edit, observed, targets, workload};
+    use crate::plan::plan;
+    use crate::plan::simulation::settle;
+
+    /// Else its pods would never be asked again.
+    #[test]
+    fn what_is_left_as_it_is_is_no_write() {
+        let mut observed = observed(targets(1));
+        edit(&mut observed, serde_json::json!({"requiredAAL": {"whoami": "highest_available"}}));
+        settle(&mut observed, |_| true);
+        assert!(!plan(&observed).writes());
+        let mut left = workload(0);
+        left.key.name = "left".into();
+        left.policy_label = Some(observed.key.name.clone());
+        left.own.policy_label = true;
+        observed.governed.push(GovernedView { workload: Arc::new(left), claimant: false });
+        let plan = plan(&observed);
+        assert!(matches!(plan.reversals.as_slice(), [Reversal::Leave { .. }]) && !plan.writes());
+    }
+}

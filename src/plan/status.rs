@@ -239,8 +239,9 @@ fn target_status(
         records: &observed.records,
         now: desired.map(|desired| file_levels(observed, desired, file)).unwrap_or_default(),
     };
-    // What a target that is refused runs is no other for that.
-    let server = container.or_else(|| Some(&*target::container(workload, view).ok()?.name));
+    // What a target that is refused runs is no other for that; of one that is another policy's, that one tells.
+    let holds = view.holder.as_ref().is_none_or(|holder| *holder == observed.key.name);
+    let server = container.or_else(|| Some(&*target::container(workload, view).ok().filter(|_| holds)?.name));
     let levels = |view| server.map_or((None, None), |container| mark::running_levels(view, container, &from_file));
     let (settings, whoami) = match step {
         Step::Write { rolls: true, .. } => {

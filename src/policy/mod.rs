@@ -9,7 +9,7 @@ mod transition;
 mod words;
 
 pub use factor::{Factor, RelyingParty};
-pub use parse::{parse, parse_verification};
+pub use parse::{is_object_name, parse, parse_verification};
 pub use transition::transition;
 pub use words::{DeletionPolicy, Delivery, FieldConflicts, Kind, Level, OnFailure, VerificationMode};
 

@@ -204,8 +204,10 @@ fn is_dns_label(text: &str) -> bool {
     text.len() <= 63 && is_label(text)
 }
 
-fn is_object_name(text: &str) -> bool {
-    text.split('.').all(is_label)
+/// Whether an object can have this name: a DNS subdomain, as in RFC 1123.
+#[must_use]
+pub fn is_object_name(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_label)
 }
 
 fn is_host(text: &str) -> bool {

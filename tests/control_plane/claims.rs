@@ -100,11 +100,29 @@ async fn a_first_that_is_recreated_in_time_keeps_it() {
 #[tokio::test]
 async fn a_first_that_lets_go_hands_it_on_at_once() {
     let scene = contested("let-go").await;
+    scene.create(kratos("elsewhere")).await;
     let before = generation(&scene.deployment("kratos").await);
     scene.edit("MfaPolicy", "first", json!({"spec": {"targetRefs": [{"name": "elsewhere"}]}})).await;
     scene.until_ready("rival").await;
     let after = scene.deployment("kratos").await;
     assert_eq!((generation(&after), label(&after)), (before + 1, "rival".into()));
+}
+
+/// It would not get it back.
+#[tokio::test]
+async fn a_first_with_a_mistyped_target_keeps_it() {
+    let scene = contested("mistyped").await;
+    let before = template(&scene.deployment("kratos").await);
+    scene.edit("MfaPolicy", "first", json!({"spec": {"targetRefs": [{"name": "kratso"}]}})).await;
+    scene.until_condition("first", "Accepted", "False", "TargetNotFound").await;
+    scene
+        .throughout("it stays the first one's", RETRY + Duration::from_secs(5), async || {
+            let now = scene.deployment("kratos").await;
+            if template(&now) == before && label(&now) == "first" { Ok(()) } else { Err(now["metadata"].to_string()) }
+        })
+        .await;
+    scene.edit("MfaPolicy", "first", json!({"spec": {"targetRefs": [{"name": "kratos"}]}})).await;
+    scene.until_ready("first").await;
 }
 
 /// Nothing of an edit counts that the cluster let pass and the operator refuses.

@@ -140,6 +140,30 @@ async fn a_strangers_file_is_not_told_as_the_policys() {
     assert!(status["conditions"].as_array().expect("a list").iter().all(|found| found["type"] != "Effective" || found["status"] != "True"));
 }
 
+/// The API server lets any name of a ConfigMap pass in a pod template: what cannot be read stops nothing.
+#[tokio::test]
+async fn a_name_that_no_object_can_have_stops_nothing() {
+    let scene = Scene::start("no-name").await;
+    scene.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "base"}, "data": {"kratos.yaml": "{}"}})).await;
+    for (name, other) in [("spaced", "a b"), ("slashed", "a/b")] {
+        let mut workload = kratos(name);
+        workload["spec"]["strategy"] = json!({"type": "Recreate"});
+        let pod = &mut workload["spec"]["template"]["spec"];
+        let sources = json!([{"configMap": {"name": "base"}}, {"configMap": {"name": other, "optional": true}}]);
+        pod["volumes"] = json!([{"name": "base", "projected": {"sources": sources}}]);
+        pod["containers"][0]["volumeMounts"] = json!([{"name": "base", "mountPath": "/etc/config"}]);
+        scene.create(workload).await;
+        let webauthn = json!({"enabled": true, "rp": {"id": "example.com", "displayName": "Example"}});
+        scene.create(policy_with(name, &[name], json!({"methods": {"webauthn": webauthn}}))).await;
+        let is_enforced = async || enforces(&scene.deployment(name).await);
+        scene.until("it is enforced", SOON, is_enforced).await;
+        scene.until_condition(name, "Accepted", "True", "Accepted").await;
+        scene.edit("Deployment", name, env_removal(WHOAMI)).await;
+        scene.until_event("DriftRepaired", &[name]).await;
+        scene.until("it is repaired", SOON, is_enforced).await;
+    }
+}
+
 /// Two policies for one workload, each with a file of its own: no moment without either.
 #[tokio::test]
 async fn a_takeover_leaves_no_empty_file_behind_running_pods() {

@@ -92,23 +92,24 @@ pub(super) fn annotations(metadata: &Value) -> Vec<(SmolStr, SmolStr)> {
     all.map(|(key, value)| (key.as_str().into(), hex_digest(value.as_str().unwrap_or_default(), DIGITS).into())).collect()
 }
 
-/// The config maps that pods of a template are made from, each with what they take of it; none stands for all of it.
-pub(in crate::controller) fn config_maps(template: &Value) -> BTreeMap<SmolStr, Option<BTreeSet<SmolStr>>> {
+/// The config maps that the server of a pod template is made from, each with what it takes of it; none stands for all
+/// of it. What other containers read makes no difference to whether this one starts.
+pub(in crate::controller) fn config_maps(template: &Value, server: &str) -> BTreeMap<SmolStr, Option<BTreeSet<SmolStr>>> {
     let each = |parent: &Value, list: &str| parent[list].as_array().cloned().unwrap_or_default();
     let spec = &template["spec"];
+    let container = each(spec, "containers").into_iter().find(|container| container["name"] == server).unwrap_or_default();
+    let mounts = each(&container, "volumeMounts");
     let mut found = Vec::new();
-    for volume in each(spec, "volumes") {
+    for volume in each(spec, "volumes").into_iter().filter(|volume| mounts.iter().any(|mount| mount["name"] == volume["name"])) {
         found.push(volume["configMap"].clone());
         found.extend(each(&volume["projected"], "sources").into_iter().map(|source| source["configMap"].clone()));
     }
-    for container in ["containers", "initContainers"].into_iter().flat_map(|list| each(spec, list)) {
-        found.extend(each(&container, "envFrom").into_iter().map(|source| source["configMapRef"].clone()));
-        let of_variable = |entry: Value| {
-            let reference = &entry["valueFrom"]["configMapKeyRef"];
-            json!({"name": reference["name"], "items": [{"key": reference["key"]}]})
-        };
-        found.extend(each(&container, "env").into_iter().map(of_variable));
-    }
+    found.extend(each(&container, "envFrom").into_iter().map(|source| source["configMapRef"].clone()));
+    let of_variable = |entry: Value| {
+        let reference = &entry["valueFrom"]["configMapKeyRef"];
+        json!({"name": reference["name"], "items": [{"key": reference["key"]}]})
+    };
+    found.extend(each(&container, "env").into_iter().map(of_variable));
     let mut all = BTreeMap::new();
     for reference in &found {
         let Some(name) = reference["name"].as_str() else { continue };
@@ -123,7 +124,7 @@ pub(in crate::controller) fn config_maps(template: &Value) -> BTreeMap<SmolStr, 
     all
 }
 
-/// The content of a pod template, together with that of the config maps that its pods are made from.
+/// The content of a pod template, together with that of the config maps that its server is made from.
 pub(in crate::controller) fn of_template(template: &Value, config_maps: &Value, changed: Millis) -> Content {
     let annotations = annotations(&template["metadata"]);
     let parts = json!([of_pod_spec(&template["spec"]), annotations, config_maps]);
@@ -187,15 +188,17 @@ mod tests {
     }
 
     #[test]
-    fn every_config_map_that_a_pod_is_made_from_is_found() {
+    fn every_config_map_that_the_server_is_made_from_is_found() {
         let template = json!({"spec": {
             "volumes": [
                 {"name": "config", "configMap": {"name": "files"}},
+                {"name": "unused", "configMap": {"name": "unused"}},
                 {"name": "schema", "configMap": {"name": "schemas", "items": [{"key": "person", "path": "person.json"}]}},
                 {"name": "all", "projected": {"sources": [{"configMap": {"name": "projected"}}, {"secret": {"name": "dsn"}}]}},
             ],
-            "containers": [{
+            "containers": [{"name": "sidecar", "envFrom": [{"configMapRef": {"name": "others"}}]}, {
                 "name": "kratos",
+                "volumeMounts": [{"name": "config"}, {"name": "schema"}, {"name": "all"}],
                 "envFrom": [{"configMapRef": {"name": "variables"}}, {"secretRef": {"name": "dsn"}}],
                 "env": [
                     {"name": "LOG_LEVEL", "valueFrom": {"configMapKeyRef": {"name": "levels", "key": "log"}}},
@@ -210,12 +213,11 @@ mod tests {
         let expected = [
             ("files", None),
             ("levels", keys(&["log", "trace"])),
-            ("migration", None),
             ("projected", None),
             ("schemas", keys(&["person"])),
             ("variables", None),
         ];
-        assert_eq!(config_maps(&template), expected.map(|(name, keys)| (SmolStr::from(name), keys)).into());
-        assert_eq!(config_maps(&spec()), BTreeMap::new(), "not a template");
+        assert_eq!(config_maps(&template, "kratos"), expected.map(|(name, keys)| (SmolStr::from(name), keys)).into());
+        assert_eq!(config_maps(&spec(), "kratos"), BTreeMap::new(), "not a template");
     }
 }

@@ -407,4 +407,6 @@ fn a_target_that_is_refused_is_told_by_what_it_runs() {
     let accepted = after.conditions.iter().find(|condition| condition.type_ == "Accepted").expect("Accepted");
     assert_eq!(accepted.reason, "NotKratos");
     assert_eq!((after.required_aal, after.transitions), (before.required_aal, before.transitions), "its pods are the same");
+    observed.targets[0].holder = Some("another".into());
+    assert_eq!(told(&observed).2.required_aal.expect("a level").whoami, "Unknown", "of another policy's target that one tells");
 }
