@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::objects::{WHOAMI, enforces, env, env_removal, generation, governed, is_bare, kratos, label, policy, policy_with, template};
 use crate::scene::{AFTER_THE_PAUSE, SOON, Scene, condition};
@@ -26,6 +26,16 @@ async fn contested(name: &str) -> Scene {
     let message = scene.until_condition("rival", "Accepted", "False", "TargetClaimed").await;
     assert!(message.contains("kratos") && message.contains("first"), "{message}");
     scene
+}
+
+/// Also after whoever waits for it has asked again.
+async fn stays_with_the_first(scene: &Scene, before: &Value) {
+    scene
+        .throughout("it stays the first one's", RETRY + Duration::from_secs(5), async || {
+            let now = scene.deployment("kratos").await;
+            if template(&now) == *before && label(&now) == "first" { Ok(()) } else { Err(now["metadata"].to_string()) }
+        })
+        .await;
 }
 
 #[tokio::test]
@@ -115,12 +125,7 @@ async fn a_first_with_a_mistyped_target_keeps_it() {
     let before = template(&scene.deployment("kratos").await);
     scene.edit("MfaPolicy", "first", json!({"spec": {"targetRefs": [{"name": "kratso"}]}})).await;
     scene.until_condition("first", "Accepted", "False", "TargetNotFound").await;
-    scene
-        .throughout("it stays the first one's", RETRY + Duration::from_secs(5), async || {
-            let now = scene.deployment("kratos").await;
-            if template(&now) == before && label(&now) == "first" { Ok(()) } else { Err(now["metadata"].to_string()) }
-        })
-        .await;
+    stays_with_the_first(&scene, &before).await;
     scene.edit("MfaPolicy", "first", json!({"spec": {"targetRefs": [{"name": "kratos"}]}})).await;
     scene.until_ready("first").await;
 }
@@ -141,13 +146,7 @@ async fn a_first_whose_edit_is_refused_keeps_it() {
     }});
     scene.edit("MfaPolicy", "first", edit).await;
     scene.until_condition("first", "Accepted", "False", "InvalidSpec").await;
-    // Whoever waits for it asks again after a while.
-    scene
-        .throughout("it stays the first one's", RETRY + Duration::from_secs(5), async || {
-            let now = scene.deployment("kratos").await;
-            if template(&now) == before && label(&now) == "first" { Ok(()) } else { Err(now["metadata"].to_string()) }
-        })
-        .await;
+    stays_with_the_first(&scene, &before).await;
     scene
         .edit(
             "MfaPolicy",
@@ -168,12 +167,7 @@ async fn a_suspended_first_keeps_it_until_it_goes_on() {
     let before = template(&scene.deployment("kratos").await);
     scene.edit("MfaPolicy", "first", json!({"spec": {"suspend": true, "targetRefs": [{"name": "second"}]}})).await;
     scene.until_condition("first", "RolledOut", "False", "Suspended").await;
-    scene
-        .throughout("it stays the first one's", RETRY + Duration::from_secs(5), async || {
-            let now = scene.deployment("kratos").await;
-            if template(&now) == before && label(&now) == "first" { Ok(()) } else { Err(now["metadata"].to_string()) }
-        })
-        .await;
+    stays_with_the_first(&scene, &before).await;
     scene.edit("MfaPolicy", "first", json!({"spec": {"suspend": false}})).await;
     scene.until_ready("rival").await;
     assert_eq!(label(&scene.deployment("kratos").await), "rival");
