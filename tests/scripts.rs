@@ -1,4 +1,5 @@
 //! What scripts leave behind: nothing, however they end, and to whom it belongs. Whatever they call is a stand-in here.
+//! And what they may not be written like.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test has files, processes and a clock")]
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -134,4 +135,21 @@ fn each_tree_builds_its_own() {
     };
     let [one, other] = trees.each_ref().map(tempfile::TempDir::path);
     assert_eq!([one, one, other, one].map(is_built), [[true; 2], [false; 2], [true; 2], [true; 2]]);
+}
+
+/// Under `pipefail`, a reader that leaves early fails its writer now and then: by the signal that nobody reads on.
+#[test]
+fn no_reader_of_a_pipe_leaves_early() {
+    let leaves_early = r"\|&?[[:space:]]*(head\b|grep[[:space:]]+(-[^[:space:]]+[[:space:]]+)*-[[:alnum:]]*(q|m[[:space:]]*[0-9]))";
+    let find = |places: &[&str]| {
+        let mut grep = Command::new("grep");
+        grep.args(["-rnIE", leaves_early]).args(places).current_dir(env!("CARGO_MANIFEST_DIR"));
+        String::from_utf8(grep.output().expect("there is grep").stdout).expect("they are text")
+    };
+    let found = find(&["Makefile", ".ci", "scripts", "benches", "tests/cluster"]);
+    assert!(found.is_empty(), "let the reader read all, as `sed -n 1p` or `grep … >/dev/null` do:\n{found}");
+
+    let known = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(known.path(), "a | head -1\na | grep -q b\na | grep -A3 -qF b\na |grep -m 1 b\na | grep b\n").expect("it is ours");
+    assert_eq!(find(&[known.path().to_str().expect("a name")]).lines().count(), 4);
 }

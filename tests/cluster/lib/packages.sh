@@ -53,7 +53,7 @@ need_go() {
   export GOTOOLCHAIN=auto
 }
 
-at_least() { [ "$(printf '%s\n' "$2" "$1" | sort -V | head -1)" = "$2" ]; } # version minimum
+at_least() { [ "$(printf '%s\n' "$2" "$1" | sort -V | sed -n 1p)" = "$2" ]; } # version minimum
 
 # A python3 in front of Debian's in the PATH may be a wrapper that takes ten times as long to start.
 system_python() { if [ -x /usr/bin/python3 ]; then echo /usr/bin/python3; else command -v python3; fi; }

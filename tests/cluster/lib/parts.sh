@@ -18,7 +18,7 @@ go_build() { # package out arguments...
 
 build_node() { # out: etcd and Kubernetes as one binary, called by its links
   local version part
-  version=v1$(sed -n 's/.*k8s.io\/component-base v0\(.*\)/\1/p' go.mod | head -1)
+  version=v1$(sed -n 's/.*k8s.io\/component-base v0\(.*\)/\1/p' go.mod | sed -n 1p)
   go_build . "$1/node" -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version
     -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$(cut -d. -f2 <<<"$version")"
   for part in etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubectl; do ln -s node "$1/$part"; done
