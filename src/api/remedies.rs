@@ -46,7 +46,7 @@ impl Reason {
     pub fn remedy(self) -> Option<Remedy> {
         let (means, to_do) = match self {
             Self::InvalidSpec => (
-                "A rule is broken that the API server did not catch: a method that was applied would go off, or the server's own configuration or version is against it.",
+                "A rule is broken that the API server did not catch: a method that was applied would go off, what an earlier policy left in force is not stated, or the server's own configuration or version is against it.",
                 "Do what the message says; each refusal (docs/advisories.md#refused-unless-acknowledged) is explained by its word. What was accepted last stays in force; if nothing was, the server's own configuration does.",
             ),
             Self::TargetNotFound => {

@@ -67,6 +67,9 @@ pub const WEBAUTHN_OFF: (&str, &str) = switched_off!("webauthn", "enabled");
 pub const LOOKUP_SECRET_OFF: (&str, &str) = switched_off!("lookupSecret", "enabled");
 pub const CODE_OFF: (&str, &str) = switched_off!("code", "mfaEnabled");
 
+/// Of a level that an earlier policy left in force. No expression: what stands on workloads only the operator sees.
+pub const LEVEL_LEFT_OUT: &str = "an earlier policy left highest_available in force there: state it, or state aal1 for the lower level";
+
 /// Word in `acknowledge` for a relying party that goes away rather than changes.
 pub const NO_RELYING_PARTY: &str = "none";
 

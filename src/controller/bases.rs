@@ -17,10 +17,11 @@ use super::view::PodView;
 use super::watch::named;
 use super::{Context, Error, observe};
 use crate::admin;
+use crate::api::CONFIG_KEY;
 use crate::document::Document;
-use crate::plan::{Container, MountedFile, Observed, Workload, beside_ours, container};
+use crate::plan::{Container, MountedFile, Observed, Workload, beside_ours, container, left_file};
 use crate::policy::VerificationMode;
-use crate::server::kratos::part_that_matters;
+use crate::server::kratos::{Overlay, part_that_matters};
 
 /// How long what was read counts, and by how much more at most, so that not all are read at once.
 const FRESH: Duration = Duration::from_secs(600);
@@ -188,13 +189,26 @@ pub(super) async fn read(context: &Context, observed: &mut Observed) -> Result<(
 }
 
 async fn read_file(api: &Api<ConfigMap>, file: &MountedFile) -> Result<Option<Document>, Error> {
-    let found = match named(api, &file.config_map).await {
+    Ok(text(api, &file.config_map, &file.key).await?.and_then(|text| part(&text)))
+}
+
+async fn text(api: &Api<ConfigMap>, config_map: &str, key: &str) -> Result<Option<String>, Error> {
+    let found = match named(api, config_map).await {
         Ok(found) => found,
         // What must not be read is not known, and stops nothing.
         Err(kube::Error::Api(status)) if status.is_forbidden() => None,
         Err(error) => return Err(error.into()),
     };
-    Ok(found.and_then(|map| map.data?.remove(&*file.key)).and_then(|text| part(&text)))
+    Ok(found.and_then(|map| map.data?.remove(key)))
+}
+
+/// Reads what another policy left in the config map of this one.
+pub(super) async fn read_left_file(context: &Context, observed: &mut Observed) -> Result<(), Error> {
+    if let Some(name) = left_file(observed) {
+        let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &observed.key.namespace);
+        observed.left_file = text(&api, name, CONFIG_KEY).await?.and_then(|file| Overlay::read(&file));
+    }
+    Ok(())
 }
 
 /// What matters of a file that others wrote. One at a time: while it is read, it takes many times its size.

@@ -17,7 +17,7 @@ use super::view::{Resource, Seen, Slim};
 use super::watch::api;
 use super::{Context, Error, Settings, bases, env_from, events, observe, queue};
 use crate::api as wire;
-use crate::plan::{self, ConfigMapStep, Desired, Governed, PolicyObject, Record, Reversal, Step, Workload, container};
+use crate::plan::{self, ConfigMapStep, Desired, Governed, Key, PolicyObject, Record, Reversal, Step, Workload, container};
 use crate::policy::{Kind, VerificationMode};
 use crate::server::kratos::governed_names;
 
@@ -90,9 +90,11 @@ pub async fn foresee(
     context.cache.put(policy.clone());
     let policy = Arc::new(policy);
 
+    let crd_uid = definition(&context, &key).await?;
     let now = Context::now();
     let look = |refused| {
         let mut observed = context.cache.read(|tables| observe::gather(&context, tables, &key, Some(policy.clone()), now, refused));
+        observed.crd_uid = crd_uid.clone();
         for view in &mut observed.targets {
             let told = versions.iter().find(|(kind, name, _)| *kind == *view.kind.as_str() && *name == *view.name);
             view.server_version = told.map(|(_, _, version)| version.as_str().into());
@@ -101,15 +103,13 @@ pub async fn foresee(
     };
     let mut observed = look(Vec::new());
     bases::read_missing(&context, &mut observed).await?;
+    bases::read_left_file(&context, &mut observed).await?;
     let refused = if observed.standing.accepted(&policy).is_some() { plan::refusals(&observed) } else { Vec::new() };
     if !refused.is_empty() {
         observed = look(refused);
         bases::recall(&context, &mut observed);
     }
     env_from::read(&context, &mut observed).await?;
-    // Whoever reads workloads may not be allowed to read the definition: they remember it.
-    let noted = observed.governed.iter().filter_map(|view| Governed::read(view.workload.governed.as_deref()));
-    observed.crd_uid = noted.map(|governed| governed.crd.into()).next().unwrap_or_default();
     let plan = plan::plan(&observed);
 
     let new_file = matches!(plan.config_map, Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. }));
@@ -136,6 +136,21 @@ pub async fn foresee(
     let mut effects: Vec<_> = effects.collect();
     effects.extend(plan.reversals.iter().map(dropped));
     Ok(Foreseen { rejections: plan.rejections.iter().map(ToString::to_string).collect(), effects })
+}
+
+/// Uid of the definition. Whoever reads workloads may not be allowed to read it: they remember it.
+async fn definition(context: &Context, key: &Key) -> Result<SmolStr, Error> {
+    match observe::crd_uid(context, false).await {
+        Err(Error::Api(kube::Error::Api(status))) if status.is_forbidden() => {}
+        read => return read,
+    }
+    let remembered = |workload: &Arc<Workload>| {
+        let memory = Governed::read(workload.governed.as_deref()).filter(|_| workload.own.governed)?;
+        Some((workload.policy_label.as_ref() != Some(&key.name), memory.crd))
+    };
+    // Those of the policy itself first.
+    let found = context.cache.read(|tables| tables.workloads.all().filter_map(remembered).min());
+    Ok(found.map(|(_, uid)| uid.into()).unwrap_or_default())
 }
 
 async fn list<T: Slim + Cached>(context: &Context, resource: Resource, namespace: &str, label: Option<&str>) -> Result<(), Error> {

@@ -34,18 +34,21 @@ pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result
         None => absence(context, key, now).await?,
     };
     let crd_uid = crd_uid(context, policy.is_some()).await?;
-    let refused = refused(context, key, policy.as_ref(), now).await?;
-    let mut observed = context.cache.read(|tables| gather(context, tables, key, policy, now, refused.rejections));
-    bases::recall(context, &mut observed);
-    for view in &mut observed.targets {
-        view.server_version = refused
-            .versions
-            .iter()
-            .find(|(uid, _)| view.workload.as_ref().is_some_and(|own| own.uid == *uid))
-            .map(|(_, version)| version.clone());
+    let look = |refused| Observed {
+        absence,
+        crd_uid: crd_uid.clone(),
+        ..context.cache.read(|tables| gather(context, tables, key, policy.clone(), now, refused))
+    };
+    let mut observed = look(Vec::new());
+    if may_be_refused(&observed) {
+        let refused = refused(context, &mut observed).await?;
+        observed = look(refused.rejections);
+        for view in &mut observed.targets {
+            let own = |(uid, _): &&(SmolStr, SmolStr)| view.workload.as_ref().is_some_and(|own| own.uid == *uid);
+            view.server_version = refused.versions.iter().find(own).map(|(_, version)| version.clone());
+        }
     }
-    observed.absence = absence;
-    observed.crd_uid = crd_uid;
+    bases::recall(context, &mut observed);
     list_pods(context, &mut observed).await?;
     examine::examine(context, &mut observed).await?;
     if is_about_to_change(&observed) {
@@ -68,23 +71,19 @@ struct Refused {
 }
 
 /// Judges the policy by what its targets have: only what a rule waits for is read.
-async fn refused(context: &Context, key: &Key, policy: Option<&Arc<PolicyObject>>, now: Millis) -> Result<Refused, Error> {
-    let Some(policy) = policy.filter(|policy| policy.spec.as_ref().is_ok_and(may_be_refused)) else { return Ok(Refused::default()) };
-    let mut observed = context.cache.read(|tables| gather(context, tables, key, Some(policy.clone()), now, Vec::new()));
-    if observed.standing.accepted(policy).is_none() {
-        return Ok(Refused::default());
-    }
-    bases::recall(context, &mut observed);
-    bases::read_missing(context, &mut observed).await?;
-    if policy.spec.as_ref().is_ok_and(asks_for_code) {
+async fn refused(context: &Context, observed: &mut Observed) -> Result<Refused, Error> {
+    bases::recall(context, observed);
+    bases::read_missing(context, observed).await?;
+    bases::read_left_file(context, observed).await?;
+    if observed.policy.as_ref().is_some_and(|policy| policy.spec.as_ref().is_ok_and(asks_for_code)) {
         // Those that do not answer hold nobody up.
-        if let Ok(asked) = tokio::time::timeout(ASKING, bases::ask_versions(context, &mut observed)).await {
+        if let Ok(asked) = tokio::time::timeout(ASKING, bases::ask_versions(context, observed)).await {
             asked?;
         }
     }
-    let rejections = refusals(&observed);
+    let rejections = refusals(observed);
     if !rejections.is_empty() {
-        bases::hasten(context, &observed);
+        bases::hasten(context, observed);
     }
     let version = |view: &TargetView| Some((view.workload.as_ref()?.uid.clone(), view.server_version.clone()?));
     Ok(Refused { rejections, versions: observed.targets.iter().filter_map(version).collect() })
@@ -154,6 +153,7 @@ pub(super) fn gather(
         records,
         ignored,
         standing,
+        left_file: None,
         config_map_history,
         untargeted: untargeted(context, tables, key),
         server_images: context.settings.server_images.clone(),
@@ -274,7 +274,7 @@ async fn absence(context: &Context, key: &Key, now: Millis) -> Result<Absence, E
 }
 
 /// Uid of the definition; empty where nobody has it.
-async fn crd_uid(context: &Context, needed: bool) -> Result<SmolStr, Error> {
+pub(super) async fn crd_uid(context: &Context, needed: bool) -> Result<SmolStr, Error> {
     if let Some(known) = context.crd_uid.known() {
         return Ok(known);
     }

@@ -7,6 +7,7 @@ mod yaml;
 
 pub use located::{Located, NotYaml, Place, read};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_yaml::Value;
 
 /// A configuration document: a mapping at the root, plain strings as keys.
@@ -38,6 +39,12 @@ impl Document {
     /// When the value has no form as a tree, for example a map with keys that are no strings.
     pub fn from_typed(value: &impl Serialize) -> Result<Self, serde_yaml::Error> {
         serde_yaml::to_value(value).map(Self)
+    }
+
+    /// The typed value of this tree, if it has its form.
+    #[must_use]
+    pub fn typed<T: DeserializeOwned>(self) -> Option<T> {
+        serde_yaml::from_value(self.0).ok()
     }
 
     /// The one document of a text that others wrote, which may be hostile: bounded in size, in depth

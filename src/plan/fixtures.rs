@@ -124,6 +124,7 @@ pub(super) fn observed(targets: Vec<TargetView>) -> Observed {
         untargeted: Vec::new(),
         ignored: Vec::new(),
         standing: Standing::default(),
+        left_file: None,
         config_map_history: History::default(),
         server_images: Arc::new(["kratos".to_owned()]),
         itself: None,

@@ -14,6 +14,7 @@ mod examination;
 mod fixtures;
 mod judgement;
 mod last;
+mod leftovers;
 pub mod manifest;
 mod mark;
 mod news;
@@ -53,6 +54,7 @@ pub use desired::{Desired, Goal, Standing};
 pub use effective::hashes;
 pub use examination::{Examination, judged_well, to_examine};
 pub use last::{Cause, LastCondition, LastStatus, Levels, Transition};
+pub use leftovers::file as left_file;
 pub use mark::Mark;
 pub use news::{News, Notice, message_digest, retrying, suspension};
 pub use observed::{

@@ -11,6 +11,7 @@ use super::unusual::{EnvFrom, Unusual};
 use super::{LastStatus, Pod, Proof, Standing};
 use crate::document::Document;
 use crate::policy::{DeletionPolicy, Kind, Policy, Rejection, Verification};
+use crate::server::kratos::Overlay;
 
 /// Milliseconds since the Unix epoch.
 pub type Millis = i64;
@@ -69,6 +70,8 @@ pub struct Observed {
     /// Names of what bears the label of a record and is none.
     pub ignored: Vec<SmolStr>,
     pub standing: Standing,
+    /// What another policy left in the config map; read only where [`super::left_file`] names it.
+    pub left_file: Option<Overlay>,
     /// Repairs of the policy's config map.
     pub config_map_history: History,
     /// Identity servers of the namespace that no policy names, the first few. Only for one policy of the

@@ -1,6 +1,6 @@
 //! What an edit may not do unnoticed: lock out the people who hold a factor.
 
-use super::{Factor, Policy, Rejection};
+use super::{Factor, Level, Policy, Rejection};
 use crate::api::{Risk, rules};
 
 /// Compares the factors that were in force with those of `new`. The API server compares with the
@@ -8,6 +8,15 @@ use crate::api::{Risk, rules};
 #[must_use]
 pub fn transition(old: &[Factor], new: &Policy) -> Vec<Rejection> {
     old.iter().flat_map(|factor| [switched_off(factor, new), relying_party(factor, new)]).flatten().collect()
+}
+
+/// The levels, as (settings, whoami), that were in force and that `new` leaves to the server. To go below them takes a word.
+pub fn levels_left_out(old: (Option<Level>, Option<Level>), new: &Policy) -> impl Iterator<Item = Rejection> {
+    let of = |key: &str, old: Option<Level>, new: Option<Level>| {
+        let lost = old == Some(Level::HighestAvailable) && new.is_none();
+        lost.then(|| Rejection { field: format!("spec.requiredAAL.{key}"), message: rules::LEVEL_LEFT_OUT.into() })
+    };
+    [of("settings", old.0, new.settings), of("whoami", old.1, new.whoami)].into_iter().flatten()
 }
 
 fn switched_off(old: &Factor, new: &Policy) -> Option<Rejection> {

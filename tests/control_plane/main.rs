@@ -27,6 +27,7 @@ mod drift;
 mod election;
 mod history;
 mod kinds;
+mod leftovers;
 mod merged;
 mod metrics;
 mod mutation;

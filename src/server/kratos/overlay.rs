@@ -97,6 +97,12 @@ impl Overlay {
         }
     }
 
+    /// The overlay that a rendered file says, if it is one.
+    #[must_use]
+    pub fn read(file: &str) -> Option<Self> {
+        Document::parse(file).ok()?.typed()
+    }
+
     /// # Panics
     /// Never: the types above always have a tree.
     #[must_use]

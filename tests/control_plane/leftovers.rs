@@ -1,0 +1,104 @@
+//! What a policy left in force on purpose, before it went: the next one drops nothing of it unnoticed.
+
+use serde_json::{Value, json};
+
+use crate::objects::{SETTINGS, WHOAMI, env, kratos, kratos_reading, label, policy_with, template};
+use crate::scene::{AFTER_THE_PAUSE, Scene};
+
+const TOTP: &str = "SELFSERVICE_METHODS_TOTP_ENABLED";
+
+/// Both levels, and a second factor.
+fn whole(delivery: &Value) -> Value {
+    json!({
+        "requiredAAL": {"settings": "highest_available", "whoami": "highest_available"},
+        "methods": {"totp": {"enabled": true}},
+        "delivery": delivery,
+        "deletionPolicy": "Retain",
+    })
+}
+
+/// What a policy left that wanted all of this: it is gone, and its pause is not over.
+async fn left_behind(scene: &Scene, workload: Value, spec: Value) {
+    scene.create(workload).await;
+    scene.create(policy_with("first", &["kratos"], spec)).await;
+    scene.until_ready("first").await;
+    scene.delete("MfaPolicy", "first").await;
+}
+
+/// Asks for one level alone, which needs no verb of anybody.
+async fn refused_to_leave_out(scene: &Scene, delivery: &Value) -> String {
+    let spec = json!({"requiredAAL": {"whoami": "highest_available"}, "delivery": delivery});
+    scene.create(policy_with("next", &["kratos"], spec)).await;
+    scene.until_condition_within(AFTER_THE_PAUSE, "next", "Accepted", "False", "InvalidSpec").await
+}
+
+#[tokio::test]
+async fn what_was_retained_is_not_left_out_unnoticed() {
+    let scene = Scene::start("left-out").await;
+    left_behind(&scene, kratos("kratos"), whole(&json!({}))).await;
+    let before = template(&scene.deployment("kratos").await);
+    let message = refused_to_leave_out(&scene, &json!({})).await;
+    for part in ["spec.requiredAAL.settings", "highest_available", "Deployment kratos", "MethodSwitchedOff:totp"] {
+        assert!(message.contains(part), "{part} is missing in: {message}");
+    }
+    assert_eq!(template(&scene.deployment("kratos").await), before);
+
+    // Who may weaken can say so.
+    let said = json!({"requiredAAL": {"settings": "aal1", "whoami": "aal1"}, "acknowledge": ["MethodSwitchedOff:totp"]});
+    scene.edit("MfaPolicy", "next", json!({ "spec": said })).await;
+    scene.until_ready("next").await;
+    let now = env(&scene.deployment("kratos").await, "kratos");
+    assert_eq!(
+        [now.get(SETTINGS), now.get(WHOAMI), now.get(TOTP)].map(|value| value.map(String::as_str)),
+        [Some("aal1"), Some("aal1"), None]
+    );
+
+    // What it applied itself is the cluster's to judge, as every edit of what is stored.
+    scene.edit("MfaPolicy", "next", json!({"spec": {"requiredAAL": {"settings": null}}})).await;
+    scene.until_ready("next").await;
+    assert_eq!(env(&scene.deployment("kratos").await, "kratos").get(SETTINGS), None);
+}
+
+#[tokio::test]
+async fn stating_what_was_retained_rolls_nothing() {
+    let scene = Scene::start("left-stated").await;
+    left_behind(&scene, kratos("kratos"), whole(&json!({}))).await;
+    let before = template(&scene.deployment("kratos").await);
+    refused_to_leave_out(&scene, &json!({})).await;
+    scene.edit("MfaPolicy", "next", json!({ "spec": whole(&json!({})) })).await;
+    scene.until_ready("next").await;
+    assert_eq!(template(&scene.deployment("kratos").await), before);
+}
+
+#[tokio::test]
+async fn a_file_that_was_retained_is_not_emptied_unnoticed() {
+    let scene = Scene::start("left-file").await;
+    let delivery = json!({"type": "ConfigFile", "configMapName": "kratos-mfa"});
+    left_behind(&scene, kratos_reading("kratos", "kratos-mfa"), whole(&delivery)).await;
+    let file = async || scene.get("ConfigMap", "kratos-mfa").await["data"]["kratos.yaml"].clone();
+    let before = file().await;
+    let message = refused_to_leave_out(&scene, &delivery).await;
+    assert!(message.contains("spec.requiredAAL.settings") && message.contains("MethodSwitchedOff:totp"), "{message}");
+    assert_eq!(file().await, before);
+    scene.edit("MfaPolicy", "next", json!({ "spec": whole(&delivery) })).await;
+    scene.until_ready("next").await;
+    assert_eq!(label(&scene.get("ConfigMap", "kratos-mfa").await), "next", "it is taken over");
+}
+
+/// Whoever deleted that one said that all of it shall go.
+#[tokio::test]
+async fn what_was_to_be_reverted_may_be_left_out() {
+    let scene = Scene::start("left-revert").await;
+    let mut spec = whole(&json!({}));
+    spec["deletionPolicy"] = json!("Revert");
+    left_behind(&scene, kratos("kratos"), spec).await;
+    let next = policy_with("next", &["kratos"], json!({"requiredAAL": {"whoami": "highest_available"}}));
+    scene.create(next).await;
+    scene
+        .until("it is taken over", AFTER_THE_PAUSE, async || {
+            let now = env(&scene.deployment("kratos").await, "kratos");
+            if now.contains_key(SETTINGS) || !now.contains_key(WHOAMI) { Err(format!("{now:?}")) } else { Ok(()) }
+        })
+        .await;
+    scene.until_ready("next").await;
+}
