@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use smol_str::SmolStr;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::view::PodView;
@@ -22,10 +22,10 @@ use crate::policy::Verification;
 const ASKING: Duration = Duration::from_secs(5);
 /// Pods asked at once.
 const ASKED_AT_ONCE: usize = 16;
-/// Looks that ask at once: the others of the queue's are for those that have something to write.
+/// Looks that ask pods at once, whatever it is: the others of the queue's are for those that have something to write.
 const LOOKS_AT_ONCE: usize = 16;
 /// When a look that found no room comes again.
-const NO_ROOM: Duration = Duration::from_secs(1);
+pub(super) const NO_ROOM: Duration = Duration::from_secs(1);
 /// Questions of many policies spread over this time.
 const SPREAD: u64 = 120_000;
 /// What was not looked at for so long is of a workload that is gone.
@@ -83,6 +83,11 @@ impl Asking {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whoever asks pods holds it meanwhile: silent ones must not take all looks. None where there is no room now.
+    pub(super) fn room(&self) -> Option<SemaphorePermit<'_>> {
+        self.room.try_acquire().ok()
+    }
+
     /// Answers to this question.
     fn answers(&self, workload: &Workload, question: &Question) -> Option<Arc<Known>> {
         self.known().get(&workload.uid).filter(|known| known.question == *question).cloned()
@@ -109,7 +114,7 @@ pub(super) async fn pods(context: &Context, observed: &mut Observed, decided: &P
         let mut known = context.asking.answers(&workload, &question);
         // What is written brings a look of its own.
         let is_due = !decided.writes() && known.as_ref().is_none_or(|known| !known.is_fresh(&workload, observed.now));
-        if is_due && let Ok(_room) = context.asking.room.try_acquire() {
+        if is_due && let Some(_room) = context.asking.room() {
             let asked = Arc::new(ask(context, observed, (target, &workload), question, known.as_deref(), deadline).await?);
             context.asking.keep(&workload, asked.clone(), observed.now);
             known = Some(asked);

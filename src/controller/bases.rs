@@ -245,7 +245,13 @@ pub(super) async fn ask_versions(context: &Context, observed: &mut Observed) -> 
         let version = match context.bases.version(&workload, &container.image) {
             Some(said) => said,
             None if workload.selector.is_empty() || observed.verification().mode == VerificationMode::Off => None,
-            None => ask_version(context, &workload, container, &observed.verification().port).await?,
+            None => match context.asking.room() {
+                Some(_room) => ask_version(context, &workload, container, &observed.verification().port).await?,
+                None => {
+                    observed.unheard = true;
+                    None
+                }
+            },
         };
         observed.targets[index].server_version = version;
     }

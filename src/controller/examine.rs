@@ -31,7 +31,12 @@ pub(super) async fn examine(context: &Context, observed: &mut Observed) -> Resul
         let target = &observed.targets[index];
         let Some(workload) = target.workload.clone() else { continue };
         let content = content_of(context, observed, target, &workload).await?;
-        let pods = if health { Some(with_health(context, observed, target, &workload, deadline).await?) } else { None };
+        let room = if health { context.asking.room() } else { None };
+        let pods = match room {
+            Some(_room) => Some(with_health(context, observed, target, &workload, deadline).await?),
+            None => None,
+        };
+        observed.unheard |= health && pods.is_none();
         let target = &mut observed.targets[index];
         target.content = content;
         if let Some(pods) = pods {

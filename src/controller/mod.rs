@@ -18,6 +18,7 @@ mod events;
 mod examine;
 mod foresee;
 mod memory;
+mod note;
 mod observe;
 mod queue;
 mod reconcile;

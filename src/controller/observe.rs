@@ -42,7 +42,7 @@ pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result
     let mut observed = look(Vec::new());
     if may_be_refused(&observed) {
         let refused = refused(context, &mut observed).await?;
-        observed = look(refused.rejections);
+        observed = Observed { unheard: observed.unheard, ..look(refused.rejections) };
         for view in &mut observed.targets {
             let own = |(uid, _): &&(SmolStr, SmolStr)| view.workload.as_ref().is_some_and(|own| own.uid == *uid);
             view.server_version = refused.versions.iter().find(own).map(|(_, version)| version.clone());
@@ -154,6 +154,7 @@ pub(super) fn gather(
         ignored,
         standing,
         left_file: None,
+        unheard: false,
         config_map_history,
         untargeted: untargeted(context, tables, key),
         server_images: context.settings.server_images.clone(),
@@ -302,13 +303,19 @@ async fn list_pods(context: &Context, observed: &mut Observed) -> Result<(), Err
             continue;
         }
         let own = pods_of(context, &workload).await?;
-        let pods = match container(&workload, target).ok().filter(|_| asked) {
-            Some(container) => ask::each(own, &container.name, &verification, deadline).await,
-            None => own.map(|view| view.pod).collect(),
+        let asked = container(&workload, target).ok().filter(|_| asked);
+        let room = asked.and_then(|_| context.asking.room());
+        let pods = match asked {
+            Some(container) if room.is_some() => ask::each(own, &container.name, &verification, deadline).await,
+            _ => own.map(|view| view.pod).collect(),
         };
-        // Between two templates it is no wonder.
-        let disagrees = is_done(&workload) && hashes(&pods).len() > 1;
-        target.disagrees_since = context.memory.disagrees(&workload.uid, disagrees, observed.now);
+        if asked.is_some() && room.is_none() {
+            observed.unheard = true;
+        } else {
+            // Between two templates it is no wonder.
+            let disagrees = is_done(&workload) && hashes(&pods).len() > 1;
+            target.disagrees_since = context.memory.disagrees(&workload.uid, disagrees, observed.now);
+        }
         target.pods = Some(pods);
     }
     Ok(())

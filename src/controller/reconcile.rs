@@ -9,12 +9,11 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span, debug, error_span, warn};
 
 use super::ask::{self, Asked};
-use super::{Context, Error, apply, bases, observe, tell, words};
+use super::{Context, Error, apply, bases, note, observe, tell, words};
 use crate::api::{self as wire, EventReason};
-use crate::plan::record::record_name;
 use crate::plan::{
-    Absence, Applied, ConfigMapStep, Key, Memory, Notice, Observed, Plan, PolicyObject, Report, Reversal, Step, StuckPod, Verdict,
-    applied_after, applied_before, applied_judged, manifest, plan, retrying,
+    Absence, ConfigMapStep, Key, Memory, Notice, Observed, Plan, PolicyObject, Report, Reversal, Step, StuckPod, applied_before, manifest,
+    plan, retrying,
 };
 use crate::policy::Delivery;
 
@@ -81,6 +80,9 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
     let mut observed = observe::observe(context, key, now).await?;
     let decided = plan(&observed);
     name_in_log(&observed, &decided);
+    if observed.unheard && !decided.writes() {
+        return Ok(Some(ask::NO_ROOM));
+    }
     let asked_again = match ask::pods(context, &mut observed, &decided).await? {
         Asked::Later(pause) => return Ok(Some(pause)),
         Asked::Again(pause) => pause,
@@ -151,12 +153,12 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
     let mut answers = Report { targets: decided.steps.iter().map(|_| None).collect(), ..Report::default() };
     let mut outcome = Outcome::default();
     if let Some(verdict) = &decided.judged {
-        note_judged(context, observed, policy, decided, verdict).await.unwrap_or_else(|error| outcome.failed(error));
+        note::judged(context, observed, policy, decided, verdict).await.unwrap_or_else(|error| outcome.failed(error));
     }
     if let Some(verdict) = &decided.lifted {
         // It is tried again: whoever comes next has to know before anything of it is written.
         let applied = applied_before(observed, decided);
-        match note_verdict(context, policy, decided, verdict, &applied).await {
+        match note::verdict(context, policy, decided, verdict, &applied).await {
             Ok(()) => context.events.about_policy(&policy.key, &policy.uid, retrying(policy, verdict, observed.now)),
             Err(error) => outcome.failed(error),
         }
@@ -186,7 +188,7 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
             // What pods answered, and what stood there, must be noted before that changes.
             let noted = match decided.record {
                 Some(_) => record.await,
-                None => note_reloads(context, observed, policy, decided).await.map(Ok),
+                None => note::reloads(context, observed, policy, decided).await.map(Ok),
             };
             let config_map = if matches!(noted, Ok(Ok(()))) { Some(config_map.await) } else { None };
             (config_map, noted)
@@ -216,7 +218,7 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
     let note = async {
         match decided.judged {
             Some(_) => Ok(()),
-            None => note_applied(context, observed, policy, decided, &answers, &reverted).await,
+            None => note::applied(context, observed, policy, decided, &answers, &reverted).await,
         }
     };
     // After an error it is not known how things stand: the next look tells.
@@ -324,73 +326,6 @@ async fn remember(context: &Context, observed: &Observed, policy: &PolicyObject,
             },
         }
     }
-}
-
-/// Notes what pods answered, where no record is written that carries it.
-async fn note_reloads(context: &Context, observed: &Observed, policy: &PolicyObject, decided: &Plan) -> Result<(), Error> {
-    let applied = applied_before(observed, decided);
-    match observed.records.first() {
-        Some(newest) if newest.applied != applied => apply::note_applied(context, &policy.key.namespace, &newest.name, &applied).await,
-        _ => Ok(()),
-    }
-}
-
-async fn note_applied(
-    context: &Context,
-    observed: &Observed,
-    policy: &PolicyObject,
-    decided: &Plan,
-    answers: &Report,
-    reverted: &[SmolStr],
-) -> Result<(), Error> {
-    let applied = applied_after(observed, decided, answers, reverted);
-    let newest = observed.records.first();
-    let noted = applied_before(observed, decided);
-    if noted == applied && !decided.acquitted {
-        return Ok(());
-    }
-    let name = match (answers.recorded, newest) {
-        (true, _) => record_name(&policy.key.name, &policy.uid, &decided.digest),
-        (false, Some(newest)) => newest.name.to_string(),
-        // Where no record could be written, there is nothing to note on.
-        (false, None) => return Ok(()),
-    };
-    match decided.acquitted {
-        true => apply::note_verdict(context, &policy.key.namespace, &name, None, &applied).await,
-        false => apply::note_applied(context, &policy.key.namespace, &name, &applied).await,
-    }?;
-    tell::finished(context, &noted, &applied);
-    Ok(())
-}
-
-/// Notes what became of what the policy asks for.
-async fn note_verdict(
-    context: &Context,
-    policy: &PolicyObject,
-    decided: &Plan,
-    verdict: &Verdict,
-    applied: &[Applied],
-) -> Result<(), Error> {
-    let name = record_name(&policy.key.name, &policy.uid, &decided.digest);
-    apply::note_verdict(context, &policy.key.namespace, &name, Some(verdict), applied).await
-}
-
-/// Notes a failure before anything is done about it: whoever comes next goes on from there.
-async fn note_judged(
-    context: &Context,
-    observed: &Observed,
-    policy: &PolicyObject,
-    decided: &Plan,
-    verdict: &Verdict,
-) -> Result<(), Error> {
-    note_verdict(context, policy, decided, verdict, &applied_judged(observed, decided)).await?;
-    if verdict.weaker {
-        let message = format!("what is in force demands less than the policy, because that failed: {}", verdict.evidence);
-        context.events.about_policy(&policy.key, &policy.uid, Notice { warning: true, reason: EventReason::RolledBackWeaker, message });
-    }
-    context.metrics.rolled_back(if verdict.weaker { "true" } else { "false" });
-    context.queue.now(policy.key.clone());
-    Ok(())
 }
 
 /// Lets a StatefulSet replace a pod of an earlier revision that does not survive.

@@ -125,6 +125,7 @@ pub(super) fn observed(targets: Vec<TargetView>) -> Observed {
         ignored: Vec::new(),
         standing: Standing::default(),
         left_file: None,
+        unheard: false,
         config_map_history: History::default(),
         server_images: Arc::new(["kratos".to_owned()]),
         itself: None,

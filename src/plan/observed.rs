@@ -70,6 +70,8 @@ pub struct Observed {
     /// Names of what bears the label of a record and is none.
     pub ignored: Vec<SmolStr>,
     pub standing: Standing,
+    /// Pods that should have been asked were not, because too many looks do: what rests on their answers is not known now.
+    pub unheard: bool,
     /// What another policy left in the config map; read only where [`super::left_file`] names it.
     pub left_file: Option<Overlay>,
     /// Repairs of the policy's config map.

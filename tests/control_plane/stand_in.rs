@@ -66,6 +66,48 @@ impl StandIn {
     }
 }
 
+/// Something that takes every question and answers none.
+pub struct Silent {
+    pub address: Ipv4Addr,
+    open: Arc<Mutex<Open>>,
+}
+
+/// Connections: now, at most at once, ever.
+#[derive(Clone, Copy, Default)]
+pub struct Open {
+    pub now: usize,
+    pub at_most: usize,
+    pub ever: usize,
+}
+
+impl Silent {
+    pub fn at(address: Ipv4Addr, port: u16) -> Self {
+        let listener = TcpListener::bind((address, port)).expect("nobody else has this address");
+        let silent = Self { address, open: Arc::default() };
+        let open = silent.open.clone();
+        std::thread::spawn(move || {
+            while let Ok((mut stream, _)) = listener.accept() {
+                let open = open.clone();
+                {
+                    let mut open = open.lock().expect("nobody panics");
+                    open.now += 1;
+                    *open = Open { at_most: open.at_most.max(open.now), ever: open.ever + 1, ..*open };
+                }
+                std::thread::spawn(move || {
+                    // Until who asked has had enough.
+                    while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {}
+                    open.lock().expect("nobody panics").now -= 1;
+                });
+            }
+        });
+        silent
+    }
+
+    pub fn open(&self) -> Open {
+        *self.open.lock().expect("nobody panics")
+    }
+}
+
 /// Kratos without pods, whose admin API is at this port.
 pub fn serving_at(name: &str, port: u16) -> Value {
     let mut deployment = kratos(name);

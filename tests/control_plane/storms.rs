@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::objects::{SETTINGS, env, kratos, policy};
+use crate::objects::{SETTINGS, env, kratos, kratos_reading, policy, policy_with};
 use crate::scene::{OWNER, SOON, Scene, condition};
+use crate::stand_in::{Silent, free_address, free_port, start_pods};
 
 const STORM: Duration = Duration::from_secs(25);
 /// A storm is over by then, whatever it was waited for.
@@ -121,4 +122,37 @@ async fn a_target_that_comes_and_goes_is_followed() {
         scene.create(kratos("kratos")).await;
     }
     scene.until_ready("mfa").await;
+}
+
+/// More policies than looks that may ask at once; each look asks the pod that reads the file.
+#[tokio::test]
+async fn silent_pods_leave_room_for_others() {
+    const POLICIES: usize = 24;
+    const ASK_AT_ONCE: usize = 16;
+    let scene = Scene::start("silent").await;
+    let port = free_port();
+    let silent = Silent::at(free_address(), port);
+    let names: Vec<_> = (0..POLICIES).map(|index| format!("silent-{index}")).collect();
+    for name in &names {
+        let mut workload = kratos_reading(name, &format!("{name}-mfa"));
+        let ports = json!([{"name": "http-admin", "containerPort": port}]);
+        workload["spec"]["template"]["spec"]["containers"][0]["ports"] = ports;
+        scene.create(workload).await;
+        scene.create(policy_with(name, &[name], json!({"delivery": {"type": "ConfigFile"}}))).await;
+    }
+    for name in &names {
+        scene.until_condition(name, "RolledOut", "True", "NoPods").await;
+        start_pods(&scene, name, &[silent.address]).await;
+    }
+    for number in 0..3 {
+        for name in &names {
+            scene.edit("MfaPolicy", name, json!({"spec": {"privilegedSessionMaxAge": format!("{}m", number + 5)}})).await;
+        }
+        somebody_else_is_served(&scene, number).await;
+    }
+    for name in &names {
+        scene.until_condition_within(CALM, name, "Effective", "False", "Unreachable").await;
+    }
+    let open = silent.open();
+    assert!(open.ever >= POLICIES && open.at_most <= ASK_AT_ONCE, "{} were asked at once, {} in all", open.at_most, open.ever);
 }
