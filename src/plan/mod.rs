@@ -61,7 +61,7 @@ pub use observed::{
     Absence, ConfigMapView, Container, Content, EnvVar, Governed, GovernedView, History, Key, Millis, MountedFile, Observed, OwnFields,
     PolicyObject, TargetView, UpdateStrategy, Workload, WorkloadId, WorkloadStatus,
 };
-pub use pod::{Health, Pod, Trouble};
+pub use pod::{Health, Maker, Pod, TEMPLATE_HASH, Trouble};
 pub use proof::Proof;
 pub use record::{Applied, Back, Before, Data, Evidence, Record, Reload, TargetData, Verdict};
 pub use reversal::{ConfigMapEnd, Memory, Reversal, ends, given_up};

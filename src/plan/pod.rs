@@ -3,6 +3,7 @@
 use smol_str::SmolStr;
 
 use super::{Answer, Container, Millis};
+use crate::policy::Kind;
 
 /// A pod of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,31 @@ pub struct Pod {
     pub troubles: Vec<Trouble>,
 }
 
+/// By which a Deployment tells its ReplicaSets apart.
+pub const TEMPLATE_HASH: &str = "pod-template-hash";
+
+/// The controller that a pod names as its owner.
+#[derive(Clone, Debug, Default)]
+pub struct Maker {
+    pub kind: SmolStr,
+    pub name: SmolStr,
+    pub uid: SmolStr,
+    /// [`TEMPLATE_HASH`] of the pod; empty where it has none.
+    pub template_hash: SmolStr,
+}
+
+impl Maker {
+    /// Whether it is the workload, or made by it: labels alone may be another's, too.
+    #[must_use]
+    pub fn is(&self, kind: Kind, name: &str, uid: &str) -> bool {
+        match kind {
+            // One of several that the Deployment made: another one's with the same labels has another name.
+            Kind::Deployment => self.kind == "ReplicaSet" && *self.name == format!("{name}-{}", self.template_hash),
+            Kind::StatefulSet | Kind::DaemonSet => *self.uid == *uid,
+        }
+    }
+}
+
 /// What a server says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
@@ -61,4 +87,21 @@ pub struct Trouble {
     pub finished: Millis,
     /// Of a container that prepares the pod: the config maps that it mounts.
     pub prepares: Option<Vec<SmolStr>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_of_another_deployment_with_the_same_labels_is_not_ours() {
+        let made_by = |replica_set: &str, hash: &str, deployment: &str| {
+            let maker = Maker { kind: "ReplicaSet".into(), name: replica_set.into(), uid: "x".into(), template_hash: hash.into() };
+            maker.is(Kind::Deployment, deployment, "y")
+        };
+        assert!(made_by("kratos-5d4f", "5d4f", "kratos"));
+        assert!(!made_by("kratos-copy-5d4f", "5d4f", "kratos"));
+        assert!(!made_by("kratos-copy-5d4f", "copy-5d4f", "other"));
+        assert!(!made_by("kratos-5d4f", "", "kratos"));
+    }
 }

@@ -5,15 +5,18 @@ use kube::ResourceExt;
 
 use super::view;
 use crate::api;
+use crate::plan::{Maker, TEMPLATE_HASH};
 use crate::policy::Kind;
 use crate::server::kratos::REVISION;
 
-/// Whether the workload made it: labels alone may be another's too.
+/// Whether the workload made it.
 pub(super) fn is_of(pod: &Pod, kind: Kind, name: &str, uid: &str) -> bool {
     let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
-    owner.is_some_and(|owner| match kind {
-        Kind::Deployment => owner.kind == "ReplicaSet" && owner.name.rsplit_once('-').is_some_and(|(deployment, _)| deployment == name),
-        Kind::StatefulSet | Kind::DaemonSet => owner.uid == uid,
+    owner.is_some_and(|owner| {
+        let template_hash = pod.labels().get(TEMPLATE_HASH).map(String::as_str).unwrap_or_default().into();
+        let maker =
+            Maker { kind: owner.kind.as_str().into(), name: owner.name.as_str().into(), uid: owner.uid.as_str().into(), template_hash };
+        maker.is(kind, name, uid)
     })
 }
 

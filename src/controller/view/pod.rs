@@ -12,8 +12,7 @@ use super::metadata::Metadata;
 use super::volumes::mounts;
 use super::workload::{PodSpec, RawContainer};
 use super::{Condition, Slim, content, holds, millis, since};
-use crate::plan::{Pod, Trouble, Workload};
-use crate::policy::Kind;
+use crate::plan::{Maker, Pod, TEMPLATE_HASH, Trouble, Workload};
 
 /// A pod with what only the controller asks of it.
 #[derive(Clone, Debug)]
@@ -26,16 +25,11 @@ pub(in crate::controller) struct PodView {
     address: Option<IpAddr>,
     /// As (container, name, number).
     ports: Vec<(SmolStr, SmolStr, u16)>,
-    /// Kind, name and uid of what made it.
-    owner: Option<(SmolStr, SmolStr, SmolStr)>,
-    /// By which a Deployment tells its ReplicaSets apart.
-    template_hash: SmolStr,
+    maker: Option<Maker>,
 }
 
 /// Of Kratos' admin API, as its own chart names it, and where it listens by itself.
 const ADMIN_PORT: (&str, u16) = ("http-admin", 4434);
-
-const TEMPLATE_HASH: &str = "pod-template-hash";
 
 impl PodView {
     /// Where the container listens at this port, by its name or number.
@@ -47,11 +41,7 @@ impl PodView {
     }
 
     pub fn is_of(&self, workload: &Workload) -> bool {
-        self.owner.as_ref().is_some_and(|(kind, name, uid)| match workload.kind {
-            // One of several that the Deployment made: another one's with the same labels has another name.
-            Kind::Deployment => kind == "ReplicaSet" && *name == format!("{}-{}", workload.key.name, self.template_hash),
-            Kind::StatefulSet | Kind::DaemonSet => *uid == workload.uid,
-        })
+        self.maker.as_ref().is_some_and(|maker| maker.is(workload.kind, &workload.key.name, &workload.uid))
     }
 }
 
@@ -195,40 +185,13 @@ impl Slim for PodView {
                 troubles: preparing.chain(status.container_statuses.iter().filter_map(|status| trouble(status, None))).collect(),
                 containers: containers.into_iter().map(|container| container.slim(&volumes)).collect(),
             },
-            owner: metadata
-                .owner_references
-                .iter()
-                .find(|owner| owner.controller)
-                .map(|owner| (owner.kind.as_str().into(), owner.name.as_str().into(), owner.uid.as_str().into())),
-            template_hash: raw_metadata["labels"][TEMPLATE_HASH].as_str().unwrap_or_default().into(),
+            maker: metadata.owner_references.iter().find(|owner| owner.controller).map(|owner| Maker {
+                kind: owner.kind.as_str().into(),
+                name: owner.name.as_str().into(),
+                uid: owner.uid.as_str().into(),
+                template_hash: raw_metadata["labels"][TEMPLATE_HASH].as_str().unwrap_or_default().into(),
+            }),
         };
         (metadata.identity(), view)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::super::{Resource, Seen};
-    use super::*;
-
-    fn deployment(name: &str) -> Workload {
-        let object = json!({"metadata": {"name": name}, "spec": {"template": {"spec": {"containers": []}}}});
-        serde_json::from_value::<Seen<Workload>>(object).expect("a Deployment").value(&Resource::of(Kind::Deployment))
-    }
-
-    #[test]
-    fn a_pod_of_another_deployment_with_the_same_labels_is_not_ours() {
-        let of = |replica_set: &str, hash: Option<&str>| {
-            let owner = json!([{"kind": "ReplicaSet", "name": replica_set, "uid": "x", "controller": true}]);
-            let raw = json!({"metadata": {"name": "pod", "labels": {"pod-template-hash": hash}, "ownerReferences": owner}, "spec": {}, "status": {}});
-            PodView::from_raw(serde_json::from_value(raw).expect("a pod")).1
-        };
-        let kratos = deployment("kratos");
-        assert!(of("kratos-5d4f", Some("5d4f")).is_of(&kratos));
-        assert!(!of("kratos-copy-5d4f", Some("5d4f")).is_of(&kratos));
-        assert!(!of("kratos-copy-5d4f", Some("copy-5d4f")).is_of(&deployment("other")));
-        assert!(!of("kratos-5d4f", None).is_of(&kratos));
     }
 }
