@@ -67,8 +67,13 @@ pub const WEBAUTHN_OFF: (&str, &str) = switched_off!("webauthn", "enabled");
 pub const LOOKUP_SECRET_OFF: (&str, &str) = switched_off!("lookupSecret", "enabled");
 pub const CODE_OFF: (&str, &str) = switched_off!("code", "mfaEnabled");
 
-/// Of a level that an earlier policy left in force. No expression: what stands on workloads only the operator sees.
-pub const LEVEL_LEFT_OUT: &str = "an earlier policy left highest_available in force there: state it, or state aal1 for the lower level";
+/// Of what an earlier policy left in force. No expressions: what stands on workloads only the operator sees.
+pub const LEVEL_LEFT_OUT: &str =
+    "it demands highest_available and would not state it any more: state it (you can take it out afterwards), or aal1 for the lower level";
+pub const LEFT_IN_ANOTHER_CONTAINER: &str =
+    "its variables stand in another container, which would lose them: name that one, and change it once this policy governs the workload";
+pub const LEFT_AS_VARIABLES: &str =
+    "it has variables, which beat what a file may not: keep Environment, and change it once this policy governs the workload";
 
 /// Word in `acknowledge` for a relying party that goes away rather than changes.
 pub const NO_RELYING_PARTY: &str = "none";

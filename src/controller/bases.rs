@@ -202,9 +202,11 @@ async fn text(api: &Api<ConfigMap>, config_map: &str, key: &str) -> Result<Optio
     Ok(found.and_then(|map| map.data?.remove(key)))
 }
 
-/// Reads what another policy left in the config map of this one.
+/// Reads what another policy left in the config map of this one, where a server may read it: any of the namespace.
 pub(super) async fn read_left_file(context: &Context, observed: &mut Observed) -> Result<(), Error> {
-    if let Some(name) = left_file(observed) {
+    let Some(name) = left_file(observed) else { return Ok(()) };
+    let mounts = |workload: &Workload| workload.key.namespace == observed.key.namespace && workload.mounts.iter().any(|map| *map == name);
+    if context.cache.read(|tables| tables.workloads.all().any(|workload| mounts(workload))) {
         let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &observed.key.namespace);
         observed.left_file = text(&api, name, CONFIG_KEY).await?.and_then(|file| Overlay::read(&file));
     }

@@ -17,7 +17,7 @@ use super::view::{Resource, Seen, Slim};
 use super::watch::api;
 use super::{Context, Error, Settings, bases, env_from, events, observe, queue};
 use crate::api as wire;
-use crate::plan::{self, ConfigMapStep, Desired, Governed, Key, PolicyObject, Record, Reversal, Step, Workload, container};
+use crate::plan::{self, ConfigMapStep, Desired, Governed, PolicyObject, Record, Reversal, Step, Workload, container};
 use crate::policy::{Kind, VerificationMode};
 use crate::server::kratos::governed_names;
 
@@ -90,7 +90,7 @@ pub async fn foresee(
     context.cache.put(policy.clone());
     let policy = Arc::new(policy);
 
-    let crd_uid = definition(&context, &key).await?;
+    let crd_uid = definition(&context).await?;
     let now = Context::now();
     let look = |refused| {
         let mut observed = context.cache.read(|tables| observe::gather(&context, tables, &key, Some(policy.clone()), now, refused));
@@ -103,12 +103,12 @@ pub async fn foresee(
     };
     let mut observed = look(Vec::new());
     bases::read_missing(&context, &mut observed).await?;
-    bases::read_left_file(&context, &mut observed).await?;
     let refused = if observed.standing.accepted(&policy).is_some() { plan::refusals(&observed) } else { Vec::new() };
     if !refused.is_empty() {
         observed = look(refused);
         bases::recall(&context, &mut observed);
     }
+    bases::read_left_file(&context, &mut observed).await?;
     env_from::read(&context, &mut observed).await?;
     let plan = plan::plan(&observed);
 
@@ -139,18 +139,20 @@ pub async fn foresee(
 }
 
 /// Uid of the definition. Whoever reads workloads may not be allowed to read it: they remember it.
-async fn definition(context: &Context, key: &Key) -> Result<SmolStr, Error> {
+async fn definition(context: &Context) -> Result<SmolStr, Error> {
     match observe::crd_uid(context, false).await {
         Err(Error::Api(kube::Error::Api(status))) if status.is_forbidden() => {}
         read => return read,
     }
-    let remembered = |workload: &Arc<Workload>| {
-        let memory = Governed::read(workload.governed.as_deref()).filter(|_| workload.own.governed)?;
-        Some((workload.policy_label.as_ref() != Some(&key.name), memory.crd))
-    };
-    // Those of the policy itself first.
-    let found = context.cache.read(|tables| tables.workloads.all().filter_map(remembered).min());
-    Ok(found.map(|(_, uid)| uid.into()).unwrap_or_default())
+    Ok(context.cache.read(|tables| {
+        // Of a policy that is there now: what one that is gone left may be of an earlier definition.
+        let of_policy = |workload: &Arc<Workload>| {
+            let memory = Governed::read(workload.governed.as_deref()).filter(|_| workload.own.governed)?;
+            let policy = tables.policies.get(&workload.key.beside(workload.policy_label.as_ref()?))?;
+            (*policy.uid == *memory.policy).then(|| memory.crd.into())
+        };
+        tables.workloads.all().find_map(of_policy).unwrap_or_default()
+    }))
 }
 
 async fn list<T: Slim + Cached>(context: &Context, resource: Resource, namespace: &str, label: Option<&str>) -> Result<(), Error> {

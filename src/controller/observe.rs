@@ -49,6 +49,7 @@ pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result
         }
     }
     bases::recall(context, &mut observed);
+    bases::read_left_file(context, &mut observed).await?;
     list_pods(context, &mut observed).await?;
     examine::examine(context, &mut observed).await?;
     if is_about_to_change(&observed) {
@@ -74,7 +75,6 @@ struct Refused {
 async fn refused(context: &Context, observed: &mut Observed) -> Result<Refused, Error> {
     bases::recall(context, observed);
     bases::read_missing(context, observed).await?;
-    bases::read_left_file(context, observed).await?;
     if observed.policy.as_ref().is_some_and(|policy| policy.spec.as_ref().is_ok_and(asks_for_code)) {
         // Those that do not answer hold nobody up.
         if let Ok(asked) = tokio::time::timeout(ASKING, bases::ask_versions(context, observed)).await {

@@ -1,7 +1,7 @@
 //! What stood on a target before a policy came to it, read back as something to go back to.
 
 use super::target::{known, target_data};
-use super::{Data, Desired, Observed, Plan, Step, TargetView, Workload, manifest};
+use super::{Container, Data, Desired, Observed, Plan, Step, TargetView, Workload, manifest};
 use crate::policy::Delivery;
 use crate::server::kratos::{Overlay, REVISION, revision, variables};
 
@@ -20,11 +20,15 @@ pub(super) fn adopted(observed: &Observed, plan: &Plan, desired: &Desired) -> Ve
     found
 }
 
+/// The variables of ours in a container, each as (name, what the process sees).
+pub(super) fn own_variables<'a>(workload: &Workload, container: &'a Container) -> Vec<(&'a str, String)> {
+    let own = container.env.iter().filter(|entry| workload.owns(&container.name, &entry.name));
+    own.filter_map(|entry| Some((entry.name.as_str(), manifest::spoken(entry.value.as_deref()?)))).collect()
+}
+
 /// The variables of ours on a workload as the record of a revision, if they are exactly one.
 pub(super) fn read_back(workload: &Workload, container: &str, desired: &Desired, view: &TargetView) -> Option<Data> {
-    let live = workload.containers.iter().find(|live| *live.name == *container)?;
-    let own = live.env.iter().filter(|entry| workload.owns(container, &entry.name));
-    let own: Vec<_> = own.filter_map(|entry| Some((entry.name.as_str(), manifest::spoken(entry.value.as_deref()?)))).collect();
+    let own = own_variables(workload, workload.containers.iter().find(|live| *live.name == *container)?);
     let (_, named) = own.iter().find(|(name, _)| *name == REVISION)?;
     let overlay = Overlay::from_variables(&own)?;
     let data = Data {

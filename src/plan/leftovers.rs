@@ -1,74 +1,95 @@
-//! What a policy that is gone left in force on purpose: one that comes after it drops nothing of that unnoticed.
+//! What another policy left in force on purpose, when it went or let go: one that comes after it drops nothing of
+//! that unnoticed.
 
-use std::borrow::Cow;
-
-use super::{Container, Governed, Observed, Workload, claim_config_map, manifest, risks, target};
-use crate::policy::{DeletionPolicy, Policy, Rejection, levels_left_out, transition};
+use super::{Container, Desired, Governed, Observed, PolicyObject, TargetView, Workload, adopted, claim_config_map, target};
+use crate::api::rules;
+use crate::policy::{Delivery, Rejection, factors_lost, levels_left_out};
 use crate::server::kratos::Overlay;
 
-/// Whether a target has something of that, so that it matters what the policy leaves out.
-pub(super) fn stand(observed: &Observed) -> bool {
-    risks::governed(observed).any(|(_, workload, ..)| has_variables(observed, workload)) || file(observed).is_some()
-}
-
-/// The config map of the policy, where another one left it and a target reads it: what it says has to be read.
+/// The config map of the policy, where another one left it: what it says has to be read.
 #[must_use]
-pub fn file(observed: &Observed) -> Option<&str> {
+pub fn left_file(observed: &Observed) -> Option<&str> {
     let policy = observed.policy.as_ref()?;
     let map = observed.config_map(&observed.standing.config_map(policy)?)?;
-    let left = claim_config_map(map, policy).is_ok() && stays(observed, map.governed.as_deref(), None);
-    let read = |container: &Container| container.files.iter().flatten().any(|file| file.is_of(&map.name));
-    (left && risks::governed(observed).any(|(_, _, container, _)| read(container))).then_some(&*map.name)
+    let mut applied = observed.records.first().into_iter().flat_map(|newest| &newest.applied);
+    let is_written =
+        applied.any(|applied| observed.record(&applied.record).is_some_and(|record| *record.data.config_map_name == *map.name));
+    let left = !is_written && claim_config_map(map, policy).is_ok() && stays(observed, policy, map.governed.as_deref(), None);
+    left.then_some(&*map.name)
 }
 
-/// What `spec` would drop of what a target has of that.
-pub(super) fn dropped(observed: &Observed, workload: &Workload, container: &Container, spec: &Policy) -> Vec<Rejection> {
-    let variables = has_variables(observed, workload).then(|| variables(workload)).flatten().map(Cow::Owned);
-    let is_read = |_: &&Overlay| container.files.iter().flatten().any(|file| file.is_of(&spec.config_map));
-    let file = observed.left_file.as_ref().filter(is_read).map(Cow::Borrowed);
-    let mut dropped: Vec<Rejection> = Vec::new();
-    for left in variables.into_iter().chain(file) {
-        let found = levels_left_out(left.required_levels(), spec).chain(transition(&left.factors(), spec));
-        for rejection in found.collect::<Vec<_>>() {
-            if !dropped.contains(&rejection) {
-                dropped.push(rejection);
-            }
-        }
+/// What the policy would drop of that where it takes this target.
+pub(super) fn dropped(
+    observed: &Observed,
+    policy: &PolicyObject,
+    desired: &Desired,
+    view: &TargetView,
+    workload: &Workload,
+    container: &Container,
+) -> Option<String> {
+    let of_file = observed.left_file.iter().flat_map(|left| left_out(observed, policy, desired, left)).collect();
+    let of_variables = if has_variables(observed, policy, workload) {
+        variables_dropped(observed, policy, desired, workload, container)
+    } else {
+        Vec::new()
+    };
+    let told = |place: String, dropped: Vec<Rejection>| {
+        let dropped: Vec<_> = dropped.iter().map(ToString::to_string).collect();
+        (!dropped.is_empty()).then(|| format!("{place} has what an earlier policy left in force. {}", dropped.join("; ")))
+    };
+    told(view.to_string(), of_variables).or_else(|| told(format!("ConfigMap {}", desired.config_map), of_file))
+}
+
+fn variables_dropped(
+    observed: &Observed,
+    policy: &PolicyObject,
+    desired: &Desired,
+    workload: &Workload,
+    container: &Container,
+) -> Vec<Rejection> {
+    let rejection = |field: &str, message: &str| vec![Rejection { field: field.into(), message: message.into() }];
+    if workload.own.env.iter().any(|(inside, _)| *inside != container.name) {
+        return rejection("spec.targetRefs[].container", rules::LEFT_IN_ANOTHER_CONTAINER);
     }
-    dropped
+    if desired.rendered.delivery == Delivery::ConfigFile {
+        return rejection("spec.delivery", rules::LEFT_AS_VARIABLES);
+    }
+    Overlay::from_variables(&adopted::own_variables(workload, container))
+        .map(|left| left_out(observed, policy, desired, &left))
+        .unwrap_or_default()
 }
 
-fn has_variables(observed: &Observed, workload: &Workload) -> bool {
+fn left_out(observed: &Observed, policy: &PolicyObject, desired: &Desired, left: &Overlay) -> Vec<Rejection> {
+    let wanted = &desired.rendered.overlay;
+    let acknowledged = observed.standing.accepted(policy).map(|spec| spec.acknowledge.as_slice()).unwrap_or_default();
+    let levels = levels_left_out(left.required_levels(), wanted.required_levels());
+    levels.chain(factors_lost(&left.factors(), &wanted.factors(), acknowledged)).collect()
+}
+
+fn has_variables(observed: &Observed, policy: &PolicyObject, workload: &Workload) -> bool {
+    let applied = target::known(observed, workload).is_some_and(|known| !known.record.is_empty());
     let memory = workload.governed.as_deref().filter(|_| workload.own.governed);
-    !workload.own.env.is_empty() && target::known(observed, workload).is_none() && stays(observed, memory, Some(workload))
+    !workload.own.env.is_empty() && !applied && stays(observed, policy, memory, Some(workload))
 }
 
 /// Whether this is what remains of another policy, and was meant to.
-fn stays(observed: &Observed, memory: Option<&str>, workload: Option<&Workload>) -> bool {
+fn stays(observed: &Observed, policy: &PolicyObject, memory: Option<&str>, workload: Option<&Workload>) -> bool {
     let Some(memory) = Governed::read(memory) else { return true };
-    let made_by_this = observed.policy.as_ref().is_some_and(|policy| *policy.uid == *memory.policy);
     let same_object = workload.is_none_or(|workload| memory.workload.as_deref() == Some(&*workload.uid));
     // Who deletes one that is to be reverted has said that all of it shall go.
-    let reverts = memory.deletion_policy == DeletionPolicy::Revert && same_object && memory.crd == *observed.crd_uid;
-    !made_by_this && !reverts
-}
-
-/// Our variables on a workload, in whichever container they stand.
-fn variables(workload: &Workload) -> Option<Overlay> {
-    let own = |container: &Container, name: &str| workload.owns(&container.name, name);
-    let entries = workload.containers.iter().flat_map(|container| container.env.iter().filter(|entry| own(container, &entry.name)));
-    let own: Vec<_> = entries.filter_map(|entry| Some((entry.name.as_str(), manifest::spoken(entry.value.as_deref()?)))).collect();
-    Overlay::from_variables(&own)
+    *policy.uid != *memory.policy && !(same_object && memory.reverts(&observed.crd_uid))
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
+    use serde_json::{Value, json};
+
     use super::*;
-    use crate::plan::fixtures::{applied, governed, observed, record, stand, target};
-    use crate::plan::{Before, refusals};
-    use crate::policy::parse;
+    use crate::plan::fixtures::{applied, container, governed, observed, record, stand, target};
+    use crate::plan::{Before, ConfigMapView, Step, plan};
+    use crate::policy::{DeletionPolicy, parse};
 
     /// A policy that asks for a level in settings alone, on what another one left with one at whoami.
     fn after(memory: impl FnOnce(&mut Governed)) -> Observed {
@@ -76,44 +97,120 @@ mod tests {
         let mut remembers = Governed::read(left.governed.as_deref()).expect("a memory");
         memory(&mut remembers);
         left.governed = Some(remembers.write().into());
-        let mut observed = observed(vec![target(left)]);
-        let spec = serde_json::json!({"targetRefs": [{"name": "kratos"}], "requiredAAL": {"settings": "highest_available"}});
+        asking(observed(vec![target(left)]), json!({}))
+    }
+
+    fn retained() -> Observed {
+        after(|memory| memory.deletion_policy = DeletionPolicy::Retain)
+    }
+
+    fn asking(mut observed: Observed, spec: Value) -> Observed {
+        let mut whole = json!({"targetRefs": [{"name": "kratos"}], "requiredAAL": {"settings": "highest_available"}});
+        whole.as_object_mut().expect("a map").extend(spec.as_object().cloned().expect("a map"));
         let policy = Arc::make_mut(observed.policy.as_mut().expect("a policy"));
-        policy.spec = parse("mfa", &serde_json::from_value(spec).expect("a spec"));
+        policy.spec = parse("mfa", &serde_json::from_value(whole).expect("a spec"));
+        assert!(policy.spec.is_ok(), "{:?}", policy.spec);
         stand(&mut observed);
         observed
     }
 
-    fn fields(observed: &Observed) -> Vec<String> {
-        refusals(observed).into_iter().map(|rejection| rejection.field).collect()
+    /// Why the target is not written.
+    fn refused(observed: &Observed) -> Option<String> {
+        let plan = plan(observed);
+        let Step::Refused { reason, message, .. } = &plan.steps[0] else { return None };
+        assert_eq!(*reason, crate::api::Reason::InvalidSpec, "{message}");
+        assert!(plan.config_map.is_none() && plan.record.is_none(), "nothing is written");
+        Some(message.clone())
+    }
+
+    fn names(observed: &Observed, field: &str) {
+        let message = refused(observed).expect("it is refused");
+        assert!(message.contains(field), "{field} is not in: {message}");
     }
 
     #[test]
     fn what_was_to_stay_is_not_left_out() {
-        assert!(fields(&after(|_| {})).is_empty(), "what was to be reverted may go");
+        assert_eq!(refused(&after(|_| {})), None, "what was to be reverted may go");
         let stays: [fn(&mut Governed); 3] = [
             |memory| memory.deletion_policy = DeletionPolicy::Retain,
             |memory| memory.crd = "of another definition".into(),
             |memory| memory.workload = Some("another one".into()),
         ];
         for memory in stays {
-            assert_eq!(fields(&after(memory)), ["spec.requiredAAL.whoami"]);
+            names(&after(memory), "spec.requiredAAL.whoami");
         }
         let mut unknown = after(|_| {});
         Arc::make_mut(unknown.targets[0].workload.as_mut().expect("a workload")).own.governed = false;
-        assert_eq!(fields(&unknown), ["spec.requiredAAL.whoami"], "a memory that is not ours says nothing");
+        names(&unknown, "spec.requiredAAL.whoami");
+        let stated = asking(retained(), json!({"requiredAAL": {"whoami": "highest_available"}}));
+        assert_eq!(refused(&stated), None);
+    }
+
+    #[test]
+    fn it_stays_where_it_stands() {
+        let whole = json!({"requiredAAL": {"whoami": "highest_available"}, "targetRefs": [{"name": "kratos", "container": "courier"}]});
+        let mut elsewhere = retained();
+        let workload = Arc::make_mut(elsewhere.targets[0].workload.as_mut().expect("a workload"));
+        let mut courier = container(&[]);
+        courier.name = "courier".into();
+        workload.containers.push(courier);
+        elsewhere.targets[0].container = Some("courier".into());
+        names(&asking(elsewhere, whole), "container");
+        let file = json!({"requiredAAL": {"whoami": "highest_available"}, "delivery": {"type": "ConfigFile"}});
+        names(&asking(retained(), file), "spec.delivery");
     }
 
     #[test]
     fn what_the_policy_applied_itself_is_no_leftover() {
-        let retained = || after(|memory| memory.deletion_policy = DeletionPolicy::Retain);
         let mut noted = retained();
         let mut newest = record("mfa", 1, "highest_available");
         Arc::make_mut(&mut newest).applied = vec![applied(newest.clone().digest(), Before::Nothing)];
         noted.records = vec![newest];
-        assert!(fields(&noted).is_empty());
+        assert_eq!(refused(&noted), None);
         let uid = retained().policy.expect("a policy").uid.to_string();
         let remembered = after(move |memory| (memory.deletion_policy, memory.policy) = (DeletionPolicy::Retain, uid));
-        assert!(fields(&remembered).is_empty(), "its records may be gone");
+        assert_eq!(refused(&remembered), None, "its records may be gone");
+    }
+
+    /// A policy whose spec is refused keeps up what it applied, and takes nothing with that.
+    #[test]
+    fn a_record_takes_no_leftover_either() {
+        let mut refusing = retained();
+        let mut newest = record("mfa", 1, "aal1");
+        Arc::make_mut(&mut newest).data.overlay = crate::server::kratos::Overlay::default();
+        refusing.standing.in_force = Some(newest.clone());
+        refusing.standing.rejections = vec![Rejection { field: "spec".into(), message: "no".into() }];
+        refusing.records = vec![newest];
+        names(&refusing, "spec.requiredAAL.whoami");
+    }
+
+    /// Whichever workload reads it.
+    #[test]
+    fn a_file_that_was_left_is_read_before_it_is_written() {
+        let mut observed = asking(observed(vec![target(crate::plan::fixtures::workload(1))]), json!({}));
+        let memory = Governed { deletion_policy: DeletionPolicy::Retain, policy: "gone".into(), crd: "crd".into(), workload: None };
+        let left = ConfigMapView {
+            name: "mfa-mfa".into(),
+            uid: "map".into(),
+            resource_version: "1".into(),
+            deleting: false,
+            policy_label: Some("gone".into()),
+            governed: Some(memory.write().into()),
+            own: true,
+            content: Some("of another".into()),
+            holder: None,
+            claimant: false,
+            mounted: false,
+        };
+        observed.config_maps = vec![left];
+        assert_eq!(left_file(&observed), Some("mfa-mfa"));
+        assert_eq!(refused(&observed), None, "nobody reads it");
+        observed.left_file = Some(record("gone", 1, "highest_available").data.overlay.clone());
+        names(&observed, "spec.requiredAAL.whoami");
+        observed.config_maps[0].governed = Some(Governed { deletion_policy: DeletionPolicy::Revert, ..memory.clone() }.write().into());
+        assert_eq!(left_file(&observed), None, "it was to be emptied");
+        let policy = observed.policy.as_ref().expect("a policy").uid.to_string();
+        observed.config_maps[0].governed = Some(Governed { policy, ..memory }.write().into());
+        assert_eq!(left_file(&observed), None, "it is its own");
     }
 }

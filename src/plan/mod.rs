@@ -54,7 +54,7 @@ pub use desired::{Desired, Goal, Standing};
 pub use effective::hashes;
 pub use examination::{Examination, judged_well, to_examine};
 pub use last::{Cause, LastCondition, LastStatus, Levels, Transition};
-pub use leftovers::file as left_file;
+pub use leftovers::left_file;
 pub use mark::Mark;
 pub use news::{News, Notice, message_digest, retrying, suspension};
 pub use observed::{

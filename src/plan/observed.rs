@@ -72,7 +72,7 @@ pub struct Observed {
     pub standing: Standing,
     /// Pods that should have been asked were not, because too many looks do: what rests on their answers is not known now.
     pub unheard: bool,
-    /// What another policy left in the config map; read only where [`super::left_file`] names it.
+    /// What another policy left in the config map that this one writes; read only where a workload mounts it.
     pub left_file: Option<Overlay>,
     /// Repairs of the policy's config map.
     pub config_map_history: History,
@@ -387,6 +387,12 @@ impl Governed {
     #[must_use]
     pub fn read(annotation: Option<&str>) -> Option<Self> {
         serde_json::from_str(annotation?).ok()
+    }
+
+    /// Whether it is of this definition, and what it is about ends with its policy.
+    #[must_use]
+    pub fn reverts(&self, crd_uid: &str) -> bool {
+        self.crd == crd_uid && self.deletion_policy == DeletionPolicy::Revert
     }
 
     /// # Panics

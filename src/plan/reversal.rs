@@ -63,7 +63,7 @@ pub fn ends(observed: &Observed, map: &ConfigMapView) -> bool {
         return false;
     }
     let Some(governed) = Governed::read(map.governed.as_deref()) else { return false };
-    let reverts = governed.crd == *observed.crd_uid && governed.deletion_policy == DeletionPolicy::Revert;
+    let reverts = governed.reverts(&observed.crd_uid);
     match &observed.policy {
         Some(policy) => {
             let renamed = observed.standing.accepted(policy).is_some_and(|spec| map.name != spec.config_map);

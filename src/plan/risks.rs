@@ -1,7 +1,7 @@
 //! What is refused on top of what the targets have: where their own configuration or version makes
 //! another thing of the policy than it says.
 
-use super::{Container, MountedFile, Observed, TargetView, Workload, leftovers, target};
+use super::{Container, MountedFile, Observed, TargetView, Workload, target};
 use crate::policy::{Delivery, Factor, Policy, Rejection};
 use crate::server::kratos::{Environment, Merged, Overlay, code_counts_for_everyone, conflicts};
 
@@ -41,16 +41,16 @@ pub(super) fn governed(observed: &Observed) -> impl Iterator<Item = (&TargetView
     })
 }
 
-/// Whether a rule waits for what stands on the targets, in their files, or for their version.
+/// Whether a rule waits for what stands in the files of the targets, or for their version.
 #[must_use]
 pub fn may_be_refused(observed: &Observed) -> bool {
     let Some(spec) = observed.policy.as_ref().and_then(|policy| observed.standing.accepted(policy)) else { return false };
     // Even one that is off has origins.
     let merges = |factor: &Factor| matches!(factor, Factor::Code { enabled: true } | Factor::Webauthn { .. });
-    spec.factors.iter().any(merges) || spec.settings.is_none() || spec.whoami.is_none() || leftovers::stand(observed)
+    spec.factors.iter().any(merges) || spec.settings.is_none() || spec.whoami.is_none()
 }
 
-/// Why the policy cannot be on these targets, by the rules on the merged configuration and on what was left there.
+/// Why the policy cannot be on these targets, by the rules on the merged configuration.
 #[must_use]
 pub fn refusals(observed: &Observed) -> Vec<Rejection> {
     let mut found: Vec<(Rejection, Vec<String>)> = Vec::new();
@@ -60,7 +60,7 @@ pub fn refusals(observed: &Observed) -> Vec<Rejection> {
         // What was accepted once does not fall because nobody answers now.
         let silent = version.is_none() && has_code(observed);
         let code = code_counts_for_everyone(&merged, spec, version).filter(|_| !silent);
-        for rejection in conflicts(&merged, spec).into_iter().chain(code).chain(leftovers::dropped(observed, workload, container, spec)) {
+        for rejection in conflicts(&merged, spec).into_iter().chain(code) {
             match found.iter_mut().find(|(known, _)| *known == rejection) {
                 Some((_, targets)) => targets.push(view.to_string()),
                 None => found.push((rejection, vec![view.to_string()])),

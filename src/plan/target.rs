@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use super::{
     Applied, Container, Data, Desired, Goal, Mark, Millis, Observed, PolicyObject, Record, Refusal, TargetData, TargetView, Verdict,
-    Workload, manifest, rollout,
+    Workload, leftovers, manifest, rollout,
 };
 use crate::api::{self, Reason};
 use crate::policy::{Delivery, FieldConflicts, Kind};
@@ -170,6 +170,9 @@ fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &Ta
             view.kind,
         );
         return Err((Reason::NotKratos, message));
+    }
+    if let Some(message) = leftovers::dropped(observed, policy, desired, view, &workload, container) {
+        return Err((Reason::InvalidSpec, message));
     }
     match desired.rendered.delivery {
         Delivery::Environment => variables_are_free(desired, container, view)?,

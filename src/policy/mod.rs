@@ -10,7 +10,7 @@ mod words;
 
 pub use factor::{Factor, RelyingParty};
 pub use parse::{is_object_name, parse, parse_verification};
-pub use transition::{levels_left_out, transition};
+pub use transition::{factors_lost, levels_left_out, transition};
 pub use words::{DeletionPolicy, Delivery, FieldConflicts, Kind, Level, OnFailure, VerificationMode};
 
 /// A spec that passed every rule.

@@ -1,5 +1,7 @@
 //! What an edit may not do unnoticed: lock out the people who hold a factor.
 
+use smol_str::SmolStr;
+
 use super::{Factor, Level, Policy, Rejection};
 use crate::api::{Risk, rules};
 
@@ -7,32 +9,40 @@ use crate::api::{Risk, rules};
 /// stored object; this comparison is with what was last applied, which that object may have skipped.
 #[must_use]
 pub fn transition(old: &[Factor], new: &Policy) -> Vec<Rejection> {
-    old.iter().flat_map(|factor| [switched_off(factor, new), relying_party(factor, new)]).flatten().collect()
+    factors_lost(old, &new.factors, &new.acknowledge)
 }
 
-/// The levels, as (settings, whoami), that were in force and that `new` leaves to the server. To go below them takes a word.
-pub fn levels_left_out(old: (Option<Level>, Option<Level>), new: &Policy) -> impl Iterator<Item = Rejection> {
+/// The same of what need not be a spec as a whole.
+#[must_use]
+pub fn factors_lost(old: &[Factor], new: &[Factor], acknowledged: &[SmolStr]) -> Vec<Rejection> {
+    let compared = |factor| [switched_off(factor, new, acknowledged), relying_party(factor, new, acknowledged)];
+    old.iter().flat_map(compared).flatten().collect()
+}
+
+/// The levels, as (settings, whoami), that were in force and that `new` leaves to the server.
+pub fn levels_left_out(old: (Option<Level>, Option<Level>), new: (Option<Level>, Option<Level>)) -> impl Iterator<Item = Rejection> {
     let of = |key: &str, old: Option<Level>, new: Option<Level>| {
         let lost = old == Some(Level::HighestAvailable) && new.is_none();
         lost.then(|| Rejection { field: format!("spec.requiredAAL.{key}"), message: rules::LEVEL_LEFT_OUT.into() })
     };
-    [of("settings", old.0, new.settings), of("whoami", old.1, new.whoami)].into_iter().flatten()
+    [of("settings", old.0, new.0), of("whoami", old.1, new.1)].into_iter().flatten()
 }
 
-fn switched_off(old: &Factor, new: &Policy) -> Option<Rejection> {
-    let stays = new.factors.iter().any(|factor| factor.name() == old.name() && factor.enabled());
+fn switched_off(old: &Factor, new: &[Factor], acknowledged: &[SmolStr]) -> Option<Rejection> {
+    let stays = new.iter().any(|factor| factor.name() == old.name() && factor.enabled());
     let word = format!("{}:{}", Risk::MethodSwitchedOff.as_str(), old.name());
-    let refused = old.enabled() && !stays && !new.acknowledges(&word);
+    let refused = old.enabled() && !stays && !acknowledged.contains(&word.as_str().into());
     refused.then(|| Rejection { field: format!("spec.methods.{}", old.name()), message: old.switched_off_message().into() })
 }
 
-fn relying_party(old: &Factor, new: &Policy) -> Option<Rejection> {
+fn relying_party(old: &Factor, new: &[Factor], acknowledged: &[SmolStr]) -> Option<Rejection> {
     let Factor::Webauthn { rp: Some(old), .. } = old else { return None };
-    let id = new.factors.iter().find_map(|factor| match factor {
+    let id = new.iter().find_map(|factor| match factor {
         Factor::Webauthn { rp: Some(rp), .. } => Some(&*rp.id),
         _ => None,
     });
     let id = id.unwrap_or(rules::NO_RELYING_PARTY);
-    let refused = id != &*old.id && !new.acknowledges(&format!("{}:{id}", Risk::RelyingPartyChanged.as_str()));
+    let word = format!("{}:{id}", Risk::RelyingPartyChanged.as_str());
+    let refused = id != &*old.id && !acknowledged.contains(&word.as_str().into());
     refused.then(|| Rejection { field: "spec.methods.webauthn.rp.id".into(), message: rules::relying_party_changed(&old.id, id) })
 }

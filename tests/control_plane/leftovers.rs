@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::objects::{SETTINGS, WHOAMI, env, kratos, kratos_reading, label, policy_with, template};
-use crate::scene::{AFTER_THE_PAUSE, Scene};
+use crate::scene::{AFTER_THE_PAUSE, SOON, Scene, condition, text};
 
 const TOTP: &str = "SELFSERVICE_METHODS_TOTP_ENABLED";
 
@@ -83,6 +83,49 @@ async fn a_file_that_was_retained_is_not_emptied_unnoticed() {
     scene.edit("MfaPolicy", "next", json!({ "spec": whole(&delivery) })).await;
     scene.until_ready("next").await;
     assert_eq!(label(&scene.get("ConfigMap", "kratos-mfa").await), "next", "it is taken over");
+}
+
+/// The file goes on being read by those whom the next policy does not name.
+#[tokio::test]
+async fn a_file_that_was_retained_is_not_taken_from_a_distance() {
+    let scene = Scene::start("left-distance").await;
+    let delivery = json!({"type": "ConfigFile", "configMapName": "kratos-mfa"});
+    left_behind(&scene, kratos_reading("kratos", "kratos-mfa"), whole(&delivery)).await;
+    scene.create(kratos("other")).await;
+    let before = scene.get("ConfigMap", "kratos-mfa").await["data"].clone();
+    let named = json!({"configMapName": "kratos-mfa"});
+    let spec = json!({"requiredAAL": {"whoami": "highest_available"}, "delivery": named});
+    scene.create(policy_with("next", &["other"], spec)).await;
+    let message = scene.until_condition_within(AFTER_THE_PAUSE, "next", "Accepted", "False", "InvalidSpec").await;
+    assert!(message.contains("ConfigMap kratos-mfa") && message.contains("spec.requiredAAL.settings"), "{message}");
+    assert_eq!(scene.get("ConfigMap", "kratos-mfa").await["data"], before);
+    // A name of its own is all that it takes.
+    scene.edit("MfaPolicy", "next", json!({"spec": {"delivery": {"configMapName": "other-mfa"}}})).await;
+    scene.until_ready("next").await;
+    assert_eq!(scene.get("ConfigMap", "kratos-mfa").await["data"], before);
+}
+
+/// One target that was left stricter holds up what comes after it, and nothing else.
+#[tokio::test]
+async fn only_the_target_that_would_lose_something_is_left() {
+    let scene = Scene::start("left-one").await;
+    left_behind(&scene, kratos("kratos"), whole(&json!({}))).await;
+    scene.create(kratos("free")).await;
+    let before = template(&scene.deployment("kratos").await);
+    scene.create(policy_with("next", &["free", "kratos"], json!({"requiredAAL": {"whoami": "highest_available"}}))).await;
+    let message = scene.until_condition_within(AFTER_THE_PAUSE, "next", "Accepted", "False", "InvalidSpec").await;
+    assert!(message.contains("Deployment kratos"), "{message}");
+    assert!(env(&scene.deployment("free").await, "kratos").contains_key(WHOAMI));
+    // A refused edit brings nothing along.
+    scene.edit("MfaPolicy", "next", json!({"spec": {"methods": {"code": {"mfaEnabled": true}}}})).await;
+    scene
+        .until("the edit is refused", SOON, async || {
+            let policy = scene.get("MfaPolicy", "next").await;
+            let message = condition(&policy, "Accepted").map(|condition| text(&condition["message"])).unwrap_or_default();
+            if message.contains("CodeCountsForEveryone") { Ok(()) } else { Err(message) }
+        })
+        .await;
+    assert_eq!(template(&scene.deployment("kratos").await), before);
 }
 
 /// Whoever deleted that one said that all of it shall go.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::objects::{kratos, policy, policy_with};
 use crate::scene::{AFTER_THE_PAUSE, SOON, Scene, text};
 use crate::stand_in::{StandIn, free_address, free_port, ok, serving_at, start_pods};
+use crate::steady::settle;
 
 const HASH: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -22,19 +23,9 @@ async fn until_proven(scene: &Scene, status: &str, reason: &str) -> String {
     scene.until_condition("mfa", "Effective", status, reason).await
 }
 
-async fn until_it_rests(scene: &Scene) {
-    let quiet = async || {
-        let mark = scene.audit_mark();
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        let writes = scene.writes_since(mark);
-        if writes.is_empty() { Ok(()) } else { Err(format!("it writes {writes:?}")) }
-    };
-    scene.until("it rests", SOON, quiet).await;
-}
-
 /// Nothing is written, and no pod listed.
 async fn rests(scene: &Scene, span: Duration) {
-    until_it_rests(scene).await;
+    settle(scene).await;
     let mark = scene.audit_mark();
     tokio::time::sleep(span).await;
     // Something that no pod is concerned by makes it look.
@@ -48,7 +39,7 @@ async fn rests(scene: &Scene, span: Duration) {
 }
 
 async fn restarts_into_the_same(scene: &mut Scene) {
-    until_it_rests(scene).await;
+    settle(scene).await;
     let before = scene.get("MfaPolicy", "mfa").await["status"].clone();
     let mark = scene.audit_mark();
     scene.operator.restart();

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::variables::governed_paths;
 use crate::api;
 use crate::document::Document;
 use crate::policy::{Factor, Level, Policy, RelyingParty};
@@ -97,10 +98,10 @@ impl Overlay {
         }
     }
 
-    /// The overlay that a rendered file says, if it is one.
+    /// What a rendered file says, as far as a policy can.
     #[must_use]
     pub fn read(file: &str) -> Option<Self> {
-        Document::parse(file).ok()?.typed()
+        Document::parse(file).ok()?.only(governed_paths().iter().map(String::as_str)).typed()
     }
 
     /// # Panics

@@ -40,7 +40,7 @@ pub fn variables(document: &Document, revision: &str) -> Vec<Variable> {
 }
 
 impl Overlay {
-    /// The overlay that has exactly these variables, each as (name, value), the one of its revision aside.
+    /// The overlay that has these variables, each as (name, value), those aside that no policy would have so.
     #[must_use]
     pub fn from_variables(own: &[(&str, String)]) -> Option<Self> {
         let named = |name: &str| own.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
@@ -48,7 +48,10 @@ impl Overlay {
         for (path, kind) in everything().document().leaves() {
             let Some(value) = named(&path.join("_").to_ascii_uppercase()) else { continue };
             let value = match kind {
-                Leaf::Bool(_) => value.parse::<bool>().ok()?.into(),
+                Leaf::Bool(_) => match value.parse::<bool>() {
+                    Ok(value) => value.into(),
+                    Err(_) => continue,
+                },
                 Leaf::Text(_) => value.into(),
                 Leaf::List(_) => value.split(',').collect::<Vec<_>>().into(),
             };
@@ -72,7 +75,6 @@ fn insert(tree: &mut serde_json::Map<String, serde_json::Value>, path: &[&str], 
 }
 
 /// The path of every key that some policy may set, its keys joined by dots.
-#[cfg(test)]
 pub(super) fn governed_paths() -> &'static [String] {
     static PATHS: LazyLock<Vec<String>> =
         LazyLock::new(|| everything().document().leaves().into_iter().map(|(path, _)| path.join(".")).collect());
