@@ -68,12 +68,15 @@ pub const LOOKUP_SECRET_OFF: (&str, &str) = switched_off!("lookupSecret", "enabl
 pub const CODE_OFF: (&str, &str) = switched_off!("code", "mfaEnabled");
 
 /// Of what an earlier policy left in force. No expressions: what stands on workloads only the operator sees.
-pub const LEVEL_LEFT_OUT: &str =
-    "it demands highest_available and would not state it any more: state it (you can take it out afterwards), or aal1 for the lower level";
+pub const LEVEL_LEFT_OUT: &str = "it demands highest_available and would not state it any more: state it, or aal1 for the lower level (to leave it to the server, state it now and take it out afterwards)";
 pub const LEFT_IN_ANOTHER_CONTAINER: &str =
     "its variables stand in another container, which would lose them: name that one, and change it once this policy governs the workload";
 pub const LEFT_AS_VARIABLES: &str =
     "it has variables, which beat what a file may not: keep Environment, and change it once this policy governs the workload";
+pub const LEFT_AS_FILE: &str =
+    "it reads a file, which variables would beat: keep ConfigFile, and change it once this policy governs the workload";
+pub const LEFT_TO_OTHERS: &str = "workloads read it to which this policy delivers no file: set a name of its own";
+pub const LEFT_UNREADABLE: &str = "what is in it cannot be read: set a name of its own";
 
 /// Word in `acknowledge` for a relying party that goes away rather than changes.
 pub const NO_RELYING_PARTY: &str = "none";

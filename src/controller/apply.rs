@@ -154,7 +154,7 @@ pub(super) async fn config_map(
     let body = manifest::config_map(&policy.key, &desired.config_map, &governed, &desired.rendered.file);
     let api = api::<ConfigMap>(&context.writer, Resource::CONFIG_MAPS, Some(&policy.key.namespace));
     let found = match step {
-        ConfigMapStep::Taken(holder) => return Ok(Err((Reason::ConfigMapTaken, taken(&desired.config_map, holder)))),
+        ConfigMapStep::Refused(refusal) => return Ok(Err(refusal.clone())),
         ConfigMapStep::Fought { .. } => return Ok(Ok(())),
         ConfigMapStep::Repair { found, .. } => found.clone(),
         ConfigMapStep::Annotate(found) => {

@@ -19,7 +19,7 @@ use super::{Context, Error, observe};
 use crate::admin;
 use crate::api::CONFIG_KEY;
 use crate::document::Document;
-use crate::plan::{Container, MountedFile, Observed, Workload, beside_ours, container, left_file};
+use crate::plan::{Container, LeftFile, MountedFile, Observed, Workload, beside_ours, container, left_file};
 use crate::policy::VerificationMode;
 use crate::server::kratos::{Overlay, part_that_matters};
 
@@ -206,9 +206,12 @@ async fn text(api: &Api<ConfigMap>, config_map: &str, key: &str) -> Result<Optio
 pub(super) async fn read_left_file(context: &Context, observed: &mut Observed) -> Result<(), Error> {
     let Some(name) = left_file(observed) else { return Ok(()) };
     let mounts = |workload: &Workload| workload.key.namespace == observed.key.namespace && workload.mounts.iter().any(|map| *map == name);
-    if context.cache.read(|tables| tables.workloads.all().any(|workload| mounts(workload))) {
+    let mounted_by: Vec<_> =
+        context.cache.read(|tables| tables.workloads.all().filter(|workload| mounts(workload)).map(|workload| workload.id()).collect());
+    if !mounted_by.is_empty() {
         let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &observed.key.namespace);
-        observed.left_file = text(&api, name, CONFIG_KEY).await?.and_then(|file| Overlay::read(&file));
+        let overlay = text(&api, name, CONFIG_KEY).await?.and_then(|file| Overlay::read(&file));
+        observed.left_file = Some(LeftFile { config_map: name.into(), overlay, mounted_by });
     }
     Ok(())
 }

@@ -135,7 +135,11 @@ pub async fn foresee(
     });
     let mut effects: Vec<_> = effects.collect();
     effects.extend(plan.reversals.iter().map(dropped));
-    Ok(Foreseen { rejections: plan.rejections.iter().map(ToString::to_string).collect(), effects })
+    let mut rejections: Vec<_> = plan.rejections.iter().map(ToString::to_string).collect();
+    if let Some(ConfigMapStep::Refused((_, message))) = &plan.config_map {
+        rejections.push(message.clone());
+    }
+    Ok(Foreseen { rejections, effects })
 }
 
 /// Uid of the definition. Whoever reads workloads may not be allowed to read it: they remember it.

@@ -1,10 +1,22 @@
 //! What another policy left in force on purpose, when it went or let go: one that comes after it drops nothing of
 //! that unnoticed.
 
-use super::{Container, Desired, Governed, Observed, PolicyObject, TargetView, Workload, adopted, claim_config_map, target};
+use smol_str::SmolStr;
+
+use super::{Container, Desired, Governed, Observed, PolicyObject, TargetView, Workload, WorkloadId, adopted, claim_config_map, target};
 use crate::api::rules;
 use crate::policy::{Delivery, Rejection, factors_lost, levels_left_out};
 use crate::server::kratos::Overlay;
+
+/// A file that another policy left, and that is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeftFile {
+    pub config_map: SmolStr,
+    /// None where it is no file of ours any more.
+    pub overlay: Option<Overlay>,
+    /// Those whose pod template mounts it.
+    pub mounted_by: Vec<WorkloadId>,
+}
 
 /// The config map of the policy, where another one left it: what it says has to be read.
 #[must_use]
@@ -14,12 +26,31 @@ pub fn left_file(observed: &Observed) -> Option<&str> {
     let mut applied = observed.records.first().into_iter().flat_map(|newest| &newest.applied);
     let is_written =
         applied.any(|applied| observed.record(&applied.record).is_some_and(|record| *record.data.config_map_name == *map.name));
-    let left = !is_written && claim_config_map(map, policy).is_ok() && stays(observed, policy, map.governed.as_deref(), None);
+    let made_by_this = |memory: &Governed| *policy.uid == *memory.policy;
+    let left = !is_written && claim_config_map(map, policy).is_ok() && stays(observed, map.governed.as_deref(), None, made_by_this);
     left.then_some(&*map.name)
 }
 
-/// What the policy would drop of that where it takes this target.
-pub(super) fn dropped(
+/// What writing the file would drop of that, and what to do.
+pub(super) fn file_dropped(observed: &Observed, policy: &PolicyObject, desired: &Desired) -> Option<String> {
+    let left = observed.left_file.as_ref().filter(|left| left.config_map == desired.config_map)?;
+    let is_target = |id: &WorkloadId| {
+        let mut targets = observed.targets.iter().filter(|view| (view.kind, &view.name) == (id.kind, &id.key.name));
+        targets.any(|view| view.holder.as_ref().is_none_or(|holder| *holder == policy.key.name))
+    };
+    let other_name = |message: &str| vec![Rejection { field: "spec.delivery.configMapName".into(), message: message.into() }];
+    let dropped = match &left.overlay {
+        // What becomes of the file must follow from what becomes of those who read it.
+        _ if desired.rendered.delivery != Delivery::ConfigFile => other_name(rules::LEFT_TO_OTHERS),
+        _ if !left.mounted_by.iter().all(is_target) => other_name(rules::LEFT_TO_OTHERS),
+        None => other_name(rules::LEFT_UNREADABLE),
+        Some(overlay) => left_out(observed, policy, desired, overlay),
+    };
+    told(&format!("ConfigMap {}", desired.config_map), &dropped)
+}
+
+/// What taking the target would drop of that, and what to do.
+pub(super) fn target_dropped(
     observed: &Observed,
     policy: &PolicyObject,
     desired: &Desired,
@@ -27,36 +58,27 @@ pub(super) fn dropped(
     workload: &Workload,
     container: &Container,
 ) -> Option<String> {
-    let of_file = observed.left_file.iter().flat_map(|left| left_out(observed, policy, desired, left)).collect();
-    let of_variables = if has_variables(observed, policy, workload) {
-        variables_dropped(observed, policy, desired, workload, container)
+    if !is_left(observed, policy, view, workload) {
+        return None;
+    }
+    let rejection = |field: &str, message: &str| vec![Rejection { field: field.into(), message: message.into() }];
+    let is_file = desired.rendered.delivery == Delivery::ConfigFile;
+    let dropped = if workload.own.env.iter().any(|(inside, _)| *inside != container.name) {
+        rejection("spec.targetRefs[].container", rules::LEFT_IN_ANOTHER_CONTAINER)
+    } else if is_file && !workload.own.env.is_empty() {
+        rejection("spec.delivery.type", rules::LEFT_AS_VARIABLES)
+    } else if !is_file && workload.own.required_aal {
+        rejection("spec.delivery.type", rules::LEFT_AS_FILE)
     } else {
-        Vec::new()
+        let left = Overlay::from_variables(&adopted::own_variables(workload, container));
+        left.map(|left| left_out(observed, policy, desired, &left)).unwrap_or_default()
     };
-    let told = |place: String, dropped: Vec<Rejection>| {
-        let dropped: Vec<_> = dropped.iter().map(ToString::to_string).collect();
-        (!dropped.is_empty()).then(|| format!("{place} has what an earlier policy left in force. {}", dropped.join("; ")))
-    };
-    told(view.to_string(), of_variables).or_else(|| told(format!("ConfigMap {}", desired.config_map), of_file))
+    told(&view.to_string(), &dropped)
 }
 
-fn variables_dropped(
-    observed: &Observed,
-    policy: &PolicyObject,
-    desired: &Desired,
-    workload: &Workload,
-    container: &Container,
-) -> Vec<Rejection> {
-    let rejection = |field: &str, message: &str| vec![Rejection { field: field.into(), message: message.into() }];
-    if workload.own.env.iter().any(|(inside, _)| *inside != container.name) {
-        return rejection("spec.targetRefs[].container", rules::LEFT_IN_ANOTHER_CONTAINER);
-    }
-    if desired.rendered.delivery == Delivery::ConfigFile {
-        return rejection("spec.delivery", rules::LEFT_AS_VARIABLES);
-    }
-    Overlay::from_variables(&adopted::own_variables(workload, container))
-        .map(|left| left_out(observed, policy, desired, &left))
-        .unwrap_or_default()
+fn told(place: &str, dropped: &[Rejection]) -> Option<String> {
+    let dropped: Vec<_> = dropped.iter().map(ToString::to_string).collect();
+    (!dropped.is_empty()).then(|| format!("{place} has what an earlier policy left in force. {}", dropped.join("; ")))
 }
 
 fn left_out(observed: &Observed, policy: &PolicyObject, desired: &Desired, left: &Overlay) -> Vec<Rejection> {
@@ -66,18 +88,25 @@ fn left_out(observed: &Observed, policy: &PolicyObject, desired: &Desired, left:
     levels.chain(factors_lost(&left.factors(), &wanted.factors(), acknowledged)).collect()
 }
 
-fn has_variables(observed: &Observed, policy: &PolicyObject, workload: &Workload) -> bool {
-    let applied = target::known(observed, workload).is_some_and(|known| !known.record.is_empty());
+/// Whether the target has something of that.
+fn is_left(observed: &Observed, policy: &PolicyObject, view: &TargetView, workload: &Workload) -> bool {
+    let has = !workload.own.env.is_empty() || workload.own.required_aal;
+    // One that the policy let go, and names again, is as it was left then.
+    let is_of = |named: &super::TargetData| named.kind == view.kind.as_str() && *named.name == *view.name;
+    let is_named = observed.records.first().is_none_or(|newest| newest.data.targets.iter().any(is_of));
+    let applied = is_named && target::known(observed, workload).is_some_and(|known| !known.record.is_empty());
     let memory = workload.governed.as_deref().filter(|_| workload.own.governed);
-    !workload.own.env.is_empty() && !applied && stays(observed, policy, memory, Some(workload))
+    let made_by_this = |memory: &Governed| is_named && *policy.uid == *memory.policy;
+    has && !applied && stays(observed, memory, Some(workload), made_by_this)
 }
 
 /// Whether this is what remains of another policy, and was meant to.
-fn stays(observed: &Observed, policy: &PolicyObject, memory: Option<&str>, workload: Option<&Workload>) -> bool {
+fn stays(observed: &Observed, memory: Option<&str>, workload: Option<&Workload>, made_by_this: impl Fn(&Governed) -> bool) -> bool {
     let Some(memory) = Governed::read(memory) else { return true };
     let same_object = workload.is_none_or(|workload| memory.workload.as_deref() == Some(&*workload.uid));
     // Who deletes one that is to be reverted has said that all of it shall go.
-    *policy.uid != *memory.policy && !(same_object && memory.reverts(&observed.crd_uid))
+    let may_go = same_object && memory.reverts(&observed.crd_uid);
+    !made_by_this(&memory) && !may_go
 }
 
 #[cfg(test)]
@@ -121,6 +150,15 @@ mod tests {
         assert_eq!(*reason, crate::api::Reason::InvalidSpec, "{message}");
         assert!(plan.config_map.is_none() && plan.record.is_none(), "nothing is written");
         Some(message.clone())
+    }
+
+    /// Why the file is not written; none where it is, or nothing is.
+    fn file_refused(observed: &Observed) -> Option<String> {
+        let plan = plan(observed);
+        let Some(crate::plan::ConfigMapStep::Refused((reason, message))) = plan.config_map else { return None };
+        assert_eq!(reason, crate::api::Reason::InvalidSpec, "{message}");
+        assert!(plan.record.is_none(), "nothing new goes out");
+        Some(message)
     }
 
     fn names(observed: &Observed, field: &str) {
@@ -172,6 +210,20 @@ mod tests {
         assert_eq!(refused(&remembered), None, "its records may be gone");
     }
 
+    /// One that was let go under Retain, and is named again by a policy that demands less by now.
+    #[test]
+    fn what_the_policy_itself_let_go_is_one() {
+        let uid = retained().policy.expect("a policy").uid.to_string();
+        let mut again = after(move |memory| (memory.deletion_policy, memory.policy) = (DeletionPolicy::Retain, uid));
+        let mut newest = record("mfa", 1, "highest_available");
+        let digest = newest.digest().to_owned();
+        let data = Arc::make_mut(&mut newest);
+        data.applied = vec![applied(&digest, Before::Nothing)];
+        data.data.targets[0].name = "another".into();
+        again.records = vec![newest];
+        names(&again, "spec.requiredAAL.whoami");
+    }
+
     /// A policy whose spec is refused keeps up what it applied, and takes nothing with that.
     #[test]
     fn a_record_takes_no_leftover_either() {
@@ -204,9 +256,23 @@ mod tests {
         };
         observed.config_maps = vec![left];
         assert_eq!(left_file(&observed), Some("mfa-mfa"));
-        assert_eq!(refused(&observed), None, "nobody reads it");
-        observed.left_file = Some(record("gone", 1, "highest_available").data.overlay.clone());
-        names(&observed, "spec.requiredAAL.whoami");
+        assert_eq!(file_refused(&observed), None, "nobody reads it");
+        let reader = observed.targets[0].workload.as_ref().expect("a workload").id();
+        let overlay = Some(record("gone", 1, "highest_available").data.overlay.clone());
+        observed.left_file = Some(LeftFile { config_map: "mfa-mfa".into(), overlay, mounted_by: vec![reader] });
+        let message = file_refused(&observed).expect("it is not delivered as a file");
+        assert!(message.contains("configMapName"), "{message}");
+        let mut file = asking(observed.clone(), json!({"delivery": {"type": "ConfigFile"}}));
+        let message = file_refused(&file).expect("a level is left out");
+        assert!(message.contains("spec.requiredAAL.whoami"), "{message}");
+        let stated = json!({"requiredAAL": {"whoami": "highest_available"}, "delivery": {"type": "ConfigFile"}});
+        assert_eq!(file_refused(&asking(observed.clone(), stated)), None);
+        let left = file.left_file.as_mut().expect("a file");
+        left.overlay = None;
+        let message = file_refused(&file).expect("nobody knows what is in it");
+        assert!(message.contains("cannot be read"), "{message}");
+        file.targets[0].holder = Some("another".into());
+        assert_eq!(file_refused(&file), None, "no target is its own: nothing is written");
         observed.config_maps[0].governed = Some(Governed { deletion_policy: DeletionPolicy::Revert, ..memory.clone() }.write().into());
         assert_eq!(left_file(&observed), None, "it was to be emptied");
         let policy = observed.policy.as_ref().expect("a policy").uid.to_string();

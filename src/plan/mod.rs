@@ -54,7 +54,7 @@ pub use desired::{Desired, Goal, Standing};
 pub use effective::hashes;
 pub use examination::{Examination, judged_well, to_examine};
 pub use last::{Cause, LastCondition, LastStatus, Levels, Transition};
-pub use leftovers::left_file;
+pub use leftovers::{LeftFile, left_file};
 pub use mark::Mark;
 pub use news::{News, Notice, message_digest, retrying, suspension};
 pub use observed::{
@@ -140,8 +140,8 @@ pub enum ConfigMapStep {
     Fought {
         until: Millis,
     },
-    /// Another policy's, or a foreign one: named by who holds it.
-    Taken(String),
+    /// Another policy's, a foreign one, or what is left of one and would be lost.
+    Refused(Refusal),
 }
 
 #[derive(Debug)]
@@ -176,7 +176,7 @@ impl Plan {
     #[must_use]
     pub fn lets_go(&self, observed: &Observed, policy: &PolicyObject) -> bool {
         let stands = |step: &Step| !matches!(step, Step::Refused { reason, .. } if *reason != Reason::TargetClaimed);
-        let in_order = self.steps.iter().all(stands) && !matches!(self.config_map, Some(ConfigMapStep::Taken(_)));
+        let in_order = self.steps.iter().all(stands) && !matches!(self.config_map, Some(ConfigMapStep::Refused(_)));
         observed.standing.accepted(policy).is_some() && in_order && given_up(observed).next().is_some()
     }
 }
@@ -223,11 +223,11 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
         plan.record = record_step(observed, &digest).filter(|_| !policy.deleting);
         plan.adopted = adopted::adopted(observed, &plan, &asked_for);
     }
-    if let Some(ConfigMapStep::Taken(_)) = plan.config_map {
+    if let Some(ConfigMapStep::Refused(_)) = plan.config_map {
         plan.record = None;
     }
     // Only an accepted generation lets go: a mistyped target must not strip the real one.
-    if matches!(plan.config_map, Some(ConfigMapStep::Taken(_))) || plan.steps.iter().any(|step| matches!(step, Step::Refused { .. })) {
+    if matches!(plan.config_map, Some(ConfigMapStep::Refused(_))) || plan.steps.iter().any(|step| matches!(step, Step::Refused { .. })) {
         plan.reversals.clear();
         plan.ended_config_maps.clear();
     }
@@ -284,7 +284,10 @@ fn config_map(observed: &Observed, policy: &PolicyObject, desired: &Desired, dig
         None => true,
         Some(found) => {
             if let Err(holder) = claim_config_map(found, policy) {
-                return Some(ConfigMapStep::Taken(holder));
+                return Some(ConfigMapStep::Refused((Reason::ConfigMapTaken, taken(&found.name, &holder))));
+            }
+            if let Some(message) = leftovers::file_dropped(observed, policy, desired) {
+                return Some(ConfigMapStep::Refused((Reason::InvalidSpec, message)));
             }
             if found.deleting {
                 return None;

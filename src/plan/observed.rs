@@ -8,10 +8,9 @@ use smol_str::SmolStr;
 use super::record::Record;
 use super::shape::{Replacement, Traits};
 use super::unusual::{EnvFrom, Unusual};
-use super::{LastStatus, Pod, Proof, Standing};
+use super::{LastStatus, LeftFile, Pod, Proof, Standing};
 use crate::document::Document;
 use crate::policy::{DeletionPolicy, Kind, Policy, Rejection, Verification};
-use crate::server::kratos::Overlay;
 
 /// Milliseconds since the Unix epoch.
 pub type Millis = i64;
@@ -73,7 +72,7 @@ pub struct Observed {
     /// Pods that should have been asked were not, because too many looks do: what rests on their answers is not known now.
     pub unheard: bool,
     /// What another policy left in the config map that this one writes; read only where a workload mounts it.
-    pub left_file: Option<Overlay>,
+    pub left_file: Option<LeftFile>,
     /// Repairs of the policy's config map.
     pub config_map_history: History,
     /// Identity servers of the namespace that no policy names, the first few. Only for one policy of the

@@ -154,9 +154,8 @@ fn not_accepted(plan: &Plan, report: &Report) -> Option<(Reason, String)> {
         let all: Vec<_> = plan.rejections.iter().map(ToString::to_string).collect();
         return Some((Reason::InvalidSpec, all.join("; ")));
     }
-    if let Some(ConfigMapStep::Taken(holder)) = &plan.config_map {
-        let name = plan.desired.as_ref().map(|desired| &*desired.config_map).unwrap_or_default();
-        return Some((Reason::ConfigMapTaken, taken(name, holder)));
+    if let Some(ConfigMapStep::Refused(refusal)) = &plan.config_map {
+        return Some(refusal.clone());
     }
     if let Some(refused) = &report.refused {
         return Some(refused.clone());

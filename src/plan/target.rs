@@ -49,7 +49,9 @@ const RETRY: Millis = 60_000;
 impl Step {
     pub(super) fn again(&self, view: &TargetView, now: Millis) -> Option<Millis> {
         match self {
-            Self::Refused { until, reason, .. } => until.or((*reason == Reason::TargetClaimed).then_some(now + RETRY)),
+            Self::Refused { until, reason, .. } => {
+                until.or(matches!(reason, Reason::TargetClaimed | Reason::InvalidSpec).then_some(now + RETRY))
+            }
             Self::Held { until, .. } => *until,
             Self::Settled { done: false, .. } => {
                 let began = view.history.rolls.last().copied().or(view.workload.as_ref()?.own.changed).unwrap_or(now);
@@ -171,7 +173,7 @@ fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &Ta
         );
         return Err((Reason::NotKratos, message));
     }
-    if let Some(message) = leftovers::dropped(observed, policy, desired, view, &workload, container) {
+    if let Some(message) = leftovers::target_dropped(observed, policy, desired, view, &workload, container) {
         return Err((Reason::InvalidSpec, message));
     }
     match desired.rendered.delivery {

@@ -97,7 +97,7 @@ async fn a_file_that_was_retained_is_not_taken_from_a_distance() {
     let spec = json!({"requiredAAL": {"whoami": "highest_available"}, "delivery": named});
     scene.create(policy_with("next", &["other"], spec)).await;
     let message = scene.until_condition_within(AFTER_THE_PAUSE, "next", "Accepted", "False", "InvalidSpec").await;
-    assert!(message.contains("ConfigMap kratos-mfa") && message.contains("spec.requiredAAL.settings"), "{message}");
+    assert!(message.contains("ConfigMap kratos-mfa") && message.contains("spec.delivery.configMapName"), "{message}");
     assert_eq!(scene.get("ConfigMap", "kratos-mfa").await["data"], before);
     // A name of its own is all that it takes.
     scene.edit("MfaPolicy", "next", json!({"spec": {"delivery": {"configMapName": "other-mfa"}}})).await;

@@ -74,6 +74,19 @@ fn edits() -> Vec<Row> {
             Stricter,
         ),
         row("targetRefs", json!({}), json!({"targetRefs": [{"name": "other"}]}), Weaker),
+        // To a workload that comes along the policy is a new one.
+        row(
+            "targetRefs",
+            json!({"requiredAAL": {"settings": "aal1", "whoami": "aal1"}}),
+            json!({"targetRefs": [{"name": "kratos"}, {"name": "other"}]}),
+            Weaker,
+        ),
+        row(
+            "targetRefs",
+            json!({"methods": {"totp": {"enabled": false}}}),
+            json!({"targetRefs": [{"name": "kratos"}, {"name": "other"}]}),
+            Weaker,
+        ),
         // The one behind would wait for ever for one that there is not.
         row("targetRefs", json!({}), json!({"targetRefs": [{"name": "nowhere"}, {"name": "kratos"}]}), Weaker),
         row("targetRefs", json!({"targetRefs": [{"name": "a"}, {"name": "b"}]}), json!({"targetRefs": [{"name": "a"}]}), Weaker),
