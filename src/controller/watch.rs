@@ -41,7 +41,9 @@ pub(super) async fn watch<T: Slim + Cached>(
     let paged = Config { page_size: Some(PAGE), ..config };
     let mut listed = HashSet::new();
     for config in [streaming, paged] {
-        let stream = watcher(api.clone(), config.clone()).backoff(DefaultBackoff::default());
+        // A list follows at once: it is what a pause would keep off.
+        let goes_on = |event: &Result<_, _>| std::future::ready(!event.as_ref().is_err_and(is_expired));
+        let stream = watcher(api.clone(), config.clone()).filter(goes_on).backoff(DefaultBackoff::default());
         let mut stream = std::pin::pin!(stream);
         while let Some(event) = stream.next().await {
             let policies = match event {
@@ -101,6 +103,11 @@ pub(super) async fn named<K: Clone + DeserializeOwned + Debug>(api: &Api<K>, nam
 fn refuses_streaming(error: &watcher::Error) -> bool {
     let watcher::Error::WatchStartFailed(kube::Error::Api(status)) = error else { return false };
     (status.code == 400 || status.code == 422) && status.message.contains("sendInitialEvents")
+}
+
+/// What was known is too old to go on from, after a pause or in the life of every long watch.
+fn is_expired(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchError(status) if status.code == 410)
 }
 
 fn is_forbidden(error: &watcher::Error) -> bool {
