@@ -14,8 +14,8 @@ pub struct LeftFile {
     pub config_map: SmolStr,
     /// None where it is no file of ours any more.
     pub overlay: Option<Overlay>,
-    /// Those whose pod template mounts it.
-    pub mounted_by: Vec<WorkloadId>,
+    /// Those whose pod template mounts it, and whether a policy delivered it to them.
+    pub mounted_by: Vec<(WorkloadId, bool)>,
 }
 
 /// The config map of the policy, where another one left it: what it says has to be read.
@@ -34,15 +34,17 @@ pub fn left_file(observed: &Observed) -> Option<&str> {
 /// What writing the file would drop of that, and what to do.
 pub(super) fn file_dropped(observed: &Observed, policy: &PolicyObject, desired: &Desired) -> Option<String> {
     let left = observed.left_file.as_ref().filter(|left| left.config_map == desired.config_map)?;
-    let is_target = |id: &WorkloadId| {
+    let is_target = |(id, _): &(WorkloadId, bool)| {
         let mut targets = observed.targets.iter().filter(|view| (view.kind, &view.name) == (id.kind, &id.key.name));
         targets.any(|view| view.holder.as_ref().is_none_or(|holder| *holder == policy.key.name))
     };
     let other_name = |message: &str| vec![Rejection { field: "spec.delivery.configMapName".into(), message: message.into() }];
     let dropped = match &left.overlay {
-        // What becomes of the file must follow from what becomes of those who read it.
-        _ if desired.rendered.delivery != Delivery::ConfigFile => other_name(rules::LEFT_TO_OTHERS),
-        _ if !left.mounted_by.iter().all(is_target) => other_name(rules::LEFT_TO_OTHERS),
+        // What becomes of the file must follow from what becomes of those to whom it was delivered.
+        _ if desired.rendered.delivery != Delivery::ConfigFile || !left.mounted_by.iter().any(is_target) => {
+            other_name(rules::LEFT_TO_OTHERS)
+        }
+        _ if left.mounted_by.iter().any(|reader| reader.1 && !is_target(reader)) => other_name(rules::LEFT_TO_OTHERS),
         None => other_name(rules::LEFT_UNREADABLE),
         Some(overlay) => left_out(observed, policy, desired, overlay),
     };
@@ -259,14 +261,22 @@ mod tests {
         assert_eq!(file_refused(&observed), None, "nobody reads it");
         let reader = observed.targets[0].workload.as_ref().expect("a workload").id();
         let overlay = Some(record("gone", 1, "highest_available").data.overlay.clone());
-        observed.left_file = Some(LeftFile { config_map: "mfa-mfa".into(), overlay, mounted_by: vec![reader] });
+        observed.left_file = Some(LeftFile { config_map: "mfa-mfa".into(), overlay, mounted_by: vec![(reader, true)] });
         let message = file_refused(&observed).expect("it is not delivered as a file");
         assert!(message.contains("configMapName"), "{message}");
         let mut file = asking(observed.clone(), json!({"delivery": {"type": "ConfigFile"}}));
         let message = file_refused(&file).expect("a level is left out");
         assert!(message.contains("spec.requiredAAL.whoami"), "{message}");
         let stated = json!({"requiredAAL": {"whoami": "highest_available"}, "delivery": {"type": "ConfigFile"}});
-        assert_eq!(file_refused(&asking(observed.clone(), stated)), None);
+        let stated = asking(observed.clone(), stated);
+        assert_eq!(file_refused(&stated), None);
+        for (delivered, refused) in [(false, false), (true, true)] {
+            let mut shared = stated.clone();
+            let mut other = crate::plan::fixtures::workload(1).id();
+            other.key.name = "courier".into();
+            shared.left_file.as_mut().expect("a file").mounted_by.push((other, delivered));
+            assert_eq!(file_refused(&shared).is_some(), refused, "delivered to the other: {delivered}");
+        }
         let left = file.left_file.as_mut().expect("a file");
         left.overlay = None;
         let message = file_refused(&file).expect("nobody knows what is in it");
