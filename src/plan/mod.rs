@@ -12,6 +12,7 @@ mod effective;
 mod examination;
 #[cfg(test)]
 mod fixtures;
+mod governed;
 mod judgement;
 mod last;
 mod leftovers;
@@ -53,13 +54,14 @@ pub use confirmed::{Question, is_wrong, of_variables, pause, questions};
 pub use desired::{Desired, Goal, Standing};
 pub use effective::hashes;
 pub use examination::{Examination, judged_well, to_examine};
+pub use governed::Governed;
 pub use last::{Cause, LastCondition, LastStatus, Levels, Transition};
 pub use leftovers::{LeftFile, left_file};
 pub use mark::Mark;
 pub use news::{News, Notice, message_digest, retrying, suspension};
 pub use observed::{
-    Absence, ConfigMapView, Container, Content, EnvVar, Governed, GovernedView, History, Key, Millis, MountedFile, Observed, OwnFields,
-    PolicyObject, TargetView, UpdateStrategy, Workload, WorkloadId, WorkloadStatus,
+    Absence, ConfigMapView, Container, Content, EnvVar, GovernedView, History, Key, Millis, MountedFile, Observed, OwnFields, PolicyObject,
+    TargetView, UpdateStrategy, Workload, WorkloadId, WorkloadStatus,
 };
 pub use pod::{Health, Maker, Pod, TEMPLATE_HASH, Trouble};
 pub use proof::Proof;

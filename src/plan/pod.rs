@@ -40,7 +40,7 @@ pub struct Pod {
 pub const TEMPLATE_HASH: &str = "pod-template-hash";
 
 /// The controller that a pod names as its owner.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Maker {
     pub kind: SmolStr,
     pub name: SmolStr,

@@ -195,3 +195,21 @@ impl Slim for PodView {
         (metadata.identity(), view)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn its_maker_is_the_owner_that_controls_it() {
+        let owners = json!([
+            {"kind": "Workflow", "name": "other", "uid": "x"},
+            {"kind": "ReplicaSet", "name": "kratos-5d4f", "uid": "y", "controller": true},
+        ]);
+        let raw = json!({"metadata": {"name": "pod", "labels": {"pod-template-hash": "5d4f"}, "ownerReferences": owners}});
+        let maker = PodView::from_raw(serde_json::from_value(raw).expect("a pod")).1.maker.expect("it has one");
+        assert_eq!([&*maker.kind, &*maker.name, &*maker.uid, &*maker.template_hash], ["ReplicaSet", "kratos-5d4f", "y", "5d4f"]);
+    }
+}
