@@ -4,11 +4,11 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(120);
 
 /// A tree with one real script and stand-ins, each a name and what it does.
 fn tree(script: &str, stand_ins: &[(&str, &str)]) -> tempfile::TempDir {
@@ -19,12 +19,16 @@ fn tree(script: &str, stand_ins: &[(&str, &str)]) -> tempfile::TempDir {
     for name in [script, "scripts/environment"] {
         std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join(name), tree.path().join(name)).expect("a script can be copied");
     }
+    write_stand_ins(tree.path(), stand_ins);
+    tree
+}
+
+fn write_stand_ins(tree: &Path, stand_ins: &[(&str, &str)]) {
     for (name, does) in stand_ins {
-        let path = tree.path().join(name);
+        let path = tree.join(name);
         std::fs::write(&path, format!("#!/bin/sh\n{does}\n")).expect("a file can be written");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
     }
-    tree
 }
 
 /// In a process group of its own, as a shell gives it one, where an interrupt is not ignored.
@@ -152,4 +156,140 @@ fn no_reader_of_a_pipe_leaves_early() {
     let known = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(known.path(), "a | head -1\na | grep -q b\na | grep -A3 -qF b\na |grep -m 1 b\na | grep b\n").expect("it is ours");
     assert_eq!(find(&[known.path().to_str().expect("a name")]).lines().count(), 4);
+}
+
+/// A function that bears the name of a program is called in its place, also by the files that a script sources: the way of
+/// a first user once waited for ever for a lock that its own caller held.
+#[test]
+fn no_function_of_a_script_bears_the_name_of_a_program() {
+    let names = |folder: &str| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let programs: std::collections::HashSet<_> = ["/bin", "/usr/bin", "/sbin", "/usr/sbin"].into_iter().flat_map(names).collect();
+    assert!(programs.contains(std::ffi::OsStr::new("cut")), "this machine has programs");
+    let defined = r"^[[:space:]]*(function[[:space:]]+)?[A-Za-z_][A-Za-z0-9_-]*[[:space:]]*[(][)]";
+    let find = |places: &[&str]| {
+        let mut grep = Command::new("grep");
+        grep.args(["-rnIoE", defined]).args(places).current_dir(env!("CARGO_MANIFEST_DIR"));
+        let found = String::from_utf8(grep.output().expect("there is grep").stdout).expect("they are text");
+        let name = |line: &str| {
+            line.rsplit(':').next().unwrap_or_default().trim().trim_start_matches("function ").trim_end_matches("()").trim().to_owned()
+        };
+        let bad = |line: &&str| programs.contains(std::ffi::OsStr::new(&name(line)));
+        (found.lines().count(), found.lines().filter(bad).map(str::to_owned).collect::<Vec<_>>())
+    };
+    let (functions, bad) = find(&["Makefile", ".ci", "scripts", "benches/run", "tests/cluster", "packaging"]);
+    assert!(functions > 50, "they are found: {functions}");
+    assert!(bad.is_empty(), "give them other names:\n{}", bad.join("\n"));
+
+    let known = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(known.path(), "cut() { :; }\n  function join () {\nverb_cut() { :; }\n").expect("it is ours");
+    assert_eq!(find(&["-H", known.path().to_str().expect("a name")]).1.len(), 2);
+}
+
+/// Everything that a first user's cluster calls and that is not under test: what builds, what needs root or a package, and the
+/// inside of a node.
+const FIRST_USER: [(&str, &str); 10] = [
+    ("bin/id", "echo 0"),
+    ("bin/apt-get", r#"echo "$@" >>"$CALLS""#),
+    ("bin/go", BUILDER),
+    ("bin/cc", BUILDER),
+    ("bin/openssl", r#"while [ $# -gt 0 ]; do case $1 in -out | -keyout) : >"$2" ;; esac; shift; done"#),
+    ("bin/ip", ":"),
+    ("bin/nsenter", r#"while [ "$1" != -- ]; do shift; done; shift; exec "$@""#),
+    ("bin/unshare", r#"while :; do case $1 in --*) shift ;; *) break ;; esac; done; exec "$@""#),
+    ("bin/setpriv", "shift 2; exec \"$@\""),
+    ("tests/cluster/lib/machine", NODE),
+];
+/// `go env` tells a version; a build writes a program that succeeds.
+const BUILDER: &str = r#"[ "$1" != env ] || { echo go1.99.0; exit; }
+echo "${0##*/} $PWD" >>"$CALLS"
+while [ "$1" != -o ]; do shift; done; printf '#!/bin/sh\nexit 0\n' >"$2" && chmod 755 "$2""#;
+/// A node that is Ready at once, and lives until it is ended.
+const NODE: &str = r#"here=$(dirname "$0")
+if [ "$1" = database ]; then : >"$2"; exit; fi
+exec bash -euc '. "$0/processes.sh"; node=$1/nodes/$2; identity $$ >"$node/pid"; touch "$node/network" "$node/started"; exec sleep 600' "$here" "$2" "$3""#;
+
+/// A copy of the test bed with these stand-ins, and an empty cache. The program, if any, is the Kratos that the user brings.
+struct FirstUser {
+    tree: tempfile::TempDir,
+    kratos: Option<PathBuf>,
+}
+
+impl FirstUser {
+    fn new() -> Self {
+        let tree = tree("scripts/environment", &[]);
+        let mut copy = Command::new("cp");
+        copy.arg("-rT").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster")).arg(tree.path().join("tests/cluster"));
+        assert!(copy.status().expect("there is cp").success());
+        write_stand_ins(tree.path(), &FIRST_USER);
+        Self { tree, kratos: None }
+    }
+
+    fn with_kratos(program: &[u8]) -> Self {
+        let mut user = Self::new();
+        let path = user.tree.path().join("kratos");
+        std::fs::write(&path, program).expect("a file can be written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+        user.kratos = Some(path);
+        user
+    }
+
+    /// Whether it succeeds, and what it says.
+    fn cluster(&self, verb: &str) -> (bool, String) {
+        let tree = self.tree.path();
+        let path = format!("{}:{}", tree.join("bin").display(), std::env::var("PATH").expect("there is a PATH"));
+        let said = tree.join("said");
+        let mut command = Command::new(tree.join("tests/cluster/cluster"));
+        for name in ["KUBECONFIG", "MFA_OPERATOR_CLUSTER", "MFA_OPERATOR_INSIDE", "MFA_OPERATOR_TEST_KRATOS"] {
+            command.env_remove(name);
+        }
+        command.envs(self.kratos.iter().map(|program| ("MFA_OPERATOR_TEST_KRATOS", program)));
+        command.arg(verb).env("PATH", path).env("TMPDIR", tree.join("tmp")).env("CALLS", tree.join("calls"));
+        command.env("MFA_OPERATOR_CACHE", tree.join("cache")).process_group(0).stdin(Stdio::null()).stdout(Stdio::null());
+        // In a file: what it starts keeps a pipe open.
+        command.stderr(std::fs::File::create(&said).expect("a file"));
+        let mut running = command.spawn().expect("it starts");
+        let (group, mut status) = (running.id(), None);
+        until(&format!("cluster {verb}"), group, || {
+            status = running.try_wait().expect("a child can be asked");
+            status.is_some()
+        });
+        (status.is_some_and(|status| status.success()), std::fs::read_to_string(said).expect("it is text"))
+    }
+
+    /// Brings a cluster up and takes it down.
+    fn up_and_down(&self) {
+        let (up, said) = self.cluster("up");
+        let (down, last) = self.cluster("down");
+        assert!(up && said.contains("default is up after"), "{said}");
+        assert!(down, "{last}");
+    }
+
+    fn built(&self) -> Vec<&'static str> {
+        let calls = calls(self.tree.path());
+        let is_built = |part: &&str| calls.iter().any(|call| call.ends_with(&format!("/parts/{part}")));
+        ["coredns", "helm", "kratos", "node", "pause", "probe"].into_iter().filter(is_built).collect()
+    }
+}
+
+/// From an empty cache: the parts are built, then the cluster comes up. Only what builds and what boots is a stand-in.
+#[test]
+fn a_first_user_gets_a_cluster() {
+    let user = FirstUser::new();
+    user.up_and_down();
+    assert_eq!(user.built(), ["coredns", "helm", "kratos", "node", "pause", "probe"]);
+}
+
+#[test]
+fn a_kratos_that_is_given_is_the_one_that_runs() {
+    let user = FirstUser::with_kratos(b"#!/bin/sh\n# of the user\n");
+    user.up_and_down();
+    assert_eq!(user.built(), ["coredns", "helm", "node", "pause", "probe"]);
+    let images = std::fs::read_dir(user.tree.path().join("cache/images")).expect("a folder").flatten().map(|entry| entry.path());
+    let kratos = images.filter(|path| path.to_string_lossy().contains("/kratos-")).collect::<Vec<_>>();
+    let [archive] = kratos.as_slice() else { panic!("one image of Kratos: {kratos:?}") };
+    let archive = String::from_utf8_lossy(&std::fs::read(archive).expect("it is packed")).into_owned();
+    assert!(archive.contains("# of the user") && archive.contains("docker.io/testbed/kratos:given-"), "{archive}");
+
+    let (up, said) = FirstUser::with_kratos(b"\x7fELF\0\0/lib64/ld-linux-x86-64.so.2\0").cluster("up");
+    assert!(!up && said.contains("MFA_OPERATOR_TEST_KRATOS needs libraries"), "{said}");
 }

@@ -81,6 +81,18 @@ impl Door {
         Person { id: text(&answer.body["id"]), email }
     }
 
+    /// Admin API: whether it answers the revision of a policy, and no digest: Kratos does from 25.4 on.
+    pub fn answers_the_revision(&self) -> bool {
+        let answer = self.get("/admin/version", None);
+        let version = answer.body["version"].as_str().unwrap_or_default().trim_start_matches('v');
+        let number = |part: Option<&str>| part.and_then(|part| part.parse::<u32>().ok());
+        let mut parts = version.split('.');
+        match (number(parts.next()), number(parts.next())) {
+            (Some(major), Some(minor)) => (major, minor) >= (25, 4),
+            _ => panic!("{}: no version but {}", self.name, answer.body),
+        }
+    }
+
     /// Admin API: the name that the person's authenticator app shows. It stands in the link's label before the account;
     /// in its query, too, but there this Kratos leaves `&` and `+` as they are.
     pub fn issuer_of(&self, person: &Person) -> String {

@@ -41,7 +41,12 @@ pub const CAUSES: &[Cause] = &[
         told: ("RolledOut", "False", "Waiting"),
         words: &["ErrImageNeverPull"],
         raise: |name| container(name, json!({"image": "docker.io/testbed/kratos:none", "imagePullPolicy": "Never"})),
-        end: |name| container(name, json!({"image": "docker.io/testbed/kratos:v1.3.1"})),
+        end: |name| {
+            container(
+                name,
+                json!({"image": cluster::get(NAMESPACE, "deployment/kratos")["spec"]["template"]["spec"]["containers"][0]["image"]}),
+            )
+        },
     },
     Cause {
         name: "no-node",

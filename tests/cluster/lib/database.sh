@@ -6,7 +6,7 @@ database_socket=/run/postgres
 
 database_file() {
   local digest
-  digest=$({ postgres_bin; part_dir kratos; declare -f prepare_database fill_database; } | sha256sum)
+  digest=$({ postgres_bin; kratos_program; kratos_version; declare -f prepare_database fill_database; } | sha256sum)
   printf '%s/images/postgres-%s.tar' "$cache" "${digest:0:12}"
 }
 
@@ -40,7 +40,7 @@ P
   echo 'host all all 10.244.0.0/16 trust' >>"$data/pg_hba.conf"
   as_postgres "$(postgres_bin)/postgres" -D "$data" &
   wait_for 30 postgres psql -h "$database_socket" -U postgres -c 'CREATE DATABASE kratos_template'
-  DSN='postgres://postgres@127.0.0.1:5432/kratos_template?sslmode=disable' "$(part_dir kratos)/kratos" migrate sql -e --yes
+  DSN='postgres://postgres@127.0.0.1:5432/kratos_template?sslmode=disable' "$(kratos_program)" migrate sql -e --yes
   # The first Kratos of a database makes its network. Two that start at once make one each, and then neither finds what
   # people began at the other.
   psql -h "$database_socket" -U postgres -d kratos_template -qc 'INSERT INTO networks (id, created_at, updated_at) VALUES (gen_random_uuid(), now(), now())'

@@ -30,7 +30,10 @@ build_helm() { # out: Helm 4 as helm, Helm 3 as helm3
 }
 
 build_kratos() { # out: static, so that it runs in an empty image; the linker's warnings about glibc do not matter here
-  go_build github.com/ory/kratos "$1/kratos" -tags sqlite -ldflags '-s -w -linkmode external -extldflags -static'
+  local version
+  version=$(sed -n 's/^require github.com\/ory\/kratos //p' go.mod) # else it would call itself "master"
+  go_build github.com/ory/kratos "$1/kratos" -tags sqlite \
+    -ldflags "-s -w -linkmode external -extldflags -static -X github.com/ory/kratos/driver/config.Version=$version"
 }
 
 build_coredns() { CGO_ENABLED=0 go_build . "$1/coredns" -ldflags '-s -w'; }
