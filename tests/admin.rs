@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mfa_operator::admin;
-use mfa_operator::plan::Answer;
+use mfa_operator::plan::{Answer, Health};
 
 /// With who answers.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -266,4 +266,58 @@ async fn a_hostile_answer_ends_in_time() {
 async fn nobody_at_the_address_is_unreachable() {
     let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free");
     assert_eq!(admin::config(address, PATIENCE).await, Answer::Unreachable);
+}
+
+/// Holds every connection that it takes, after it has said this.
+fn holding(text: &'static str) -> (SocketAddr, Receiver<String>) {
+    server(move |stream| {
+        stream.write_all(text.as_bytes())?;
+        while stream.read(&mut [0; 64])? > 0 {}
+        Ok(())
+    })
+}
+
+#[tokio::test]
+async fn only_the_servers_own_word_and_silence_count_against_it() {
+    let said = |status: &str| saying(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"));
+    let not_heard =
+        ["301 Moved Permanently", "400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 Not Found", "500 Oops", "502 Bad Gateway"];
+    let by_status = [("200 OK", Health::Well), ("503 Service Unavailable", Health::Unwell)].into_iter();
+    for (status, expected) in by_status.chain(not_heard.map(|status| (status, Health::NotHeard))) {
+        let (address, questions) = said(status);
+        assert_eq!(admin::health(address, PATIENCE).await, expected, "{status}");
+        assert!(questions.recv().expect("it was asked").starts_with("GET /admin/health/ready HTTP/1.1\r\n"));
+    }
+    let spoken_to_in_clear = saying("HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n".into());
+    for (what, (address, _questions), expected) in [
+        ("a mesh that ends what is not encrypted", server(|_| Ok(())), Health::NotHeard),
+        ("half an answer", server(|stream| stream.write_all(b"HTTP/1.1 2")), Health::NotHeard),
+        ("a TLS alert", server(|stream| stream.write_all(&[0x15, 3, 1, 0, 2, 2, 70])), Health::NotHeard),
+        ("a TLS server that speaks HTTP so far", spoken_to_in_clear, Health::NotHeard),
+        ("another protocol", saying("220 mail.example.com ESMTP\r\n".into()), Health::NotHeard),
+        ("silence", holding(""), Health::Unwell),
+        ("a head that does not end", holding("HTTP/1.1 200 OK\r\nX-Filler: "), Health::Unwell),
+        ("a 200 whose body does not come", holding("HTTP/1.1 200 OK\r\nContent-Length: 64\r\n\r\n"), Health::Well),
+    ] {
+        let begun = Instant::now();
+        assert_eq!(admin::health(address, SHORT).await, expected, "{what}");
+        assert!(begun.elapsed() < SHORT + Duration::from_secs(10), "{what} held it up for {:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_takes_says_nothing_of_the_server() {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free");
+    assert_eq!(admin::health(free, PATIENCE).await, Health::NotHeard, "nobody listens");
+    // One that is full drops what comes: a firewall looks the same.
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port is free");
+    let full = socket.listen(1).expect("it listens");
+    let address = full.local_addr().expect("it has an address");
+    let mut waiting = Vec::new();
+    while let Ok(Ok(stream)) = tokio::time::timeout(SHORT, tokio::net::TcpStream::connect(address)).await {
+        waiting.push(stream);
+        assert!(waiting.len() < 64, "it takes all of them");
+    }
+    assert_eq!(admin::health(address, SHORT).await, Health::Unreachable);
 }

@@ -43,34 +43,42 @@ pub async fn config(address: SocketAddr, patience: Duration) -> Answer {
     }
 }
 
-/// Asks the server at this address whether it is well, its database included.
+/// Asks the server at this address whether it is well, its database included, and waits so long at most for the
+/// connection, and once more for the answer. The server's own "not ready" counts against it, and that it takes the
+/// question and keeps silent; whatever a mesh, TLS or a proxy says in front of it does not.
 pub async fn health(address: SocketAddr, patience: Duration) -> Health {
-    // One that takes the connection and does not answer is there, and not well.
-    match tokio::time::timeout(patience, TcpStream::connect(address)).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => return Health::Silent,
+    let stream = match tokio::time::timeout(patience, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => return Health::NotHeard,
         Ok(Err(_)) | Err(_) => return Health::Unreachable,
-    }
-    match get(address, READY, patience).await {
-        Ok((StatusCode::OK, _)) => Health::Well,
-        Ok(_) | Err(_) => Health::Unwell,
+    };
+    match tokio::time::timeout(patience, ask(stream, address, READY, Wanted::Status)).await {
+        Ok(Ok((StatusCode::OK, _))) => Health::Well,
+        Ok(Ok((StatusCode::SERVICE_UNAVAILABLE, _))) | Err(_) => Health::Unwell,
+        Ok(Ok(_) | Err(_)) => Health::NotHeard,
     }
 }
 
 /// One request: the status, and with 200 the body, where it is not longer than any honest one.
 async fn get(address: SocketAddr, path: &str, patience: Duration) -> Result<(StatusCode, Option<Bytes>), Error> {
-    tokio::time::timeout(patience, ask(address, path)).await?
+    let asked = async { ask(TcpStream::connect(address).await?, address, path, Wanted::Body).await };
+    tokio::time::timeout(patience, asked).await?
 }
 
-async fn ask(address: SocketAddr, path: &str) -> Result<(StatusCode, Option<Bytes>), Error> {
-    let stream = TcpStream::connect(address).await?;
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Status,
+    Body,
+}
+
+async fn ask(stream: TcpStream, address: SocketAddr, path: &str, wanted: Wanted) -> Result<(StatusCode, Option<Bytes>), Error> {
     let (mut sender, connection) =
         http1::Builder::new().max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS).handshake(TokioIo::new(stream)).await?;
     let request = Request::get(path).header(HOST, address.to_string()).body(Empty::<Bytes>::new())?;
     let answer = async {
         let response = sender.send_request(request).await?;
         let status = response.status();
-        if status != StatusCode::OK {
+        if status != StatusCode::OK || wanted == Wanted::Status {
             return Ok((status, None));
         }
         let body = Limited::new(response.into_body(), MAX_BODY).collect().await;

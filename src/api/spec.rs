@@ -261,7 +261,7 @@ pub struct Rollout {
 /// How pods are asked whether they run the policy, at their admin API.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 pub struct Verification {
-    /// IfSupported (default): pods are asked, and what they cannot tell keeps nothing from being ready. Required: Ready waits until they confirm it. Off: nobody is asked.
+    /// IfSupported (default): pods are asked, and what they cannot tell keeps nothing from being ready. Required: Ready waits until they confirm it. Off: nobody is asked for a proof.
     #[serde(default = "if_supported::default", deserialize_with = "if_supported::or_default")]
     #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
     #[x_kube(validation = rules::VERIFICATION_MODE)]

@@ -117,8 +117,7 @@ async fn with_health(
     let asked = asked.into_iter().take(ASKED);
     let asked = asked.map(|(index, address)| async move {
         let health = tokio::time::timeout_at(deadline, admin::health(address, PATIENCE)).await;
-        // Who was not heard convicts nobody.
-        (index, health.unwrap_or(Health::Unwell))
+        (index, health.unwrap_or(Health::NotYet))
     });
     let told: Vec<_> = futures::stream::iter(asked.collect::<Vec<_>>()).buffer_unordered(ASKED).collect().await;
     let mut pods: Vec<_> = views.into_iter().map(|view| view.pod).collect();

@@ -120,7 +120,7 @@ impl TargetView {
     fn ran_well(&self) -> Option<SmolStr> {
         let mut pods = self.pods.iter().flatten().filter(|pod| !pod.deleting).peekable();
         pods.peek()?;
-        let well = pods.all(|pod| pod.ready && pod.health != Some(Health::Unwell));
+        let well = pods.all(|pod| pod.ready && !matches!(pod.health, Some(Health::Unwell | Health::NotYet)));
         self.content.as_ref().filter(|_| well).map(|content| content.digest.clone())
     }
 }

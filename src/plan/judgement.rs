@@ -81,7 +81,7 @@ pub fn judge(view: &TargetView, workload: &Workload, roll: &Roll<'_>, known: Opt
 }
 
 fn is_out_of_reach(pod: &Pod, pods: &[Pod]) -> bool {
-    let answers = |pod: &Pod| !matches!(pod.health, None | Some(Health::Unreachable));
+    let answers = |pod: &Pod| !matches!(pod.health, None | Some(Health::Unreachable | Health::NotYet));
     pod.health == Some(Health::Unreachable) && pods.iter().any(answers)
 }
 
@@ -226,13 +226,19 @@ fn control(
     if alike.is_empty() {
         return Err("a ConfigMap that the server reads has changed since the pods from before started".into());
     }
-    // Not all are asked, and not all can be reached: those that answer tell.
+    // Not all are asked, and not all can be heard: those that speak for themselves tell.
     let says = |health| alike.iter().find(|pod| pod.health == Some(health));
-    if let (Some(unwell), None) = (says(Health::Unwell), says(Health::Well)) {
-        let name = &unwell.name;
+    if says(Health::Well).is_some() {
+        return Ok(Control::Old);
+    }
+    if let Some(unwell) = says(Health::Unwell) {
         return Err(format!(
-            "pod {name} from before is Ready, but not well by its own word at /admin/health/ready: its database may be away"
+            "pod {} from before is Ready, but not well by its own word at /admin/health/ready (503, or no answer): its database may be away",
+            unwell.name
         ));
+    }
+    if let Some(unasked) = says(Health::NotYet) {
+        return Err(format!("pod {} from before has yet to be asked how it is", unasked.name));
     }
     Ok(Control::Old)
 }

@@ -61,16 +61,19 @@ impl Maker {
     }
 }
 
-/// What a server says of itself.
+/// How a server is, by its own word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
     Well,
-    /// It answers something else, or takes the question and does not answer.
+    /// It says that it is not ready, or takes the question and does not answer.
     Unwell,
-    /// It is there, and nobody listens.
-    Silent,
+    /// Something is there, and what it says, if anything, is not the server's own word: nobody listens, a mesh ends the
+    /// connection, a proxy asks for credentials.
+    NotHeard,
     /// Nothing comes back from where it should be.
     Unreachable,
+    /// There was no time to ask it.
+    NotYet,
 }
 
 /// A container that does not run as it should, by the kubelet's reason.

@@ -112,8 +112,12 @@ fn without_an_old_pod_like_it_that_runs_well_the_policy_may_not_be_why() {
     let cut = Pod { health: Some(Health::Unreachable), ..old() };
     assert!(why(judged(vec![away.clone(), cut, crashing()])).contains("its database may be away"), "nor can all be reached");
     assert!(matches!(judged(vec![away, old(), crashing()]), Judgement::Failed(_)), "one that is well suffices");
-    let silent = Pod { health: Some(Health::Unreachable), ..old() };
-    assert!(matches!(judged(vec![silent, crashing()]), Judgement::Failed(_)), "nobody can ask it");
+    for not_heard in [Health::NotHeard, Health::Unreachable] {
+        let silent = Pod { health: Some(not_heard), ..old() };
+        assert!(matches!(judged(vec![silent, crashing()]), Judgement::Failed(_)), "its readiness decides alone: {not_heard:?}");
+    }
+    let unasked = Pod { health: Some(Health::NotYet), ..old() };
+    assert!(why(judged(vec![unasked, crashing()])).contains("yet to be asked"), "nothing is said of its database");
     let mut edited = view(vec![old(), crashing()]);
     edited.content = edited.content.map(|content| Content { changed: 1, ..content });
     assert!(why(of(&edited, &workload(), None)).contains("a ConfigMap that the server reads has changed"));
@@ -123,7 +127,7 @@ fn without_an_old_pod_like_it_that_runs_well_the_policy_may_not_be_why() {
 fn a_pod_that_others_can_be_told_from_by_its_silence_may_be_on_a_lost_node() {
     let late = Pod { ready_since: NOW - 10 * MINUTE, health: Some(Health::Unreachable), ..new(vec![]) };
     assert!(why(judged(vec![old(), late.clone()])).contains("its node may be lost"));
-    let refused = Pod { health: Some(Health::Silent), ..late.clone() };
+    let refused = Pod { health: Some(Health::NotHeard), ..late.clone() };
     assert!(matches!(judged(vec![old(), refused]), Judgement::Failed(_)), "it is there");
     let silent = Pod { health: Some(Health::Unreachable), ..old() };
     assert!(matches!(judged(vec![silent, late]), Judgement::Failed(_)), "nobody can be reached from here");
