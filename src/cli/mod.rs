@@ -99,9 +99,17 @@ fn read(path: &Path) -> std::io::Result<String> {
 fn base(paths: &[PathBuf]) -> Result<Option<Vec<Document>>, String> {
     let document = |path: &PathBuf| {
         let text = read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let misread = |error: Unreadable| {
-            let line = error.line.map(|line| format!(":{line}")).unwrap_or_default();
-            format!("{}{line}: it is no configuration of Kratos: one mapping in YAML, 256 KiB at most", path.display())
+        let misread = |error: Unreadable| match error {
+            Unreadable::NotYaml { line } => {
+                let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+                format!("{}{line}: it is no configuration of Kratos: give one mapping in YAML", path.display())
+            }
+            Unreadable::TooMuch => {
+                format!(
+                    "{}: it is larger than a configuration of Kratos, or its aliases make it so: 256 KiB and 20,000 values are read",
+                    path.display()
+                )
+            }
         };
         let document = Document::parse(&text).map_err(misread)?;
         // They would pass for a configuration that sets nothing.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use smol_str::SmolStr;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::view::PodView;
@@ -18,10 +19,10 @@ use super::watch::named;
 use super::{Context, Error, observe};
 use crate::admin;
 use crate::api::CONFIG_KEY;
-use crate::document::Document;
+use crate::document::Budget;
 use crate::plan::{Container, LeftFile, MountedFile, Observed, Workload, beside_ours, container, left_file};
 use crate::policy::VerificationMode;
-use crate::server::kratos::{Overlay, part_that_matters};
+use crate::server::kratos::{Layer, Overlay};
 
 /// How long what was read counts, and by how much more at most, so that not all are read at once.
 const FRESH: Duration = Duration::from_secs(600);
@@ -34,17 +35,27 @@ const MOST: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(2);
 const ASKED: usize = 3;
 
-type Base = Option<Arc<[Document]>>;
+type Base = Arc<[Layer]>;
 
 /// What was read, by the uid of the workload.
-#[derive(Debug, Default)]
-pub(super) struct Bases(Mutex<State>);
+#[derive(Debug)]
+pub(super) struct Bases {
+    state: Mutex<State>,
+    /// One text that others wrote is read at a time: meanwhile it takes many times its size.
+    reading: Arc<Semaphore>,
+}
+
+impl Default for Bases {
+    fn default() -> Self {
+        Self { state: Mutex::default(), reading: Arc::new(Semaphore::new(1)) }
+    }
+}
 
 #[derive(Debug, Default)]
 struct State {
     read: HashMap<SmolStr, Entry>,
     /// Most servers have the same: it is held once.
-    shared: HashMap<u64, Weak<[Document]>>,
+    shared: HashMap<u64, Weak<[Layer]>>,
     versions: HashMap<SmolStr, Said>,
 }
 
@@ -66,7 +77,18 @@ struct Said {
 
 impl Bases {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads a text that others wrote where nobody waits for this thread. None where it cannot be read at all.
+    async fn off_runtime<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let turn = self.reading.clone().acquire_owned().await.ok()?;
+        let work = move || {
+            let read = read();
+            drop(turn);
+            read
+        };
+        tokio::task::spawn_blocking(work).await.ok()
     }
 
     fn recall(&self, workload: &Workload, files: u64) -> Option<(Base, Instant)> {
@@ -75,7 +97,7 @@ impl Bases {
         Some((entry.base.clone(), entry.until))
     }
 
-    fn keep(&self, workload: &Workload, files: u64, base: Option<Vec<Document>>) -> Base {
+    fn keep(&self, workload: &Workload, files: u64, base: Vec<Layer>) -> Base {
         let mut state = self.state();
         let now = Instant::now();
         // Seldom enough to cost nothing, often enough to stay within twice what is needed.
@@ -83,7 +105,7 @@ impl Bases {
             state.read.retain(|_, entry| entry.until > now);
             state.shared.retain(|_, held| held.strong_count() > 0);
         }
-        let base = base.map(|base| state.share(base));
+        let base = state.share(base);
         let jitter = Duration::from_secs(digest(&workload.uid) % JITTER);
         state.read.insert(workload.uid.clone(), Entry { files, until: now + FRESH + jitter, base: base.clone() });
         base
@@ -118,13 +140,13 @@ impl Bases {
 }
 
 impl State {
-    fn share(&mut self, base: Vec<Document>) -> Arc<[Document]> {
-        let text: Vec<_> = base.iter().map(Document::canonical).collect();
+    fn share(&mut self, base: Vec<Layer>) -> Base {
+        let text: Vec<_> = base.iter().map(Layer::canonical).collect();
         let digest = digest(&text);
         if let Some(held) = self.shared.get(&digest).and_then(Weak::upgrade).filter(|held| **held == *base) {
             return held;
         }
-        let base: Arc<[Document]> = base.into();
+        let base: Base = base.into();
         self.shared.insert(digest, Arc::downgrade(&base));
         base
     }
@@ -154,7 +176,7 @@ fn origin(files: &[&Option<MountedFile>]) -> u64 {
 pub(super) fn recall(context: &Context, observed: &mut Observed) {
     for index in 0..observed.targets.len() {
         if let Some(Some((base, _))) = remembered(context, observed, index) {
-            observed.targets[index].base = base;
+            observed.targets[index].base = Some(base);
         }
     }
 }
@@ -172,24 +194,34 @@ pub(super) async fn read(context: &Context, observed: &mut Observed) -> Result<(
     for index in 0..observed.targets.len() {
         let Some(workload) = observed.targets[index].workload.clone() else { continue };
         let Some(files) = files(&workload, observed, index) else { continue };
-        let mut base = (files.len() <= MOST).then(Vec::new);
+        let mut base = Vec::new();
+        let mut budget = Budget::default();
         for file in files.iter().take(MOST) {
-            let document = match file {
-                Some(file) => read_file(&api, file).await?,
+            let text = match file {
+                Some(file) => text(&api, &file.config_map, &file.key).await?,
                 None => None,
             };
-            base = base.zip(document).map(|(mut base, document)| {
-                base.push(document);
-                base
-            });
+            let layer = match text {
+                Some(text) => {
+                    let read = move || {
+                        let layer = Layer::read(&text, &mut budget);
+                        (layer, budget)
+                    };
+                    let read = context.bases.off_runtime(read).await;
+                    let layer;
+                    (layer, budget) = read.unwrap_or_else(|| (Layer::unread(), Budget::default()));
+                    layer
+                }
+                None => Layer::unread(),
+            };
+            base.push(layer);
         }
-        observed.targets[index].base = context.bases.keep(&workload, origin(&files), base);
+        if files.len() > MOST {
+            base.push(Layer::unread());
+        }
+        observed.targets[index].base = Some(context.bases.keep(&workload, origin(&files), base));
     }
     Ok(())
-}
-
-async fn read_file(api: &Api<ConfigMap>, file: &MountedFile) -> Result<Option<Document>, Error> {
-    Ok(text(api, &file.config_map, &file.key).await?.and_then(|text| part(&text)))
 }
 
 async fn text(api: &Api<ConfigMap>, config_map: &str, key: &str) -> Result<Option<String>, Error> {
@@ -210,17 +242,13 @@ pub(super) async fn read_left_file(context: &Context, observed: &mut Observed) -
     let mounted_by: Vec<_> = context.cache.read(|tables| tables.workloads.all().filter_map(reader).collect());
     if !mounted_by.is_empty() {
         let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &observed.key.namespace);
-        let overlay = text(&api, name, CONFIG_KEY).await?.and_then(|file| Overlay::read(&file));
+        let overlay = match text(&api, name, CONFIG_KEY).await? {
+            Some(file) => context.bases.off_runtime(move || Overlay::read(&file)).await.flatten(),
+            None => None,
+        };
         observed.left_file = Some(LeftFile { config_map: name.into(), overlay, mounted_by });
     }
     Ok(())
-}
-
-/// What matters of a file that others wrote. One at a time: while it is read, it takes many times its size.
-fn part(text: &str) -> Option<Document> {
-    static READING: Mutex<()> = Mutex::new(());
-    let _reading = READING.lock().unwrap_or_else(PoisonError::into_inner);
-    Document::parse(text).ok().map(|document| part_that_matters(&document))
 }
 
 /// Reads where something is not remembered.

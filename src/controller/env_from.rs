@@ -11,11 +11,11 @@ use super::view::env_source::EnvKeys;
 use super::watch::{api, named};
 use super::{Context, Error};
 use crate::plan::{EnvFrom, EnvFromMap, EnvSource, Millis, Observed, Workload, container};
-use crate::server::kratos::written_keys;
+use crate::server::kratos::reaches;
 
-/// How long what was read is good for, and by how much workloads differ in that.
 /// More than any container takes: the rest is told as not looked at.
 const MOST: usize = 16;
+/// How long what was read is good for, and by how much workloads differ in that.
 const GOOD_FOR: Millis = 540_000;
 const SPREAD: Millis = 120_000;
 
@@ -54,7 +54,7 @@ pub(super) async fn read(context: &Context, observed: &mut Observed) -> Result<(
         let Ok(container) = container(&workload, target) else { continue };
         let sources = container.unusual.iter().flat_map(|unusual| &unusual.env_from);
         let mut seen = HashSet::new();
-        let maps: Vec<_> = sources.filter_map(config_map).filter(|map| seen.insert(*map)).collect();
+        let maps: Vec<_> = sources.filter_map(config_map).filter(|(_, name, prefix)| seen.insert((*name, *prefix))).collect();
         if maps.is_empty() {
             continue;
         }
@@ -63,9 +63,9 @@ pub(super) async fn read(context: &Context, observed: &mut Observed) -> Result<(
             continue;
         }
         let mut found = EnvFrom { sources: Vec::new(), until: Some(now + GOOD_FOR + spread(&workload.uid)) };
-        for (index, (name, prefix)) in maps.into_iter().enumerate() {
+        for (index, (source, name, prefix)) in maps.into_iter().enumerate() {
             let names = if index < MOST { names(context, &workload.key.namespace, name, prefix).await? } else { None };
-            found.sources.push(EnvFromMap { config_map: name.clone(), names });
+            found.sources.push(EnvFromMap { source: source.clone(), names });
         }
         context.env_from.put(&workload, &container.name, now, found.clone());
         target.env_from = found;
@@ -73,14 +73,14 @@ pub(super) async fn read(context: &Context, observed: &mut Observed) -> Result<(
     Ok(())
 }
 
-fn config_map(source: &EnvSource) -> Option<(&SmolStr, &SmolStr)> {
+fn config_map(source: &EnvSource) -> Option<(&EnvSource, &SmolStr, &SmolStr)> {
     match source {
-        EnvSource::ConfigMap { name, prefix } => Some((name, prefix)),
+        EnvSource::ConfigMap { name, prefix } => Some((source, name, prefix)),
         EnvSource::Secret { .. } => None,
     }
 }
 
-/// Variables from this config map that write what a policy may set. None where it may not be read.
+/// Variables from this config map that write what rules look at. None where it may not be read.
 async fn names(context: &Context, namespace: &str, name: &str, prefix: &str) -> Result<Option<Vec<SmolStr>>, Error> {
     let keys = match named(&api::<EnvKeys>(&context.client, Resource::CONFIG_MAPS, Some(namespace)), name).await {
         Ok(Some(seen)) => seen.value(&Resource::CONFIG_MAPS).0,
@@ -89,7 +89,7 @@ async fn names(context: &Context, namespace: &str, name: &str, prefix: &str) -> 
         Err(error) => return Err(error.into()),
     };
     let names = keys.into_iter().map(|key| format_smolstr!("{prefix}{key}"));
-    Ok(Some(names.filter(|name| !written_keys(name).is_empty()).collect()))
+    Ok(Some(names.filter(|name| reaches(name).next().is_some()).collect()))
 }
 
 /// So that not all are read at once.

@@ -123,7 +123,7 @@ fn scalar(text: &str, style: ScalarStyle) -> Value {
 }
 
 /// A number in one of the forms of YAML 1.1. Their values matter less than that they are no strings.
-fn number(text: &str) -> Option<Value> {
+pub(super) fn number(text: &str) -> Option<Value> {
     if !text.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first)) {
         return None;
     }

@@ -1,10 +1,12 @@
-//! A configuration tree: made from typed values, written as YAML that every reader understands
-//! alike, digested in a frozen form. The only place that knows `serde_yaml`.
+//! A configuration tree: made from typed values or of what others wrote, written as YAML that every reader understands
+//! alike, digested in a frozen form. The only place that knows `serde_yaml`, which parses nothing here.
 
 mod canonical;
+mod foreign;
 mod located;
 mod yaml;
 
+pub use foreign::{Budget, Unreadable, Wanted};
 pub use located::{Located, NotYaml, Place, read};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,16 +16,6 @@ use serde_yaml::Value;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document(Value);
 
-/// More than any configuration of an identity server has, in bytes.
-const MAX_FOREIGN: usize = 256 * 1024;
-
-/// A text that is no configuration, or too large to be one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unreadable {
-    /// Where, counted from 1, if that is known.
-    pub line: Option<usize>,
-}
-
 /// A value at the end of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leaf<'a> {
@@ -31,6 +23,10 @@ pub enum Leaf<'a> {
     Text(&'a str),
     List(Vec<&'a str>),
 }
+
+/// What stands at a path, or above it, is no [`Leaf`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoLeaf;
 
 impl Document {
     /// The tree of a typed value.
@@ -47,33 +43,26 @@ impl Document {
         serde_yaml::from_value(self.0).ok()
     }
 
-    /// The one document of a text that others wrote, which may be hostile: bounded in size, in depth
-    /// and in what aliases make of it.
+    /// A text that others wrote, whole.
     ///
     /// # Errors
-    /// When it is larger, when it is no YAML, or when it is no mapping. Nothing of it is repeated.
+    /// Where it is no configuration, or more than is read of one. Nothing of it is repeated.
     pub fn parse(text: &str) -> Result<Self, Unreadable> {
-        if text.len() > MAX_FOREIGN {
-            return Err(Unreadable { line: None });
-        }
-        let line = |error: serde_yaml::Error| Unreadable { line: error.location().map(|place| place.line()) };
-        match serde_yaml::from_str(text).map_err(line)? {
-            // An empty file sets nothing.
-            Value::Null => Ok(Self(Value::Mapping(serde_yaml::Mapping::new()))),
-            mapping @ Value::Mapping(_) => Ok(Self(mapping)),
-            _ => Err(Unreadable { line: Some(1) }),
-        }
+        Self::read(text, &Wanted::All, &mut Budget::default())
     }
 
-    /// Only what stands at these paths, keys joined by dots.
+    /// What is wanted of a text that others wrote. It takes many times the size of the text while it is read.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn read(text: &str, wanted: &Wanted, budget: &mut Budget) -> Result<Self, Unreadable> {
+        foreign::read(text, wanted, budget).map(Self)
+    }
+
+    /// A document that sets nothing.
     #[must_use]
-    pub fn only<'a>(&self, paths: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut all = Self(Value::Mapping(serde_yaml::Mapping::new()));
-        for path in paths {
-            let Some(value) = self.at(path) else { continue };
-            all = all.merge(&Self(nested(path, value.clone())));
-        }
-        all
+    pub fn empty() -> Self {
+        Self(Value::Mapping(serde_yaml::Mapping::new()))
     }
 
     /// This document with `over` laid on it, as Kratos does it: maps merge, anything else is replaced.
@@ -109,6 +98,28 @@ impl Document {
     #[must_use]
     pub fn text(&self, path: &str) -> Option<&str> {
         self.at(path)?.as_str()
+    }
+
+    /// What stands at this path; none where nothing does.
+    ///
+    /// # Errors
+    /// Where it is something else than a leaf.
+    pub fn leaf(&self, path: &str) -> Result<Option<Leaf<'_>>, NoLeaf> {
+        let mut value = &self.0;
+        for key in path.split('.') {
+            match value.as_mapping().ok_or(NoLeaf)?.get(key) {
+                Some(below) => value = below,
+                None => return Ok(None),
+            }
+        }
+        match value {
+            Value::Bool(value) => Ok(Some(Leaf::Bool(*value))),
+            Value::String(text) => Ok(Some(Leaf::Text(text))),
+            Value::Sequence(items) => {
+                items.iter().map(|item| item.as_str().ok_or(NoLeaf)).collect::<Result<_, _>>().map(|items| Some(Leaf::List(items)))
+            }
+            Value::Null | Value::Number(_) | Value::Mapping(_) | Value::Tagged(_) => Err(NoLeaf),
+        }
     }
 
     fn at(&self, path: &str) -> Option<&Value> {

@@ -50,8 +50,9 @@ pub struct Server<'a> {
 
 impl Server<'_> {
     fn conflicts(&self, policy: &Policy) -> Vec<Rejection> {
-        let nothing = kratos::Environment::default();
-        let merged = kratos::Merged::of(self.base, &nothing, &kratos::Overlay::of(policy), policy.delivery);
+        let files = self.base.map(|base| base.iter().map(kratos::Layer::of).collect::<Vec<_>>());
+        let nothing = kratos::Layer::default();
+        let merged = kratos::Merged::of(files.as_deref(), &nothing, &kratos::Overlay::of(policy), policy.delivery);
         let mut found = kratos::conflicts(&merged, policy);
         found.extend(kratos::code_counts_for_everyone(&merged, policy, self.version));
         found

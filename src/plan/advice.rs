@@ -146,10 +146,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::document::Document;
-    use crate::plan::WorkloadId;
+    use crate::document::Budget;
     use crate::plan::fixtures::{observed_with, target, workload};
+    use crate::plan::{EnvSource, Unusual, WorkloadId};
     use crate::policy::parse;
+    use crate::server::kratos::Layer;
 
     fn seen(spec: &Value, base: Option<&str>, edit: impl FnOnce(&mut Workload)) -> Observed {
         let mut whole = json!({
@@ -162,7 +163,7 @@ mod tests {
         workload.containers[0].traits.drains = true;
         edit(&mut workload);
         let mut view = target(workload);
-        view.base = base.map(|text| Arc::from([Document::parse(text).expect("YAML")]));
+        view.base = base.map(|text| Arc::from([Layer::read(text, &mut Budget::default())]));
         observed_with(parse("mfa", &serde_json::from_value(whole).expect("a spec")), vec![view])
     }
 
@@ -223,8 +224,13 @@ mod tests {
     #[test]
     fn what_is_not_known_is_not_said() {
         assert!(types(&seen(&json!({}), None, |_| {})).is_empty());
-        let opaque = |workload: &mut Workload| workload.containers[0].traits.opaque = true;
-        assert!(types(&seen(&json!({}), Some("{}"), opaque)).is_empty());
+        let from = |prefix: &str| {
+            let unusual =
+                Unusual { env_from: vec![EnvSource::Secret { name: "keys".into(), prefix: prefix.into() }], ..Unusual::default() };
+            types(&seen(&json!({}), Some("{}"), |workload| workload.containers[0].unusual = unusual.boxed()))
+        };
+        assert!(from("").is_empty() && from("SELFSERVICE_METHODS_").is_empty());
+        assert_eq!(from("SELFSERVICE_METHODS_TOTP_CONFIG_"), ["NoSecondFactor"], "the issuer alone may be set there");
         let both = json!({"requiredAAL": {"settings": "highest_available", "whoami": "aal1"}});
         assert_eq!(types(&seen(&both, None, |_| {})), ["StricterSettings"], "the policy itself says it");
     }

@@ -36,6 +36,7 @@ mod status;
 mod suspended;
 mod target;
 mod transitions;
+mod unchecked;
 mod unusual;
 
 use std::sync::Arc;

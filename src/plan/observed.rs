@@ -8,8 +8,8 @@ use super::record::Record;
 use super::shape::{Replacement, Traits};
 use super::unusual::{EnvFrom, Unusual};
 use super::{LastStatus, LeftFile, Pod, Proof, Standing};
-use crate::document::Document;
 use crate::policy::{DeletionPolicy, Kind, Policy, Rejection, Verification};
+use crate::server::kratos::Layer;
 
 /// Milliseconds since the Unix epoch.
 pub type Millis = i64;
@@ -170,9 +170,9 @@ pub struct TargetView {
     pub disagrees_since: Option<Millis>,
     /// What the config maps hold that its container takes variables from.
     pub env_from: EnvFrom,
-    /// What matters of the configuration files before ours, the weakest first; none where one of them
-    /// cannot be read, or has not been.
-    pub base: Option<Arc<[Document]>>,
+    /// What matters of the configuration files beside ours, the weakest first; none where it is not known which there
+    /// are, or they have not been read.
+    pub base: Option<Arc<[Layer]>>,
     /// Version of its server; none where it was not asked, or did not say.
     pub server_version: Option<SmolStr>,
     pub history: History,

@@ -6,10 +6,7 @@ use std::fmt::Write as _;
 use smol_str::SmolStr;
 
 use super::target::container;
-use super::{
-    Container, Desired, EnvFrom, EnvFromMap, EnvSource, FileSource, Goal, Millis, MountedFile, Observed, Plan, Step, TargetView,
-    UnreadFile, Workload,
-};
+use super::{Container, Desired, EnvFrom, EnvFromMap, Goal, Millis, MountedFile, Observed, Plan, Step, TargetView, Workload, unchecked};
 use crate::api::Reason;
 use crate::policy::Delivery;
 use crate::server::kratos::written_keys;
@@ -24,7 +21,7 @@ pub struct Findings {
 }
 
 /// Longer lists are cut: the rest is seen when these are gone.
-const MOST: usize = 16;
+pub(super) const MOST: usize = 16;
 /// A name in a message; others choose it.
 const MAX_NAME: usize = 120;
 /// All sentences together, so that the number of those left out still fits.
@@ -87,7 +84,7 @@ fn find(desired: &Desired, view: &TargetView, workload: &Workload, container: &C
     let later = if set.by_file { later_files(desired, container, &place) } else { Vec::new() };
     let found = in_command(&set, workload, container, &place).chain(in_env(&set, workload, container, &place));
     let overrides = found.chain(from_config_maps(&set, &view.env_from, &place)).chain(later).take(MOST).collect();
-    Findings { overrides, not_checked: not_checked(view, container) }
+    Findings { overrides, not_checked: unchecked::not_checked(desired, &set, view, workload, container) }
 }
 
 fn in_command(set: &Set, workload: &Workload, container: &Container, place: &str) -> impl Iterator<Item = String> {
@@ -111,7 +108,8 @@ fn in_env(set: &Set, workload: &Workload, container: &Container, place: &str) ->
 
 fn from_config_maps(set: &Set, env_from: &EnvFrom, place: &str) -> Vec<String> {
     let mut found = Vec::new();
-    for EnvFromMap { config_map, names } in &env_from.sources {
+    for EnvFromMap { source, names } in &env_from.sources {
+        let config_map = source.name();
         // An entry of ours has the very name and comes before it.
         for name in names.iter().flatten().filter(|name| set.by_file || !set.is_own(name)) {
             let told =
@@ -139,32 +137,10 @@ fn later_files(desired: &Desired, container: &Container, place: &str) -> Vec<Str
     later.map(|file| format!("{place} reads {file} after the policy's, and the later one counts: {remedy}")).collect()
 }
 
-fn not_checked(view: &TargetView, container: &Container) -> Vec<String> {
-    let name = &container.name;
-    let unusual = container.unusual.as_deref();
-    let unread_maps = view.env_from.sources.iter().filter(|source| source.names.is_none());
-    let maps = unread_maps.map(|source| format!("ConfigMap {}, which variables of container {name} come from", source.config_map));
-    let secrets = unusual.iter().flat_map(|unusual| &unusual.env_from).filter_map(|source| match source {
-        EnvSource::Secret { name: secret } => Some(format!("Secret {secret}, which variables of container {name} come from")),
-        EnvSource::ConfigMap { .. } => None,
-    });
-    let files = unusual.iter().flat_map(|unusual| &unusual.unread).map(|UnreadFile { path, source, .. }| {
-        let file = told_path(path);
-        match source {
-            FileSource::Secret(secret) => format!("Secret {secret}, which {file} of container {name} comes from"),
-            FileSource::Volume(volume) => format!("volume {volume}, which {file} of container {name} comes from"),
-            FileSource::Elsewhere => format!("{file} of container {name}, which comes from no volume"),
-        }
-    });
-    let mut all: Vec<_> = secrets.chain(maps).chain(files).collect();
-    all.truncate(MOST);
-    all
-}
-
 /// The keys that the policy sets.
-struct Set {
+pub(super) struct Set {
     /// Their paths, with the variable that is each one's own.
-    keys: Vec<(String, String)>,
+    pub keys: Vec<(String, String)>,
     by_file: bool,
 }
 
@@ -180,7 +156,7 @@ impl Set {
     }
 
     /// Those that a variable of this name writes, in words. None where it writes none.
-    fn told(&self, variable: &str) -> Option<String> {
+    pub fn told(&self, variable: &str) -> Option<String> {
         let written = written_keys(variable).iter().filter(|key| self.keys.iter().any(|(own, _)| own == *key));
         match written.collect::<Vec<_>>().as_slice() {
             [] => None,
@@ -202,13 +178,13 @@ impl Set {
 }
 
 /// What was taken for a path may be something else, and hold a secret: only what looks like one is told.
-fn told_path(path: &str) -> String {
+pub(super) fn told_path(path: &str) -> String {
     let looks_like_one = |character: char| character.is_ascii_alphanumeric() || matches!(character, '/' | '.' | '_' | '-');
     if path.len() <= MAX_NAME && path.chars().all(looks_like_one) { format!("the file {path}") } else { "a file".into() }
 }
 
 /// A name that others chose, on one line and bounded.
-fn cut(name: &str) -> String {
+pub(super) fn cut(name: &str) -> String {
     name.chars().map(|character| if character.is_control() { ' ' } else { character }).take(MAX_NAME).collect()
 }
 
@@ -217,10 +193,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::document::Budget;
     use crate::plan::fixtures::{container as kratos, target, workload};
-    use crate::plan::{EnvVar, Unusual};
+    use crate::plan::{EnvSource, EnvVar, FileSource, UnreadFile, Unusual};
     use crate::policy::{Delivery, FieldConflicts};
-    use crate::server::kratos::{Overlay, render};
+    use crate::server::kratos::{Layer, Overlay, render};
 
     const WHOAMI: &str = "SESSION_WHOAMI_REQUIRED_AAL";
 
@@ -248,7 +225,8 @@ mod tests {
 
     fn from_map(names: Option<&[&str]>) -> EnvFrom {
         let names = names.map(|names| names.iter().map(|name| (*name).into()).collect());
-        EnvFrom { sources: vec![EnvFromMap { config_map: "settings".into(), names }], until: Some(1) }
+        let source = EnvSource::ConfigMap { name: "settings".into(), prefix: "".into() };
+        EnvFrom { sources: vec![EnvFromMap { source, names }], until: Some(1) }
     }
 
     fn file(config_map: &str) -> Option<MountedFile> {
@@ -264,7 +242,7 @@ mod tests {
                 assert!(matches!(found.as_slice(), [only] if only.contains(&format!("env {name} of container kratos"))), "{found:?}");
             }
             for name in ["selfservice", "SELFSERVICE_METHODS_TOTP"] {
-                assert_eq!(found(delivery, alias(name), EnvFrom::default()), Findings::default(), "{name}");
+                assert_eq!(found(delivery, alias(name), EnvFrom::default()).overrides, Vec::<String>::new(), "{name}");
             }
         }
     }
@@ -316,12 +294,60 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_named() {
         let unusual = Unusual {
-            env_from: vec![EnvSource::Secret { name: "keys".into() }, EnvSource::ConfigMap { name: "settings".into(), prefix: "".into() }],
+            env_from: vec![
+                EnvSource::Secret { name: "keys".into(), prefix: "".into() },
+                EnvSource::ConfigMap { name: "settings".into(), prefix: "".into() },
+            ],
             ..Unusual::default()
         };
         let found = |from| found(Delivery::Environment, with(unusual.clone()), from).not_checked;
         assert_eq!(found(from_map(Some(&[]))), ["Secret keys, which variables of container kratos come from"]);
         assert_eq!(found(from_map(None)).len(), 2);
+    }
+
+    #[test]
+    fn what_may_set_a_key_that_is_left_out_is_named() {
+        let not_checked = |container: Container, from: EnvFrom| found(Delivery::Environment, container, from).not_checked;
+        let told = |name: &str, keys: &str| format!("env {name} of container kratos, which may set {keys}");
+        let settings = "selfservice.flows.settings.required_aal";
+        let alias = |name: &str| with(Unusual { aliases: vec![name.into()], ..Unusual::default() });
+        assert_eq!(not_checked(alias("Session"), EnvFrom::default()), Vec::<String>::new(), "it is told as what beats the policy");
+        let parent = "SELFSERVICE_FLOWS_RECOVERY";
+        assert_eq!(not_checked(alias(parent), EnvFrom::default()), [told(parent, "selfservice.flows.recovery.enabled and 1 keys more")]);
+        let in_command = with(Unusual { in_command: vec!["FEATURE_FLAGS".into()], ..Unusual::default() });
+        assert_eq!(not_checked(in_command, EnvFrom::default()).len(), 1);
+        let name = "SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL";
+        for (value, known) in [(Some("aal1"), true), (Some("$(LEVEL)"), false), (None, false)] {
+            let env = vec![EnvVar { name: name.into(), value: value.map(Into::into) }];
+            let expected = if known { Vec::new() } else { vec![told(name, settings)] };
+            assert_eq!(not_checked(Container { env, ..kratos(&[]) }, EnvFrom::default()), expected);
+        }
+        assert_eq!(not_checked(kratos(&[]), from_map(Some(&[name]))), [told(name, settings)]);
+        assert_eq!(not_checked(kratos(&[(name, "aal1")]), from_map(Some(&[name]))), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_of_a_file_is_not_known_is_named() {
+        let told = |text: Option<&str>| {
+            let layer = text.map_or_else(Layer::unread, |text| Layer::read(text, &mut Budget::default()));
+            let container = Container { files: vec![file("base"), file("mfa-mfa")], ..kratos(&[]) };
+            let view = TargetView { base: Some(Arc::from([layer])), ..target(Workload { containers: vec![container], ..workload(1) }) };
+            let workload = view.workload.clone().expect("a workload");
+            find(&desired(Delivery::Environment), &view, &workload, &workload.containers[0]).not_checked
+        };
+        let place = "key kratos.yaml of ConfigMap base";
+        assert_eq!(told(Some("session: {whoami: {required_aal: aal1}}")), Vec::<String>::new());
+        assert_eq!(told(None), [format!("{place}, which is not there, or may not be read")]);
+        assert_eq!(told(Some("a: [\nb: 1")), [format!("{place}, which is no YAML in line 2")]);
+        assert_eq!(told(Some("[hunter2]")), [format!("{place}, which is no configuration of Kratos")]);
+        let large = told(Some(&"x".repeat(300_000)));
+        assert_eq!(large, [format!("{place}, which is too large to be read, or repeats itself too often")]);
+        let filled = told(Some("session: {whoami: {required_aal: '${hunter2}'}}"));
+        assert_eq!(filled, [format!("session.whoami.required_aal in {place}, whose value has another form, or is filled in later")]);
+        assert_eq!(
+            told(Some("selfservice: {flows: hunter2}"))[0].split(" in ").next(),
+            Some("selfservice.flows.recovery.enabled and 3 keys more")
+        );
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What is refused on top of what the targets have: where their own configuration or version makes
 //! another thing of the policy than it says.
 
-use super::{Container, MountedFile, Observed, TargetView, Workload, target};
+use super::{Container, EnvFrom, EnvSource, MountedFile, Observed, TargetView, Workload, target};
 use crate::policy::{Delivery, Factor, Policy, Rejection};
-use crate::server::kratos::{Environment, Merged, Overlay, code_counts_for_everyone, conflicts};
+use crate::server::kratos::{Layer, Merged, Overlay, code_counts_for_everyone, conflicts, input};
 
 /// The files of the server itself among those that a container reads, none for one that cannot be read.
 /// None for all where it is not known which it reads.
@@ -23,11 +23,27 @@ pub(super) fn merged(workload: &Workload, container: &Container, view: &TargetVi
 
 /// The same with an overlay that is delivered so.
 pub(super) fn merged_with(workload: &Workload, container: &Container, view: &TargetView, overlay: &Overlay, delivery: Delivery) -> Merged {
+    Merged::of(view.base.as_deref(), &environment(workload, container, &view.env_from), overlay, delivery)
+}
+
+/// What the variables of the container set, those of the policy aside.
+fn environment(workload: &Workload, container: &Container, from: &EnvFrom) -> Layer {
     let others = container.env.iter().filter(|entry| !workload.owns(&container.name, &entry.name));
-    let environment = Environment::read(others.map(|entry| (&*entry.name, entry.value.as_deref())));
-    // What comes as a whole from elsewhere may set any key.
-    let files = view.base.as_deref().filter(|_| !container.traits.opaque);
-    Merged::of(files, &environment, overlay, delivery)
+    let mut own = Layer::of_variables(others.map(|entry| (&*entry.name, entry.value.as_deref())));
+    // A plain entry of the very name comes before one from elsewhere.
+    let mut below = Layer::default();
+    let Some(unusual) = container.unusual.as_deref() else { return own };
+    unusual.aliases.iter().chain(&unusual.in_command).for_each(|name| own.hide(name));
+    for source in &unusual.env_from {
+        match (source, from.names(source)) {
+            (EnvSource::ConfigMap { .. }, Some(names)) => names.iter().for_each(|name| match input(name) {
+                Some(_) => below.hide(name),
+                None => own.hide(name),
+            }),
+            (EnvSource::ConfigMap { prefix, .. } | EnvSource::Secret { prefix, .. }, _) => below.hide_all(prefix),
+        }
+    }
+    own.over(&below)
 }
 
 /// The accepted spec with each target that it can have.
@@ -87,9 +103,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::document::Document;
-    use crate::plan::Standing;
+    use crate::document::Budget;
     use crate::plan::fixtures::{container, observed_with, target, workload};
+    use crate::plan::{EnvFromMap, Standing, Unusual};
     use crate::policy::parse;
 
     fn seen(spec: Value, base: Option<&str>, env: &[(&str, &str)], version: Option<&str>) -> Observed {
@@ -99,7 +115,7 @@ mod tests {
         let mut workload = workload(1);
         workload.containers = vec![container(env)];
         let mut view = target(workload);
-        view.base = base.map(|text| Arc::from([Document::parse(text).expect("YAML")]));
+        view.base = base.map(|text| Arc::from([Layer::read(text, &mut Budget::default())]));
         view.server_version = version.map(Into::into);
         observed_with(parse("mfa", &serde_json::from_value(whole).expect("a spec")), vec![view])
     }
@@ -129,6 +145,64 @@ mod tests {
         let base = "selfservice: {flows: {settings: {required_aal: aal1}}}";
         assert_eq!(fields(&seen(whoami.clone(), Some(base), &[], None)), ["spec.requiredAAL"]);
         assert!(fields(&seen(whoami, Some("{}"), &[], None)).is_empty());
+    }
+
+    const WHOAMI_ALONE: &str = r#"{"requiredAAL": {"whoami": "highest_available"}}"#;
+
+    fn whoami_alone() -> Value {
+        serde_json::from_str(WHOAMI_ALONE).expect("JSON")
+    }
+
+    #[test]
+    fn merge_keys_complete_it_too() {
+        let base =
+            "selfservice:\n  flows:\n    settings:\n      <<: &weak {required_aal: aal1}\n      ui_url: https://login.example.com/\n";
+        assert_eq!(fields(&seen(whoami_alone(), Some(base), &[], None)), ["spec.requiredAAL"]);
+    }
+
+    #[test]
+    fn a_level_that_kratos_does_not_start_with_is_told_before_it_is_rolled() {
+        let base = "selfservice: {flows: {settings: {required_aal: aal2}}}";
+        let refused = refusals(&seen(whoami_alone(), Some(base), &[], None));
+        assert_eq!(refused.len(), 1, "{refused:?}");
+        assert!(refused[0].field == "spec.requiredAAL.settings" && refused[0].message.contains("does not start"), "{refused:?}");
+        assert!(fields(&seen(json!({}), Some(base), &[], None)).is_empty(), "the policy's own level lies above it");
+        let by_variable = [("SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL", "aal2")];
+        assert_eq!(fields(&seen(whoami_alone(), Some("{}"), &by_variable, None)), ["spec.requiredAAL.settings"]);
+    }
+
+    #[test]
+    fn what_is_filled_in_later_is_neither_taken_for_off_nor_for_a_level() {
+        let base = "selfservice: {flows: {settings: {required_aal: \"${AAL}\"}}, methods: {code: {passwordless_enabled: \"${CODE}\"}}}";
+        let code = json!({"methods": {"code": {"mfaEnabled": true}}, "acknowledge": ["CodeCountsForEveryone"]});
+        assert!(fields(&seen(whoami_alone(), Some(base), &[], None)).is_empty());
+        let observed = seen(code, Some(base), &[], None);
+        let (view, workload, container, policy) = governed(&observed).next().expect("a target");
+        assert_eq!(merged(workload, container, view, policy).flag("selfservice.methods.code.passwordless_enabled"), None);
+    }
+
+    #[test]
+    fn what_comes_from_elsewhere_hides_no_more_than_it_may_set() {
+        let base = "selfservice: {flows: {settings: {required_aal: aal1}}}";
+        let refused = |source: EnvSource, names: Option<&[&str]>, env: &[(&str, &str)]| {
+            let mut observed = seen(whoami_alone(), Some(base), env, None);
+            let view = &mut observed.targets[0];
+            let own = view.workload.as_mut().map(Arc::make_mut).expect("a workload");
+            own.containers[0].unusual = Unusual { env_from: vec![source.clone()], ..Unusual::default() }.boxed();
+            let names = names.map(|names| names.iter().map(|name| (*name).into()).collect());
+            view.env_from.sources = vec![EnvFromMap { source, names }];
+            !fields(&observed).is_empty()
+        };
+        let secret = |prefix: &str| EnvSource::Secret { name: "keys".into(), prefix: prefix.into() };
+        let map = || EnvSource::ConfigMap { name: "settings".into(), prefix: "".into() };
+        assert!(!refused(secret(""), None, &[]) && !refused(secret("SELFSERVICE_FLOWS_"), None, &[]));
+        assert!(refused(secret("SELFSERVICE_METHODS_"), None, &[]) && refused(secret("DB_"), None, &[]));
+        assert!(refused(map(), Some(&[]), &[]), "no name in it matters");
+        assert!(!refused(map(), None, &[]), "it may not be read");
+        assert!(!refused(map(), Some(&["SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL"]), &[]));
+        let plain = [("SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL", "aal1")];
+        assert!(refused(map(), Some(&["SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL"]), &plain), "a plain entry comes before it");
+        assert!(!refused(map(), Some(&["selfservice_flows_settings"]), &plain), "another name beats it on some pods");
     }
 
     #[test]

@@ -19,6 +19,4 @@ pub struct Traits {
     pub serves: bool,
     /// It waits before it ends.
     pub drains: bool,
-    /// It takes variables from objects as a whole: which, only the running process knows.
-    pub opaque: bool,
 }

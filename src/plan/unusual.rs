@@ -7,7 +7,7 @@ use super::Millis;
 /// What may beat a policy, and what cannot be looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unusual {
-    /// Variables that write a key that a policy may set, by another name than its own.
+    /// Variables that write a key that rules look at, by another name than its own.
     pub aliases: Vec<SmolStr>,
     /// Such variables, by whatever name, that the command line sets or removes.
     pub in_command: Vec<SmolStr>,
@@ -29,7 +29,7 @@ impl Unusual {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvSource {
     ConfigMap { name: SmolStr, prefix: SmolStr },
-    Secret { name: SmolStr },
+    Secret { name: SmolStr, prefix: SmolStr },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub enum FileSource {
     Secret(SmolStr),
     /// A volume of another kind, by its name.
     Volume(SmolStr),
+    /// A config map, in a form that is not read.
+    Toml,
     /// The image, or a place that cannot be told.
     Elsewhere,
 }
@@ -58,9 +60,27 @@ pub struct EnvFrom {
     pub until: Option<Millis>,
 }
 
+impl EnvFrom {
+    /// Variables from this source, of those that write a key that rules look at. None where that is not known.
+    #[must_use]
+    pub fn names(&self, source: &EnvSource) -> Option<&[SmolStr]> {
+        self.sources.iter().find(|read| read.source == *source)?.names.as_deref()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvFromMap {
-    pub config_map: SmolStr,
-    /// Variables that come from it, of those that write a key that a policy may set. None where it may not be read.
+    pub source: EnvSource,
+    /// Variables that come from it, of those that write a key that rules look at. None where it may not be read.
     pub names: Option<Vec<SmolStr>>,
+}
+
+impl EnvSource {
+    /// Name of the object.
+    #[must_use]
+    pub fn name(&self) -> &SmolStr {
+        match self {
+            Self::ConfigMap { name, .. } | Self::Secret { name, .. } => name,
+        }
+    }
 }

@@ -2,9 +2,9 @@
 //! does with both files.
 
 use mfa_operator::api::MfaPolicy;
-use mfa_operator::document::Document;
-use mfa_operator::policy::{Delivery, Policy, parse};
-use mfa_operator::server::kratos::{Environment, Merged, Overlay, conflicts, render};
+use mfa_operator::document::{Budget, Document};
+use mfa_operator::policy::{Delivery, Level, Policy, parse};
+use mfa_operator::server::kratos::{Layer, Merged, Overlay, conflicts, render};
 use serde_json::{Value, json};
 
 use crate::objects::policy_with;
@@ -113,6 +113,22 @@ fn cases() -> Vec<Case> {
             starts: None,
         },
         Case {
+            name: "a level that is none in the base",
+            base: json!({"selfservice": {"flows": {"settings": {"required_aal": "aal2"}}}}),
+            env: &[],
+            spec: whoami(),
+            field: Some("spec.requiredAAL.settings"),
+            starts: None,
+        },
+        Case {
+            name: "the same below the policy's own",
+            base: json!({"selfservice": {"flows": {"settings": {"required_aal": "aal2"}}}}),
+            env: &[],
+            spec: json!({"requiredAAL": {"settings": "highest_available", "whoami": "highest_available"}}),
+            field: None,
+            starts: Some(true),
+        },
+        Case {
             name: "settings at aal1 in the base",
             base: json!({"selfservice": {"flows": {"settings": {"required_aal": "aal1"}}}}),
             env: &[],
@@ -158,8 +174,8 @@ fn judged(case: &Case, delivery: &str) {
     let mut spec = case.spec.clone();
     spec["delivery"] = json!({"type": delivery});
     let policy = policy(&spec);
-    let own = Environment::read(case.env.iter().map(|(name, value)| (*name, Some(*value))));
-    let files = [Document::from_typed(&case.base).expect("it is a tree")];
+    let own = Layer::of_variables(case.env.iter().map(|(name, value)| (*name, Some(*value))));
+    let files = [Layer::of(&Document::from_typed(&case.base).expect("it is a tree"))];
     let found = conflicts(&Merged::of(Some(&files), &own, &Overlay::of(&policy), policy.delivery), &policy);
     let fields: Vec<_> = found.iter().map(|rejection| rejection.field.as_str()).collect();
     assert_eq!(fields, case.field.into_iter().collect::<Vec<_>>(), "{name}");
@@ -177,5 +193,35 @@ fn judged(case: &Case, delivery: &str) {
     assert_eq!(seen.is_ok(), expected, "{name}: {seen:?}");
     if !expected {
         assert_eq!(started(&without), Ok(()), "{name}: without the policy it starts");
+    }
+}
+
+/// A file beside its own, whether Kratos starts with it, and what is known of the level of the settings page.
+#[test]
+fn a_file_is_read_as_kratos_reads_it() {
+    let settings = |map: &str| format!("selfservice: {{flows: {{settings: {map}}}}}\n");
+    let (aal1, highest) = (Some(Level::Aal1), Some(Level::HighestAvailable));
+    let cases = [
+        (settings("{required_aal: aal1}"), true, aal1),
+        (settings("{required_aal: aal2}"), false, None),
+        (settings("{<<: {required_aal: aal1}}"), true, aal1),
+        (settings("{<<: {required_aal: aal2}}"), false, None),
+        (settings("{<<: {required_aal: aal2}, required_aal: aal1}"), true, aal1),
+        (settings("{<<: [{required_aal: aal1}, {required_aal: aal2}]}"), true, aal1),
+        (settings("{'<<': {required_aal: aal1}}"), false, highest),
+        (settings("{required_aal: aal1, required_aal: aal1}"), false, None),
+        (settings("{required_aal: aal1}") + "---\n[", true, aal1),
+        (settings("{required_aal: '${LEVEL}'}"), false, None),
+        (settings("~"), false, None),
+        ("selfservice: {methods: {code: {passwordless_enabled: yes}}}".into(), false, highest),
+        ("session: {whoami: &x {required_aal: aal1}}\nselfservice: {flows: {settings: *x}}".into(), true, aal1),
+        (String::new(), true, highest),
+    ];
+    for (text, starts, level) in cases {
+        let layers = [Layer::read(&text, &mut Budget::default())];
+        let merged = Merged::of(Some(&layers), &Layer::default(), &Overlay::default(), Delivery::Environment);
+        assert_eq!(merged.levels().0, level, "{text}");
+        let seen = Kratos::start(&json!({}), &Beside { file: Some(text.clone()), ..Beside::default() }).map(drop);
+        assert_eq!(seen.is_ok(), starts, "{text}: {seen:?}");
     }
 }

@@ -170,7 +170,9 @@ fn by_variables() -> Vec<Shape> {
         Shape::new("totp", &["env SELFSERVICE_METHODS_TOTP of", "selfservice.methods.totp.enabled"])
             .json("SELFSERVICE_METHODS_TOTP")
             .spec(totp()),
-        Shape::new("totp-not-set", &[]).json("SELFSERVICE_METHODS_TOTP"),
+        Shape::new("totp-not-set", &[]).json("SELFSERVICE_METHODS_TOTP").not_checked(
+            "env SELFSERVICE_METHODS_TOTP of container kratos, which may set selfservice.methods.totp.config.issuer and 1 keys more",
+        ),
         Shape::new("rp", &["env SELFSERVICE_METHODS_WEBAUTHN_CONFIG_RP of"]).json("SELFSERVICE_METHODS_WEBAUTHN_CONFIG_RP").spec(origins()),
         Shape::new("item", &["ORIGINS_0 of", "rp.origins"]).env(&format!("{ORIGINS}_0")).spec(origins()),
         Shape::new("no-item", &[]).env(&format!("{ORIGINS}_x")).spec(origins()),
@@ -211,6 +213,15 @@ fn by_variables() -> Vec<Shape> {
         Shape::new("base-host", &[])
             .base(json!({"hostPath": {"path": "/srv"}}))
             .not_checked("volume base, which the file /etc/config/kratos.yaml of container kratos comes from"),
+        Shape::new("base-toml", &[])
+            .args(&["serve", "all", "--config", "/etc/config/kratos.toml"])
+            .not_checked("the file /etc/config/kratos.toml of container kratos, which is TOML: only YAML and JSON are read"),
+        Shape::new("base-missing", &[])
+            .base(json!({"configMap": {"name": "missing"}}))
+            .not_checked("key kratos.yaml of ConfigMap missing, which is not there, or may not be read"),
+        Shape::new("recovery", &[]).json("SELFSERVICE_FLOWS_RECOVERY").not_checked(
+            "env SELFSERVICE_FLOWS_RECOVERY of container kratos, which may set selfservice.flows.recovery.enabled and 1 keys more",
+        ),
         Shape::new("base-image", &[])
             .args(&["serve", "all", "--config", "/kratos.yaml"])
             .not_checked("the file /kratos.yaml of container kratos, which comes from no volume"),
@@ -259,7 +270,8 @@ fn by_files() -> Vec<Shape> {
 async fn config_maps(scene: &Scene) {
     let maps = [("aliases", "session_whoami_required_aal"), ("own-name", WHOAMI), ("harmless", "whoami"), ("base", "kratos.yaml")];
     for (name, key) in maps {
-        let data = json!({key: VALUE, "OTHER": VALUE});
+        let value = if name == "base" { format!("dsn: {VALUE}") } else { VALUE.into() };
+        let data = json!({key: value, "OTHER": VALUE});
         scene.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})).await;
     }
 }

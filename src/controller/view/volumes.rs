@@ -96,6 +96,8 @@ pub(super) fn mounted_file(path: &str, working_dir: &str, mounts: &[Mount], volu
     let sub_path: Vec<&str> = mount.sub_path.split('/').filter(|part| !part.is_empty()).collect();
     let file = sub_path.iter().chain(below).copied().collect::<Vec<_>>().join("/");
     match volumes.iter().find(|volume| volume.name == mount.name).and_then(|volume| volume.provider(&file)) {
+        // Kratos goes by the name of the file.
+        Some(Provider::ConfigMap(..)) if path.last().is_some_and(|name| name.ends_with(".toml")) => Err(FileSource::Toml),
         Some(Provider::ConfigMap(name, key)) => {
             Ok(MountedFile { config_map: name.into(), key: key.into(), reloads: mount.sub_path.is_empty() })
         }
@@ -234,6 +236,8 @@ mod tests {
         assert_eq!(of(path, folder(), secret), Some(FileSource::Secret("keys".into())));
         let projected = json!({"name": "v", "projected": {"sources": [{"configMap": {"name": "mfa"}}, {"secret": {"name": "keys"}}]}});
         assert_eq!(of(path, folder(), projected), Some(FileSource::Secret("keys".into())));
+        let plain = json!({"name": "v", "configMap": {"name": "mfa"}});
+        assert_eq!(of("/etc/mfa/kratos.toml", folder(), plain), Some(FileSource::Toml));
         let host = json!({"name": "v", "hostPath": {"path": "/srv"}});
         assert_eq!(of(path, folder(), host.clone()), Some(FileSource::Volume("v".into())));
         assert_eq!(of("/other/kratos.yaml", folder(), host.clone()), Some(FileSource::Elsewhere));

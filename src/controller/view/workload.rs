@@ -15,7 +15,7 @@ use crate::plan::{
     Container, EnvSource, EnvVar, OwnFields, Replacement, Traits, UnreadFile, Unusual, UpdateStrategy, Workload, WorkloadStatus, bounded,
 };
 use crate::policy::Kind;
-use crate::server::kratos::{config_files, governed_names, input, may_begin, named_in, written_keys};
+use crate::server::kratos::{config_files, governed_names, input, may_begin, named_in, reaches};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -141,13 +141,14 @@ struct Reference {
 }
 
 impl RawEnvFrom {
-    /// Where it may set what a policy sets.
+    /// Where it may set what rules look at.
     fn source(self) -> Option<EnvSource> {
         if !may_begin(&self.prefix) {
             return None;
         }
-        let secret = |reference: Reference| EnvSource::Secret { name: reference.name.into() };
-        let config_map = |reference: Reference| EnvSource::ConfigMap { name: reference.name.into(), prefix: self.prefix.into() };
+        let prefix = SmolStr::from(self.prefix);
+        let secret = |reference: Reference| EnvSource::Secret { name: reference.name.into(), prefix: prefix.clone() };
+        let config_map = |reference: Reference| EnvSource::ConfigMap { name: reference.name.into(), prefix: prefix.clone() };
         self.secret_ref.map(secret).or_else(|| self.config_map_ref.map(config_map))
     }
 }
@@ -194,11 +195,8 @@ impl RawContainer {
 
     /// Without variables that no rule looks at: other values may be secrets, and none is needed.
     pub fn slim(self, volumes: &[Volume]) -> Container {
-        let traits = Traits {
-            serves: self.command.iter().chain(&self.args).any(|word| word == "serve"),
-            drains: self.lifecycle.pre_stop.is_some(),
-            opaque: !self.env_from.is_empty(),
-        };
+        let traits =
+            Traits { serves: self.command.iter().chain(&self.args).any(|word| word == "serve"), drains: self.lifecycle.pre_stop.is_some() };
         let words = || self.command.iter().chain(&self.args).map(String::as_str);
         let mut unusual = Unusual { in_command: names(words().flat_map(named_in)), ..Unusual::default() };
         let mut files = Vec::new();
@@ -213,7 +211,7 @@ impl RawContainer {
             match known_name(&entry.name).or_else(beside) {
                 // An entry with neither is an empty value.
                 Some(name) => env.push(EnvVar { name, value: entry.value_from.is_none().then(|| entry.value.unwrap_or_default().into()) }),
-                None if written_keys(&entry.name).is_empty() => {}
+                None if reaches(&entry.name).next().is_none() => {}
                 None => unusual.aliases.push(entry.name.into()),
             }
         }

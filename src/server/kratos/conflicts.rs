@@ -2,6 +2,7 @@
 //! way around the second factor. Values of the files are never repeated: they may be secrets.
 
 use super::inputs::{CODE_PASSWORDLESS, RP_ORIGIN, WEBAUTHN_PASSWORDLESS};
+use super::layers::{SETTINGS_LEVEL, WHOAMI_LEVEL};
 use super::{Merged, Version};
 use crate::api::Risk;
 use crate::policy::{Factor, Level, Policy, Rejection};
@@ -33,6 +34,12 @@ pub fn conflicts(merged: &Merged, policy: &Policy) -> Vec<Rejection> {
             "spec.methods.webauthn.rp.origins",
             "Kratos refuses origins beside selfservice.methods.webauthn.config.rp.origin, which the server's own configuration sets: remove that one, or leave rp.origins out",
         );
+    }
+    for (path, field) in [(SETTINGS_LEVEL, "spec.requiredAAL.settings"), (WHOAMI_LEVEL, "spec.requiredAAL.whoami")] {
+        if merged.text(path).is_some_and(|word| Level::from_word(word).is_none()) {
+            let own = "the server's own configuration sets to something else than aal1 or highest_available (aal2 is no value of it)";
+            refuse(field, &format!("Kratos does not start with what it has for {path}, which {own}: correct it there, or set {field}"));
+        }
     }
     // A policy that sets both was judged without the server.
     let judged = policy.settings.is_some() && policy.whoami.is_some();

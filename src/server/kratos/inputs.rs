@@ -3,8 +3,10 @@
 
 use std::sync::LazyLock;
 
+use super::layers::{SETTINGS_LEVEL, WHOAMI_LEVEL};
 use super::variables::everything;
-use crate::document::{Document, Leaf};
+use crate::document::{Document, Leaf, Wanted};
+use crate::policy::Level;
 
 /// Keys that no policy sets and that rules or advice depend on.
 pub const CODE_ENABLED: &str = "selfservice.methods.code.enabled";
@@ -16,9 +18,11 @@ pub const RECOVERY_ENABLED: &str = "selfservice.flows.recovery.enabled";
 pub const RECOVERY_USE: &str = "selfservice.flows.recovery.use";
 pub const CACHEABLE_SESSIONS: &str = "feature_flags.cacheable_sessions";
 pub const CACHEABLE_SESSIONS_MAX_AGE: &str = "feature_flags.cacheable_sessions_max_age";
+/// Kratos 25.4 and later answer it.
+pub(super) const OWN_REVISION: &str = "revision";
 
 /// Each with what Kratos takes where nobody sets it; 1.3.1 and 26.2.0 agree in these.
-const BESIDE: [(&str, Form, Option<Leaf<'static>>); 9] = [
+const BESIDE: [(&str, Form, Option<Leaf<'static>>); 10] = [
     (CODE_ENABLED, Form::Flag, Some(Leaf::Bool(true))),
     (CODE_PASSWORDLESS, Form::Flag, Some(Leaf::Bool(false))),
     (LINK_ENABLED, Form::Flag, Some(Leaf::Bool(false))),
@@ -28,9 +32,14 @@ const BESIDE: [(&str, Form, Option<Leaf<'static>>); 9] = [
     (RECOVERY_USE, Form::Text, Some(Leaf::Text("code"))),
     (CACHEABLE_SESSIONS, Form::Flag, Some(Leaf::Bool(false))),
     (CACHEABLE_SESSIONS_MAX_AGE, Form::Text, None),
+    (OWN_REVISION, Form::Text, None),
 ];
 
-/// How a variable of a key is read.
+/// Longer than any value that means something here, in bytes and items.
+const LONGEST_TEXT: usize = 512;
+const LONGEST_LIST: usize = 64;
+
+/// How a key is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     Flag,
@@ -76,6 +85,17 @@ pub fn input(name: &str) -> Option<&'static Input> {
     inputs.binary_search_by(|input| input.name.as_str().cmp(name)).ok().map(|index| &inputs[index])
 }
 
+/// Whether the key at this path is among them.
+pub(super) fn is_looked_at(path: &str) -> bool {
+    inputs().iter().any(|input| input.path == path)
+}
+
+/// All of them, as what is wanted of a file.
+pub(super) fn wanted() -> &'static Wanted {
+    static WANTED: LazyLock<Wanted> = LazyLock::new(|| Wanted::paths(inputs().iter().map(|input| &*input.path)));
+    &WANTED
+}
+
 /// What Kratos takes where nobody sets a key beside those of a policy.
 pub(super) fn defaults() -> Document {
     let set = BESIDE.iter().filter_map(|(path, _, default)| Some(Document::with(path, default.as_ref()?)));
@@ -84,18 +104,43 @@ pub(super) fn defaults() -> Document {
 
 impl Input {
     /// What Kratos makes of the variable. None where Kubernetes makes another value of it first.
-    pub(super) fn read(&self, value: &str) -> Option<Document> {
+    pub(super) fn read<'a>(&self, value: &'a str) -> Option<Leaf<'a>> {
         if value.contains('$') {
             return None;
         }
-        let leaf = match self.form {
+        self.judged(match self.form {
             // As Go reads a truth value; anything else is false to Kratos, without a word.
             Form::Flag => Leaf::Bool(matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True")),
             Form::Text => Leaf::Text(value),
-            Form::List => Leaf::List(value.split(',').collect()),
-        };
-        Some(Document::with(&self.path, &leaf))
+            Form::List => Leaf::List(value.split(',').take(LONGEST_LIST + 1).collect()),
+        })
     }
+
+    /// The value as it stands there. None where it is of another form, or filled in before Kratos reads it.
+    pub(super) fn judged<'a>(&self, leaf: Leaf<'a>) -> Option<Leaf<'a>> {
+        let is_final = match (self.form, &leaf) {
+            (Form::Flag, Leaf::Bool(_)) => true,
+            (Form::Text, Leaf::Text(text)) if self.is_level() => is_word(text),
+            (Form::Text, Leaf::Text(text)) => is_final(text),
+            (Form::List, Leaf::List(items)) => items.len() <= LONGEST_LIST && items.iter().all(|item| is_final(item)),
+            (Form::Flag | Form::Text | Form::List, _) => false,
+        };
+        is_final.then_some(leaf)
+    }
+
+    fn is_level(&self) -> bool {
+        [SETTINGS_LEVEL, WHOAMI_LEVEL].contains(&&*self.path)
+    }
+}
+
+/// A level, or what may be meant as one: what templates have in its place looks otherwise.
+fn is_word(text: &str) -> bool {
+    Level::from_word(text).is_some()
+        || (text.len() < 32 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'))
+}
+
+fn is_final(text: &str) -> bool {
+    text.len() <= LONGEST_TEXT && !["$", "{{", "<%", "@@"].iter().any(|mark| text.contains(mark))
 }
 
 #[cfg(test)]
@@ -105,7 +150,9 @@ mod tests {
 
     #[test]
     fn variables_are_found_by_name_and_read_as_kratos_reads_them() {
-        let canonical = |name: &str, value: &str| input(name).and_then(|input| input.read(value)).map(|read| read.canonical());
+        let canonical = |name: &str, value: &str| {
+            input(name).and_then(|input| input.read(value).map(|leaf| Document::with(&input.path, &leaf))).map(|read| read.canonical())
+        };
         let code = "SELFSERVICE_METHODS_CODE_PASSWORDLESS_ENABLED";
         let set = |value: bool| Some(format!(r#"{{"selfservice":{{"methods":{{"code":{{"passwordless_enabled":{value}}}}}}}}}"#));
         assert_eq!(canonical(code, "true"), set(true));

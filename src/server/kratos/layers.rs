@@ -1,103 +1,166 @@
 //! The configuration that a server runs with a policy, as far as it can be told from outside: its
-//! files, the literal variables of its container, and the policy among them. What cannot be read makes
+//! files, the variables of its container, and the policy among them, each a layer. What cannot be read makes
 //! an answer unknown, never a guess.
 
 use std::collections::BTreeSet;
 
-use super::merged::with_defaults;
-use super::{Overlay, inputs};
-use crate::document::Document;
+use super::Overlay;
+use super::inputs::{self, Input};
+use super::merged::defaults;
+use super::overrides::{beginning_with, reaches};
+use crate::document::{Budget, Document, Leaf, Unreadable};
 use crate::policy::{Delivery, Level};
 
 pub const SETTINGS_LEVEL: &str = "selfservice.flows.settings.required_aal";
 pub const WHOAMI_LEVEL: &str = "session.whoami.required_aal";
 
-/// What the container's own variables set, those of the policy aside.
-#[derive(Debug, Default)]
-pub struct Environment {
-    set: Option<Document>,
-    /// Paths of keys whose variable cannot be read.
+/// What one source says of the keys that rules look at: a file, or variables. No secret is among them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layer {
+    set: Document,
+    /// Paths of keys of which it says, or may say, what is not known.
     unknown: BTreeSet<&'static str>,
+    /// Why nothing of it is known, where that is so.
+    pub unread: Option<Unreadable>,
 }
 
-impl Environment {
-    /// From names and values; none for a value that is elsewhere.
-    pub fn read<'a>(entries: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> Self {
-        let mut environment = Self::default();
-        for (name, value) in entries {
-            let Some(input) = inputs::input(name) else { continue };
-            match value.and_then(|value| input.read(value)) {
-                Some(document) => environment.set = Some(laid(environment.set.take(), document)),
-                None => environment.unknown.extend([input.path.as_str()]),
-            }
-        }
-        environment
+impl Default for Layer {
+    fn default() -> Self {
+        Self { set: Document::empty(), unknown: BTreeSet::new(), unread: None }
     }
 }
 
-fn laid(under: Option<Document>, over: Document) -> Document {
-    under.map_or_else(|| over.clone(), |under| under.merge(&over))
+impl Layer {
+    /// A file that others wrote.
+    #[must_use]
+    pub fn read(text: &str, budget: &mut Budget) -> Self {
+        match Document::read(text, inputs::wanted(), budget) {
+            Ok(document) => Self::of(&document),
+            Err(why) => Self { unread: Some(why), ..Self::unread() },
+        }
+    }
+
+    /// A file of which nothing is known.
+    #[must_use]
+    pub fn unread() -> Self {
+        Self { unknown: inputs::inputs().iter().map(|input| &*input.path).collect(), ..Self::default() }
+    }
+
+    /// What is meant as it stands there.
+    #[must_use]
+    pub fn known(set: Document) -> Self {
+        Self { set, ..Self::default() }
+    }
+
+    /// What matters of a document.
+    #[must_use]
+    pub fn of(document: &Document) -> Self {
+        let mut layer = Self::default();
+        for input in inputs::inputs() {
+            match document.leaf(&input.path) {
+                Ok(None) => {}
+                Ok(Some(leaf)) => layer.put(input, input.judged(leaf)),
+                Err(_) => layer.put(input, None),
+            }
+        }
+        layer
+    }
+
+    /// From the names and values of variables; none for a value that is elsewhere. They are applied in no certain order,
+    /// so that what two of them write is not known.
+    pub fn of_variables<'a>(entries: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> Self {
+        let mut layer = Self::default();
+        for (name, value) in entries {
+            match inputs::input(name) {
+                Some(input) => layer.put(input, value.and_then(|value| input.read(value))),
+                None => layer.hide(name),
+            }
+        }
+        layer
+    }
+
+    /// Adds a variable of this name whose value is not known, or counts on some pods only.
+    pub fn hide(&mut self, name: &str) {
+        reaches(name).for_each(|input| self.put(input, None));
+    }
+
+    /// Adds what may be in an object whose every key becomes a variable, its name behind this prefix.
+    pub fn hide_all(&mut self, prefix: &str) {
+        beginning_with(prefix).for_each(|input| self.put(input, None));
+    }
+
+    fn put(&mut self, input: &'static Input, leaf: Option<Leaf<'_>>) {
+        match leaf.filter(|_| !self.unknown.contains(&*input.path)) {
+            Some(leaf) => self.set = self.set.merge(&Document::with(&input.path, &leaf)),
+            None => drop(self.unknown.insert(&input.path)),
+        }
+    }
+
+    /// Paths of the keys that are not known.
+    pub fn unknown(&self) -> impl Iterator<Item = &'static str> {
+        self.unknown.iter().copied()
+    }
+
+    /// This one laid over another.
+    #[must_use]
+    pub fn over(&self, under: &Self) -> Self {
+        let hidden = under.unknown.iter().filter(|path| !self.set.has(path));
+        Self { set: under.set.merge(&self.set), unknown: self.unknown.iter().chain(hidden).copied().collect(), unread: None }
+    }
+
+    pub(super) fn document(&self) -> &Document {
+        &self.set
+    }
+
+    /// The same for layers that say the same.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        format!("{} {:?} {:?}", self.set.canonical(), self.unknown, self.unread)
+    }
 }
 
 /// The merged configuration.
 #[derive(Debug)]
-pub struct Merged {
-    document: Document,
-    unknown: BTreeSet<String>,
-    /// No file is missing: what is not set is as Kratos takes it by itself.
-    whole: bool,
-}
+pub struct Merged(Layer);
 
 impl Merged {
-    /// `files` are the server's own, the weakest first; none where one of them cannot be read.
+    /// `files` are the server's own, the weakest first; none where it is not known which there are.
     #[must_use]
-    pub fn of(files: Option<&[Document]>, environment: &Environment, overlay: &Overlay, delivery: Delivery) -> Self {
-        let own = overlay.document();
-        let mut unknown: BTreeSet<_> = environment.unknown.iter().map(|path| (*path).to_owned()).collect();
+    pub fn of(files: Option<&[Layer]>, environment: &Layer, overlay: &Overlay, delivery: Delivery) -> Self {
+        let own = Layer::known(overlay.document());
         let below = match files {
-            Some(files) => with_defaults(files, &Overlay::default()),
-            None => Overlay::default().document(),
-        };
-        let below = if files.is_some() { inputs::defaults().merge(&below) } else { below };
-        let env = |below: Document| match &environment.set {
-            Some(set) => below.merge(set),
-            None => below,
+            Some(files) => {
+                files.iter().fold(Layer::known(inputs::defaults().merge(&defaults().document())), |below, file| file.over(&below))
+            }
+            None => Layer::unread(),
         };
         // Variables beat files, and the policy is the one or the other.
-        let document = match delivery {
-            Delivery::Environment => env(below).merge(&own),
-            Delivery::ConfigFile => env(below.merge(&own)),
-        };
-        if delivery == Delivery::Environment {
-            let own: BTreeSet<_> = own.leaves().into_iter().map(|(path, _)| path.join(".")).collect();
-            unknown.retain(|path| !own.contains(path));
-        }
-        Self { document, unknown, whole: files.is_some() }
+        Self(match delivery {
+            Delivery::Environment => own.over(&environment.over(&below)),
+            Delivery::ConfigFile => environment.over(&own.over(&below)),
+        })
+    }
+
+    fn known(&self, path: &str) -> Option<&Document> {
+        (inputs::is_looked_at(path) && !self.0.unknown.contains(path)).then_some(&self.0.set)
     }
 
     /// Whether it is on. None where that is not known.
     #[must_use]
     pub fn flag(&self, path: &str) -> Option<bool> {
-        if self.unknown.contains(path) {
-            return None;
-        }
-        self.document.flag(path).or(self.whole.then_some(false))
+        Some(self.known(path)?.flag(path).unwrap_or_default())
     }
 
     /// Whether something stands there. None where that is not known.
     #[must_use]
     pub fn has(&self, path: &str) -> Option<bool> {
-        if self.unknown.contains(path) {
-            return None;
-        }
-        let has = self.document.has(path);
-        (has || self.whole).then_some(has)
+        Some(self.known(path)?.has(path))
     }
 
     /// The text that is known to stand there.
     #[must_use]
     pub fn text(&self, path: &str) -> Option<&str> {
-        self.document.text(path).filter(|_| !self.unknown.contains(path))
+        self.known(path)?.text(path)
     }
 
     /// As (settings, whoami); none where one is not known.
@@ -117,14 +180,14 @@ mod tests {
         serde_json::from_value(serde_json::json!({"session": {"whoami": {"required_aal": whoami}}})).expect("an overlay")
     }
 
-    fn base(text: &str) -> Vec<Document> {
-        vec![Document::parse(text).expect("YAML")]
+    fn base(text: &str) -> Vec<Layer> {
+        vec![Layer::read(text, &mut Budget::default())]
     }
 
     #[test]
     fn variables_lie_above_files_and_the_policy_where_its_delivery_puts_it() {
         let files = base("session: {whoami: {required_aal: aal1}}\nselfservice: {methods: {code: {passwordless_enabled: false}}}");
-        let env = Environment::read([
+        let env = Layer::of_variables([
             ("SESSION_WHOAMI_REQUIRED_AAL", Some("aal1")),
             ("SELFSERVICE_METHODS_CODE_PASSWORDLESS_ENABLED", Some("true")),
         ]);
@@ -136,7 +199,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_unknown_and_not_its_default() {
-        let nothing = Environment::default();
+        let nothing = Layer::default();
         let unread = Merged::of(None, &nothing, &overlay("aal1"), Delivery::Environment);
         assert_eq!(unread.levels(), (None, Some(Level::Aal1)));
         assert_eq!((unread.flag(RECOVERY_ENABLED), unread.has("revision")), (None, None));
@@ -148,11 +211,69 @@ mod tests {
     #[test]
     fn a_variable_from_elsewhere_hides_what_the_files_say() {
         let files = base("selfservice: {methods: {code: {passwordless_enabled: true}}}\nsession: {whoami: {required_aal: aal1}}");
-        let env =
-            Environment::read([("SELFSERVICE_METHODS_CODE_PASSWORDLESS_ENABLED", None), ("SESSION_WHOAMI_REQUIRED_AAL", Some("$(LEVEL)"))]);
+        let env = Layer::of_variables([
+            ("SELFSERVICE_METHODS_CODE_PASSWORDLESS_ENABLED", None),
+            ("SESSION_WHOAMI_REQUIRED_AAL", Some("$(LEVEL)")),
+        ]);
         let merged = Merged::of(Some(&files), &env, &Overlay::default(), Delivery::Environment);
         assert_eq!((merged.flag(CODE_PASSWORDLESS), merged.levels().1), (None, None));
         let beaten = Merged::of(Some(&files), &env, &overlay("aal1"), Delivery::Environment);
         assert_eq!(beaten.levels().1, Some(Level::Aal1), "the policy's own variable stands in its place");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_hides_what_lies_below_and_not_what_lies_above() {
+        let of = |files: &[&str]| {
+            let mut budget = Budget::default();
+            let files: Vec<_> = files.iter().map(|text| Layer::read(text, &mut budget)).collect();
+            Merged::of(Some(&files), &Layer::default(), &Overlay::default(), Delivery::Environment)
+        };
+        let whoami = "session: {whoami: {required_aal: aal1}}";
+        assert_eq!(of(&["x: [", whoami]).levels(), (None, Some(Level::Aal1)));
+        assert_eq!(of(&[whoami, "x: ["]).levels(), (None, None));
+        let large = format!("x: {}", "x".repeat(200 * 1024));
+        assert_eq!(of(&[&large, whoami]).levels(), (Some(Level::HighestAvailable), Some(Level::Aal1)));
+        assert_eq!(of(&[&large, whoami, &large]).levels(), (None, None), "the budget is one for all of them");
+    }
+
+    #[test]
+    fn what_is_filled_in_later_or_has_another_form_is_unknown() {
+        let read = |path: &str, value: &str| {
+            let text = path.rsplit('.').fold(value.to_owned(), |below, key| format!("{{{key}: {below}}}"));
+            let merged = Merged::of(Some(&base(&text)), &Layer::default(), &Overlay::default(), Delivery::Environment);
+            (merged.flag(path), merged.text(path).map(str::to_owned))
+        };
+        for value in ["'${CODE}'", "'{{ .Values.code }}'", "'true'", "yes", "1", "~", "[true]", "{a: true}"] {
+            assert_eq!(read(CODE_PASSWORDLESS, value).0, None, "{value}");
+        }
+        for value in ["'${LEVEL}'", "'{{ level }}'", "'<% level %>'", "LEVEL", "@@level@@", "~", "true", "2", "[aal1]"] {
+            assert_eq!(read(SETTINGS_LEVEL, value).1, None, "{value}");
+        }
+        assert_eq!(read(CODE_PASSWORDLESS, "True").0, Some(true));
+        assert_eq!(read(SETTINGS_LEVEL, "'aal1'").1.as_deref(), Some("aal1"));
+        assert_eq!(read(SETTINGS_LEVEL, "aal2").1.as_deref(), Some("aal2"), "it is known to be wrong");
+        for above in ["session: ~", "session: x", "session: {whoami: [x]}"] {
+            let merged = Merged::of(Some(&base(above)), &Layer::default(), &Overlay::default(), Delivery::Environment);
+            assert_eq!(merged.levels(), (Some(Level::HighestAvailable), None), "{above}");
+        }
+    }
+
+    #[test]
+    fn a_variable_by_another_name_hides_every_key_that_it_reaches() {
+        let files = base("selfservice: {flows: {settings: {required_aal: aal1}, recovery: {enabled: true}}}");
+        for input in inputs::inputs() {
+            let own = input.path.replace('.', "_");
+            let parents = input.path.match_indices('.').map(|(end, _)| input.path[..end].replace('.', "_").to_uppercase());
+            for name in parents.chain([own.clone(), input.path.clone(), input.path.to_uppercase()]).filter(|name| *name != input.name) {
+                let merged = |environment| Merged::of(Some(&files), &environment, &Overlay::default(), Delivery::Environment);
+                assert_eq!(merged(Layer::of_variables([(&*name, Some("x"))])).has(&input.path), None, "{name}");
+                let both = Layer::of_variables([(&*name, Some("x")), (&*input.name, Some("true"))]);
+                assert_eq!(merged(both).has(&input.path), None, "{name} beside its own name");
+            }
+        }
+        let elsewhere =
+            Merged::of(Some(&files), &Layer::of_variables([("SELFSERVICE_METHODS", None)]), &Overlay::default(), Delivery::Environment);
+        assert_eq!(elsewhere.levels(), (Some(Level::Aal1), Some(Level::HighestAvailable)));
+        assert_eq!((elsewhere.flag(RECOVERY_ENABLED), elsewhere.flag(CODE_PASSWORDLESS)), (Some(true), None));
     }
 }

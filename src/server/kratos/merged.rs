@@ -1,41 +1,31 @@
 //! The configuration that Kratos makes of all its files, as far as it can be told from outside.
 
+use super::inputs::OWN_REVISION;
 use super::overlay::{Code, Flows, LookupSecret, Methods, Selfservice, Session, Settings, Totp, Webauthn, Whoami};
-use super::{Overlay, inputs};
+use super::{Layer, Overlay};
 use crate::document::Document;
 
 /// Whether `new` in the place of `old` changes the merged configuration. None where it cannot be
 /// known, or where Kratos answers something else than a digest of it.
 #[must_use]
-pub fn changes(base: Option<&[Document]>, old: &Overlay, new: &Overlay) -> Option<bool> {
-    let base = base?;
+pub fn changes(base: Option<&[Layer]>, old: &Overlay, new: &Overlay) -> Option<bool> {
+    let base = base?.iter().fold(Layer::known(defaults().document()), |below, file| file.over(&below));
     // Kratos 25.4 and later then answers the revision that stands there.
-    if base.iter().any(|document| document.has("revision")) {
+    if base.unknown().next().is_some() || base.document().has(OWN_REVISION) {
         return None;
     }
-    let merged = |overlay: &Overlay| with_defaults(base, overlay).canonical();
+    let merged = |overlay: &Overlay| base.document().merge(&overlay.document()).canonical();
     Some(merged(old) != merged(new))
-}
-
-/// What matters of a file of the server: the keys that a policy may set, those that rules and advice
-/// look at beside them, and no secret.
-#[must_use]
-pub fn part_that_matters(base: &Document) -> Document {
-    base.only(inputs().iter().map(|input| &*input.path).chain(["revision"]))
 }
 
 /// The files of the server with the overlay as the last.
 #[must_use]
 pub fn merge(base: &[Document], overlay: &Overlay) -> Document {
-    base.iter().fold(Overlay::default().document(), |below, document| below.merge(document)).merge(&overlay.document())
-}
-
-pub(super) fn with_defaults(base: &[Document], overlay: &Overlay) -> Document {
-    defaults().document().merge(&merge(base, overlay))
+    base.iter().fold(Document::empty(), |below, document| below.merge(document)).merge(&overlay.document())
 }
 
 /// What Kratos takes where nobody sets a key that a policy may set. Kratos 1.3.1 and 26.2.0 agree in these.
-fn defaults() -> Overlay {
+pub(super) fn defaults() -> Overlay {
     let level = || Some("highest_available".to_owned());
     let settings = Settings { privileged_session_max_age: Some("1h".into()), required_aal: level() };
     let methods = Methods {
@@ -53,6 +43,7 @@ fn defaults() -> Overlay {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::Budget;
 
     fn overlay(issuer: &str) -> Overlay {
         let totp = Totp { enabled: Some(true), config: Some(super::super::overlay::TotpConfig { issuer: Some(issuer.into()) }) };
@@ -60,8 +51,8 @@ mod tests {
         Overlay { selfservice: Some(Selfservice { flows: None, methods: Some(methods) }), session: None }
     }
 
-    fn base(text: &str) -> Vec<Document> {
-        vec![Document::parse(text).expect("YAML")]
+    fn base(text: &str) -> Vec<Layer> {
+        vec![Layer::read(text, &mut Budget::default())]
     }
 
     #[test]
@@ -93,13 +84,15 @@ mod tests {
         let whole = base(
             "dsn: postgres://hunter2@db\nrevision: v1\nselfservice: {methods: {oidc: {config: {client_secret: hunter2}}, totp: {enabled: true}}}",
         );
-        let part = part_that_matters(&whole[0]);
-        assert_eq!(part.canonical(), r#"{"revision":"v1","selfservice":{"methods":{"totp":{"enabled":true}}}}"#);
+        assert_eq!(whole[0].document().canonical(), r#"{"revision":"v1","selfservice":{"methods":{"totp":{"enabled":true}}}}"#);
     }
 
     #[test]
     fn what_cannot_be_read_is_unknown() {
         assert_eq!(changes(None, &overlay("A"), &overlay("B")), None);
-        assert_eq!(changes(Some(&base("revision: v7")), &overlay("A"), &overlay("B")), None);
+        assert_eq!(changes(Some(&[Layer::unread()]), &overlay("A"), &overlay("B")), None);
+        for revision in ["v7", "7", "${REVISION}"] {
+            assert_eq!(changes(Some(&base(&format!("revision: {revision}"))), &overlay("A"), &overlay("B")), None, "{revision}");
+        }
     }
 }

@@ -19,10 +19,10 @@ pub use inputs::{
     CACHEABLE_SESSIONS, CACHEABLE_SESSIONS_MAX_AGE, CODE_ENABLED, Form, Input, LINK_ENABLED, RECOVERY_ENABLED, RECOVERY_USE,
     WEBAUTHN_PASSWORDLESS, input, inputs,
 };
-pub use layers::{Environment, Merged};
-pub use merged::{changes, merge, part_that_matters};
+pub use layers::{Layer, Merged};
+pub use merged::{changes, merge};
 pub use overlay::Overlay;
-pub use overrides::{may_begin, named_in, written_keys};
+pub use overrides::{may_begin, named_in, reaches, written_keys};
 pub use rendered::{Rendered, is_revision, levels_digest, render, revision};
 pub use variables::{REVISION, Variable, governed_file, governed_names, level_variables, variables};
 pub use version::Version;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::variables::governed_paths;
 use crate::api;
-use crate::document::Document;
+use crate::document::{Budget, Document, Wanted};
 use crate::policy::{Factor, Level, Policy, RelyingParty};
 
 macro_rules! keys {
@@ -101,7 +101,8 @@ impl Overlay {
     /// What a rendered file says, as far as a policy can.
     #[must_use]
     pub fn read(file: &str) -> Option<Self> {
-        Document::parse(file).ok()?.only(governed_paths().iter().map(String::as_str)).typed()
+        let wanted = Wanted::paths(governed_paths().iter().map(String::as_str));
+        Document::read(file, &wanted, &mut Budget::default()).ok()?.typed()
     }
 
     /// # Panics

@@ -1,4 +1,4 @@
-//! Which variables reach a key that a policy may set, by their names alone. Kratos lowers each name and takes `_` for `.`,
+//! Which variables reach a key that rules look at, those that a policy may set among them, by their names alone. Kratos lowers each name and takes `_` for `.`,
 //! and looks for it among the paths of its schema, where the `_` of keys counts as `.` too. So a key has many spellings. A
 //! parent takes JSON for everything below it, and whatever is no JSON empties it. A list takes its items one by one, by
 //! their number. Tried on the code of Kratos 1.3.1.
@@ -6,25 +6,38 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use super::variables::everything;
-use crate::document::Leaf;
+use super::inputs::{Form, Input, inputs};
+use super::variables::governed_paths;
+
+/// What a name writes.
+#[derive(Default)]
+struct Written {
+    looked_at: Vec<&'static Input>,
+    /// Paths of those of them that a policy may set.
+    governed: Vec<String>,
+}
 
 struct Reached {
-    /// Paths of the keys that each name writes, lowered and with dots alone.
-    keys: BTreeMap<String, Vec<String>>,
+    /// By the name, lowered and with dots alone.
+    keys: BTreeMap<String, Written>,
     /// Those of them that are lists.
     lists: Vec<String>,
 }
 
 static REACHED: LazyLock<Reached> = LazyLock::new(|| {
-    let everything = everything().document();
-    let (mut keys, mut lists) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
-    for (path, leaf) in everything.leaves() {
-        for depth in 1..=path.len() {
-            keys.entry(normal(&path[..depth].join("."))).or_default().push(path.join("."));
+    let (mut keys, mut lists) = (BTreeMap::<_, Written>::new(), Vec::new());
+    let mut all: Vec<_> = inputs().iter().collect();
+    all.sort_by(|a, b| a.path.cmp(&b.path));
+    for input in all {
+        let governed = governed_paths().contains(&input.path);
+        let parents = input.path.match_indices('.').map(|(end, _)| &input.path[..end]);
+        for name in parents.chain([&*input.path]) {
+            let written = keys.entry(normal(name)).or_default();
+            written.looked_at.push(input);
+            written.governed.extend(governed.then(|| input.path.clone()));
         }
-        if matches!(leaf, Leaf::List(_)) {
-            lists.push(normal(&path.join(".")));
+        if input.form == Form::List {
+            lists.push(normal(&input.path));
         }
     }
     Reached { keys, lists }
@@ -34,24 +47,45 @@ fn normal(name: &str) -> String {
     name.to_lowercase().replace('_', ".")
 }
 
+/// Longer than any such name.
+const LONGEST: usize = 256;
+
+fn written(name: &str) -> Option<&'static Written> {
+    let name = normal(Some(name).filter(|name| name.len() <= LONGEST)?);
+    let item = name.rsplit_once('.').filter(|(list, number)| is_number(number) && REACHED.lists.iter().any(|known| known == list));
+    REACHED.keys.get(item.map_or(&*name, |(list, _)| list))
+}
+
 /// Paths of the keys that a variable of this name writes, of those that a policy may set.
 #[must_use]
 pub fn written_keys(name: &str) -> &'static [String] {
-    let name = normal(name);
-    let item = name.rsplit_once('.').filter(|(list, number)| is_number(number) && REACHED.lists.iter().any(|known| known == list));
-    REACHED.keys.get(item.map_or(&*name, |(list, _)| list)).map(Vec::as_slice).unwrap_or_default()
+    written(name).map(|written| &*written.governed).unwrap_or_default()
+}
+
+/// The keys that a variable of this name writes, of those that rules look at.
+pub fn reaches(name: &str) -> impl Iterator<Item = &'static Input> {
+    written(name).into_iter().flat_map(|written| written.looked_at.iter().copied())
 }
 
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether some variable that begins like this writes such a key.
+/// Whether some variable that begins like this writes a key that rules look at.
 #[must_use]
 pub fn may_begin(prefix: &str) -> bool {
+    beginning_with(prefix).next().is_some()
+}
+
+/// The keys that variables which begin like this may write, of those that rules look at.
+pub(super) fn beginning_with(prefix: &str) -> impl Iterator<Item = &'static Input> {
     let prefix = normal(prefix);
-    let item = |list: &String| prefix.strip_prefix(&**list).and_then(|rest| rest.strip_prefix('.')).is_some_and(is_number);
-    REACHED.keys.keys().any(|name| name.starts_with(&prefix)) || REACHED.lists.iter().any(|list| prefix == format!("{list}.") || item(list))
+    let of_list = |list: &str| {
+        prefix.strip_prefix(list).and_then(|rest| rest.strip_prefix('.')).is_some_and(|rest| rest.is_empty() || is_number(rest))
+    };
+    let list = REACHED.lists.iter().find(|list| of_list(list)).and_then(|list| REACHED.keys.get(list));
+    let names = REACHED.keys.iter().filter(move |(name, _)| name.starts_with(&prefix)).map(|(_, written)| written);
+    names.chain(list).flat_map(|written| written.looked_at.iter().copied())
 }
 
 /// Names of such variables that a command line sets, `NAME=value` as for `env` or in a shell, and those of whole keys that
@@ -66,9 +100,10 @@ pub fn named_in(word: &str) -> Vec<&str> {
     while let Some(start) = word[rest..].find(is_name).map(|offset| rest + offset) {
         let end = word[start..].find(|character| !is_name(character)).map_or(word.len(), |length| start + length);
         let (name, before, after) = (&word[start..end], word[..start].chars().next_back(), word[end..].chars().next());
-        let keys = written_keys(name);
-        let set = after == Some('=') && ends(before) && !keys.is_empty();
-        let alone = ends(after) && (ends(before) || before == Some('=')) && keys.len() == 1 && is_whole(name, &keys[0]);
+        let mut keys = reaches(name);
+        let (first, more) = (keys.next(), keys.next().is_some());
+        let set = after == Some('=') && ends(before) && first.is_some();
+        let alone = ends(after) && (ends(before) || before == Some('=')) && !more && first.is_some_and(|key| is_whole(name, &key.path));
         // What follows `=` is a value; of values nothing is kept.
         if set || alone {
             found.push(name);
