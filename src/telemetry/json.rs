@@ -10,6 +10,8 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::foreign;
+
 pub struct Flat;
 
 impl<S> FormatEvent<S, JsonFields> for Flat
@@ -25,10 +27,10 @@ where
                 line.extend(fields);
             }
         }
-        event.record(&mut Fields(&mut line));
+        let metadata = event.metadata();
+        event.record(&mut Fields { line: &mut line, own: foreign::is_own(metadata) });
         let mut timestamp = String::new();
         SystemTime.format_time(&mut Writer::new(&mut timestamp))?;
-        let metadata = event.metadata();
         // A library that writes by another crate: the true name of its module is a field.
         let module = line.remove("log.target").unwrap_or_else(|| metadata.target().into());
         line.retain(|field, _| !field.starts_with("log."));
@@ -40,11 +42,19 @@ where
     }
 }
 
-struct Fields<'a>(&'a mut Map<String, Value>);
+struct Fields<'a> {
+    line: &'a mut Map<String, Value>,
+    own: bool,
+}
 
 impl Fields<'_> {
     fn put(&mut self, field: &Field, value: Value) {
-        self.0.insert(field.name().into(), value);
+        self.line.insert(field.name().into(), value);
+    }
+
+    fn text(&mut self, field: &Field, text: fmt::Arguments<'_>) {
+        let text = if self.own { text.to_string() } else { foreign::Cut::of(text) };
+        self.put(field, text.into());
     }
 }
 
@@ -62,10 +72,10 @@ impl Visit for Fields<'_> {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value.into());
+        self.text(field, format_args!("{value}"));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}").into());
+        self.text(field, format_args!("{value:?}"));
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the shell: it writes the log")]
 
 mod directives;
+mod foreign;
 mod json;
 mod level;
 pub mod metrics;
@@ -9,10 +10,13 @@ pub mod metrics;
 use std::io::IsTerminal;
 
 use clap::ValueEnum;
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, registry, reload};
 
@@ -35,13 +39,18 @@ pub fn start(format: LogFormat, directives: &str) -> Result<Log, Box<dyn std::er
     let (filter, handle) = reload::Layer::new(directives::parse(directives)?);
     let always = filter_fn(|metadata| ALWAYS.contains(&metadata.target())).with_max_level_hint(LevelFilter::INFO);
     let filter = filter.or(always);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-    match format {
-        LogFormat::Text => registry().with(lines.with_filter(filter)).try_init()?,
-        LogFormat::Json => {
-            let lines = lines.with_ansi(false).fmt_fields(JsonFields::new()).event_format(json::Flat);
-            registry().with(lines.with_filter(filter)).try_init()?;
-        }
-    }
+    registry().with(lines(format, std::io::stderr).with_filter(filter)).try_init()?;
     Ok(Log::new(handle, directives))
+}
+
+fn lines<S, W>(format: LogFormat, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = fmt::layer().with_writer(writer);
+    match format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).map_event_format(foreign::Bounded).boxed(),
+        LogFormat::Json => lines.with_ansi(false).fmt_fields(JsonFields::new()).event_format(json::Flat).boxed(),
+    }
 }
