@@ -3,8 +3,10 @@
 use mfa_operator::api::MfaPolicySpec;
 use mfa_operator::document::{Document, Leaf};
 use mfa_operator::plan::{Data, TargetData};
-use mfa_operator::policy::{Policy, parse, transition};
-use mfa_operator::server::kratos::{Overlay, Rendered, governed_names, levels_digest, render};
+use mfa_operator::policy::{Delivery, Policy, parse};
+use mfa_operator::server::kratos::{
+    Change, Layer, Merged, Overlay, Rendered, Side, governed_names, levels_digest, render, transition, weakened,
+};
 use proptest::prelude::*;
 use serde_yaml::{Mapping, Value};
 
@@ -129,14 +131,39 @@ proptest! {
     #[test]
     fn a_policy_that_stays_as_it_is_locks_nobody_out(spec in strategies::spec()) {
         let policy = accepted(&spec);
-        prop_assert_eq!(transition(&policy.factors, &policy), vec![]);
+        prop_assert_eq!(transition(&Overlay::of(&policy), &policy), vec![]);
+    }
+
+    /// Whatever lies under it, and whether that can be read.
+    #[test]
+    fn a_policy_that_stays_as_it_is_weakens_nothing(spec in strategies::spec(), base in strategies::spec(), readable in any::<bool>()) {
+        let (overlay, files) = (Overlay::of(&accepted(&spec)), [Layer::known(Overlay::of(&accepted(&base)).document())]);
+        let merged = Merged::of(readable.then_some(&files[..]), &Layer::default(), &overlay, Delivery::Environment);
+        let side = Side { merged: &merged, stated: &overlay };
+        prop_assert_eq!(weakened(side, side, Change::First, &[]), vec![]);
+    }
+
+    /// What was not weaker step by step is not weaker in all.
+    #[test]
+    fn the_order_carries_over(specs in (strategies::spec(), strategies::spec(), strategies::spec())) {
+        // Nothing is stated, so that nothing passes but what is as strict.
+        let merged = |spec: &MfaPolicySpec| {
+            let files = [Layer::known(Overlay::of(&accepted(spec)).document())];
+            Merged::of(Some(&files), &Layer::default(), &Overlay::default(), Delivery::Environment)
+        };
+        let (nothing, all) = (Overlay::default(), [merged(&specs.0), merged(&specs.1), merged(&specs.2)]);
+        let holds = |old: usize, new: usize| {
+            let side = |index: usize| Side { merged: &all[index], stated: &nothing };
+            weakened(side(old), side(new), Change::First, &[]).is_empty()
+        };
+        prop_assert!(!(holds(0, 1) && holds(1, 2)) || holds(0, 2));
     }
 
     /// Whatever is switched off needs its word, and with every word that is asked for, nothing more is.
     #[test]
     fn the_words_that_are_asked_for_suffice(old in strategies::spec(), new in strategies::spec()) {
         let (old, mut new) = (accepted(&old), accepted(&new));
-        let refused = transition(&old.factors, &new);
+        let refused = transition(&Overlay::of(&old), &new);
         let enabled = |policy: &Policy, name: &str| policy.factors.iter().any(|factor| factor.name() == name && factor.enabled());
         for factor in old.factors.iter().filter(|factor| factor.enabled() && !enabled(&new, factor.name())) {
             let word = format!("MethodSwitchedOff:{}", factor.name());
@@ -146,7 +173,7 @@ proptest! {
             let word = rejection.message.split_once(", or add ").and_then(|(_, rest)| rest.split_once(" to acknowledge"));
             new.acknowledge.push(word.expect("the message names the word").0.into());
         }
-        prop_assert_eq!(transition(&old.factors, &new), vec![]);
+        prop_assert_eq!(transition(&Overlay::of(&old), &new), vec![]);
     }
 
     #[test]
@@ -216,7 +243,7 @@ mod strategies {
     }
 
     fn duration() -> impl Strategy<Value = String> {
-        "[1-9][0-9]{0,3}(ns|us|ms|s|m|h)([0-9]{1,3}(s|m|h)){0,3}"
+        "([1-9][0-9]{0,2}m|1?[1-9]h)([0-9]{1,3}(ns|us|ms|s)){0,3}"
     }
 
     fn methods() -> impl Strategy<Value = Methods> {

@@ -68,6 +68,7 @@ pub const LOOKUP_SECRET_OFF: (&str, &str) = switched_off!("lookupSecret", "enabl
 pub const CODE_OFF: (&str, &str) = switched_off!("code", "mfaEnabled");
 
 /// Of what an earlier policy left in force. No expressions: what stands on workloads only the operator sees.
+pub const NOT_STATED: &str = "it would be weaker than what is in force, and the policy does not say so: state it as it stands, or the weaker value (to leave it to the server, state that now and take it out afterwards)";
 pub const LEVEL_LEFT_OUT: &str = "it demands highest_available and would not state it any more: state it, or aal1 for the lower level (to leave it to the server, state it now and take it out afterwards)";
 pub const LEFT_IN_ANOTHER_CONTAINER: &str =
     "its variables stand in another container, which would lose them: name that one, and change it once this policy governs the workload";
@@ -89,11 +90,27 @@ pub const RELYING_PARTY_CHANGED: &str = "!(has(oldSelf.methods) && has(oldSelf.m
 /// The message names the new id, so it is an expression; [`relying_party_changed`] says the same in Rust.
 pub const RELYING_PARTY_CHANGED_MESSAGE: &str = "'another methods.webauthn.rp.id makes every registered security key useless: keep ' + oldSelf.methods.webauthn.rp.id + ', or add RelyingPartyChanged:' + (has(self.methods) && has(self.methods.webauthn) && has(self.methods.webauthn.rp) ? self.methods.webauthn.rp.id : 'none') + ' to acknowledge'";
 
-/// The message of [`RELYING_PARTY_CHANGED_MESSAGE`] for these two ids.
+/// The message of [`RELYING_PARTY_CHANGED_MESSAGE`] for these two ids. The old one is none where it is the server's own.
 #[must_use]
-pub fn relying_party_changed(old: &str, new: &str) -> String {
+pub fn relying_party_changed(old: Option<&str>, new: &str) -> String {
+    let old = old.unwrap_or("that of the server's own configuration");
     format!(
         "another methods.webauthn.rp.id makes every registered security key useless: keep {old}, or add RelyingPartyChanged:{new} to acknowledge"
+    )
+}
+
+pub const ORIGIN_LOST: &str = "!(has(oldSelf.methods) && has(oldSelf.methods.webauthn) && has(oldSelf.methods.webauthn.rp) && has(oldSelf.methods.webauthn.rp.origins) \
+     && has(self.methods) && has(self.methods.webauthn) && has(self.methods.webauthn.rp)) \
+     || (has(self.methods.webauthn.rp.origins) && oldSelf.methods.webauthn.rp.origins.all(o, o in self.methods.webauthn.rp.origins)) \
+     || (has(self.acknowledge) && ('RelyingPartyChanged:' + self.methods.webauthn.rp.id) in self.acknowledge)";
+/// The message names the id, so it is an expression; [`origins_changed`] says the same in Rust.
+pub const ORIGIN_LOST_MESSAGE: &str = "'with other methods.webauthn.rp.origins, security keys no longer work, or begin to work, at some page: keep those that there are, or add RelyingPartyChanged:' + self.methods.webauthn.rp.id + ' to acknowledge'";
+
+/// The message of [`ORIGIN_LOST_MESSAGE`] for this id.
+#[must_use]
+pub fn origins_changed(id: &str) -> String {
+    format!(
+        "with other methods.webauthn.rp.origins, security keys no longer work, or begin to work, at some page: keep those that there are, or add RelyingPartyChanged:{id} to acknowledge"
     )
 }
 
@@ -101,6 +118,14 @@ pub fn relying_party_changed(old: &str, new: &str) -> String {
 pub const DURATION: (&str, &str) =
     ("self.matches('^([0-9]{1,9}(ns|us|ms|s)|[0-9]{1,7}m|[0-9]{1,5}h)+$') && self.matches('[1-9]')", DURATION_MESSAGE);
 pub const DURATION_MESSAGE: &str = "write a duration greater than zero from numbers and the units h, m, s, ms, us or ns, for example 15m or 1h30m; days do not exist here, write 24h";
+
+/// Shorter, nobody gets to change a factor; longer, a session that was left open does.
+pub const SESSION_AGE: (&str, &str) = (
+    "self.matches('^([0-9]{1,9}(ns|us|ms|s)|[0-9]{1,7}m|[0-9]{1,5}h)+$') && duration(self) >= duration('1m') && duration(self) <= duration('24h')",
+    SESSION_AGE_MESSAGE,
+);
+pub const SESSION_AGE_MESSAGE: &str =
+    "write a duration from 1m to 24h, for example 15m or 1h30m: with less nobody gets to change a factor, and days do not exist here";
 
 pub const WEBAUTHN_RP: (&str, &str) = ("!self.enabled || has(self.rp)", WEBAUTHN_RP_MESSAGE);
 pub const WEBAUTHN_RP_MESSAGE: &str = "webauthn needs its relying party: set methods.webauthn.rp.id to the domain that people sign in at and rp.displayName to the name they shall see";

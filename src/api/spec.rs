@@ -35,7 +35,8 @@ use super::status::MfaPolicyStatus;
     validation = rules::WEBAUTHN_OFF,
     validation = rules::LOOKUP_SECRET_OFF,
     validation = rules::CODE_OFF,
-    validation = Rule::new(rules::RELYING_PARTY_CHANGED).message(kube::core::Message::Expression(rules::RELYING_PARTY_CHANGED_MESSAGE.to_owned()))
+    validation = Rule::new(rules::RELYING_PARTY_CHANGED).message(kube::core::Message::Expression(rules::RELYING_PARTY_CHANGED_MESSAGE.to_owned())),
+    validation = Rule::new(rules::ORIGIN_LOST).message(kube::core::Message::Expression(rules::ORIGIN_LOST_MESSAGE.to_owned()))
 )]
 #[serde(rename_all = "camelCase")]
 pub struct MfaPolicySpec {
@@ -48,10 +49,10 @@ pub struct MfaPolicySpec {
     #[serde(rename = "requiredAAL", default, skip_serializing_if = "Option::is_none")]
     pub required_aal: Option<RequiredAal>,
 
-    /// How long after signing in a session may change credentials before it must sign in anew, for example 15m. Units are h, m, s, ms, us and ns; greater than zero. Kratos key: selfservice.flows.settings.privileged_session_max_age. Default: the server's own configuration.
+    /// How long after signing in a session may change credentials before it must sign in anew, for example 15m. From 1m to 24h; units are h, m, s, ms, us and ns. Kratos key: selfservice.flows.settings.privileged_session_max_age. Default: the server's own configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = "rules::MAX_DURATION"))]
-    #[x_kube(validation = rules::DURATION)]
+    #[x_kube(validation = rules::SESSION_AGE)]
     pub privileged_session_max_age: Option<String>,
 
     /// Second factors to switch on or off. What is left out stays as the server's own configuration has it.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::{Data, Governed, Mark, PolicyObject, Record, TargetData, Workload};
-use crate::policy::{DeletionPolicy, Delivery, FieldConflicts, Policy, Rejection, Target, transition};
-use crate::server::kratos::{Overlay, Rendered, render};
+use crate::policy::{DeletionPolicy, Delivery, FieldConflicts, Policy, Rejection, Target};
+use crate::server::kratos::{Overlay, Rendered, render, transition};
 
 /// The settings to deliver.
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ impl Standing {
         let in_force = carried(records, &workloads).or_else(|| noted(policy, records, &workloads)).or_else(|| way_back(records));
         let rejections = match &policy.spec {
             Err(rejections) => rejections.clone(),
-            Ok(spec) => in_force.map(|newest| transition(&newest.data.overlay.factors(), spec)).unwrap_or_default(),
+            Ok(spec) => in_force.map(|newest| transition(&newest.data.overlay, spec)).unwrap_or_default(),
         };
         Self { rejections, in_force: in_force.cloned() }
     }

@@ -9,8 +9,8 @@ mod transition;
 mod words;
 
 pub use factor::{Factor, RelyingParty};
-pub use parse::{is_object_name, parse, parse_verification};
-pub use transition::{factors_lost, levels_left_out, transition};
+pub use parse::{is_object_name, nanoseconds, parse, parse_verification};
+pub use transition::{factors_lost, levels_left_out};
 pub use words::{DeletionPolicy, Delivery, FieldConflicts, Kind, Level, OnFailure, VerificationMode};
 
 /// A spec that passed every rule.
@@ -19,7 +19,7 @@ pub struct Policy {
     pub targets: Vec<Target>,
     pub settings: Option<Level>,
     pub whoami: Option<Level>,
-    /// In Go's duration syntax, greater than zero.
+    /// In Go's duration syntax, from a minute to a day.
     pub privileged_session_max_age: Option<SmolStr>,
     /// At most one of each kind, in the order of [`Factor`].
     pub factors: Vec<Factor>,

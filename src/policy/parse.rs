@@ -30,7 +30,8 @@ pub fn parse(name: &str, spec: &api::MfaPolicySpec) -> Result<Policy, Vec<Reject
     );
     if let Some(age) = &spec.privileged_session_max_age {
         check.length("spec.privilegedSessionMaxAge", age, rules::MAX_DURATION);
-        check.that("spec.privilegedSessionMaxAge", is_duration(age), rules::DURATION.1);
+        let is_usual = nanoseconds(age).is_some_and(|age| SESSION_AGES.contains(&age));
+        check.that("spec.privilegedSessionMaxAge", is_usual, rules::SESSION_AGE.1);
     }
     let factors = spec.methods.as_ref().map(Factor::from_methods).unwrap_or_default();
     factors.iter().for_each(|factor| check_factor(&mut check, factor));
@@ -122,7 +123,7 @@ fn rollout(check: &mut Check, rollout: Option<&api::Rollout>) -> (i64, OnFailure
     const TEN_MINUTES: i64 = 600_000;
     let Some(rollout) = rollout else { return (TEN_MINUTES, OnFailure::default()) };
     check.length("spec.rollout.progressTimeout", &rollout.progress_timeout, rules::MAX_DURATION);
-    check.that("spec.rollout.progressTimeout", is_duration(&rollout.progress_timeout), rules::DURATION.1);
+    check.that("spec.rollout.progressTimeout", nanoseconds(&rollout.progress_timeout).is_some(), rules::DURATION.1);
     let on_failure = OnFailure::from_word(&rollout.on_failure);
     check.that("spec.rollout.onFailure", on_failure.is_some(), rules::ON_FAILURE.1);
     (milliseconds(&rollout.progress_timeout), on_failure.unwrap_or_default())
@@ -232,37 +233,34 @@ fn is_at_or_below(host: &str, domain: &str) -> bool {
     host == domain || host.strip_suffix(domain).is_some_and(|above| above.ends_with('.'))
 }
 
-fn is_duration(text: &str) -> bool {
-    let mut rest = text;
-    let mut positive = false;
+/// From a minute to a day, in nanoseconds.
+const SESSION_AGES: std::ops::RangeInclusive<i64> = 60_000_000_000..=86_400_000_000_000;
+
+/// The length of a duration in Go's syntax, without days. None where it is none, or zero, or longer than Go can count.
+#[must_use]
+pub fn nanoseconds(text: &str) -> Option<i64> {
+    const UNITS: [(&str, usize, i64); 6] = [
+        ("ns", 9, 1),
+        ("us", 9, 1_000),
+        ("ms", 9, 1_000_000),
+        ("s", 9, 1_000_000_000),
+        ("m", 7, 60_000_000_000),
+        ("h", 5, 3_600_000_000_000),
+    ];
+    let (mut rest, mut sum) = (text, 0_i64);
     while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, tail) = rest.split_at(digits);
-        let Some((unit, max)) =
-            [("ns", 9), ("us", 9), ("ms", 9), ("s", 9), ("m", 7), ("h", 5)].into_iter().find(|(unit, _)| tail.starts_with(unit))
-        else {
-            return false;
-        };
-        if !(1..=max).contains(&digits) {
-            return false;
-        }
-        positive |= number.bytes().any(|digit| digit != b'0');
+        let (number, tail) = rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count());
+        let (unit, most, length) = UNITS.into_iter().find(|(unit, ..)| tail.starts_with(unit))?;
+        let number = number.parse::<i64>().ok().filter(|_| number.len() <= most)?;
+        sum = sum.checked_add(number.checked_mul(length)?)?;
         rest = &tail[unit.len()..];
     }
-    positive
+    Some(sum).filter(|sum| *sum > 0)
 }
 
 /// The length of a duration that passed its rule, at least one.
 fn milliseconds(text: &str) -> i64 {
-    let units = [("ns", 1_i64), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000)];
-    let (mut rest, mut sum) = (text, 0_i64);
-    while !rest.is_empty() {
-        let (number, tail) = rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count());
-        let Some((unit, nanoseconds)) = units.into_iter().find(|(unit, _)| tail.starts_with(unit)) else { break };
-        sum = sum.saturating_add(number.parse::<i64>().unwrap_or_default().saturating_mul(nanoseconds));
-        rest = &tail[unit.len()..];
-    }
-    (sum / 1_000_000).max(1)
+    (nanoseconds(text).unwrap_or_default() / 1_000_000).max(1)
 }
 
 /// The name of a container port, or a number.
@@ -286,10 +284,10 @@ mod tests {
     #[test]
     fn durations_are_those_that_kratos_takes() {
         for good in ["15m", "1h30m", "1h", "90s", "250ms", "1us", "1ns", "00001h", "0h1s"] {
-            assert!(is_duration(good), "{good}");
+            assert!(nanoseconds(good).is_some(), "{good}");
         }
         for bad in ["", "0s", "0h0m", "1d", "-1h", "1.5h", "15", "h", "1h ", " 1h", "1H", "1000000h", "9999999999s", "1h-", "1µs"] {
-            assert!(!is_duration(bad), "{bad}");
+            assert_eq!(nanoseconds(bad), None, "{bad}");
         }
     }
 

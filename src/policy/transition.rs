@@ -2,17 +2,10 @@
 
 use smol_str::SmolStr;
 
-use super::{Factor, Level, Policy, Rejection};
+use super::{Factor, Level, Rejection};
 use crate::api::{Risk, rules};
 
-/// Compares the factors that were in force with those of `new`. The API server compares with the
-/// stored object; this comparison is with what was last applied, which that object may have skipped.
-#[must_use]
-pub fn transition(old: &[Factor], new: &Policy) -> Vec<Rejection> {
-    factors_lost(old, &new.factors, &new.acknowledge)
-}
-
-/// The same of what need not be a spec as a whole.
+/// Compares what was in force with `new`.
 #[must_use]
 pub fn factors_lost(old: &[Factor], new: &[Factor], acknowledged: &[SmolStr]) -> Vec<Rejection> {
     let compared = |factor| [switched_off(factor, new, acknowledged), relying_party(factor, new, acknowledged)];
@@ -44,5 +37,5 @@ fn relying_party(old: &Factor, new: &[Factor], acknowledged: &[SmolStr]) -> Opti
     let id = id.unwrap_or(rules::NO_RELYING_PARTY);
     let word = format!("{}:{id}", Risk::RelyingPartyChanged.as_str());
     let refused = id != &*old.id && !acknowledged.contains(&word.as_str().into());
-    refused.then(|| Rejection { field: "spec.methods.webauthn.rp.id".into(), message: rules::relying_party_changed(&old.id, id) })
+    refused.then(|| Rejection { field: "spec.methods.webauthn.rp.id".into(), message: rules::relying_party_changed(Some(&old.id), id) })
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::objects::{policy, policy_with};
 use crate::stage::{Person, Stage};
 use crate::support::control_plane::definition;
+use crate::support::order::{self, Cluster};
 
 /// Somebody who has the role of an editor, and somebody who has the role of a weakener.
 pub async fn authors(name: &str) -> (Stage, Person, Person) {
@@ -42,28 +43,51 @@ use Is::{Stricter, Weaker};
 
 /// A change of one field: what the policy has beside its targets and levels, and the patch.
 struct Row {
-    field: &'static str,
+    field: String,
     before: Value,
     patch: Value,
     is: Is,
 }
 
-fn row(field: &'static str, before: Value, patch: Value, is: Is) -> Row {
-    Row { field, before, patch, is }
+fn row(field: &str, before: Value, patch: Value, is: Is) -> Row {
+    Row { field: field.to_owned(), before, patch, is }
 }
 
-/// At least one row for each field of the spec.
-fn edits() -> Vec<Row> {
-    let rp = |id: &str, name: &str| json!({"id": id, "displayName": name});
-    let webauthn = |enabled: bool, rp: Value| json!({"methods": {"webauthn": {"enabled": enabled, "rp": rp}}});
-    let totp = |totp: Value| json!({"methods": {"totp": totp}});
-    let lookup = |enabled: bool| json!({"methods": {"lookupSecret": {"enabled": enabled}}});
-    let code = |enabled: bool| json!({"methods": {"code": {"mfaEnabled": enabled}}});
-    let levels = |settings: Value, whoami: Value| json!({"requiredAAL": {"settings": settings, "whoami": whoami}});
-    let acknowledged = |mut change: Value, word: &str| {
-        change["acknowledge"] = json!([word]);
-        change
+impl From<Cluster> for Is {
+    fn from(asks: Cluster) -> Self {
+        match asks {
+            Cluster::Free => Stricter,
+            Cluster::Verb => Weaker,
+        }
+    }
+}
+
+/// What the order weighs, too.
+fn settings() -> Vec<Row> {
+    let edited = |row: order::Row| {
+        let (before, mut after) = (row.spec(&row.old), row.spec(&row.new));
+        // The definition asks for the word, and the verb is asked for all the same.
+        if let [word, ..] = row.operator.says()
+            && word.contains(':')
+        {
+            after["acknowledge"] = json!([word]);
+        }
+        Row { patch: patch(&before, &after), before, is: row.edited.into(), field: row.field }
     };
+    order::rows().into_iter().map(edited).collect()
+}
+
+/// The merge patch from one to the other.
+fn patch(before: &Value, after: &Value) -> Value {
+    let (Value::Object(before), Value::Object(after)) = (before, after) else { return after.clone() };
+    let gone = before.keys().filter(|key| !after.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+    let kept = after.iter().map(|(key, value)| (key.clone(), before.get(key).map_or(value.clone(), |old| patch(old, value))));
+    gone.chain(kept).collect()
+}
+
+/// At least one row for each field of the spec that is no setting of the server.
+fn edits() -> Vec<Row> {
+    let levels = |settings: Value, whoami: Value| json!({"requiredAAL": {"settings": settings, "whoami": whoami}});
     let (high, low, none) = (|| json!("highest_available"), || json!("aal1"), || Value::Null);
     vec![
         row("targetRefs", json!({}), json!({"targetRefs": [{"name": "kratos"}, {"name": "other"}]}), Stricter),
@@ -87,6 +111,7 @@ fn edits() -> Vec<Row> {
             json!({"targetRefs": [{"name": "kratos"}, {"name": "other"}]}),
             Weaker,
         ),
+        row("targetRefs", json!({"privilegedSessionMaxAge": "2h"}), json!({"targetRefs": [{"name": "kratos"}, {"name": "other"}]}), Weaker),
         // The one behind would wait for ever for one that there is not.
         row("targetRefs", json!({}), json!({"targetRefs": [{"name": "nowhere"}, {"name": "kratos"}]}), Weaker),
         row("targetRefs", json!({"targetRefs": [{"name": "a"}, {"name": "b"}]}), json!({"targetRefs": [{"name": "a"}]}), Weaker),
@@ -98,73 +123,6 @@ fn edits() -> Vec<Row> {
         ),
         row("targetRefs", json!({}), json!({"targetRefs": [{"kind": "StatefulSet", "name": "kratos"}]}), Weaker),
         row("targetRefs.container", json!({}), json!({"targetRefs": [{"name": "kratos", "container": "neighbour"}]}), Weaker),
-        row("requiredAAL.settings", levels(low(), low()), levels(high(), low()), Stricter),
-        row("requiredAAL.settings", levels(none(), high()), levels(high(), high()), Stricter),
-        row("requiredAAL.settings", levels(high(), low()), levels(low(), low()), Weaker),
-        row("requiredAAL.settings", levels(high(), high()), levels(none(), high()), Weaker),
-        row("requiredAAL.settings", levels(none(), low()), levels(low(), low()), Weaker),
-        row("requiredAAL.whoami", levels(high(), low()), levels(high(), high()), Stricter),
-        row("requiredAAL.whoami", levels(high(), none()), levels(high(), high()), Stricter),
-        row("requiredAAL.whoami", levels(high(), high()), levels(high(), low()), Weaker),
-        row("requiredAAL.whoami", levels(high(), high()), levels(high(), none()), Weaker),
-        row("requiredAAL.whoami", levels(high(), none()), levels(high(), low()), Weaker),
-        row("privilegedSessionMaxAge", json!({"privilegedSessionMaxAge": "1h"}), json!({"privilegedSessionMaxAge": "59m59s"}), Stricter),
-        row("privilegedSessionMaxAge", json!({"privilegedSessionMaxAge": "1h"}), json!({"privilegedSessionMaxAge": "60m"}), Stricter),
-        row("privilegedSessionMaxAge", json!({"privilegedSessionMaxAge": "9m"}), json!({"privilegedSessionMaxAge": "10m"}), Weaker),
-        row("privilegedSessionMaxAge", json!({"privilegedSessionMaxAge": "1h"}), json!({"privilegedSessionMaxAge": none()}), Weaker),
-        row("privilegedSessionMaxAge", json!({}), json!({"privilegedSessionMaxAge": "1m"}), Weaker),
-        row("methods.totp.enabled", json!({}), totp(json!({"enabled": true})), Stricter),
-        row("methods.totp.enabled", totp(json!({"enabled": false})), totp(json!({"enabled": true})), Stricter),
-        row(
-            "methods.totp.enabled",
-            totp(json!({"enabled": true})),
-            acknowledged(totp(json!({"enabled": false})), "MethodSwitchedOff:totp"),
-            Weaker,
-        ),
-        row("methods.totp.enabled", totp(json!({"enabled": true})), acknowledged(totp(none()), "MethodSwitchedOff:totp"), Weaker),
-        row("methods.totp.enabled", totp(json!({"enabled": false})), totp(none()), Weaker),
-        row("methods.totp.enabled", json!({}), totp(json!({"enabled": false})), Weaker),
-        row("methods.totp.issuer", json!({}), totp(json!({"enabled": true, "issuer": "Example"})), Stricter),
-        row("methods.totp.issuer", totp(json!({"enabled": true})), totp(json!({"issuer": "Example"})), Weaker),
-        row("methods.totp.issuer", totp(json!({"enabled": false, "issuer": "A"})), totp(json!({"enabled": true, "issuer": "B"})), Weaker),
-        row("methods.webauthn.enabled", json!({}), webauthn(true, rp("example.com", "Example")), Stricter),
-        row(
-            "methods.webauthn.enabled",
-            webauthn(false, rp("example.com", "Example")),
-            webauthn(true, rp("example.com", "Example")),
-            Stricter,
-        ),
-        row(
-            "methods.webauthn.enabled",
-            webauthn(true, rp("a.example", "A")),
-            acknowledged(webauthn(false, rp("a.example", "A")), "MethodSwitchedOff:webauthn"),
-            Weaker,
-        ),
-        row(
-            "methods.webauthn.rp.id",
-            webauthn(true, rp("a.example", "A")),
-            acknowledged(webauthn(true, rp("b.example", "A")), "RelyingPartyChanged:b.example"),
-            Weaker,
-        ),
-        row(
-            "methods.webauthn.rp.id",
-            webauthn(false, rp("a.example", "A")),
-            acknowledged(webauthn(true, rp("b.example", "A")), "RelyingPartyChanged:b.example"),
-            Weaker,
-        ),
-        row("methods.webauthn.rp.displayName", webauthn(true, rp("a.example", "A")), webauthn(true, rp("a.example", "B")), Weaker),
-        row(
-            "methods.webauthn.rp.origins",
-            webauthn(true, rp("a.example", "A")),
-            json!({"methods": {"webauthn": {"rp": {"origins": ["https://a.example"]}}}}),
-            Weaker,
-        ),
-        row("methods.lookupSecret.enabled", json!({}), lookup(true), Stricter),
-        row("methods.lookupSecret.enabled", lookup(false), lookup(true), Stricter),
-        row("methods.lookupSecret.enabled", lookup(true), acknowledged(lookup(false), "MethodSwitchedOff:lookupSecret"), Weaker),
-        row("methods.code.mfaEnabled", json!({}), code(true), Weaker),
-        row("methods.code.mfaEnabled", json!({}), code(false), Weaker),
-        row("methods.code.mfaEnabled", code(true), acknowledged(code(false), "MethodSwitchedOff:code"), Weaker),
         row("delivery.type", json!({}), json!({"delivery": {"type": "Environment"}}), Stricter),
         row("delivery.type", json!({}), json!({"delivery": {"type": "ConfigFile"}}), Weaker),
         row("delivery.configMapName", json!({}), json!({"delivery": {"configMapName": "other"}}), Weaker),
@@ -196,24 +154,15 @@ fn edits() -> Vec<Row> {
 }
 
 /// Values of one field in a policy that is new.
-fn creations() -> Vec<(&'static str, Value, Is)> {
-    let rp = json!({"id": "example.com", "displayName": "Example", "origins": ["https://example.com"]});
-    let high = "highest_available";
+fn creations() -> Vec<(String, Value, Is)> {
+    let settings = order::rows().into_iter().map(|row| (row.field.clone(), row.spec(&row.new), row.created.into()));
+    let others = others().into_iter().map(|(field, spec, is)| (field.to_owned(), spec, is));
+    settings.chain(others).collect()
+}
+
+fn others() -> Vec<(&'static str, Value, Is)> {
     vec![
         ("targetRefs", json!({"targetRefs": [{"kind": "DaemonSet", "name": "a", "container": "b"}]}), Stricter),
-        ("requiredAAL.settings", json!({"requiredAAL": {"settings": high}}), Stricter),
-        ("requiredAAL.whoami", json!({"requiredAAL": {"whoami": high}}), Stricter),
-        ("requiredAAL.settings", json!({"requiredAAL": {"settings": "aal1"}}), Weaker),
-        ("requiredAAL.whoami", json!({"requiredAAL": {"settings": high, "whoami": "aal1"}}), Weaker),
-        ("privilegedSessionMaxAge", json!({"privilegedSessionMaxAge": "15m"}), Stricter),
-        ("methods.totp", json!({"methods": {"totp": {"enabled": true, "issuer": "Example"}}}), Stricter),
-        ("methods.totp", json!({"methods": {"totp": {"enabled": false}}}), Weaker),
-        ("methods.webauthn", json!({"methods": {"webauthn": {"enabled": true, "rp": rp}}}), Stricter),
-        ("methods.webauthn", json!({"methods": {"webauthn": {"enabled": false, "rp": rp}}}), Weaker),
-        ("methods.lookupSecret", json!({"methods": {"lookupSecret": {"enabled": true}}}), Stricter),
-        ("methods.lookupSecret", json!({"methods": {"lookupSecret": {"enabled": false}}}), Weaker),
-        ("methods.code", json!({"methods": {"code": {"mfaEnabled": true}}}), Weaker),
-        ("methods.code", json!({"methods": {"code": {"mfaEnabled": false}}}), Weaker),
         ("delivery", json!({"delivery": {"type": "ConfigFile", "configMapName": "a"}}), Stricter),
         ("rollout", json!({"rollout": {"progressTimeout": "1m", "onFailure": "Hold", "revisionHistoryLimit": 0}}), Stricter),
         ("verification", json!({"verification": {"mode": "Off", "port": "1", "timeout": "1s"}}), Stricter),
@@ -224,10 +173,16 @@ fn creations() -> Vec<(&'static str, Value, Is)> {
     ]
 }
 
+/// A field of a method is told by the method.
+fn method_of(field: &str) -> &str {
+    let method = field.strip_prefix("methods.").and_then(|below| below.split('.').next());
+    method.map_or(field, |method| &field[.."methods.".len() + method.len()])
+}
+
 #[tokio::test]
 async fn an_edit_is_stricter_or_needs_the_verb() {
     let (stage, editor, weakener) = authors("edits").await;
-    for (number, Row { field, before, patch, is }) in edits().into_iter().enumerate() {
+    for (number, Row { field, before, patch, is }) in edits().into_iter().chain(settings()).enumerate() {
         let (name, what) = (format!("p{number}"), format!("{field}: {before} becomes {patch}"));
         stage.admin.create(policy_with(&name, &["kratos"], before)).await.unwrap_or_else(|status| panic!("{what}: {}", status.message));
         let patch = json!({ "spec": patch });
@@ -237,10 +192,8 @@ async fn an_edit_is_stricter_or_needs_the_verb() {
             continue;
         }
         // Methods are named whole.
-        let told = if field.starts_with("methods.") { field.split('.').take(2).collect::<Vec<_>>().join(".") } else { field.to_owned() };
-        let told = told.strip_suffix(".container").unwrap_or(&told);
-        let told = ["delivery", "rollout", "verification"].into_iter().find(|whole| told.starts_with(whole)).unwrap_or(told);
-        names_the_verb(&what, &stage, answer, &format!("spec.{told}"));
+        let whole = ["targetRefs", "delivery", "rollout", "verification"].into_iter().find(|whole| field.starts_with(whole));
+        names_the_verb(&what, &stage, answer, &format!("spec.{}", whole.unwrap_or(method_of(&field))));
         weakener.patch("MfaPolicy", &name, patch).await.unwrap_or_else(|status| panic!("{what}: {}", status.message));
     }
 }
@@ -254,7 +207,9 @@ async fn a_new_policy_demands_the_highest_or_needs_the_verb() {
         match is {
             Stricter => drop(answer.unwrap_or_else(|status| panic!("{what}: {}", status.message))),
             Weaker => {
-                names_the_verb(&what, &stage, answer, &format!("spec.{field}"));
+                // A row of one level has the other one, too.
+                let told = if field.starts_with("requiredAAL.") { "requiredAAL" } else { method_of(&field) };
+                names_the_verb(&what, &stage, answer, &format!("spec.{told}"));
                 weakener.create(new).await.unwrap_or_else(|status| panic!("{what}: {}", status.message));
             }
         }
@@ -268,13 +223,15 @@ fn each_field_of_the_spec_is_weighed() {
     let schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec").expect("a schema");
     let mut fields = BTreeSet::new();
     collect(schema, "", &mut fields);
-    let rows: BTreeSet<String> = edits().iter().map(|row| row.field.to_owned()).collect();
-    assert_eq!(rows, fields, "each field needs a row in edits(), and each row a field");
-    let weakened: BTreeSet<String> = edits().iter().filter(|row| row.is == Weaker).map(|row| row.field.to_owned()).collect();
-    assert_eq!(weakened, fields, "each field has a change that weakens");
+    let rows = || edits().into_iter().chain(settings());
+    let named: BTreeSet<String> = rows().map(|row| row.field).collect();
+    assert_eq!(named, fields, "each field needs a row in edits() or in order.yaml, and each row a field");
+    let weakened: BTreeSet<String> = rows().filter(|row| row.is == Weaker).map(|row| row.field).collect();
+    let free = |field: &String| ["methods.totp.issuer", "methods.webauthn.rp.displayName"].contains(&field.as_str());
+    assert_eq!(weakened, fields.iter().filter(|field| !free(field)).cloned().collect(), "each field has a change that weakens");
     let first = |field: &str| field.split('.').next().unwrap_or_default().to_owned();
     let created: BTreeSet<_> = creations().iter().map(|(field, ..)| first(field)).collect();
-    assert_eq!(created, fields.iter().map(|field| first(field)).collect(), "each field needs a row in creations()");
+    assert_eq!(created, fields.iter().map(|field| first(field)).collect(), "each field needs a row in others() or in order.yaml");
 }
 
 /// The fields that have a value of their own. Those that tell one item of a list from another change the list.

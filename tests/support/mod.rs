@@ -7,6 +7,7 @@ use std::process::Command;
 pub mod control_plane;
 pub mod markdown;
 pub mod operator;
+pub mod order;
 
 /// The folder of a part of the test bed, which is built where it is missing.
 #[allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "a test runs programs")]

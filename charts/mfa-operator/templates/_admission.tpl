@@ -21,6 +21,11 @@ k in [{{ join ", " $names }}]{{ join "" $domains }}
 ({{ .new }}.all(k, {{ $except }} || k in {{ .old }} && {{ .new }}[k] == {{ .old }}[k]) && {{ .old }}.all(k, {{ $except }} || k in {{ .new }}))
 {{- end }}
 
+{{/* CEL, true where what the method .old has, its switch and what people are shown aside, .new has, too. Both are optional. */}}
+{{- define "mfa-operator.admission.kept" -}}
+{{ .old }}.orValue({}).all(f, f in ['enabled', 'issuer', 'rp'] || {{ .old }}[?f] == {{ .new }}[?f]) && {{ .old }}.?rp.orValue({}).all(f, f == 'displayName' || {{ .old }}.?rp[?f] == {{ .new }}.?rp[?f])
+{{- end }}
+
 {{- define "mfa-operator.admission.user" -}}
 system:serviceaccount:{{ .Release.Namespace }}:{{ include "mfa-operator.serviceAccountName" . }}
 {{- end }}

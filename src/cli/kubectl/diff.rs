@@ -20,7 +20,8 @@ use crate::api::{self, MfaPolicySpec};
 use crate::controller::{Error, Foreseen, foresee};
 use crate::document;
 use crate::plan::bounded;
-use crate::policy::{Factor, parse, transition};
+use crate::policy::parse;
+use crate::server::kratos::{Overlay, transition};
 
 const DIFFERENT: u8 = 1;
 const REFUSED: u8 = 2;
@@ -179,7 +180,7 @@ fn judge(name: &str, asked: &Value, stored: Option<&Value>) -> Result<Value, Fai
     let spec: MfaPolicySpec = serde_json::from_value(asked["spec"].clone())?;
     let policy = parse(name, &spec);
     let old = stored.and_then(|stored| serde_json::from_value::<MfaPolicySpec>(stored["spec"].clone()).ok());
-    let old = old.map(|old| Factor::from_methods(&old.methods.unwrap_or_default())).unwrap_or_default();
+    let old = old.and_then(|old| parse(name, &old).ok()).map(|old| Overlay::of(&old)).unwrap_or_default();
     let rejections = policy.map_or_else(|rejections| rejections, |policy| transition(&old, &policy));
     if !rejections.is_empty() {
         return Err(rejections.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ").into());

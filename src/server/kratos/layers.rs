@@ -119,6 +119,16 @@ impl Layer {
     }
 }
 
+/// What stands at the end of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// It cannot be read, or has a form that no policy gives it.
+    Unknown,
+    /// Nothing, and Kratos takes nothing by itself.
+    Absent,
+    Set(Leaf<'a>),
+}
+
 /// The merged configuration.
 #[derive(Debug)]
 pub struct Merged(Layer);
@@ -161,6 +171,15 @@ impl Merged {
     #[must_use]
     pub fn text(&self, path: &str) -> Option<&str> {
         self.known(path)?.text(path)
+    }
+
+    /// What stands there.
+    #[must_use]
+    pub fn value(&self, path: &str) -> Value<'_> {
+        match self.known(path).map(|document| document.leaf(path)) {
+            None | Some(Err(_)) => Value::Unknown,
+            Some(Ok(leaf)) => leaf.map_or(Value::Absent, Value::Set),
+        }
     }
 
     /// As (settings, whoami); none where one is not known.

@@ -6,6 +6,7 @@ mod image;
 mod inputs;
 mod layers;
 mod merged;
+mod order;
 mod overlay;
 mod overrides;
 mod rendered;
@@ -19,8 +20,9 @@ pub use inputs::{
     CACHEABLE_SESSIONS, CACHEABLE_SESSIONS_MAX_AGE, CODE_ENABLED, Form, Input, LINK_ENABLED, RECOVERY_ENABLED, RECOVERY_USE,
     WEBAUTHN_PASSWORDLESS, input, inputs,
 };
-pub use layers::{Layer, Merged};
+pub use layers::{Layer, Merged, Value};
 pub use merged::{changes, merge};
+pub use order::{Change, Side, not_compared, transition, weakened};
 pub use overlay::Overlay;
 pub use overrides::{may_begin, named_in, reaches, written_keys};
 pub use rendered::{Rendered, is_revision, levels_digest, render, revision};

@@ -1,7 +1,8 @@
 //! The verdict of the library, which needs no cluster.
 
 use mfa_operator::api::MfaPolicy;
-use mfa_operator::policy::{self, Factor, Policy, Rejection};
+use mfa_operator::policy::{self, Policy, Rejection};
+use mfa_operator::server::kratos::{Overlay, transition};
 use serde_json::Value;
 
 use super::case::{Case, Verdict};
@@ -10,7 +11,7 @@ pub fn judge(case: &Case) -> Verdict {
     let rejections = match parse(&case.new) {
         Err(words) => return Verdict::Refused(words),
         Ok((_, Err(rejections))) => rejections,
-        Ok((_, Ok(policy))) => case.old.as_ref().map(|old| policy::transition(&factors(old), &policy)).unwrap_or_default(),
+        Ok((_, Ok(policy))) => case.old.as_ref().map(|old| transition(&overlay(old), &policy)).unwrap_or_default(),
     };
     if rejections.is_empty() { Verdict::Accepted } else { Verdict::Refused(join(&rejections)) }
 }
@@ -22,10 +23,9 @@ fn parse(object: &Value) -> Result<(MfaPolicy, Result<Policy, Vec<Rejection>>), 
     Ok((resource, policy))
 }
 
-fn factors(old: &Value) -> Vec<Factor> {
-    let (resource, policy) = parse(old).expect("what was stored is a resource");
-    policy.unwrap_or_else(|rejections| panic!("what was stored had been accepted: {}", join(&rejections)));
-    resource.spec.methods.as_ref().map(Factor::from_methods).unwrap_or_default()
+fn overlay(old: &Value) -> Overlay {
+    let (_, policy) = parse(old).expect("what was stored is a resource");
+    Overlay::of(&policy.unwrap_or_else(|rejections| panic!("what was stored had been accepted: {}", join(&rejections))))
 }
 
 fn join(rejections: &[Rejection]) -> String {
