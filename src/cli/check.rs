@@ -92,10 +92,10 @@ pub(super) fn run(options: &Options) -> ExitCode {
         }
     }
     let report = match options.output {
-        Output::Json => serde_json::to_string_pretty(&found).unwrap_or_default() + "\n",
-        Output::Text => found.iter().map(|found| super::line(&found.file, &found.finding) + "\n").collect(),
+        Output::Json => serde_json::to_string_pretty(&found).map(|list| list + "\n").map_err(std::io::Error::from),
+        Output::Text => Ok(found.iter().map(|found| super::line(&found.file, &found.finding) + "\n").collect()),
     };
-    let shown = show(&report);
+    let shown = report.and_then(|report| show(&report));
     if let Err(error) = &shown {
         tell(&format!("{error}\n"));
     }

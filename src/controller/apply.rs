@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::response::Status;
 use kube::{Api, Client, Resource as _};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::cache::Cached;
@@ -237,7 +238,7 @@ pub(super) async fn record(
     step: &RecordStep,
 ) -> Answer<()> {
     let digest = &decided.digest;
-    let applied = serde_json::to_string(&applied_before(observed, decided)).unwrap_or_default();
+    let applied = written(&applied_before(observed, decided))?;
     let namespace = &policy.key.namespace;
     let answer = match step {
         RecordStep::Create { revision } => {
@@ -297,8 +298,7 @@ async fn patch_record(context: &Context, namespace: &str, name: &str, body: &Val
 
 /// Notes on a record what is applied where.
 pub(super) async fn note_applied(context: &Context, namespace: &str, name: &str, applied: &[Applied]) -> Result<(), Error> {
-    let text = serde_json::to_string(applied).unwrap_or_default();
-    note(context, namespace, name, &json!({ wire::APPLIED_ANNOTATION: text })).await
+    note(context, namespace, name, &json!({ wire::APPLIED_ANNOTATION: written(applied)? })).await
 }
 
 /// Notes on a record that it failed, and what is good now; or, without a verdict, that it failed no more.
@@ -309,9 +309,13 @@ pub(super) async fn note_verdict(
     verdict: Option<&Verdict>,
     applied: &[Applied],
 ) -> Result<(), Error> {
-    let verdict = verdict.map(|verdict| serde_json::to_string(verdict).unwrap_or_default());
-    let applied = serde_json::to_string(applied).unwrap_or_default();
-    note(context, namespace, name, &json!({ wire::VERDICT_ANNOTATION: verdict, wire::APPLIED_ANNOTATION: applied })).await
+    let verdict = verdict.map(written).transpose()?;
+    note(context, namespace, name, &json!({ wire::VERDICT_ANNOTATION: verdict, wire::APPLIED_ANNOTATION: written(applied)? })).await
+}
+
+/// What an annotation holds. An empty one would be a memory of nothing, so what cannot be written is an error.
+fn written(memory: &(impl Serialize + ?Sized)) -> Result<String, Error> {
+    serde_json::to_string(memory).map_err(|error| kube::Error::SerdeError(error).into())
 }
 
 async fn note(context: &Context, namespace: &str, name: &str, annotations: &Value) -> Result<(), Error> {
@@ -391,7 +395,7 @@ async fn create<T: Slim>(client: &Client, resource: Resource, namespace: &str, b
     let params = PostParams { field_manager: Some(wire::MANAGER.into()), ..PostParams::default() };
     let path = Seen::<T>::url_path(&resource, Some(namespace));
     let request = kube::core::Request::new(path)
-        .create(&params, serde_json::to_vec(body).map_err(kube::Error::SerdeError)?)
+        .create(&params, manifest::as_stored(body).map_err(kube::Error::SerdeError)?)
         .map_err(kube::Error::BuildRequest)?;
     client.request::<Seen<T>>(request).await
 }

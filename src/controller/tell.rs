@@ -9,7 +9,7 @@ use super::{Context, Error, apply, bases};
 use crate::api::{EventReason, MfaPolicyStatus, Reason, Transition};
 use crate::plan::{
     Applied, ConfigMapStep, Desired, Governed, LastCondition, Mark, Millis, News, Notice, Observed, Plan, PolicyObject, Refusal, Report,
-    Workload, WrittenFrom, level_word, report, suspension, written_levels,
+    Workload, WrittenFrom, level_word, report, seconds, suspension, written_levels,
 };
 use crate::policy::Kind;
 use crate::telemetry::metrics::Ended;
@@ -134,7 +134,7 @@ pub(super) async fn status(
     if digest == policy.status.digest {
         return Ok(());
     }
-    set_times(&mut status, policy, observed.now);
+    set_times(&mut status, policy, Timestamp::now());
     let told = Untold { news, turned, revision: status.revision.clone(), targets: targets(&status) };
     context.memory.keep_untold(&policy.uid, digest, told);
     let written = apply::status(context, policy, &status).await?;
@@ -178,13 +178,11 @@ fn tell(context: &Context, policy: &PolicyObject, told: Untold) {
 }
 
 /// A condition keeps its time as long as its status is the same.
-fn set_times(status: &mut MfaPolicyStatus, policy: &PolicyObject, now: Millis) {
-    let now = now.div_euclid(1_000);
+fn set_times(status: &mut MfaPolicyStatus, policy: &PolicyObject, now: Timestamp) {
     for condition in &mut status.conditions {
         let same = |last: &&LastCondition| last.type_.as_str() == condition.type_ && last.status == condition.status;
         let before = policy.status.conditions.iter().find(same);
-        let since = before.map_or(now, |last| last.since);
-        condition.last_transition_time = Timestamp::from_second(since).unwrap_or_default().to_string();
+        condition.last_transition_time = seconds(before.map_or(now, |last| last.since));
     }
 }
 

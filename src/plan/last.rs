@@ -1,5 +1,6 @@
 //! What the status said last, as far as the next one needs it.
 
+use k8s_openapi::jiff::Timestamp;
 use smol_str::SmolStr;
 
 use crate::api::ConditionType;
@@ -32,8 +33,7 @@ pub type Levels = (Option<Level>, Option<Level>);
 /// A change of the enforced level.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// Seconds since the Unix epoch.
-    pub time: i64,
+    pub time: Timestamp,
     pub from: Levels,
     pub to: Levels,
     pub generation: i64,
@@ -75,6 +75,5 @@ pub struct LastCondition {
     pub type_: ConditionType,
     /// `True`, `False`, or else `Unknown`.
     pub status: &'static str,
-    /// Seconds since the Unix epoch.
-    pub since: i64,
+    pub since: Timestamp,
 }

@@ -74,7 +74,7 @@ pub use rollout::is_done;
 pub use shape::{Replacement, Traits};
 pub use status::{Refusal, Report, bounded, level_word, report, taken};
 pub use target::{Step, container, is_adopted};
-pub use transitions::{read as read_transition, written_levels};
+pub use transitions::{read as read_transition, seconds, written_levels};
 pub use unusual::{EnvFrom, EnvFromMap, EnvSource, FileSource, UnreadFile, Unusual};
 
 /// What to write. Nothing in it means that everything is as it should be.

@@ -5,7 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::judgement::Judgement;
 use super::record::Evidence;
 use super::status::Refusal;
-use super::{Observed, Plan, PolicyObject, Step, TargetView, Verdict, Workload, rollback, rollout};
+use super::{Observed, Plan, PolicyObject, Step, TargetView, Verdict, Workload, rollback, rollout, seconds};
 use crate::api::{self, Reason};
 use crate::policy::OnFailure;
 
@@ -105,9 +105,8 @@ fn taken_back(policy: &PolicyObject, views: &[TargetView], plan: &Plan, verdict:
         Some(message) => format!("it goes back to {} ({message})", in_force.join(", ")),
         None => format!("in force is {}", in_force.join(", ")),
     };
-    let by_itself = rollback::again(verdict)
-        .map(|at| format!("; it is tried again by itself at {}", Timestamp::from_second(at.div_euclid(1_000)).unwrap_or_default()))
-        .unwrap_or_default();
+    let again = rollback::again(verdict).and_then(|at| Timestamp::from_millisecond(at).ok());
+    let by_itself = again.map(|at| format!("; it is tried again by itself at {}", seconds(at))).unwrap_or_default();
     format!(
         "{} failed and was taken back: {now}. Correct the policy or the server's own configuration, or have it tried again: kubectl annotate mfapolicy {} -n {} --overwrite {}=$(date +%s){by_itself}",
         failure(verdict),

@@ -21,9 +21,9 @@ pub(super) fn after(
     let mut all: Vec<_> = policy.status.transitions.to_vec();
     // What the status says now may be somebody else's word.
     let from = all.last().map(|last| last.to).unwrap_or_default();
-    if let Some(to) = running.map(levels).filter(|to| *to != from) {
+    if let (Some(to), Ok(time)) = (running.map(levels).filter(|to| *to != from), Timestamp::from_millisecond(observed.now)) {
         all.push(Transition {
-            time: observed.now.div_euclid(1_000),
+            time,
             from,
             to,
             generation: policy.generation,
@@ -34,6 +34,12 @@ pub(super) fn after(
     }
     let beyond = all.len().saturating_sub(KEPT);
     all[beyond..].iter().map(written).collect()
+}
+
+/// A time as the API writes it, without what is below a second.
+#[must_use]
+pub fn seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn levels(running: &RunningAal) -> Levels {
@@ -53,7 +59,7 @@ fn cause(policy: &PolicyObject, plan: &Plan, from: Levels, to: Levels) -> Cause 
 pub(super) fn written(transition: &Transition) -> api::Transition {
     let aal = |(settings, whoami): Levels| RunningAal { settings: level_word(settings).into(), whoami: level_word(whoami).into() };
     api::Transition {
-        time: Timestamp::from_second(transition.time).unwrap_or_default().to_string(),
+        time: seconds(transition.time),
         from: aal(transition.from),
         to: aal(transition.to),
         generation: transition.generation,
@@ -80,7 +86,7 @@ pub fn written_levels(workload: &Workload) -> Levels {
 pub fn read(transition: &api::Transition) -> Option<Transition> {
     let short = |text: &Option<String>| text.as_deref().filter(|text| text.len() <= 128).map(Into::into);
     Some(Transition {
-        time: transition.time.parse::<Timestamp>().ok()?.as_second(),
+        time: transition.time.parse::<Timestamp>().ok()?,
         from: levels(&transition.from),
         to: levels(&transition.to),
         generation: transition.generation,

@@ -36,6 +36,7 @@ mod overrides;
 mod ownership;
 mod pages;
 mod plugin;
+mod records;
 mod refusals;
 mod restart;
 mod reversal;

@@ -44,7 +44,7 @@ fn after(generation: i64, last: &MfaPolicyStatus) -> PolicyObject {
     let kept = |condition: &Condition| LastCondition {
         type_: ConditionType::from_word(&condition.type_).expect("one of ours"),
         status: if condition.status == "True" { "True" } else { "False" },
-        since: 0,
+        since: k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
     };
     let digest = |condition: Option<&Condition>| condition.map_or(0, |condition| message_digest(&condition.message));
     let status = LastStatus {
