@@ -56,7 +56,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
     };
     let rendered = kratos::render(name, kratos::Overlay::of(policy), policy.delivery);
     output::print(&match options.form {
-        Form::File if base.is_some() => kratos::merge(&base.unwrap_or_default(), &rendered.overlay).to_yaml(),
+        Form::File if base.is_some() => kratos::merge(&base.unwrap_or_default(), &rendered.overlay, policy.delivery).to_yaml(),
         Form::File => rendered.file,
         Form::Env => rendered.variables.iter().map(|variable| format!("{}={}\n", variable.name, variable.value)).collect(),
     })

@@ -65,10 +65,23 @@ impl Document {
         Self(Value::Mapping(serde_yaml::Mapping::new()))
     }
 
-    /// This document with `over` laid on it, as Kratos does it: maps merge, anything else is replaced.
+    /// This document with `over` laid on it, as Kratos lays a file: maps merge, anything else is replaced.
     #[must_use]
     pub fn merge(&self, over: &Self) -> Self {
-        Self(merged(&self.0, &over.0))
+        Self(merged(&self.0, &over.0, &|_, over| over.to_vec()))
+    }
+
+    /// This document with `over` laid on it, as Kratos lays variables: the same, but that a list replaces only as many
+    /// items as it has.
+    #[must_use]
+    pub fn merge_items(&self, over: &Self) -> Self {
+        Self(merged(&self.0, &over.0, &|under, over| over.iter().chain(under.iter().skip(over.len())).cloned().collect()))
+    }
+
+    /// How many items the list at this path has.
+    #[must_use]
+    pub fn items(&self, path: &str) -> Option<usize> {
+        self.at(path)?.as_sequence().map(Vec::len)
     }
 
     /// Whether there is a value at this path, its keys joined by dots.
@@ -175,14 +188,19 @@ fn nested(path: &str, value: Value) -> Value {
     path.rsplit('.').fold(value, |below, key| Value::Mapping([(key.into(), below)].into_iter().collect()))
 }
 
-fn merged(under: &Value, over: &Value) -> Value {
-    let (Value::Mapping(under), Value::Mapping(over)) = (under, over) else { return over.clone() };
-    let mut all = under.clone();
-    for (key, value) in over {
-        let both = under.get(key).map_or_else(|| value.clone(), |below| merged(below, value));
-        all.insert(key.clone(), both);
+fn merged(under: &Value, over: &Value, lists: &impl Fn(&[Value], &[Value]) -> Vec<Value>) -> Value {
+    match (under, over) {
+        (Value::Mapping(under), Value::Mapping(over)) => {
+            let mut all = under.clone();
+            for (key, value) in over {
+                let both = under.get(key).map_or_else(|| value.clone(), |below| merged(below, value, lists));
+                all.insert(key.clone(), both);
+            }
+            Value::Mapping(all)
+        }
+        (Value::Sequence(under), Value::Sequence(over)) => Value::Sequence(lists(under, over)),
+        _ => over.clone(),
     }
-    Value::Mapping(all)
 }
 
 fn collect<'a>(value: &'a Value, path: &mut Vec<&'a str>, found: &mut Vec<(Vec<&'a str>, Leaf<'a>)>) {

@@ -90,6 +90,9 @@ fn of_configuration(merged: &Merged) -> Vec<Advice> {
     if on(CACHEABLE_SESSIONS) && merged.has(CACHEABLE_SESSIONS_MAX_AGE) == Some(false) {
         given.push(Advice::SessionCache);
     }
+    if !merged.outgrown().is_empty() {
+        given.push(Advice::OriginsNotCovered);
+    }
     given
 }
 
@@ -135,6 +138,9 @@ fn message(advice: Advice) -> &'static str {
         }
         Advice::SessionCache => {
             "feature_flags.cacheable_sessions lets caches keep the answers of whoami until the session expires, so that a change of the level is seen late; set feature_flags.cacheable_sessions_max_age"
+        }
+        Advice::OriginsNotCovered => {
+            "the server's own configuration lists more than 16 origins of keys, and Kratos lets a variable replace only as many as it has: those behind the 16th stay valid, whatever the policy says; shorten selfservice.methods.webauthn.config.rp.origins there, or set delivery.type to ConfigFile"
         }
     }
 }
@@ -219,6 +225,24 @@ mod tests {
         for (spec, base, expected) in cases {
             assert_eq!(types(&seen(&spec, Some(base), |_| {})), expected, "{spec} on {base}");
         }
+    }
+
+    #[test]
+    fn origins_that_no_variable_replaces_are_told() {
+        let base = |origins: usize| {
+            let list: Vec<_> = (0..origins).map(|number| format!("https://{number}.example.com")).collect();
+            let rp = json!({"id": "example.com", "display_name": "x", "origins": list});
+            let methods = json!({"lookup_secret": {"enabled": true}, "webauthn": {"enabled": true, "config": {"rp": rp}}});
+            json!({"selfservice": {"methods": methods}}).to_string()
+        };
+        let rp = |origins: Value| json!({"webauthn": {"enabled": true, "rp": {"id": "example.com", "displayName": "x", "origins": origins}}});
+        let told = |spec: &Value, origins: usize| types(&seen(spec, Some(&base(origins)), |_| {})) == ["OriginsNotCovered"];
+        let stated = json!({"methods": rp(json!(["https://example.com"]))});
+        assert!(told(&stated, 17) && !told(&stated, 16));
+        assert!(!told(&json!({"methods": rp(Value::Null)}), 17), "it leaves them to the server");
+        let mut by_file = stated;
+        by_file["delivery"] = json!({"type": "ConfigFile"});
+        assert!(!told(&by_file, 17), "a file replaces the whole list");
     }
 
     #[test]

@@ -18,10 +18,15 @@ const TOLD: Duration = Duration::from_secs(400);
 
 /// Adds the file of this config map to a Deployment, as its owner would.
 pub fn wire(deployment: &mut Value, config_map: &str) {
+    read_also(deployment, config_map, "/etc/mfa", "kratos.yaml");
+}
+
+/// Has a Deployment read one more file of this config map, mounted at this folder.
+pub fn read_also(deployment: &mut Value, config_map: &str, folder: &str, file: &str) {
     let pod = &mut deployment["spec"]["template"]["spec"];
-    push(&mut pod["volumes"], json!({"name": "mfa", "configMap": {"name": config_map}}));
-    push(&mut pod["containers"][0]["volumeMounts"], json!({"name": "mfa", "mountPath": "/etc/mfa", "readOnly": true}));
-    push(&mut pod["containers"][0]["args"], json!("--config=/etc/mfa/kratos.yaml"));
+    push(&mut pod["volumes"], json!({"name": config_map, "configMap": {"name": config_map}}));
+    push(&mut pod["containers"][0]["volumeMounts"], json!({"name": config_map, "mountPath": folder, "readOnly": true}));
+    push(&mut pod["containers"][0]["args"], json!(format!("--config={folder}/{file}")));
 }
 
 fn push(list: &mut Value, item: Value) {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::browser::Browser;
 use crate::levels::{self, NAMESPACE};
-use crate::{cluster, install};
+use crate::{cluster, config_file, install};
 
 pub fn second_factors() {
     levels::scene();
@@ -57,4 +58,56 @@ pub fn privileged_session() {
         assert_eq!(door.change_password(&session).verdict(), "403 session_refresh_required", "{}", door.name);
     }
     cluster::end_copy(NAMESPACE, name);
+}
+
+const KEPT: &str = "https://login.example.com";
+const DROPPED: &str = "https://old.example.com";
+const OLDER: &str = "https://older.example.com";
+
+/// The server's own file names three origins, the policy the first alone: no page of another one registers a key.
+pub fn dropped_origins(name: &'static str, deliver: impl FnOnce(Value) -> Value, wire: impl FnOnce(&mut Value)) {
+    levels::scene();
+    let webauthn = json!({"enabled": true, "config": {"rp": {
+        "id": "example.com", "display_name": "Example", "origins": [KEPT, DROPPED, OLDER],
+    }}});
+    let file = json!({"selfservice": {"methods": {"webauthn": webauthn}}}).to_string();
+    let keys = format!("{name}-keys");
+    cluster::apply(&json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": keys, "namespace": NAMESPACE}, "data": {"keys.yaml": file},
+    }));
+    cluster::copy_of_kratos(NAMESPACE, name, 1, |deployment| {
+        config_file::read_also(deployment, &keys, "/etc/keys", "keys.yaml");
+        wire(deployment);
+    });
+    let mut spec = deliver(install::strict());
+    let origins = |origins: &[&str]| json!({"webauthn": {"enabled": true, "rp": {"id": "example.com", "displayName": "Example", "origins": origins}}});
+    let admin = cluster::service(NAMESPACE, "kratos-admin");
+    let takes = |origin: &str| {
+        let door = cluster::doors(NAMESPACE, name).pop().expect("the Service");
+        let (status, answer) = Browser::of(door.url(), &admin.create_person()).try_register_key(origin);
+        assert!(matches!(status, 200 | 400), "a key of {origin} answered {status}: {answer}");
+        status == 200
+    };
+    cluster::await_wanted(NAMESPACE, name);
+    assert_eq!([KEPT, DROPPED, OLDER].map(takes), [true; 3], "before the policy");
+    // The second item first, so that what the policy drops stood in its own list and in the file's.
+    for (stated, kept) in [(vec![DROPPED, KEPT], [true, true, false]), (vec![KEPT], [true, false, false])] {
+        spec["methods"] = origins(&stated);
+        cluster::apply(&cluster::policy(NAMESPACE, name, name, &spec));
+        cluster::await_ready(NAMESPACE, name);
+        cluster::await_wanted(NAMESPACE, name);
+        cluster::until(&format!("{stated:?} are what pages may be of"), cluster::LONG, || {
+            let taken = [KEPT, DROPPED, OLDER].map(takes);
+            if taken == kept { Ok(()) } else { Err(format!("{taken:?}")) }
+        });
+    }
+    cluster::end_copy(NAMESPACE, name);
+}
+
+pub fn dropped_origins_by_variables() {
+    dropped_origins("origins", |spec| spec, |_| {});
+}
+
+pub fn dropped_origins_by_a_file() {
+    dropped_origins("origins-file", config_file::by_file, |deployment| config_file::wire(deployment, "origins-file-mfa"));
 }

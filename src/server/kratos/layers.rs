@@ -8,6 +8,7 @@ use super::Overlay;
 use super::inputs::{self, Input};
 use super::merged::defaults;
 use super::overrides::{beginning_with, reaches};
+use super::variables::{as_variables, outgrown};
 use crate::document::{Budget, Document, Leaf, Unreadable};
 use crate::policy::{Delivery, Level};
 
@@ -101,11 +102,21 @@ impl Layer {
         self.unknown.iter().copied()
     }
 
-    /// This one laid over another.
+    /// This one laid over another as a file is.
     #[must_use]
     pub fn over(&self, under: &Self) -> Self {
+        self.laid(under, Document::merge)
+    }
+
+    /// The same as variables are.
+    #[must_use]
+    pub fn over_as_variables(&self, under: &Self) -> Self {
+        self.laid(under, Document::merge_items)
+    }
+
+    fn laid(&self, under: &Self, merge: fn(&Document, &Document) -> Document) -> Self {
         let hidden = under.unknown.iter().filter(|path| !self.set.has(path));
-        Self { set: under.set.merge(&self.set), unknown: self.unknown.iter().chain(hidden).copied().collect(), unread: None }
+        Self { set: merge(&under.set, &self.set), unknown: self.unknown.iter().chain(hidden).copied().collect(), unread: None }
     }
 
     pub(super) fn document(&self) -> &Document {
@@ -131,13 +142,16 @@ pub enum Value<'a> {
 
 /// The merged configuration.
 #[derive(Debug)]
-pub struct Merged(Layer);
+pub struct Merged {
+    all: Layer,
+    /// Paths of lists that the policy's variables do not cover.
+    outgrown: Vec<String>,
+}
 
 impl Merged {
     /// `files` are the server's own, the weakest first; none where it is not known which there are.
     #[must_use]
     pub fn of(files: Option<&[Layer]>, environment: &Layer, overlay: &Overlay, delivery: Delivery) -> Self {
-        let own = Layer::known(overlay.document());
         let below = match files {
             Some(files) => {
                 files.iter().fold(Layer::known(inputs::defaults().merge(&defaults().document())), |below, file| file.over(&below))
@@ -145,14 +159,27 @@ impl Merged {
             None => Layer::unread(),
         };
         // Variables beat files, and the policy is the one or the other.
-        Self(match delivery {
-            Delivery::Environment => own.over(&environment.over(&below)),
-            Delivery::ConfigFile => environment.over(&own.over(&below)),
-        })
+        match delivery {
+            Delivery::Environment => {
+                let below = environment.over_as_variables(&below);
+                let all = Layer::known(as_variables(overlay)).over_as_variables(&below);
+                Self { all, outgrown: outgrown(overlay, &below.set) }
+            }
+            Delivery::ConfigFile => {
+                let all = environment.over_as_variables(&Layer::known(overlay.document()).over(&below));
+                Self { all, outgrown: Vec::new() }
+            }
+        }
+    }
+
+    /// Paths of lists that are longer than what the policy's variables lay over them, so that their ends stay in force.
+    #[must_use]
+    pub fn outgrown(&self) -> &[String] {
+        &self.outgrown
     }
 
     fn known(&self, path: &str) -> Option<&Document> {
-        (inputs::is_looked_at(path) && !self.0.unknown.contains(path)).then_some(&self.0.set)
+        (inputs::is_looked_at(path) && !self.all.unknown.contains(path)).then_some(&self.all.set)
     }
 
     /// Whether it is on. None where that is not known.

@@ -1,10 +1,12 @@
 //! Environment variables by Kratos' own rule: the path in capitals, dots to underscores, lists
-//! comma-separated.
+//! comma-separated. Kratos lays a list in a variable over the file's item by item, so that a shorter one leaves the
+//! end of the file's in force: ours always have as many items as a policy may have, the last one repeated, which means
+//! to Kratos what it means once.
 
 use std::sync::LazyLock;
 
 use super::Overlay;
-use crate::api;
+use crate::api::{self, rules};
 use crate::document::{Document, Leaf};
 use crate::policy::{Factor, Level, Policy};
 
@@ -30,13 +32,35 @@ pub fn variables(document: &Document, revision: &str) -> Vec<Variable> {
             value: match leaf {
                 Leaf::Bool(value) => value.to_string(),
                 Leaf::Text(text) => text.to_owned(),
-                Leaf::List(items) => items.join(","),
+                Leaf::List(items) => covering(&items).join(","),
             },
         })
         .collect();
     variables.push(Variable { name: REVISION.into(), value: revision.into() });
     variables.sort();
     variables
+}
+
+/// As many items as any policy may have.
+fn covering<'a>(items: &[&'a str]) -> Vec<&'a str> {
+    let repeats = items.last().into_iter().cycle();
+    items.iter().chain(repeats).take(items.len().max(rules::MAX_ORIGINS)).copied().collect()
+}
+
+/// What Kratos reads out of the variables of this overlay.
+pub(super) fn as_variables(overlay: &Overlay) -> Document {
+    let read = |(path, leaf): (Vec<&str>, Leaf<'_>)| match leaf {
+        Leaf::List(items) => Document::with(&path.join("."), &Leaf::List(covering(&items))),
+        other => Document::with(&path.join("."), &other),
+    };
+    overlay.document().leaves().into_iter().map(read).fold(Overlay::default().document(), |all, one| all.merge(&one))
+}
+
+/// Paths of the lists among these keys whose variable does not cover what lies under it in this configuration.
+pub(super) fn outgrown(overlay: &Overlay, laid: &Document) -> Vec<String> {
+    let lists = overlay.document();
+    let lists = lists.leaves().into_iter().filter_map(|(path, leaf)| matches!(leaf, Leaf::List(_)).then(|| path.join(".")));
+    lists.filter(|path| laid.items(path).is_some_and(|items| items > rules::MAX_ORIGINS)).collect()
 }
 
 impl Overlay {
@@ -53,7 +77,11 @@ impl Overlay {
                     Err(_) => continue,
                 },
                 Leaf::Text(_) => value.into(),
-                Leaf::List(_) => value.split(',').collect::<Vec<_>>().into(),
+                Leaf::List(_) => {
+                    let mut items: Vec<_> = value.split(',').collect();
+                    items.dedup();
+                    items.into()
+                }
             };
             insert(&mut tree, &path, value);
         }
@@ -176,5 +204,26 @@ mod tests {
             ]
         );
         assert_eq!(level_variables(), ("SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL", "SESSION_WHOAMI_REQUIRED_AAL"));
+    }
+
+    #[test]
+    fn a_list_covers_every_list_that_a_policy_may_have_and_is_read_back_without_the_repeats() {
+        let origins = |items: &[&str]| -> Overlay {
+            let rp = serde_json::json!({"id": "example.com", "display_name": "x", "origins": items});
+            let methods = serde_json::json!({"webauthn": {"enabled": true, "config": {"rp": rp}}});
+            serde_json::from_value(serde_json::json!({"selfservice": {"methods": methods}})).expect("an overlay")
+        };
+        let all: Vec<_> = (0..rules::MAX_ORIGINS).map(|number| format!("https://{number}.example.com")).collect();
+        for length in [1, 2, 15, 16] {
+            let items: Vec<_> = all[..length].iter().map(String::as_str).collect();
+            let overlay = origins(&items);
+            let variables = variables(&overlay.document(), "");
+            let own: Vec<_> = variables.iter().map(|variable| (variable.name.as_str(), variable.value.clone())).collect();
+            let (_, list) = own.iter().find(|(name, _)| name.ends_with("_ORIGINS")).expect("a list");
+            let written: Vec<_> = list.split(',').collect();
+            assert_eq!((written.len(), &written[..length]), (rules::MAX_ORIGINS, items.as_slice()));
+            assert!(written[length..].iter().all(|item| *item == items[length - 1]), "{list}");
+            assert_eq!(Overlay::from_variables(&own), Some(overlay));
+        }
     }
 }
