@@ -1,18 +1,40 @@
-//! The probes, `/livez` and `/readyz`, and `/metrics`.
+//! What others may ask of the operator, at two addresses: the probes, `/livez` and `/readyz`, and `/metrics`. Every pod
+//! of the cluster may reach them: connections are bounded in number and in time, and so is the work behind them.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the shell: it listens")]
 
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::Future;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Router;
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::get;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::io::Errno;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
 
 use crate::telemetry::metrics::{Format, Metrics};
+
+/// How long a client may take to say what it wants.
+const HEADER: Duration = Duration::from_secs(5);
+/// How long a connection may last, however slowly its answer is read.
+const LONGEST: Duration = Duration::from_secs(30);
+/// Connections at one address. The oldest goes for one more: those that say nothing keep no probe out.
+const CONNECTIONS: usize = 64;
+/// What a client may send before its answer, in bytes.
+const MAX_REQUEST: usize = 16 * 1024;
+/// A page of metrics this old is good enough for everybody.
+const FRESH: Duration = Duration::from_secs(1);
+
+type Answer = Response<Full<Bytes>>;
 
 /// Binds `address`. `[::]` is every address, those of IPv4 included; a kernel without IPv6 has these alone.
 ///
@@ -34,49 +56,105 @@ fn without_ipv6(address: SocketAddr, error: &std::io::Error) -> Option<SocketAdd
     (missing && address.ip() == Ipv6Addr::UNSPECIFIED).then(|| (Ipv4Addr::UNSPECIFIED, address.port()).into())
 }
 
-/// Answers until the process ends. Ready means that every watch has had its first list.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(listener: TcpListener, ready: watch::Receiver<bool>, metrics: Arc<Metrics>) -> std::io::Result<()> {
-    let readyz = get(move || {
+/// Answers the kubelet until the process ends. Ready means that every watch has had its first list.
+pub async fn probes(listener: TcpListener, ready: watch::Receiver<bool>) -> Infallible {
+    serve(listener, move |request| {
         let ready = *ready.borrow();
-        async move { if ready { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "the first lists are not complete") } }
+        std::future::ready(match request.uri().path() {
+            "/livez" => answer(StatusCode::OK, "ok"),
+            "/readyz" if ready => answer(StatusCode::OK, "ok"),
+            "/readyz" => answer(StatusCode::SERVICE_UNAVAILABLE, "the first lists are not complete"),
+            _ => answer(StatusCode::NOT_FOUND, "here are /livez and /readyz"),
+        })
+    })
+    .await
+}
+
+/// Answers scrapes until the process ends.
+pub async fn metrics(listener: TcpListener, metrics: Arc<Metrics>) -> Infallible {
+    let pages = Arc::new(Pages { metrics, made: Default::default() });
+    serve(listener, move |request| {
+        let pages = pages.clone();
+        async move {
+            if request.uri().path() != "/metrics" {
+                return answer(StatusCode::NOT_FOUND, "here is /metrics");
+            }
+            let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+            let format = Format::accepted(accept);
+            let mut page = answer(StatusCode::OK, pages.page(format).await);
+            page.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+            page
+        }
+    })
+    .await
+}
+
+/// The page in each form, made at most once in its time whoever asks for it.
+struct Pages {
+    metrics: Arc<Metrics>,
+    made: [Mutex<Option<(Instant, Bytes)>>; 2],
+}
+
+impl Pages {
+    async fn page(&self, format: Format) -> Bytes {
+        let mut made = self.made[usize::from(format == Format::OpenMetrics)].lock().await;
+        if let Some((at, page)) = &*made
+            && at.elapsed() < FRESH
+        {
+            return page.clone();
+        }
+        let page = Bytes::from(self.metrics.written(format));
+        *made = Some((Instant::now(), page.clone()));
+        page
+    }
+}
+
+fn answer(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    answer
+}
+
+async fn serve<F, A>(listener: TcpListener, to: F) -> Infallible
+where
+    F: Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Answer> + Send + 'static,
+{
+    let mut open: VecDeque<tokio::task::AbortHandle> = VecDeque::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // That client is gone, or too many files are open: both pass.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        open.retain(|connection| !connection.is_finished());
+        if open.len() >= CONNECTIONS
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
+        open.push_back(tokio::spawn(tokio::time::timeout(LONGEST, converse(stream, to.clone()))).abort_handle());
+    }
+}
+
+/// One question and its answer.
+async fn converse<F, A>(stream: TcpStream, to: F)
+where
+    F: Fn(Request<Incoming>) -> A + Clone,
+    A: Future<Output = Answer>,
+{
+    let service = service_fn(move |request: Request<Incoming>| {
+        let to = to.clone();
+        async move {
+            let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+            Ok::<_, Infallible>(if reads { to(request).await } else { answer(StatusCode::METHOD_NOT_ALLOWED, "there is nothing but GET") })
+        }
     });
-    let scrape = get(move |headers: HeaderMap| {
-        let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-        let format = Format::accepted(accept);
-        let written = metrics.written(format);
-        async move { ([(CONTENT_TYPE, format.content_type())], written) }
-    });
-    let routes = Router::new().route("/livez", get(|| async { "ok" })).route("/readyz", readyz).route("/metrics", scrape);
-    axum::serve(listener, routes).await
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(HEADER).keep_alive(false).max_buf_size(MAX_REQUEST);
+    // What became of a stranger's connection is the stranger's affair.
+    let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::net::TcpStream;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn every_address_is_that_of_both_families() {
-        let listener = bind("[::]:0".parse().expect("an address")).await.expect("a port is free");
-        let port = listener.local_addr().expect("it is bound").port();
-        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.expect("a cluster of IPv4 can probe it");
-        if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.is_ok() {
-            TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.expect("a cluster of IPv6 can probe it");
-        }
-    }
-
-    #[test]
-    fn a_kernel_without_ipv6_has_the_addresses_of_ipv4() {
-        let bound =
-            |address: &str, error: Errno| without_ipv6(address.parse().expect("an address"), &error.into()).map(|it| it.to_string());
-        for error in [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL] {
-            assert_eq!(bound("[::]:8080", error).as_deref(), Some("0.0.0.0:8080"));
-            assert_eq!(bound("[::1]:8080", error), None, "nobody asked for more than this address");
-        }
-        assert_eq!(bound("[::]:8080", Errno::ADDRINUSE), None);
-    }
-}
+mod tests;

@@ -36,7 +36,7 @@ impl Operator {
         let process = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
             .arg(binary)
-            .args(["run", "--listen", &format!("127.0.0.1:{port}")])
+            .args(["run", "--listen", "127.0.0.1:0", "--listen-probes", &format!("127.0.0.1:{port}")])
             .env("KUBECONFIG", cluster.kubeconfig("operator"))
             .stderr(File::create(&log)?)
             .kill_on_drop(true)

@@ -18,7 +18,7 @@ use crate::http;
 use crate::leader::{self, Candidate, Fence, Terms};
 use crate::plan::Key;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::{self, Log, LogFormat};
+use crate::telemetry::{self, LogFormat};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -26,9 +26,13 @@ pub(super) struct Options {
     #[arg(long, env = "MFA_OPERATOR_NAMESPACES", value_delimiter = ',')]
     namespaces: Vec<String>,
 
-    /// Address of /livez, /readyz and /metrics; [::] is every address, IPv4 included
+    /// Address of /metrics; [::] is every address, IPv4 included
     #[arg(long, env = "MFA_OPERATOR_LISTEN", default_value = "[::]:8080")]
     listen: SocketAddr,
+
+    /// Address of the probes, /livez and /readyz
+    #[arg(long, env = "MFA_OPERATOR_LISTEN_PROBES", default_value = "[::]:8081")]
+    listen_probes: SocketAddr,
 
     /// Format of the log on standard error
     #[arg(long, env = "MFA_OPERATOR_LOG_FORMAT", value_enum, default_value = "text")]
@@ -37,10 +41,6 @@ pub(super) struct Options {
     /// What to log: a level, or directives such as mfa_operator=debug,info
     #[arg(long = "log", env = "MFA_OPERATOR_LOG", default_value = "info")]
     log: String,
-
-    /// Loopback address of /log, which changes what is logged while it runs
-    #[arg(long, env = "MFA_OPERATOR_ADMIN_LISTEN", default_value = "127.0.0.1:8081", value_parser = Log::address)]
-    admin_listen: SocketAddr,
 
     /// Last path elements of images that count as an identity server, comma-separated
     #[arg(long, env = "MFA_OPERATOR_SERVER_IMAGES", value_delimiter = ',', default_value = "kratos")]
@@ -82,15 +82,14 @@ fn key(text: &str) -> Result<Key, String> {
 }
 
 pub(super) fn run(options: Options) -> ExitCode {
-    let log = match telemetry::start(options.log_format, &options.log) {
-        Ok(log) => log,
-        Err(error) => return super::fail(&format!("--log: {error}")),
-    };
+    if let Err(error) = telemetry::start(options.log_format, &options.log) {
+        return super::fail(&format!("--log: {error}"));
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return super::fail(&error),
     };
-    let outcome = runtime.block_on(operate(options, log));
+    let outcome = runtime.block_on(operate(options));
     runtime.shutdown_timeout(Duration::from_secs(1));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -101,7 +100,7 @@ pub(super) fn run(options: Options) -> ExitCode {
     }
 }
 
-async fn operate(options: Options, log: Log) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn operate(options: Options) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut config = Config::infer().await?;
@@ -114,9 +113,10 @@ async fn operate(options: Options, log: Log) -> Result<(), Box<dyn std::error::E
     let metrics = Arc::new(Metrics::default());
     let clients = leader::clients(config, &fence, terms, &metrics)?;
     let (ready, is_ready) = watch::channel(false);
-    let listener = http::bind(options.listen).await.map_err(|error| format!("--listen {}: {error}", options.listen))?;
-    let listen = listener.local_addr()?;
-    tokio::spawn(log.serve(options.admin_listen));
+    let scrapes = http::bind(options.listen).await.map_err(|error| format!("--listen {}: {error}", options.listen))?;
+    let probes = http::bind(options.listen_probes).await;
+    let probes = probes.map_err(|error| format!("--listen-probes {}: {error}", options.listen_probes))?;
+    let listen = scrapes.local_addr()?;
     info!(version = env!("CARGO_PKG_VERSION"), server, %listen, namespaces = ?options.namespaces, "the operator starts");
     let settings = Settings {
         namespaces: options.namespaces.into_iter().filter(|name| !name.is_empty()).collect(),
@@ -145,7 +145,8 @@ async fn operate(options: Options, log: Log) -> Result<(), Box<dyn std::error::E
     };
     tokio::select! {
         ended = controller::run(clients.reads, clients.writes, settings, metrics.clone(), ready, leading, stop) => ended?,
-        ended = http::serve(listener, is_ready, metrics) => ended?,
+        never = http::probes(probes, is_ready) => match never {},
+        never = http::metrics(scrapes, metrics) => match never {},
         lost = standing => return Err(lost.into()),
     }
     if let Some(candidate) = candidate {

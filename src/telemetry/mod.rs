@@ -1,10 +1,9 @@
-//! Logs: text for people, JSON for machines; what is logged can be changed while it runs. Metrics have a folder of their own.
+//! Logs: text for people, JSON for machines. Metrics have a folder of their own.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the shell: it writes the log")]
 
 mod directives;
 mod foreign;
 mod json;
-mod level;
 pub mod metrics;
 
 use std::io::IsTerminal;
@@ -18,12 +17,10 @@ use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{fmt, registry, reload};
+use tracing_subscriber::{fmt, registry};
 
-pub use level::Log;
-
-/// Whatever else is silenced: who weakened sign-in, and when, is always on record, and so is what was silenced.
-const ALWAYS: [&str; 2] = ["audit", "logging"];
+/// The target of lines that no directive silences: who weakened sign-in, and when, is always on record.
+const ALWAYS: &str = "audit";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LogFormat {
@@ -35,12 +32,11 @@ pub enum LogFormat {
 ///
 /// # Errors
 /// When `directives` is no filter, or logging was started before.
-pub fn start(format: LogFormat, directives: &str) -> Result<Log, Box<dyn std::error::Error + Send + Sync>> {
-    let (filter, handle) = reload::Layer::new(directives::parse(directives)?);
-    let always = filter_fn(|metadata| ALWAYS.contains(&metadata.target())).with_max_level_hint(LevelFilter::INFO);
-    let filter = filter.or(always);
+pub fn start(format: LogFormat, directives: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let always = filter_fn(|metadata| metadata.target() == ALWAYS).with_max_level_hint(LevelFilter::INFO);
+    let filter = directives::parse(directives)?.or(always);
     registry().with(lines(format, std::io::stderr).with_filter(filter)).try_init()?;
-    Ok(Log::new(handle, directives))
+    Ok(())
 }
 
 fn lines<S, W>(format: LogFormat, writer: W) -> Box<dyn Layer<S> + Send + Sync>

@@ -258,15 +258,25 @@ fn the_dashboard_shows_one_source_and_one_cluster_at_a_time() {
     }
 }
 
-/// A pod has addresses of IPv4, of IPv6, or of both, and is probed at any of them.
+/// A pod has addresses of IPv4, of IPv6, or of both, and is probed at any of them. Who scrapes gets no port of the probes.
 #[test]
-fn it_listens_at_every_address_where_it_is_probed() {
-    let objects = render(&json!({}));
+fn it_listens_at_every_address_where_it_is_asked() {
+    let values = json!({"networkPolicy": {"enabled": true}, "monitoring": {"serviceMonitor": {"enabled": true}}});
+    let objects = render(&values);
     let container = &find(&objects, "Deployment", NAME)["spec"]["template"]["spec"]["containers"][0];
-    assert_eq!(variable(&objects, "MFA_OPERATOR_LISTEN"), format!("[::]:{}", container["ports"][0]["containerPort"]));
-    for probe in ["livenessProbe", "readinessProbe"] {
-        assert_eq!(container[probe]["httpGet"]["port"], container["ports"][0]["name"], "{probe}");
+    for (port, name, listen) in [(0, "metrics", "MFA_OPERATOR_LISTEN"), (1, "probes", "MFA_OPERATOR_LISTEN_PROBES")] {
+        let port = &container["ports"][port];
+        assert_eq!(port["name"], name);
+        assert_eq!(variable(&objects, listen), format!("[::]:{}", port["containerPort"]));
     }
+    for probe in ["livenessProbe", "readinessProbe"] {
+        assert_eq!(container[probe]["httpGet"]["port"], "probes", "{probe}");
+    }
+    let service = &find(&objects, "Service", NAME)["spec"]["ports"];
+    assert_eq!((&service[0]["targetPort"], service.as_array().map(Vec::len)), (&json!("metrics"), Some(1)));
+    assert_eq!(find(&objects, "ServiceMonitor", NAME)["spec"]["endpoints"][0]["port"], service[0]["name"]);
+    let ingress = &find(&objects, "NetworkPolicy", NAME)["spec"]["ingress"];
+    assert_eq!((&ingress[0]["ports"][0]["port"], ingress.as_array().map(Vec::len)), (&json!("metrics"), Some(1)));
 }
 
 #[test]

@@ -157,7 +157,14 @@ fn name(number: usize) -> String {
 fn options(namespace: &str, user: String, kubeconfig: &Path, terms: &Terms) -> Options {
     let lease = format!("--lease={namespace}/{LEASE}");
     let arguments = [lease].into_iter().chain(terms.arguments.iter().map(|argument| (*argument).into())).collect();
-    Options { kubeconfig: kubeconfig.into(), namespaces: vec![namespace.into()], user, log_format: "text", arguments }
+    Options {
+        kubeconfig: kubeconfig.into(),
+        namespaces: vec![namespace.into()],
+        user,
+        log_format: "text",
+        log: "info,mfa_operator=debug",
+        arguments,
+    }
 }
 
 /// As the chart grants it.

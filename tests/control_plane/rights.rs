@@ -23,6 +23,7 @@ pub fn options(namespace: &str, kubeconfig: &Path) -> Options {
         namespaces: vec![namespace.into()],
         user: user(namespace),
         log_format: "text",
+        log: "info,mfa_operator=debug",
         arguments: Vec::new(),
     }
 }

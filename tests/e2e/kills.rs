@@ -40,6 +40,7 @@ fn walk(name: &str, rounds: u8, visitor: &Visitor) {
         namespaces: vec![NAMESPACE.into()],
         user: format!("system:serviceaccount:{SYSTEM}:{OPERATOR}"),
         log_format: "text",
+        log: "info,mfa_operator=debug",
         arguments: Vec::new(),
     });
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);

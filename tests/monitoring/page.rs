@@ -8,7 +8,7 @@ const HEAD: &str = "# Metrics and alerts
 
 <!-- Written by `make generate` from src/telemetry/metrics/table.rs and charts/mfa-operator/files/alerts.yaml. -->
 
-The operator serves `/metrics` at the port of its probes (8080): OpenMetrics for who asks for it, as Prometheus does, else Prometheus' own text. Nothing of a policy is told beside its name, its revision and its levels.
+The operator serves `/metrics` at the port `metrics` (8080): OpenMetrics for who asks for it, as Prometheus does, else Prometheus' own text. Nothing of a policy is told beside its name, its revision and its levels.
 
 With the Prometheus operator, switch on `monitoring.serviceMonitor.enabled`, `monitoring.prometheusRule.enabled` and, for Grafana's sidecar, `monitoring.dashboard.enabled` in the chart's values. Without it, take [alerts.yaml](../charts/mfa-operator/files/alerts.yaml) and [dashboard.json](../charts/mfa-operator/files/dashboard.json) as they are, and replace the path in `runbook_url` by where you keep the runbook. Scrape each pod (`kubernetes_sd_configs`, role `pod` or `endpointslice`), not the address of the Service, behind which one replica answers at a time. A policy's metrics name its namespace in `policy_namespace`: `namespace` is that of the operator, as Prometheus found it. An alert about a policy has the policy's namespace as `namespace`, too, so that it reaches whoever gets the alerts of that namespace. The dashboard shows the clusters of one Prometheus one at a time, by their label `cluster`; where yours is called otherwise, write that into its variable and queries. The alerts are for the Prometheus of one cluster: where one has several, add the label that tells them apart to each `by` and `on`.
 

@@ -22,6 +22,8 @@ pub struct Options {
     pub user: String,
     /// In text, or as JSON.
     pub log_format: &'static str,
+    /// What to log.
+    pub log: &'static str,
     /// What else stands on its command line.
     pub arguments: Vec<String>,
 }
@@ -30,7 +32,8 @@ pub struct Options {
 pub struct Operator {
     options: Options,
     process: Option<Child>,
-    listen: SocketAddr,
+    /// Of the metrics, and of the probes.
+    listen: [SocketAddr; 2],
     /// Over all its starts. It stays for the reader where the test fails.
     log: PathBuf,
 }
@@ -45,8 +48,8 @@ impl Operator {
 
     /// Starts it and waits for nothing.
     pub fn launch(options: Options) -> Self {
-        let listen = free_address();
-        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("operator-{}-{}.log", options.namespaces[0], listen.port()));
+        let listen = free_addresses();
+        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("operator-{}-{}.log", options.namespaces[0], listen[0].port()));
         let process = Some(spawn(&options, listen, &log));
         Self { options, process, listen, log }
     }
@@ -68,7 +71,9 @@ impl Operator {
 
     /// The whole answer, with its head.
     pub fn answer(&self, path: &str, accept: &str) -> Option<String> {
-        let mut stream = TcpStream::connect_timeout(&self.listen, Duration::from_secs(1)).ok()?;
+        let [metrics, probes] = &self.listen;
+        let address = if path == "/metrics" { metrics } else { probes };
+        let mut stream = TcpStream::connect_timeout(address, Duration::from_secs(1)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: probe\r\nAccept: {accept}\r\nConnection: close\r\n\r\n").ok()?;
         let mut answer = String::new();
@@ -126,6 +131,12 @@ impl Operator {
         self.start_again();
     }
 
+    /// Starts it again with another filter of its log.
+    pub fn restart_logging(&mut self, log: &'static str) {
+        self.options.log = log;
+        self.restart();
+    }
+
     /// Starts it again so that it serves one namespace more.
     pub fn serve_also(&mut self, namespace: &str) {
         self.stop();
@@ -147,10 +158,11 @@ impl Drop for Operator {
     }
 }
 
-fn spawn(options: &Options, listen: SocketAddr, log: &Path) -> Child {
+fn spawn(options: &Options, [metrics, probes]: [SocketAddr; 2], log: &Path) -> Child {
     Command::new(env!("CARGO_BIN_EXE_mfa-operator"))
-        .args(["run", "--namespaces", &options.namespaces.join(","), "--listen", &listen.to_string(), "--log", "info,mfa_operator=debug"])
-        .args(["--log-format", options.log_format, "--admin-listen", "127.0.0.1:0"])
+        .args(["run", "--namespaces", &options.namespaces.join(","), "--listen", &metrics.to_string()])
+        .args(["--listen-probes", &probes.to_string()])
+        .args(["--log", options.log, "--log-format", options.log_format])
         .env("KUBECONFIG", &options.kubeconfig)
         .args(&options.arguments)
         // Of the client library: the audit log tells this operator from everybody else by it.
@@ -166,10 +178,11 @@ fn append(path: &Path) -> File {
     OpenOptions::new().create(true).append(true).open(path).expect("the log can be written")
 }
 
-/// At a loopback address of its own: at the usual one any connection that begins meanwhile may take the port.
-fn free_address() -> SocketAddr {
+/// Two at a loopback address of its own: at the usual one any connection that begins meanwhile may take the ports.
+fn free_addresses() -> [SocketAddr; 2] {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let [.., high, low] = std::process::id().to_be_bytes();
     let own = Ipv4Addr::new(127, high | 0x80, low, NEXT.fetch_add(1, Ordering::Relaxed));
-    TcpListener::bind((own, 0)).and_then(|listener| listener.local_addr()).expect("a port is free")
+    let listeners = [(); 2].map(|()| TcpListener::bind((own, 0)).expect("a port is free"));
+    listeners.map(|listener| listener.local_addr().expect("it is bound"))
 }
