@@ -117,3 +117,37 @@ fn every_marker_has_its_block() {
         assert!(lost.is_empty(), "{}: {lost:?} stand before no block", page.path.display());
     }
 }
+
+/// What others run by our advice, and what our own image is made from, is what somebody has read: tags and branches move.
+#[test]
+fn what_is_fetched_is_pinned() {
+    let hex = |text: &str, digits: usize| text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let mut seen = 0;
+    for line in read("Dockerfile").lines().filter_map(|line| line.strip_prefix("FROM ")) {
+        let image = line.split(' ').next().unwrap_or_default();
+        let digest = image.split_once("@sha256:").map(|(_, digest)| digest);
+        assert!(image == "scratch" || digest.is_some_and(|digest| hex(digest, 64)), "Dockerfile: {image}");
+        seen += 1;
+    }
+    for page in pages() {
+        for block in &page.blocks {
+            for line in block.text.lines().map(str::trim) {
+                let action = line.trim_start_matches("- ").strip_prefix("uses: ").map(|rest| rest.split(' ').next().unwrap_or_default());
+                if let Some(action) = action {
+                    assert!(action.split_once('@').is_some_and(|(_, commit)| hex(commit, 40)), "{}: {action}", block.place);
+                    seen += 1;
+                }
+                if let Some((_, install)) = line.split_once("cargo install ") {
+                    let pinned = install.contains("--locked") && !install.contains("--tag") && !install.contains("--branch");
+                    assert!(pinned, "{}: {line}", block.place);
+                    seen += 1;
+                }
+            }
+        }
+    }
+    assert!(seen >= 4, "only {seen} found: the search is broken");
+    let hook = read(".pre-commit-hooks.yaml");
+    let entry = hook.lines().find_map(|line| line.trim().strip_prefix("entry: ")).expect("the hook has an entry");
+    assert!(hook.contains("language: script") && read(entry).contains("--locked"), "{hook}");
+}
