@@ -16,12 +16,13 @@ pub enum EventReason {
     DriftRepaired,
     StuckPodDeleted,
     RecordIgnored,
+    ReversalDelayed,
     Reverted,
     LeftAsIs,
 }
 
 impl EventReason {
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Ready(Reason::Ready),
         Self::Ready(Reason::Progressing),
         Self::Ready(Reason::NoPods),
@@ -52,6 +53,7 @@ impl EventReason {
         Self::DriftRepaired,
         Self::StuckPodDeleted,
         Self::RecordIgnored,
+        Self::ReversalDelayed,
         Self::Reverted,
         Self::LeftAsIs,
     ];
@@ -69,6 +71,7 @@ impl EventReason {
             Self::DriftRepaired => "DriftRepaired",
             Self::StuckPodDeleted => "StuckPodDeleted",
             Self::RecordIgnored => "RecordIgnored",
+            Self::ReversalDelayed => "ReversalDelayed",
             Self::Reverted => "Reverted",
             Self::LeftAsIs => "LeftAsIs",
         }

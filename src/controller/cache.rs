@@ -158,6 +158,10 @@ impl<T: Held> Table<T> {
         self.objects.values()
     }
 
+    pub fn len(&self) -> usize {
+        self.objects.len()
+    }
+
     pub fn found_by(&self, by: &T::By) -> Vec<Arc<T>> {
         self.found_by.get(by).into_iter().flatten().filter_map(|id| self.get(id)).collect()
     }

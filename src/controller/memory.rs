@@ -13,11 +13,19 @@ use crate::plan::{History, Key, Millis, WorkloadId};
 
 /// How long a policy must be gone before anything is undone.
 const PAUSE: Duration = Duration::from_secs(30);
+/// The same while many are gone. That is how a mistake looks, and it takes people some minutes to mend it.
+const LONG_PAUSE: Duration = Duration::from_secs(900);
+/// So many are many where they are at least this part of all.
+const MANY: usize = 5;
+const PART: usize = 10;
 /// More than any pace looks back at.
 const REMEMBER: usize = 16;
 const REMEMBER_FOR: Millis = 2 * 3_600_000;
 /// More than this was told once is told again.
 const TOLD: usize = 4_096;
+/// What only counts is written to a status so long after the last write, and after it began to differ: what happens at
+/// once is written at once.
+const STATUS_PACE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Memory {
@@ -29,12 +37,13 @@ pub(super) struct Memory {
 #[derive(Debug, Default)]
 struct State {
     histories: HashMap<SmolStr, History>,
-    /// By the clock that nobody can set.
-    gone_since: HashMap<Key, Instant>,
+    gone: HashMap<Key, Gone>,
     told: HashSet<SmolStr>,
     /// By the uid of the policy, with the digest of the status that tells it.
     untold: HashMap<SmolStr, (u64, Untold)>,
     suspended: HashSet<SmolStr>,
+    /// By the uid of the policy.
+    statuses: HashMap<SmolStr, StatusPace>,
     /// By the uid of the policy, the generation that gave up some of what it governs.
     let_go: HashMap<SmolStr, i64>,
     failures: HashMap<Key, u32>,
@@ -43,6 +52,54 @@ struct State {
     left: HashMap<Key, Vec<WorkloadId>>,
     /// Since when, and when it was last asked for.
     well_since: HashMap<SmolStr, (Millis, Millis)>,
+}
+
+/// When a status was written last, and since when it differs from what there is to say.
+#[derive(Clone, Copy, Debug, Default)]
+struct StatusPace {
+    written: Option<Instant>,
+    differs: Option<Instant>,
+}
+
+impl StatusPace {
+    fn left(self) -> Duration {
+        let left = |since: Instant| STATUS_PACE.saturating_sub(since.elapsed());
+        self.written.into_iter().chain(self.differs).map(left).max().unwrap_or_default()
+    }
+}
+
+/// A policy that is gone.
+#[derive(Debug)]
+struct Gone {
+    /// By the clock that nobody can set.
+    since: Instant,
+    /// Nothing of it is left: it is held as long as it counts among the many.
+    over: bool,
+    /// It was told that it is one of many.
+    told: bool,
+}
+
+impl Gone {
+    fn now() -> Self {
+        Self { since: Instant::now(), over: false, told: false }
+    }
+
+    fn counts(&self) -> bool {
+        !self.over || self.since.elapsed() < LONG_PAUSE
+    }
+}
+
+impl State {
+    /// Whether many policies are gone, beside those that are `there`.
+    fn many_are_gone(&self, there: usize) -> bool {
+        let many = many(there);
+        self.gone.values().filter(|gone| gone.counts()).take(many).count() == many
+    }
+}
+
+/// How many gone ones are many beside so many that are there.
+fn many(there: usize) -> usize {
+    MANY.max(there.div_ceil(PART - 1))
 }
 
 impl Memory {
@@ -83,17 +140,43 @@ impl Memory {
         times.drain(..times.len().saturating_sub(REMEMBER));
     }
 
-    /// What is left of the pause since the policy was first seen gone; none when it is over.
-    pub fn pause(&self, key: &Key) -> Option<Millis> {
+    /// What is left of the pause since the policy was first seen gone; none when it is over. So many others are `there`.
+    pub fn pause(&self, key: &Key, there: usize) -> Option<Millis> {
         if self.settled {
             return None;
         }
-        left(self.state().gone_since.entry(key.clone()).or_insert_with(Instant::now).elapsed())
+        let mut state = self.state();
+        if !state.gone.get(key).is_some_and(|gone| !gone.over) {
+            state.gone.retain(|_, gone| gone.counts());
+            state.gone.insert(key.clone(), Gone::now());
+        }
+        let pause = if state.many_are_gone(there) { LONG_PAUSE } else { PAUSE };
+        left(pause, state.gone.get(key)?.since.elapsed())
     }
 
-    /// The policy is there again, or nothing of it is left.
-    pub fn forget_absence(&self, key: &Key) {
-        self.state().gone_since.remove(key);
+    /// The policy is there again.
+    pub fn is_back(&self, key: &Key) {
+        self.state().gone.remove(key);
+    }
+
+    /// Nothing is left of a policy that is gone.
+    pub fn is_over(&self, key: &Key) {
+        if let Some(gone) = self.state().gone.get_mut(key) {
+            gone.over = true;
+        }
+    }
+
+    /// Whether the policy is one of many that are gone; true the first time.
+    pub fn tell_many_gone(&self, key: &Key, there: usize) -> bool {
+        let mut state = self.state();
+        let many = state.many_are_gone(there);
+        state.gone.get_mut(key).is_some_and(|gone| many && !std::mem::replace(&mut gone.told, true))
+    }
+
+    /// How many policies are gone whose pause is the long one.
+    pub fn delayed(&self, there: usize) -> usize {
+        let state = self.state();
+        if state.many_are_gone(there) { state.gone.values().filter(|gone| !gone.over).count() } else { 0 }
     }
 
     /// Since when the pods of the workload with this uid answer different configurations.
@@ -159,6 +242,24 @@ impl Memory {
         self.state().untold.remove(uid)
     }
 
+    /// The status of the policy with this uid is written now.
+    pub fn status_written(&self, uid: &SmolStr) {
+        let mut state = self.state();
+        // Seldom enough to cost nothing, often enough to stay within twice what is needed.
+        if state.statuses.len().is_power_of_two() {
+            state.statuses.retain(|_, pace| !pace.left().is_zero());
+        }
+        state.statuses.insert(uid.clone(), StatusPace { written: Some(Instant::now()), differs: None });
+    }
+
+    /// How long a status that differs has to wait, where the difference only counts.
+    pub fn status_waits(&self, uid: &SmolStr) -> Option<Duration> {
+        let mut state = self.state();
+        let pace = state.statuses.entry(uid.clone()).or_default();
+        pace.differs.get_or_insert_with(Instant::now);
+        Some(pace.left()).filter(|left| !left.is_zero())
+    }
+
     /// Whether the policy with this uid was not suspended before, or was.
     pub fn suspended(&self, uid: &SmolStr, suspended: bool) -> bool {
         let mut state = self.state();
@@ -197,8 +298,8 @@ impl Memory {
 
 /// What is left of the pause, rounded up: a look that comes a moment early has to come again, and
 /// nothing else may come to pass that would bring it.
-fn left(gone: Duration) -> Option<Millis> {
-    let left = PAUSE.saturating_sub(gone).as_micros().div_ceil(1_000);
+fn left(pause: Duration, gone: Duration) -> Option<Millis> {
+    let left = pause.saturating_sub(gone).as_micros().div_ceil(1_000);
     Millis::try_from(left).ok().filter(|left| *left > 0)
 }
 
@@ -208,9 +309,51 @@ mod tests {
 
     #[test]
     fn a_pause_is_not_over_a_moment_before_its_end() {
-        assert_eq!(left(Duration::ZERO), Some(30_000));
-        assert_eq!(left(PAUSE - Duration::from_micros(400)), Some(1));
-        assert_eq!(left(PAUSE), None);
-        assert_eq!(left(PAUSE * 2), None);
+        assert_eq!(left(PAUSE, Duration::ZERO), Some(30_000));
+        assert_eq!(left(PAUSE, PAUSE - Duration::from_micros(400)), Some(1));
+        assert_eq!(left(PAUSE, PAUSE), None);
+        assert_eq!(left(PAUSE, PAUSE * 2), None);
+    }
+
+    #[test]
+    fn what_counts_waits_a_second_for_more() {
+        let (memory, uid) = (Memory::default(), SmolStr::new_static("uid"));
+        let waits = |memory: &Memory| memory.status_waits(&uid).is_some_and(|left| left > STATUS_PACE / 2);
+        assert!(waits(&memory), "more may come with it");
+        let since = |ago: Duration| Instant::now().checked_sub(ago);
+        let set = |written, differs| {
+            memory.state().statuses.insert(uid.clone(), StatusPace { written, differs });
+        };
+        set(since(STATUS_PACE * 2), since(STATUS_PACE));
+        assert!(memory.status_waits(&uid).is_none(), "it is its turn");
+        memory.status_written(&uid);
+        assert!(waits(&memory));
+        set(since(STATUS_PACE * 2), None);
+        assert!(waits(&memory), "what begins to differ now has its second");
+    }
+
+    #[test]
+    fn many_are_five_and_a_tenth() {
+        for (there, expected) in [(0, 5), (1, 5), (45, 5), (46, 6), (90, 10), (91, 11), (9_000, 1_000)] {
+            assert_eq!(many(there), expected, "beside {there}");
+        }
+    }
+
+    #[test]
+    fn the_pause_is_long_while_many_are_gone() {
+        let memory = Memory::default();
+        let key = |number: usize| Key::new("identity", &format!("policy-{number}"));
+        let long = |number: usize, there: usize| memory.pause(&key(number), there).is_some_and(|left| left > 60_000);
+        assert!(!(0..4).any(|number| long(number, 3)), "four are few");
+        assert!(long(4, 3) && long(0, 3), "the fifth holds all of them up");
+        assert!(!long(4, 46), "five are few beside so many");
+        assert_eq!((memory.delayed(3), memory.delayed(46)), (5, 0));
+        assert!(memory.tell_many_gone(&key(0), 3) && !memory.tell_many_gone(&key(0), 3), "each is told once");
+        // What is undone counts on: how fast they are undone must not decide.
+        memory.is_over(&key(1));
+        assert!(long(0, 3));
+        assert_eq!(memory.delayed(3), 4);
+        memory.is_back(&key(2));
+        assert!(!long(0, 4), "one is there again");
     }
 }

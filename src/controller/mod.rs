@@ -161,6 +161,11 @@ impl Context {
         k8s_openapi::jiff::Timestamp::now().as_millisecond()
     }
 
+    /// How many policies there are.
+    fn policies(&self) -> usize {
+        self.cache.read(|tables| tables.policies.len())
+    }
+
     /// A watch begins anew: after the policies' the definition may be another one.
     fn restarted<T: 'static>(&self) {
         if TypeId::of::<T>() == TypeId::of::<PolicyObject>() {

@@ -28,7 +28,7 @@ pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result
     let policy = context.cache.read(|tables| tables.policies.get(key));
     let absence = match &policy {
         Some(_) => {
-            context.memory.forget_absence(key);
+            context.memory.is_back(key);
             Absence::Uncertain
         }
         None => absence(context, key, now).await?,
@@ -59,6 +59,9 @@ pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result
     find_mounts(context, &mut observed).await?;
     Ok(observed)
 }
+
+/// How often a policy that is gone is looked at during its pause.
+const PAUSES_AGAIN: Millis = 30_000;
 
 /// How long servers may take to tell their versions, all together.
 const ASKING: Duration = Duration::from_secs(5);
@@ -181,7 +184,8 @@ fn config_maps(context: &Context, tables: &Tables, key: &Key, named: Option<&Smo
     let view = |map: Arc<ConfigMap>| {
         let mut view = map.view.clone();
         let labelled = view.policy_label.as_ref().map(|name| key.beside(name)).filter(|other| other != key);
-        let holds = |other: &Key| tables.policies.get(other).is_some() || context.memory.pause(other).is_some();
+        let pauses = |other: &Key| context.memory.pause(other, tables.policies.len()).is_some();
+        let holds = |other: &Key| tables.policies.get(other).is_some() || pauses(other);
         view.holder = labelled.filter(holds).map(|other| other.name);
         view.claimant = named != Some(&view.name) && naming(tables, key, &view.name).next().is_some();
         view
@@ -245,14 +249,16 @@ fn holder_of(context: &Context, tables: &Tables, workload: &Workload, asking: Op
         stays.then(|| Candidate { name: policy.key.name.clone(), created: policy.created, applied })
     };
     let candidates: Vec<_> = naming.iter().filter_map(candidate).collect();
-    let label_pauses = label.is_some_and(|key| tables.policies.get(&key).is_none() && context.memory.pause(&key).is_some());
+    let pauses = |key: &Key| context.memory.pause(key, tables.policies.len()).is_some();
+    let label_pauses = label.is_some_and(|key| tables.policies.get(&key).is_none() && pauses(&key));
     holder(workload, &candidates, label_pauses)
 }
 
 /// Whether a policy that the cache does not have is gone for good.
 async fn absence(context: &Context, key: &Key, now: Millis) -> Result<Absence, Error> {
-    if let Some(left) = context.memory.pause(key) {
-        return Ok(Absence::Pausing { until: now + left });
+    if let Some(left) = context.memory.pause(key, context.policies()) {
+        // A long pause ends before its time where many others are back.
+        return Ok(Absence::Pausing { until: now + left.min(PAUSES_AGAIN) });
     }
     let served = context.client.list_api_group_resources(&format!("{}/{}", wire::GROUP, wire::VERSION)).await;
     let creatable = match served {

@@ -67,6 +67,8 @@ pub(super) struct Outcome {
     /// The first error. The look goes on past it, so that one object holds up no other and the
     /// status is written.
     error: Option<Error>,
+    /// When the status has its turn, where it waits for that.
+    again: Option<Duration>,
 }
 
 impl Outcome {
@@ -94,17 +96,19 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
         }
         None => {
             let mut outcome = Outcome::default();
+            tell::delayed(context, &observed);
             let reverted = undo(context, &observed, &decided, &mut outcome).await;
             debug!(reverted = reverted.len(), "the policy is gone");
             if observed.absence == Absence::Confirmed {
                 observe::claimants(context, &observed).into_iter().for_each(|claimant| context.queue.now(claimant));
                 if observed.governed.is_empty() && observed.config_maps.is_empty() {
-                    context.memory.forget_absence(key);
+                    context.memory.is_over(key);
                 }
             }
             outcome
         }
     };
+    let told_again = outcome.again;
     if let Some(error) = outcome.error {
         return Err(error);
     }
@@ -115,7 +119,7 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
     let kept = decided.desired.is_some() || observed.policy.as_ref().is_some_and(|policy| policy.spec.is_ok());
     let corrected = !decided.rejections.is_empty() && kept;
     let retry = (outcome.refused || uncertain || corrected).then_some(RETRY_REFUSED);
-    Ok([again, asked_again, retry, bases::grows_old(context, &observed)].into_iter().flatten().min())
+    Ok([again, asked_again, told_again, retry, bases::grows_old(context, &observed)].into_iter().flatten().min())
 }
 
 /// Whoever waits for what the policy gives up may have it from now on.
@@ -223,9 +227,12 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
     };
     // After an error it is not known how things stand: the next look tells.
     let stale = matches!(outcome.error, Some(Error::Stale));
-    let tell = async { if stale { Ok(()) } else { tell::status(context, observed, policy, decided, &answers).await } };
+    let tell = async { if stale { Ok(None) } else { tell::status(context, observed, policy, decided, &answers).await } };
     let (noted, told) = tokio::join!(note, tell);
-    noted.and(told).unwrap_or_else(|error| outcome.failed(error));
+    match noted.and(told) {
+        Ok(again) => outcome.again = again,
+        Err(error) => outcome.failed(error),
+    }
     for pod in &decided.stuck {
         replace_stuck(context, policy, pod, &mut outcome).await;
     }

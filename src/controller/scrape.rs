@@ -59,7 +59,9 @@ impl Collector for Scrape {
             ];
             (labels, 1)
         };
-        gauges(&mut encoder, &table::WORKLOAD_LEFT, left.iter().map(one))
+        gauges(&mut encoder, &table::WORKLOAD_LEFT, left.iter().map(one))?;
+        let delayed = i64::try_from(context.memory.delayed(policies.len())).unwrap_or(i64::MAX);
+        gauges::<0>(&mut encoder, &table::REVERSALS_DELAYED, [([], delayed)].into_iter())
     }
 }
 

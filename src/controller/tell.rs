@@ -1,15 +1,17 @@
 //! What is told of a look: events, the status, the log.
 
+use std::time::Duration;
+
 use k8s_openapi::jiff::Timestamp;
 use tracing::info;
 
 use super::reconcile::Outcome;
 use super::view::status_digest;
 use super::{Context, Error, apply, bases};
-use crate::api::{EventReason, MfaPolicyStatus, Reason, Transition};
+use crate::api::{ConditionType, EventReason, MfaPolicyStatus, Reason, Transition};
 use crate::plan::{
-    Applied, ConfigMapStep, Desired, Governed, LastCondition, Mark, Millis, News, Notice, Observed, Plan, PolicyObject, Refusal, Report,
-    Workload, WrittenFrom, level_word, report, seconds, suspension, written_levels,
+    Applied, ConfigMapStep, Desired, Governed, LastCondition, LastStatus, Mark, Millis, News, Notice, Observed, Plan, PolicyObject,
+    Refusal, Report, Workload, WrittenFrom, level_word, levels, report, seconds, suspension, written_levels,
 };
 use crate::policy::Kind;
 use crate::telemetry::metrics::Ended;
@@ -82,6 +84,20 @@ pub(super) fn refused(context: &Context, workload: &Workload, (reason, message):
     }
 }
 
+/// So many policies are gone that nothing is undone for a while.
+pub(super) fn delayed(context: &Context, observed: &Observed) {
+    if !context.memory.tell_many_gone(&observed.key, context.policies()) {
+        return;
+    }
+    for workload in observed.governed.iter().map(|view| &view.workload).filter(|workload| workload.own.policy_label) {
+        let message = format!(
+            "the policy {} of {workload} is gone, and so are many others, which may be a mistake: its settings stay for 15 minutes; to keep them apply the policy again",
+            observed.key.name
+        );
+        context.events.about_workload(workload, Notice { warning: true, reason: EventReason::ReversalDelayed, message });
+    }
+}
+
 pub(super) fn reverted(context: &Context, observed: &Observed, workload: &Workload, kept: &[String]) {
     let mut message = format!("{workload} no longer has the settings of the policy {}", observed.key.name);
     if !kept.is_empty() {
@@ -113,16 +129,24 @@ pub(super) fn reverted(context: &Context, observed: &Observed, workload: &Worklo
     );
 }
 
+/// Writes the status where it differs; answers when to look again, where it waits for its turn.
 pub(super) async fn status(
     context: &Context,
     observed: &Observed,
     policy: &PolicyObject,
     decided: &Plan,
     answers: &Report,
-) -> Result<(), Error> {
+) -> Result<Option<Duration>, Error> {
     let complete = bases::completed(context, observed).await?;
     let (mut status, news) = report(&complete, policy, decided, answers);
     let digest = status_digest(&status);
+    // Nothing of it is lost: what is news is found by comparing with what was written last.
+    if digest != policy.status.digest
+        && !is_pressing(&policy.status, &status)
+        && let Some(pause) = context.memory.status_waits(&policy.uid)
+    {
+        return Ok(Some(pause));
+    }
     let mut turned = context.memory.suspended(&policy.uid, policy.suspend);
     // A write whose answer was lost may have been one all the same.
     match context.memory.untold(&policy.uid) {
@@ -132,11 +156,12 @@ pub(super) async fn status(
     }
     // The cached policy may be newer than the observation: its status is what the next must differ from.
     if digest == policy.status.digest {
-        return Ok(());
+        return Ok(None);
     }
     set_times(&mut status, policy, Timestamp::now());
     let told = Untold { news, turned, revision: status.revision.clone(), targets: targets(&status) };
     context.memory.keep_untold(&policy.uid, digest, told);
+    context.memory.status_written(&policy.uid);
     let written = apply::status(context, policy, &status).await?;
     // Nothing is waited for in between: whatever ends this process, what is written is told, and told once.
     if let Some((_, told)) = context.memory.untold(&policy.uid)
@@ -144,7 +169,15 @@ pub(super) async fn status(
     {
         tell(context, policy, told);
     }
-    Ok(())
+    Ok(None)
+}
+
+/// What somebody waits for, or has to know at once: whether the policy is enforced, and at which level. All else tells
+/// how far that has come.
+fn is_pressing(last: &LastStatus, status: &MfaPolicyStatus) -> bool {
+    let before = last.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready).map(|ready| ready.status);
+    let ready = status.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str());
+    before != ready.map(|ready| &*ready.status) || last.running != status.required_aal.as_ref().map(levels)
 }
 
 /// What a status is about to tell, until it is known to be written.

@@ -235,7 +235,8 @@ mod tests {
             let methods = json!({"lookup_secret": {"enabled": true}, "webauthn": {"enabled": true, "config": {"rp": rp}}});
             json!({"selfservice": {"methods": methods}}).to_string()
         };
-        let rp = |origins: Value| json!({"webauthn": {"enabled": true, "rp": {"id": "example.com", "displayName": "x", "origins": origins}}});
+        let rp =
+            |origins: Value| json!({"webauthn": {"enabled": true, "rp": {"id": "example.com", "displayName": "x", "origins": origins}}});
         let told = |spec: &Value, origins: usize| types(&seen(spec, Some(&base(origins)), |_| {})) == ["OriginsNotCovered"];
         let stated = json!({"methods": rp(json!(["https://example.com"]))});
         assert!(told(&stated, 17) && !told(&stated, 16));

@@ -125,9 +125,7 @@ pub fn record(policy: &PolicyObject, data: &Data, digest: &str, revision: i64, a
 pub fn as_stored(body: &Value) -> serde_json::Result<Vec<u8>> {
     let mut text = serde_json::to_string(body)?;
     // They stand in strings alone.
-    for (character, escaped) in
-        [("&", r"\u0026"), ("<", r"\u003c"), (">", r"\u003e"), ("\u{2028}", r"\u2028"), ("\u{2029}", r"\u2029")]
-    {
+    for (character, escaped) in [("&", r"\u0026"), ("<", r"\u003c"), (">", r"\u003e"), ("\u{2028}", r"\u2028"), ("\u{2029}", r"\u2029")] {
         text = text.replace(character, escaped);
     }
     Ok(text.into_bytes())

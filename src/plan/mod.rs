@@ -74,7 +74,7 @@ pub use rollout::is_done;
 pub use shape::{Replacement, Traits};
 pub use status::{Refusal, Report, bounded, level_word, report, taken};
 pub use target::{Step, container, is_adopted};
-pub use transitions::{read as read_transition, seconds, written_levels};
+pub use transitions::{levels, read as read_transition, seconds, written_levels};
 pub use unusual::{EnvFrom, EnvFromMap, EnvSource, FileSource, UnreadFile, Unusual};
 
 /// What to write. Nothing in it means that everything is as it should be.
@@ -253,7 +253,7 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     plan.acquitted = rollback::acquitted(observed, policy, &plan);
     plan.lifted = rollback::lifted(observed, policy, &plan);
     plan.stuck = rollback::stuck(observed, policy, &plan);
-    let verdict_again = plan.verdict.as_ref().map(|verdict| rollback::look(verdict, observed.now));
+    let verdict_again = plan.verdict.as_ref().map(|verdict| rollback::look(verdict, policy, observed.now));
     plan.again = plan.again.into_iter().chain(verdict_again).min();
     let asked_again = plan.steps.iter().zip(&observed.targets).filter_map(|(step, view)| effective::again(observed, &plan, view, step));
     plan.again = plan.again.into_iter().chain(asked_again).min();

@@ -103,6 +103,9 @@ pub struct Verdict {
     /// It does not stand any more: the revision is tried again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lifted: bool,
+    /// When somebody last had it tried again, in milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Millis>,
     pub kind: String,
     pub name: String,
     pub evidence: Evidence,

@@ -19,6 +19,8 @@ const LONGEST_PAUSE: Millis = 86_400_000;
 const LOOK: Millis = 30_000;
 /// By how much the clock of an operator before this one may have been ahead.
 const SKEW: Millis = 300_000;
+/// How often it counts that somebody wants a revision tried again.
+const ASKED_PACE: Millis = 300_000;
 
 /// The verdict over the record of what the policy asks for, as long as it stands. Others may be able to write where it
 /// is noted: what follows from something else is not taken from there.
@@ -29,7 +31,7 @@ pub(super) fn standing(observed: &Observed, policy: &PolicyObject, desired: &Des
     let content = view.and_then(|view| view.content.as_ref());
     // Where it cannot be read now, it is taken for what it was.
     let mended = content.is_some_and(|content| content.digest != verdict.content && !verdict.content.is_empty());
-    let asked = verdict.generation != policy.generation || verdict.retry != policy.retry;
+    let asked = asked(&verdict, policy, observed.now).is_some_and(|at| at <= observed.now);
     let due = again(&verdict).is_some_and(|at| at <= observed.now);
     let early = verdict.since > observed.now.saturating_add(SKEW);
     (!verdict.lifted && !mended && !asked && !due && !early).then_some(verdict)
@@ -46,9 +48,18 @@ pub(super) fn again(verdict: &Verdict) -> Option<Millis> {
     verdict.weaker.then(|| verdict.since.saturating_add(pause))
 }
 
+/// When a revision is tried again that somebody wants tried: by another word in the annotation, or by an edit that
+/// leaves it as it is. None where nobody does.
+pub(super) fn asked(verdict: &Verdict, policy: &PolicyObject, now: Millis) -> Option<Millis> {
+    let asked = verdict.generation != policy.generation || verdict.retry != policy.retry;
+    let before = verdict.asked.filter(|before| *before <= now.saturating_add(SKEW));
+    asked.then(|| before.map_or(now, |before| before.saturating_add(ASKED_PACE)))
+}
+
 /// When to look at a verdict again.
-pub(super) fn look(verdict: &Verdict, now: Millis) -> Millis {
-    again(verdict).map_or(now + LOOK, |at| at.clamp(now + 1, now + LOOK))
+pub(super) fn look(verdict: &Verdict, policy: &PolicyObject, now: Millis) -> Millis {
+    let next = again(verdict).into_iter().chain(asked(verdict, policy, now)).min();
+    next.map_or(now + LOOK, |at| at.clamp(now + 1, now + LOOK))
 }
 
 /// Whether the target has something else than the policy asks for, by this verdict.
@@ -131,6 +142,7 @@ pub(super) fn judged(observed: &Observed, policy: &PolicyObject, plan: &Plan, de
         attempts,
         weaker,
         lifted: false,
+        asked: noted(observed, &plan.digest).and_then(|before| before.asked),
         kind: view.kind.as_str().into(),
         name: view.name.to_string(),
         evidence,
@@ -243,7 +255,8 @@ pub(super) fn in_force(observed: &Observed, plan: &Plan) -> Option<Goal> {
 pub(super) fn lifted(observed: &Observed, policy: &PolicyObject, plan: &Plan) -> Option<Verdict> {
     let falls = plan.verdict.is_none() && !policy.suspend;
     let noted = noted(observed, &plan.digest).filter(|noted| falls && !noted.lifted)?;
-    Some(Verdict { lifted: true, ..noted.clone() })
+    let asked = asked(noted, policy, observed.now).map(|_| observed.now).or(noted.asked);
+    Some(Verdict { lifted: true, asked, ..noted.clone() })
 }
 
 /// Whether a verdict is noted over what runs well everywhere by now.

@@ -5,7 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::judgement::Judgement;
 use super::record::Evidence;
 use super::status::Refusal;
-use super::{Observed, Plan, PolicyObject, Step, TargetView, Verdict, Workload, rollback, rollout, seconds};
+use super::{Millis, Observed, Plan, PolicyObject, Step, TargetView, Verdict, Workload, rollback, rollout, seconds};
 use crate::api::{self, Reason};
 use crate::policy::OnFailure;
 
@@ -15,7 +15,7 @@ pub(super) fn rolled_out(observed: &Observed, policy: &PolicyObject, views: &[Ta
         return (Reason::Progressing, "nothing is rolled out before the policy is accepted".into());
     };
     if let Some(verdict) = &plan.verdict {
-        return (Reason::RolledBack, taken_back(policy, views, plan, verdict));
+        return (Reason::RolledBack, taken_back(policy, views, plan, verdict, observed.now));
     }
     if let Some(verdict) = &plan.judged {
         return (Reason::RolledBack, format!("{} fails and is taken back", failure(verdict)));
@@ -83,7 +83,7 @@ fn failure(verdict: &Verdict) -> String {
     format!("what the policy asks for on {} {} ({})", verdict.kind, verdict.name, verdict.evidence)
 }
 
-fn taken_back(policy: &PolicyObject, views: &[TargetView], plan: &Plan, verdict: &Verdict) -> String {
+fn taken_back(policy: &PolicyObject, views: &[TargetView], plan: &Plan, verdict: &Verdict, now: Millis) -> String {
     let under_way = views.iter().zip(&plan.steps).zip(&plan.goals).find_map(|((view, step), goal)| match step {
         Step::Settled { done: false, container } | Step::Write { container, done: false, .. } => {
             let workload = view.workload.as_ref()?;
@@ -101,14 +101,16 @@ fn taken_back(policy: &PolicyObject, views: &[TargetView], plan: &Plan, verdict:
         })
         .collect();
     in_force.dedup();
-    let now = match under_way {
+    let instead = match under_way {
         Some(message) => format!("it goes back to {} ({message})", in_force.join(", ")),
         None => format!("in force is {}", in_force.join(", ")),
     };
-    let again = rollback::again(verdict).and_then(|at| Timestamp::from_millisecond(at).ok());
-    let by_itself = again.map(|at| format!("; it is tried again by itself at {}", seconds(at))).unwrap_or_default();
+    let told = |at: Millis| Timestamp::from_millisecond(at).ok().map(seconds);
+    let asked = rollback::asked(verdict, policy, now).and_then(told).map(|at| format!("; it is tried again at {at}, as was asked for"));
+    let by_itself = rollback::again(verdict).and_then(told).map(|at| format!("; it is tried again by itself at {at}"));
+    let again = asked.or(by_itself).unwrap_or_default();
     format!(
-        "{} failed and was taken back: {now}. Correct the policy or the server's own configuration, or have it tried again: kubectl annotate mfapolicy {} -n {} --overwrite {}=$(date +%s){by_itself}",
+        "{} failed and was taken back: {instead}. Correct the policy or the server's own configuration, or have it tried again: kubectl annotate mfapolicy {} -n {} --overwrite {}=$(date +%s){again}",
         failure(verdict),
         policy.key.name,
         policy.key.namespace,

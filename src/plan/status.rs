@@ -7,8 +7,8 @@ use super::effective::{self, File};
 use super::mark::{self, FileLevels};
 use super::news::{self, News};
 use super::{
-    ConfigMapStep, Desired, Goal, Levels, Mark, Observed, Plan, PolicyObject, Record, Step, TargetView, Workload, overrides, risks,
-    rolled_out, target, transitions,
+    ConfigMapStep, Desired, Goal, Levels, Mark, Observed, Plan, PolicyObject, Record, Step, TargetView, Workload, applied_after, overrides,
+    risks, rolled_out, target, transitions,
 };
 use crate::api::{self, Condition, ConditionType, MfaPolicyStatus, Reason, RunningAal, TargetStatus};
 use crate::document::hex_digest;
@@ -77,6 +77,8 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
     conditions.push(ready);
     conditions.iter_mut().for_each(|condition| condition.observed_generation = Some(policy.generation));
 
+    // As it is noted beside this status.
+    let applied = applied_after(observed, plan, report, &[]);
     let targets: Vec<_> = observed
         .targets
         .iter()
@@ -85,7 +87,12 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
         .zip(plan.steps.iter().zip(findings))
         .map(|((index, (before, view)), (step, found))| {
             let goal = plan.goals.get(index).map(|goal| &*goal.desired);
-            TargetStatus { not_checked: found.not_checked, ..target_status(observed, goal, file, before, view, step) }
+            let good = before.workload.as_ref().and_then(|workload| applied.iter().find(|entry| entry.uid == *workload.uid));
+            TargetStatus {
+                not_checked: found.not_checked,
+                last_good_revision: good.and_then(|entry| revision_of(observed, entry.good.first()?)),
+                ..target_status(observed, goal, file, before, view, step)
+            }
         })
         .collect();
     let required_aal = weakest(&targets);
@@ -257,7 +264,6 @@ fn target_status(
         uid: Some(workload.uid.to_string()),
         observed_generation: Some(workload.status.observed_generation),
         revision: revision(observed, desired, file, workload, step),
-        last_good_revision: target::known(observed, workload).and_then(|known| revision_of(observed, known.good.first()?)),
         required_aal: Some(RunningAal { settings: level_word(settings).into(), whoami: level_word(whoami).into() }),
         updated_pods: Some(workload.status.updated),
         ready_pods: Some(workload.status.ready),

@@ -42,7 +42,9 @@ pub fn seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-fn levels(running: &RunningAal) -> Levels {
+/// Levels as the status says them.
+#[must_use]
+pub fn levels(running: &RunningAal) -> Levels {
     (Level::from_word(&running.settings), Level::from_word(&running.whoami))
 }
 

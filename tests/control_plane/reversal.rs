@@ -390,3 +390,40 @@ async fn a_policy_that_is_being_deleted_takes_nothing_new() {
     scene.throughout("it is left alone", Duration::from_secs(4), async || is_bare(&scene.deployment("kratos").await)).await;
     scene.edit("MfaPolicy", "mfa", json!({"metadata": {"finalizers": null}})).await;
 }
+
+/// As a Git folder that is pruned by mistake: they are gone within seconds, and back some minutes later.
+#[tokio::test]
+async fn many_that_go_at_once_take_nothing_with_them_for_a_while() {
+    let scene = Scene::start("many-gone").await;
+    let names: Vec<_> = (0..5).map(|number| format!("kratos-{number}")).collect();
+    for name in &names {
+        scene.create(kratos(name)).await;
+        scene.create(policy(name, &[name])).await;
+    }
+    for name in &names {
+        scene.until_ready(name).await;
+    }
+    until_value(&scene, "mfa_operator_reversals_delayed", SOON, 0.0).await;
+    for name in &names {
+        scene.delete("MfaPolicy", name).await;
+    }
+    for name in &names {
+        scene.until_event("ReversalDelayed", &[name, "15 minutes", "apply the policy again"]).await;
+    }
+    // Longer than the pause of one that goes alone.
+    scene
+        .throughout("they keep what they have", PAST_THE_PAUSE, async || {
+            for name in &names {
+                enforces(&scene.deployment(name).await)?;
+            }
+            Ok(())
+        })
+        .await;
+    until_value(&scene, "mfa_operator_reversals_delayed", SOON, 5.0).await;
+    let before = scene.deployment(&names[0]).await;
+    scene.create(policy(&names[0], &[&names[0]])).await;
+    scene.until_ready(&names[0]).await;
+    assert_eq!(template(&scene.deployment(&names[0]).await), template(&before), "nothing rolled");
+    // The others are four, and their pause is over.
+    scene.until("the others are reverted", SOON, async || is_bare(&scene.deployment(&names[4]).await)).await;
+}

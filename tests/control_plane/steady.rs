@@ -159,6 +159,45 @@ async fn a_roll_is_followed_to_its_end() {
     scene.until_condition("mfa", "RolledOut", "True", "RolledOut").await;
 }
 
+/// What a roll costs the API server, as its audit log has it.
+#[tokio::test]
+async fn a_roll_of_two_pods_costs_few_writes() {
+    let scene = Scene::start("counted").await;
+    let mut two = kratos("kratos");
+    two["spec"]["replicas"] = json!(2);
+    scene.create(two).await;
+    let mut old = until_all_new(&scene, &[]).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    old = until_all_new(&scene, &old).await;
+    scene.until_ready("mfa").await;
+    settle(&scene).await;
+
+    let mark = scene.audit_mark();
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"requiredAAL": {"whoami": "aal1"}}})).await;
+    until_all_new(&scene, &old).await;
+    scene.until_ready("mfa").await;
+    settle(&scene).await;
+    let mut writes = scene.writes_since(mark);
+    writes.retain(|write| write.resource != "events");
+    let of_status = writes.iter().filter(|write| write.resource == "mfapoliciesstatus").count();
+    println!("{} writes, {of_status} of them of the status", writes.len());
+    assert!(of_status <= 6 && writes.len() <= 11, "{of_status} of the status among {}: {writes:#?}", writes.len());
+}
+
+/// Waits until two pods run of which none is `known`: each gets ready some seconds after it came, as a real one does.
+async fn until_all_new(scene: &Scene, known: &[String]) -> Vec<String> {
+    let mut new: Vec<String> = Vec::new();
+    while new.len() < 2 {
+        let all: Vec<_> = known.iter().chain(&new).map(String::as_str).collect();
+        let pod = until_pod(scene, &all).await;
+        say(scene, &pod, "False", json!({"state": {"waiting": {"reason": "ContainerCreating"}}, "lastState": {}})).await;
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        say_ready(scene, &pod).await;
+        new.push(pod);
+    }
+    new
+}
+
 /// The name of a pod that is none of `known`.
 async fn until_pod(scene: &Scene, known: &[&str]) -> String {
     scene

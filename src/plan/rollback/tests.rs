@@ -247,6 +247,38 @@ fn a_verdict_falls_with_whatever_may_have_mended_it() {
 }
 
 #[test]
+fn who_wants_it_tried_again_and_again_counts_once_in_five_minutes() {
+    let mut observed = observed(targets(1));
+    edit(&mut observed, strict());
+    settle(&mut observed, ALL_LIVE);
+    edit(&mut observed, lax());
+    const LAX_FAILS: Fate = |desired| whoami(desired) != Some(Level::Aal1);
+    settle(&mut observed, LAX_FAILS);
+    let ask = |observed: &mut Observed, word: &str| Arc::make_mut(observed.policy.as_mut().expect("a policy")).retry = word.into();
+    let attempts = |observed: &Observed| observed.records.iter().find_map(|record| Some(record.verdict.as_ref()?.attempts));
+    ask(&mut observed, "first");
+    settle(&mut observed, LAX_FAILS);
+    assert_eq!((told(&observed).0, attempts(&observed)), (Reason::RolledBack, Some(2)), "the first counts at once");
+    let begun = observed.records.iter().find_map(|record| record.verdict.as_ref()?.asked).expect("it was asked for");
+    // By the annotation, and by an edit that asks for the same.
+    ask(&mut observed, "second");
+    Arc::make_mut(observed.policy.as_mut().expect("a policy")).generation += 1;
+    observed.now = begun + 299_999;
+    assert!(plan(&observed).verdict.is_some(), "five minutes are not over");
+    assert!(told(&observed).1.contains("as was asked for"), "{}", told(&observed).1);
+    assert_eq!(plan(&observed).again, Some(begun + 300_000));
+    observed.now = begun + 300_000;
+    settle(&mut observed, LAX_FAILS);
+    assert_eq!(attempts(&observed), Some(3), "then it does");
+    // What another clock wrote holds nobody up for ever.
+    let digest = plan(&observed).digest;
+    let index = observed.records.iter().position(|record| record.digest() == digest).expect("its record");
+    Arc::make_mut(&mut observed.records[index]).verdict.as_mut().expect("a verdict").asked = Some(observed.now + 1_000 * HOUR);
+    ask(&mut observed, "third");
+    assert!(plan(&observed).verdict.is_none());
+}
+
+#[test]
 fn what_left_the_server_weaker_is_tried_again_with_growing_pauses() {
     let mut observed = observed(targets(1));
     edit(&mut observed, lax());
