@@ -140,18 +140,31 @@ impl Memory {
         times.drain(..times.len().saturating_sub(REMEMBER));
     }
 
-    /// What is left of the pause since the policy was first seen gone; none when it is over. So many others are `there`.
+    /// What is left of the pause before anything is reverted since the policy was first seen gone; none when it is over. So
+    /// many others are `there`.
     pub fn pause(&self, key: &Key, there: usize) -> Option<Millis> {
+        let elapsed = self.gone_for(key)?;
+        let pause = if self.state().many_are_gone(there) { LONG_PAUSE } else { PAUSE };
+        left(pause, elapsed)
+    }
+
+    /// What is left of the pause before another policy may have what this one governed. Nothing is reverted by that, so it is
+    /// the same however many are gone.
+    pub fn claim_pause(&self, key: &Key) -> Option<Millis> {
+        left(PAUSE, self.gone_for(key)?)
+    }
+
+    /// Since when the policy is gone, from now on where nobody saw it; none where everything has come about.
+    fn gone_for(&self, key: &Key) -> Option<Duration> {
         if self.settled {
             return None;
         }
         let mut state = self.state();
-        if !state.gone.get(key).is_some_and(|gone| !gone.over) {
+        if state.gone.get(key).is_none_or(|gone| gone.over) {
             state.gone.retain(|_, gone| gone.counts());
             state.gone.insert(key.clone(), Gone::now());
         }
-        let pause = if state.many_are_gone(there) { LONG_PAUSE } else { PAUSE };
-        left(pause, state.gone.get(key)?.since.elapsed())
+        Some(state.gone.get(key)?.since.elapsed())
     }
 
     /// The policy is there again.

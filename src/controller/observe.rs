@@ -184,7 +184,7 @@ fn config_maps(context: &Context, tables: &Tables, key: &Key, named: Option<&Smo
     let view = |map: Arc<ConfigMap>| {
         let mut view = map.view.clone();
         let labelled = view.policy_label.as_ref().map(|name| key.beside(name)).filter(|other| other != key);
-        let pauses = |other: &Key| context.memory.pause(other, tables.policies.len()).is_some();
+        let pauses = |other: &Key| context.memory.claim_pause(other).is_some();
         let holds = |other: &Key| tables.policies.get(other).is_some() || pauses(other);
         view.holder = labelled.filter(holds).map(|other| other.name);
         view.claimant = named != Some(&view.name) && naming(tables, key, &view.name).next().is_some();
@@ -249,7 +249,7 @@ fn holder_of(context: &Context, tables: &Tables, workload: &Workload, asking: Op
         stays.then(|| Candidate { name: policy.key.name.clone(), created: policy.created, applied })
     };
     let candidates: Vec<_> = naming.iter().filter_map(candidate).collect();
-    let pauses = |key: &Key| context.memory.pause(key, tables.policies.len()).is_some();
+    let pauses = |key: &Key| context.memory.claim_pause(key).is_some();
     let label_pauses = label.is_some_and(|key| tables.policies.get(&key).is_none() && pauses(&key));
     holder(workload, &candidates, label_pauses)
 }

@@ -31,7 +31,9 @@ pub(super) fn standing(observed: &Observed, policy: &PolicyObject, desired: &Des
     let content = view.and_then(|view| view.content.as_ref());
     // Where it cannot be read now, it is taken for what it was.
     let mended = content.is_some_and(|content| content.digest != verdict.content && !verdict.content.is_empty());
-    let asked = asked(&verdict, policy, observed.now).is_some_and(|at| at <= observed.now);
+    // The policy asked for something else meanwhile: the noted way back is not the one to what is good by now.
+    let returns = observed.records.first().is_none_or(|newest| newest.digest() != digest);
+    let asked = returns || asked(&verdict, policy, observed.now).is_some_and(|at| at <= observed.now);
     let due = again(&verdict).is_some_and(|at| at <= observed.now);
     let early = verdict.since > observed.now.saturating_add(SKEW);
     (!verdict.lifted && !mended && !asked && !due && !early).then_some(verdict)

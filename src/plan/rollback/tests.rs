@@ -278,6 +278,23 @@ fn who_wants_it_tried_again_and_again_counts_once_in_five_minutes() {
     assert!(plan(&observed).verdict.is_none());
 }
 
+/// However lately it was asked for: the way back that was noted then leads past what is good by now.
+#[test]
+fn what_fails_once_more_goes_back_to_what_was_good_meanwhile() {
+    const LAX_FAILS: Fate = |desired| whoami(desired) != Some(Level::Aal1);
+    let mut observed = observed(targets(1));
+    edit(&mut observed, lax());
+    settle(&mut observed, LAX_FAILS);
+    Arc::make_mut(observed.policy.as_mut().expect("a policy")).retry = "again".into();
+    settle(&mut observed, LAX_FAILS);
+    edit(&mut observed, strict());
+    let good = settle(&mut observed, LAX_FAILS).digest;
+    assert_eq!(told(&observed).0, Reason::Ready);
+    edit(&mut observed, lax());
+    let back = settle(&mut observed, LAX_FAILS);
+    assert_eq!((told(&observed).0, &*back.goals[0].digest()), (Reason::RolledBack, &*good));
+}
+
 #[test]
 fn what_left_the_server_weaker_is_tried_again_with_growing_pauses() {
     let mut observed = observed(targets(1));
