@@ -1,3 +1,5 @@
+//! What strangers may ask of the two listeners, over real sockets.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use prometheus_client::collector::Collector;
