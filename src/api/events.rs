@@ -29,6 +29,7 @@ impl EventReason {
         Self::Ready(Reason::InvalidSpec),
         Self::Ready(Reason::NotKratos),
         Self::Ready(Reason::TargetNotFound),
+        Self::Ready(Reason::Unreadable),
         Self::Ready(Reason::ContainerNotFound),
         Self::Ready(Reason::NotWired),
         Self::Ready(Reason::TargetClaimed),
