@@ -237,7 +237,7 @@ async fn text(api: &Api<ConfigMap>, config_map: &str, key: &str) -> Result<Optio
 /// Reads what another policy left in the config map of this one, where a server may read it: any of the namespace.
 pub(super) async fn read_left_file(context: &Context, observed: &mut Observed) -> Result<(), Error> {
     let Some(name) = left_file(observed) else { return Ok(()) };
-    let mounts = |workload: &Workload| workload.key.namespace == observed.key.namespace && workload.mounts.iter().any(|map| *map == name);
+    let mounts = |workload: &Workload| workload.key.namespace == observed.key.namespace && workload.may_mount(name);
     let reader = |own: &Arc<Workload>| mounts(own).then(|| (own.id(), own.own.required_aal));
     let mounted_by: Vec<_> = context.cache.read(|tables| tables.workloads.all().filter_map(reader).collect());
     if !mounted_by.is_empty() {

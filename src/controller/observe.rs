@@ -340,8 +340,11 @@ async fn find_mounts(context: &Context, observed: &mut Observed) -> Result<(), E
     // Any workload of the namespace: one that was reverted a moment ago has no label any more, and
     // one without pods starts some later.
     context.cache.read(|tables| {
-        for workload in tables.workloads.all().filter(|workload| workload.key.namespace == observed.key.namespace) {
-            mounted.extend(workload.mounts.iter().cloned());
+        let own = |workload: &&Arc<Workload>| workload.key.namespace == observed.key.namespace;
+        for name in ending.iter().map(|index| observed.config_maps[*index].name.clone()) {
+            if tables.workloads.all().filter(own).any(|workload| workload.may_mount(&name)) {
+                mounted.insert(name);
+            }
         }
     });
     for index in ending {

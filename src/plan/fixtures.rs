@@ -35,6 +35,7 @@ pub(super) fn workload(replicas: i32) -> Workload {
         containers: vec![container(&[])],
         last_manager: None,
         mounts: Vec::new(),
+        beyond: super::Beyond::default(),
         status: WorkloadStatus {
             observed_generation: 2,
             total: replicas,

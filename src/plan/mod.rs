@@ -61,8 +61,8 @@ pub use leftovers::{LeftFile, left_file};
 pub use mark::Mark;
 pub use news::{News, Notice, message_digest, retrying, suspension};
 pub use observed::{
-    Absence, ConfigMapView, Container, Content, EnvVar, GovernedView, History, Key, Millis, MountedFile, Observed, OwnFields, PolicyObject,
-    TargetView, UpdateStrategy, Workload, WorkloadId, WorkloadStatus,
+    Absence, Beyond, ConfigMapView, Container, Content, EnvVar, GovernedView, History, Key, Millis, MountedFile, Observed, OwnFields,
+    PolicyObject, TargetView, UpdateStrategy, Workload, WorkloadId, WorkloadStatus,
 };
 pub use pod::{Health, Maker, Pod, TEMPLATE_HASH, Trouble};
 pub use proof::Proof;

@@ -243,7 +243,19 @@ pub struct Workload {
     pub last_manager: Option<SmolStr>,
     /// Config maps that the pod template mounts.
     pub mounts: Vec<SmolStr>,
+    pub beyond: Beyond,
     pub status: WorkloadStatus,
+}
+
+/// Of what there is more than is kept. It is unknown, never absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beyond {
+    pub containers: bool,
+    pub mounts: bool,
+    /// Fields of our manager.
+    pub own: bool,
+    /// The selector is longer than any: pods cannot be listed by it.
+    pub selector: bool,
 }
 
 impl Workload {
@@ -261,6 +273,12 @@ impl Workload {
     #[must_use]
     pub fn is_kept_back(&self) -> bool {
         self.paused || self.update != UpdateStrategy::Rolling
+    }
+
+    /// Whether it mounts the config map, as far as is known.
+    #[must_use]
+    pub fn may_mount(&self, config_map: &str) -> bool {
+        self.beyond.mounts || self.mounts.iter().any(|own| *own == *config_map)
     }
 
     /// Whether our manager owns the variable.

@@ -74,7 +74,7 @@ pub fn is_unsettled(container: &Container, from: &EnvFrom, variable: &str) -> bo
     // A plain entry of the very name comes before one from elsewhere.
     let plain = container.env.iter().any(|entry| *entry.name == *variable);
     let from_elsewhere = |name: &SmolStr| writes(name) && !(plain && **name == *variable);
-    unusual.is_some_and(|unusual| unusual.aliases.iter().chain(&unusual.in_command).any(writes))
+    unusual.is_some_and(|unusual| unusual.more || unusual.aliases.iter().chain(&unusual.in_command).any(writes))
         || from.sources.iter().flat_map(|source| source.names.iter().flatten()).any(from_elsewhere)
 }
 
@@ -180,7 +180,11 @@ impl Set {
 /// What was taken for a path may be something else, and hold a secret: only what looks like one is told.
 pub(super) fn told_path(path: &str) -> String {
     let looks_like_one = |character: char| character.is_ascii_alphanumeric() || matches!(character, '/' | '.' | '_' | '-');
-    if path.len() <= MAX_NAME && path.chars().all(looks_like_one) { format!("the file {path}") } else { "a file".into() }
+    if !path.is_empty() && path.len() <= MAX_NAME && path.chars().all(looks_like_one) {
+        format!("the file {path}")
+    } else {
+        "a file".into()
+    }
 }
 
 /// A name that others chose, on one line and bounded.

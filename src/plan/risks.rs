@@ -34,6 +34,9 @@ fn environment(workload: &Workload, container: &Container, from: &EnvFrom) -> La
     let mut below = Layer::default();
     let Some(unusual) = container.unusual.as_deref() else { return own };
     unusual.aliases.iter().chain(&unusual.in_command).for_each(|name| own.hide(name));
+    if unusual.more {
+        own.hide_all("");
+    }
     for source in &unusual.env_from {
         match (source, from.names(source)) {
             (EnvSource::ConfigMap { .. }, Some(names)) => names.iter().for_each(|name| match input(name) {

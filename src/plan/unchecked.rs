@@ -24,6 +24,8 @@ pub(super) fn not_checked(desired: &Desired, set: &Set, view: &TargetView, workl
             FileSource::Secret(secret) => format!("Secret {secret}, which {file} of container {name} comes from"),
             FileSource::Volume(volume) => format!("volume {volume}, which {file} of container {name} comes from"),
             FileSource::Toml => format!("{file} of container {name}, which is TOML: only YAML and JSON are read"),
+            FileSource::Beyond if path.is_empty() => format!("files of container {name} beyond the first 16"),
+            FileSource::Beyond => format!("{file} of container {name}, which has more mounts than are read"),
             FileSource::Elsewhere => format!("{file} of container {name}, which comes from no volume"),
         }
     });

@@ -2,7 +2,7 @@
 
 use smol_str::SmolStr;
 
-use super::Millis;
+use super::{Container, EnvVar, Millis, MountedFile};
 
 /// What may beat a policy, and what cannot be looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Unusual {
     pub env_from: Vec<EnvSource>,
     /// Its configuration files that are from no config map.
     pub unread: Vec<UnreadFile>,
+    /// There is more of it than is kept: any variable may be set.
+    pub more: bool,
 }
 
 impl Unusual {
@@ -48,6 +50,8 @@ pub enum FileSource {
     Volume(SmolStr),
     /// A config map, in a form that is not read.
     Toml,
+    /// It is among more than are kept.
+    Beyond,
     /// The image, or a place that cannot be told.
     Elsewhere,
 }
@@ -82,5 +86,44 @@ impl EnvSource {
         match self {
             Self::ConfigMap { name, .. } | Self::Secret { name, .. } => name,
         }
+    }
+}
+
+impl Container {
+    /// Bytes that it takes on the heap beside its name and image, or few more.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        const OF_A_TEXT: usize = 24;
+        let text = |text: &SmolStr| OF_A_TEXT + text.len();
+        let texts = |texts: &[SmolStr]| texts.iter().map(|own| size_of::<SmolStr>() + text(own)).sum::<usize>();
+        let env = self.env.iter().map(|entry| size_of::<EnvVar>() + entry.value.as_ref().map_or(0, text));
+        let files = self
+            .files
+            .iter()
+            .map(|file| size_of::<Option<MountedFile>>() + file.as_ref().map_or(0, |file| text(&file.config_map) + text(&file.key)));
+        let unusual = self.unusual.as_ref().map_or(0, |unusual| {
+            let sources = unusual.env_from.iter().map(|source| {
+                let (EnvSource::ConfigMap { name, prefix } | EnvSource::Secret { name, prefix }) = source;
+                size_of::<EnvSource>() + text(name) + text(prefix)
+            });
+            let unread = unusual.unread.iter().map(|file| {
+                let source = match &file.source {
+                    FileSource::Secret(name) | FileSource::Volume(name) => text(name),
+                    FileSource::Toml | FileSource::Beyond | FileSource::Elsewhere => 0,
+                };
+                size_of::<UnreadFile>() + text(&file.path) + source
+            });
+            let names = texts(&unusual.aliases) + texts(&unusual.in_command);
+            size_of::<Unusual>() + names + sources.sum::<usize>() + unread.sum::<usize>()
+        });
+        env.sum::<usize>() + files.sum::<usize>() + unusual
+    }
+
+    /// The same of which nothing else is known.
+    #[must_use]
+    pub fn unknown(self) -> Self {
+        let unread = vec![UnreadFile { at: 0, path: "".into(), source: FileSource::Beyond }];
+        let unusual = Unusual { unread, more: true, ..Unusual::default() };
+        Self { env: Vec::new(), files: vec![None], unusual: unusual.boxed(), ..self }
     }
 }

@@ -48,7 +48,7 @@ pub struct Cut {
 impl Write for Cut {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = LONGEST - self.text.len();
-        let fits = text.floor_char_boundary(room.min(text.len()));
+        let fits = (0..=room.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
         self.text.push_str(&text[..fits]);
         self.more |= fits < text.len();
         Ok(())

@@ -1,13 +1,12 @@
 //! `metadata.managedFields`: only what our own manager owns, and only where it may own something.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use smol_str::SmolStr;
 
-use super::workload::known_name;
+use super::bounded::{Bounded, Entries, cut};
+use super::container::known_name;
 use crate::api;
 use crate::plan::Millis;
 
@@ -94,14 +93,14 @@ struct FieldsOfTemplateAnnotations {
 #[serde(default)]
 struct FieldsOfPodSpec {
     #[serde(rename = "f:containers")]
-    containers: BTreeMap<String, FieldsOfContainer>,
+    containers: Entries<FieldsOfContainer, 32>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct FieldsOfContainer {
     #[serde(rename = "f:env")]
-    env: BTreeMap<String, IgnoredAny>,
+    env: Entries<IgnoredAny, 32>,
 }
 
 #[derive(Deserialize)]
@@ -150,24 +149,25 @@ impl OwnEntry<'_> {
     }
 
     /// Variables as (container, name).
-    pub fn env(&self) -> Vec<(SmolStr, SmolStr)> {
-        let mut found = Vec::new();
-        for (key, container) in self.template().into_iter().flat_map(|template| &template.spec.containers) {
+    pub fn env(&self) -> Bounded<(SmolStr, SmolStr), 32> {
+        let mut found = Bounded::default();
+        let Some(containers) = self.template().map(|template| &template.spec.containers.0) else { return found };
+        for (key, container) in containers.iter() {
             let Some(container_name) = item_name(key) else { continue };
-            found.extend(
-                container
-                    .env
-                    .keys()
-                    .filter_map(|key| item_name(key))
-                    .map(|name| (container_name.clone(), known_name(&name).unwrap_or(name))),
-            );
+            let names = container.env.0.iter().filter_map(|(key, _)| item_name(key));
+            found.extend(names.map(|name| (container_name.clone(), known_name(&name).unwrap_or(name))));
+            found.more |= container.env.0.more;
         }
+        found.more |= containers.more;
         found
     }
 }
 
+/// Longer than any name of a container, and than any variable of ours.
+const LONGEST: usize = 64;
+
 /// The name in a key such as `k:{"name":"kratos"}`.
 fn item_name(key: &str) -> Option<SmolStr> {
     let key: ItemKey = serde_json::from_str(key.strip_prefix("k:")?).ok()?;
-    Some(key.name.into())
+    Some(cut(&key.name, LONGEST))
 }

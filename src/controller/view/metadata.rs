@@ -5,6 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::bounded::Bounded;
 use super::fields::{ManagedFields, OwnEntry};
 use crate::api;
 use crate::plan::Key;
@@ -21,8 +22,8 @@ pub(super) struct Metadata {
     pub deletion_timestamp: Option<IgnoredAny>,
     pub labels: Labels,
     pub annotations: Annotations,
-    pub owner_references: Vec<Owner>,
-    pub managed_fields: Vec<ManagedFields>,
+    pub owner_references: Bounded<Owner, 32>,
+    pub managed_fields: Bounded<ManagedFields, 64>,
 }
 
 #[derive(Deserialize, Default)]

@@ -8,9 +8,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use smol_str::SmolStr;
 
+use super::bounded::Bounded;
+use super::container::{RawContainer, containers};
 use super::metadata::Metadata;
 use super::volumes::mounts;
-use super::workload::{PodSpec, RawContainer};
+use super::workload::PodSpec;
 use super::{Condition, Slim, content, holds, millis, since};
 use crate::plan::{Maker, Pod, TEMPLATE_HASH, Trouble, Workload};
 
@@ -60,9 +62,9 @@ struct Status {
     phase: String,
     #[serde(rename = "podIP")]
     pod_ip: String,
-    conditions: Vec<Condition>,
-    init_container_statuses: Vec<ContainerStatus>,
-    container_statuses: Vec<ContainerStatus>,
+    conditions: Bounded<Condition, 32>,
+    init_container_statuses: Bounded<ContainerStatus, 32>,
+    container_statuses: Bounded<ContainerStatus, 32>,
 }
 
 #[derive(Deserialize, Default)]
@@ -145,7 +147,7 @@ impl Slim for PodView {
         let Raw { metadata: raw_metadata, spec: raw_spec, status } = raw;
         let metadata = Metadata::deserialize(&raw_metadata).unwrap_or_default();
         let finished = matches!(status.phase.as_str(), "Succeeded" | "Failed");
-        let PodSpec { containers, init_containers, volumes, host_network } = PodSpec::deserialize(&raw_spec).unwrap_or_default();
+        let PodSpec { containers: own, init_containers, volumes, host_network } = PodSpec::deserialize(&raw_spec).unwrap_or_default();
         let address = status.pod_ip.parse::<IpAddr>().ok().filter(|_| !host_network);
         let mut run = DefaultHasher::new();
         metadata.uid.hash(&mut run);
@@ -159,7 +161,7 @@ impl Slim for PodView {
         let view = Self {
             run: run.finish(),
             address,
-            ports: containers.iter().flat_map(RawContainer::ports).collect(),
+            ports: own.iter().flat_map(RawContainer::ports).collect(),
             mounts: mounts(&volumes),
             pod: Pod {
                 name: metadata.name.as_str().into(),
@@ -183,7 +185,7 @@ impl Slim for PodView {
                 required_aal: metadata.annotations.required_aal.as_deref().map(Into::into),
                 answer: None,
                 troubles: preparing.chain(status.container_statuses.iter().filter_map(|status| trouble(status, None))).collect(),
-                containers: containers.into_iter().map(|container| container.slim(&volumes)).collect(),
+                containers: containers(own, &volumes),
             },
             maker: metadata.owner_references.iter().find(|owner| owner.controller).map(|owner| Maker {
                 kind: owner.kind.as_str().into(),
