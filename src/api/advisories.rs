@@ -13,10 +13,11 @@ pub enum Advice {
     NoDrainDelay,
     UntargetedServer,
     SessionCache,
+    NotCompared,
 }
 
 impl Advice {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NoSecondFactor,
         Self::LookupSecretAlone,
         Self::StricterWhoami,
@@ -27,6 +28,7 @@ impl Advice {
         Self::NoDrainDelay,
         Self::UntargetedServer,
         Self::SessionCache,
+        Self::NotCompared,
     ];
 
     #[must_use]
@@ -42,6 +44,7 @@ impl Advice {
             Self::NoDrainDelay => "NoDrainDelay",
             Self::UntargetedServer => "UntargetedServer",
             Self::SessionCache => "SessionCache",
+            Self::NotCompared => "NotCompared",
         }
     }
 }
