@@ -49,7 +49,7 @@ async fn what_is_not_wired_is_told_with_the_values_to_add_and_goes_on_by_itself(
 async fn wiring_is_recognised_in_every_form() {
     let scene = Scene::start("forms").await;
     let volume = |source: Value| json!([{"name": "base", "emptyDir": {}}, source]);
-    let map = || volume(json!({"name": "mfa", "configMap": {"name": "levels"}}));
+    let map = || volume(json!({"name": "mfa", "configMap": {"name": "levels-mfa"}}));
     let folder = || json!([{"name": "base", "mountPath": "/etc/config"}, {"name": "mfa", "mountPath": "/etc/mfa"}]);
     let path = "/etc/mfa/kratos.yaml";
     let base = "/etc/config/kratos.yaml";
@@ -64,13 +64,13 @@ async fn wiring_is_recognised_in_every_form() {
         (
             "projected",
             args(&["serve", "all", "-c", path]),
-            volume(json!({"name": "mfa", "projected": {"sources": [{"configMap": {"name": "levels"}}]}})),
+            volume(json!({"name": "mfa", "projected": {"sources": [{"configMap": {"name": "levels-mfa"}}]}})),
             folder(),
         ),
         (
             "renamed",
             args(&["serve", "all", "-c", "/etc/mfa/levels.yaml"]),
-            volume(json!({"name": "mfa", "configMap": {"name": "levels", "items": [{"key": "kratos.yaml", "path": "levels.yaml"}]}})),
+            volume(json!({"name": "mfa", "configMap": {"name": "levels-mfa", "items": [{"key": "kratos.yaml", "path": "levels.yaml"}]}})),
             folder(),
         ),
         (
@@ -102,8 +102,8 @@ async fn wiring_is_recognised_in_every_form() {
     for group in names.chunks(8) {
         let policy = format!("wired-{}", group[0]);
         // One file for each policy: the second group mounts that of its own.
-        let config_map = if group[0] == names[0] { "levels" } else { "second" };
-        if config_map == "second" {
+        let config_map = if group[0] == names[0] { "levels-mfa" } else { "second-mfa" };
+        if config_map == "second-mfa" {
             for name in group {
                 let volumes = json!([{"name": "mfa", "configMap": {"name": config_map}}]);
                 scene.edit("Deployment", name, json!({"spec": {"template": {"spec": {"volumes": volumes}}}})).await;
@@ -119,9 +119,9 @@ async fn wiring_is_recognised_in_every_form() {
     }
     for (name, ..) in &not_wired {
         // The file is read only where it says so.
-        scene.create(by_file(name, &[*name], json!({"delivery": {"configMapName": format!("levels-{name}")}}))).await;
+        scene.create(by_file(name, &[*name], json!({"delivery": {"configMapName": format!("levels-{name}-mfa")}}))).await;
         let message = scene.until_condition(name, "Accepted", "False", "NotWired").await;
-        assert!(message.contains(&format!("levels-{name}")), "{name}: {message}");
+        assert!(message.contains(&format!("levels-{name}-mfa")), "{name}: {message}");
     }
 }
 
