@@ -57,6 +57,7 @@ pub enum Reason {
     WriteRefused,
     RolledOut,
     NoPods,
+    PodsOfAnotherOwner,
     Progressing,
     Waiting,
     TargetPaused,
@@ -74,7 +75,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 26] = [
+    const ALL: [Self; 27] = [
         Self::Accepted,
         Self::InvalidSpec,
         Self::NotKratos,
@@ -87,6 +88,7 @@ impl Reason {
         Self::WriteRefused,
         Self::RolledOut,
         Self::NoPods,
+        Self::PodsOfAnotherOwner,
         Self::Progressing,
         Self::Waiting,
         Self::TargetPaused,
@@ -123,6 +125,7 @@ impl Reason {
             Self::WriteRefused => "WriteRefused",
             Self::RolledOut => "RolledOut",
             Self::NoPods => "NoPods",
+            Self::PodsOfAnotherOwner => "PodsOfAnotherOwner",
             Self::Progressing => "Progressing",
             Self::Waiting => "Waiting",
             Self::TargetPaused => "TargetPaused",

@@ -21,7 +21,7 @@ pub enum EventReason {
 }
 
 impl EventReason {
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Ready(Reason::Ready),
         Self::Ready(Reason::Progressing),
         Self::Ready(Reason::NoPods),
@@ -40,6 +40,7 @@ impl EventReason {
         Self::Ready(Reason::RolledBack),
         Self::Ready(Reason::Suspended),
         Self::Ready(Reason::Overridden),
+        Self::Ready(Reason::PodsOfAnotherOwner),
         Self::Ready(Reason::Mismatch),
         Self::Ready(Reason::Unreachable),
         Self::Ready(Reason::NotSupported),

@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use tokio::time::Instant;
 
 use super::tell::Untold;
-use crate::plan::{History, Key, Millis, WorkloadId};
+use crate::plan::{History, Key, Millis, Pod, WorkloadId};
 
 /// How long a policy must be gone before anything is undone.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -43,6 +43,19 @@ struct State {
     left: HashMap<Key, Vec<WorkloadId>>,
     /// Since when, and when it was last asked for.
     well_since: HashMap<SmolStr, (Millis, Millis)>,
+    /// By the uid of the pod.
+    sights: HashMap<SmolStr, Sight>,
+}
+
+/// What was seen of a pod, by the clock of this process.
+#[derive(Clone, Copy, Debug)]
+struct Sight {
+    ready: bool,
+    since: Millis,
+    crashes: i32,
+    /// When the last of them was first seen.
+    crashed: Millis,
+    last: Millis,
 }
 
 impl Memory {
@@ -118,6 +131,24 @@ impl Memory {
         let (since, asked) = state.well_since.entry(uid.into()).or_insert((now, now));
         *asked = now;
         Some(*since)
+    }
+
+    /// Says of each pod since when it was seen as it is: what its kubelet says is by another clock.
+    pub fn sighted<'a>(&self, pods: impl Iterator<Item = &'a mut Pod>, now: Millis) {
+        let mut state = self.state();
+        for pod in pods {
+            if state.sights.len().is_power_of_two() {
+                state.sights.retain(|_, sight| now - sight.last < REMEMBER_FOR);
+            }
+            let crashes = pod.troubles.iter().map(|trouble| trouble.crashes).sum();
+            let new = Sight { ready: pod.ready, since: now, crashes, crashed: now, last: now };
+            let sight = state.sights.entry(pod.uid.clone()).or_insert(new);
+            let since = if sight.ready == pod.ready { sight.since } else { now };
+            let crashed = if crashes > sight.crashes { now } else { sight.crashed };
+            *sight = Sight { since, crashed, ..new };
+            pod.seen = since;
+            pod.troubles.iter_mut().for_each(|trouble| trouble.finished = trouble.finished.min(crashed));
+        }
     }
 
     /// True the first time that `what` is told.

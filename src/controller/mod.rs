@@ -17,12 +17,14 @@ mod env_from;
 mod events;
 mod examine;
 mod foresee;
+mod makers;
 mod memory;
 mod note;
 mod observe;
 mod queue;
 mod reconcile;
 mod scrape;
+mod selected;
 mod tell;
 mod view;
 mod watch;
@@ -107,6 +109,8 @@ struct Context {
     metrics: Arc<Metrics>,
     crd_uid: CrdUid,
     bases: bases::Bases,
+    makers: makers::Makers,
+    selected: selected::Known,
     /// Namespaces of which everything is known.
     opened: watch::Namespaces,
     /// Those in which it is this operator's turn, and what the one before wrote last is known.
@@ -152,6 +156,8 @@ impl Context {
             metrics,
             crd_uid: CrdUid::default(),
             bases: bases::Bases::default(),
+            makers: makers::Makers::default(),
+            selected: selected::Known::default(),
             opened: watch::Namespaces::default(),
             begun: watch::Namespaces::default(),
         }

@@ -13,11 +13,11 @@ use super::cache::Tables;
 use super::view::config_map::ConfigMap;
 use super::view::{PodView, Resource};
 use super::watch::api;
-use super::{Context, Error, ask, bases, env_from, examine};
+use super::{Context, Error, ask, bases, env_from, examine, makers, selected};
 use crate::api as wire;
 use crate::plan::{
-    Absence, Candidate, ConfigMapView, Container, GovernedView, Key, Millis, NAMED, Observed, PolicyObject, Record, Standing, TargetData,
-    TargetView, Workload, WorkloadId, container, delivers_a_file, ends, given_up, hashes, holder, is_about_to_change, is_done,
+    Absence, Candidate, ConfigMapView, Container, GovernedView, Key, Millis, NAMED, Observed, PolicyObject, Record, Selected, Standing,
+    TargetData, TargetView, Workload, WorkloadId, container, delivers_a_file, ends, given_up, hashes, holder, is_about_to_change, is_done,
     may_be_refused, refusals,
 };
 use crate::policy::{Rejection, Target, VerificationMode};
@@ -52,6 +52,7 @@ pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result
     bases::read_left_file(context, &mut observed).await?;
     list_pods(context, &mut observed).await?;
     examine::examine(context, &mut observed).await?;
+    selected::look(context, &mut observed).await?;
     if is_about_to_change(&observed) {
         bases::read(context, &mut observed).await?;
     }
@@ -125,6 +126,7 @@ pub(super) fn gather(
                 workload,
                 holder,
                 pods: None,
+                selected: Selected::default(),
                 proof: None,
                 content: None,
                 well_since: None,
@@ -294,20 +296,24 @@ pub(super) async fn crd_uid(context: &Context, needed: bool) -> Result<SmolStr, 
 /// Lists the pods of each target that moves, and asks those that read a file of ours what they have.
 async fn list_pods(context: &Context, observed: &mut Observed) -> Result<(), Error> {
     let verification = observed.verification();
-    let deadline = ask::deadline(&verification);
+    let mut budget = ask::Budget::of(&verification);
     let by_file = delivers_a_file(observed) && verification.mode != VerificationMode::Off;
-    for target in &mut observed.targets {
-        let Some(workload) = target.workload.clone() else { continue };
+    for index in 0..observed.targets.len() {
+        let Some(workload) = observed.targets[index].workload.clone() else { continue };
         let asked = by_file && workload.own.required_aal;
         if (is_done(&workload) && !asked) || workload.selector.is_empty() {
             continue;
         }
-        let own = pods_of(context, &workload).await?;
+        let mut own = pods_of(context, observed, &workload).await?;
+        let target = &mut observed.targets[index];
+        context.memory.sighted(own.iter_mut().map(|view| &mut view.pod), observed.now);
         let asked = container(&workload, target).ok().filter(|_| asked);
         let room = asked.and_then(|_| context.asking.room());
         let pods = match asked {
-            Some(container) if room.is_some() => ask::each(own, &container.name, &verification, deadline).await,
-            _ => own.map(|view| view.pod).collect(),
+            Some(container) if room.is_some() => {
+                budget.spend(async |deadline| ask::each(own.into_iter(), &container.name, &verification, deadline).await).await
+            }
+            _ => own.into_iter().map(|view| view.pod).collect(),
         };
         if asked.is_some() && room.is_none() {
             observed.unheard = true;
@@ -321,12 +327,13 @@ async fn list_pods(context: &Context, observed: &mut Observed) -> Result<(), Err
     Ok(())
 }
 
-/// The pods that belong to the workload.
-pub(super) async fn pods_of(context: &Context, workload: &Workload) -> Result<impl Iterator<Item = PodView>, Error> {
+/// The pods that belong to the workload. It is remembered whether its selector finds others, too.
+pub(super) async fn pods_of(context: &Context, observed: &Observed, workload: &Workload) -> Result<Vec<PodView>, Error> {
     let params = ListParams::default().labels(&workload.selector);
     let pods = api::<PodView>(&context.client, Resource::PODS, Some(&workload.key.namespace)).list(&params).await?;
-    let views = pods.items.into_iter().map(|seen| seen.value(&Resource::PODS));
-    Ok(views.filter(move |view| view.is_of(workload)))
+    let mut pods: Vec<_> = pods.items.into_iter().map(|seen| seen.value(&Resource::PODS)).collect();
+    makers::read(context, workload, &mut pods).await?;
+    Ok(selected::sort(context, observed, workload, pods))
 }
 
 /// Says of each config map that is about to end whether something still mounts it.

@@ -89,17 +89,26 @@ fn nothing(observed: &Observed, desired: &Desired) -> Goal {
 }
 
 /// How the roll of a target is told and timed.
-pub(super) fn roll<'a>(policy: &PolicyObject, desired: &'a Desired, container: &'a str, mark: &'a Mark, now: Millis) -> Roll<'a> {
+fn roll<'a>(
+    policy: &PolicyObject,
+    desired: &'a Desired,
+    container: &'a str,
+    mark: &'a Mark,
+    known: Option<&Applied>,
+    now: Millis,
+) -> Roll<'a> {
     let config_map = (desired.rendered.delivery == Delivery::ConfigFile).then_some(&*desired.config_map);
     let progress_timeout = policy.spec.as_ref().map_or(Millis::MAX / 2, |spec| spec.progress_timeout);
-    Roll { container, mark, config_map, progress_timeout, now }
+    let file_since = known.and_then(Applied::file_since);
+    Roll { container, mark, config_map, file_since, progress_timeout, now }
 }
 
 /// Judges a target whose roll is under way.
 pub(super) fn judge(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &TargetView, container: &str) -> Judgement {
     let Some(workload) = &view.workload else { return Judgement::Open };
     let mark = desired.mark(workload, container);
-    judgement::judge(view, workload, &roll(policy, desired, container, &mark, observed.now), known(observed, workload))
+    let known = known(observed, workload);
+    judgement::judge(view, workload, &roll(policy, desired, container, &mark, known, observed.now), known)
 }
 
 /// The verdict over what is desired, where it fails now and everything that has it can go back.
@@ -210,7 +219,7 @@ pub(super) fn stuck(observed: &Observed, policy: &PolicyObject, plan: &Plan) -> 
         let fails = |pod: &&Pod| {
             let own = marks.iter().find(|mark| mark.is_on(pod, container) && !wanted.is_on(pod, container));
             own.is_some_and(|mark| {
-                let roll = roll(policy, &goal.desired, container, mark, observed.now);
+                let roll = roll(policy, &goal.desired, container, mark, None, observed.now);
                 // What failed need not fail once more to be in the way of what takes its place.
                 let in_the_way = || failed.as_ref() == Some(mark) && judgement::is_not_ready(pod);
                 in_the_way() || judgement::is_failing(workload, pods, pod, &roll)

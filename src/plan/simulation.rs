@@ -168,7 +168,7 @@ pub(super) fn run(observed: &mut Observed, survives: Fate) -> bool {
                 available: 1,
                 ..Default::default()
             };
-            (done, vec![Pod { name: "new".into(), uid: "new".into(), ready_since: now, ..template }])
+            (done, vec![Pod { name: "new".into(), uid: "new".into(), seen: now, ..template }])
         } else {
             let crash = super::Trouble { finished: now, ..super::fixtures::crash(2) };
             let failing = Pod {
@@ -192,7 +192,7 @@ pub(super) fn run(observed: &mut Observed, survives: Fate) -> bool {
         };
         moved |= status != workload.status;
         view.pods = Some(pods);
-        view.content = Some(Content { digest: "content".into(), annotations: Vec::new(), changed: 0 });
+        view.content = Some(Content { digest: "content".into(), changed: 0 });
         view.well_since = Some(0);
         view.workload = Some(Arc::new(Workload { status, ..(*workload).clone() }));
     }

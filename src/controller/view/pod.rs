@@ -2,17 +2,19 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 use serde_json::Value;
 use smol_str::SmolStr;
 
+use super::maker::{Maker, Owner, RawOwner};
 use super::metadata::Metadata;
 use super::volumes::mounts;
 use super::workload::{PodSpec, RawContainer};
-use super::{Condition, Slim, content, holds, millis, since};
-use crate::plan::{Maker, Pod, TEMPLATE_HASH, Trouble, Workload};
+use super::{Condition, Resource, Slim, holds, millis};
+use crate::plan::{Pod, Trouble};
 
 /// A pod with what only the controller asks of it.
 #[derive(Clone, Debug)]
@@ -25,9 +27,16 @@ pub(in crate::controller) struct PodView {
     address: Option<IpAddr>,
     /// As (container, name, number).
     ports: Vec<(SmolStr, SmolStr, u16)>,
-    maker: Option<Maker>,
+    /// Who controls it, by its own word.
+    pub owner: Option<Owner>,
+    /// By which a StatefulSet or DaemonSet tells its templates apart.
+    pub revision: SmolStr,
+    /// What that is; none before it was read, and where it cannot be.
+    pub maker: Option<Arc<Maker>>,
 }
 
+/// Of pods that are not a Deployment's.
+const REVISION_LABEL: &str = "controller-revision-hash";
 /// Of Kratos' admin API, as its own chart names it, and where it listens by itself.
 const ADMIN_PORT: (&str, u16) = ("http-admin", 4434);
 
@@ -40,8 +49,25 @@ impl PodView {
         Some(SocketAddr::new(self.address?, number))
     }
 
-    pub fn is_of(&self, workload: &Workload) -> bool {
-        self.maker.as_ref().is_some_and(|maker| maker.is(workload.kind, &workload.key.name, &workload.uid))
+    /// The uid of the workload that it is of in the end; empty where that cannot be told, and none where nobody made it.
+    pub fn made_by(&self) -> Option<SmolStr> {
+        let owner = self.owner.as_ref()?;
+        if *owner.kind != *Resource::REPLICA_SETS.kind {
+            return Some(owner.uid.clone());
+        }
+        let above = self.maker.as_ref().and_then(|maker| maker.owner.as_ref());
+        Some(above.map(|above| above.uid.clone()).unwrap_or_default())
+    }
+
+    /// The same in words.
+    pub fn whose(&self) -> SmolStr {
+        let Some(owner) = &self.owner else { return SmolStr::default() };
+        match self.maker.as_ref().and_then(|maker| maker.owner.as_ref()) {
+            Some(above) if *owner.kind == *Resource::REPLICA_SETS.kind => {
+                smol_str::format_smolstr!("{} {} of {} {}", owner.kind, owner.name, above.kind, above.name)
+            }
+            _ => smol_str::format_smolstr!("{} {}", owner.kind, owner.name),
+        }
     }
 }
 
@@ -168,10 +194,9 @@ impl Slim for PodView {
                 created: metadata.created() * 1_000,
                 deleting: metadata.deletion_timestamp.is_some() || finished,
                 ready,
-                ready_since: since(&status.conditions, "Ready"),
+                seen: 0,
                 cut_off: !ready && holds(&status.conditions, "ContainersReady"),
-                content: content::of_pod_spec(&raw_spec),
-                annotations: content::annotations(&raw_metadata),
+                template: None,
                 health: None,
                 unready: status
                     .container_statuses
@@ -185,31 +210,10 @@ impl Slim for PodView {
                 troubles: preparing.chain(status.container_statuses.iter().filter_map(|status| trouble(status, None))).collect(),
                 containers: containers.into_iter().map(|container| container.slim(&volumes)).collect(),
             },
-            maker: metadata.owner_references.iter().find(|owner| owner.controller).map(|owner| Maker {
-                kind: owner.kind.as_str().into(),
-                name: owner.name.as_str().into(),
-                uid: owner.uid.as_str().into(),
-                template_hash: raw_metadata["labels"][TEMPLATE_HASH].as_str().unwrap_or_default().into(),
-            }),
+            owner: Owner::of(&Vec::<RawOwner>::deserialize(&raw_metadata["ownerReferences"]).unwrap_or_default()),
+            revision: raw_metadata["labels"][REVISION_LABEL].as_str().unwrap_or_default().into(),
+            maker: None,
         };
         (metadata.identity(), view)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn its_maker_is_the_owner_that_controls_it() {
-        let owners = json!([
-            {"kind": "Workflow", "name": "other", "uid": "x"},
-            {"kind": "ReplicaSet", "name": "kratos-5d4f", "uid": "y", "controller": true},
-        ]);
-        let raw = json!({"metadata": {"name": "pod", "labels": {"pod-template-hash": "5d4f"}, "ownerReferences": owners}});
-        let maker = PodView::from_raw(serde_json::from_value(raw).expect("a pod")).1.maker.expect("it has one");
-        assert_eq!([&*maker.kind, &*maker.name, &*maker.uid, &*maker.template_hash], ["ReplicaSet", "kratos-5d4f", "y", "5d4f"]);
     }
 }
