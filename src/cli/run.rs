@@ -43,7 +43,7 @@ pub(super) struct Options {
     log: String,
 
     /// Last path elements of images that count as an identity server, comma-separated
-    #[arg(long, env = "MFA_OPERATOR_SERVER_IMAGES", value_delimiter = ',', default_value = "kratos")]
+    #[arg(long, env = "MFA_OPERATOR_SERVER_IMAGES", value_delimiter = ',', default_value = "kratos,kratos-oel")]
     server_images: Vec<String>,
 
     /// The operator's own Deployment as NAMESPACE/NAME; it is never governed

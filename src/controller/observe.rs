@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::ListParams;
@@ -63,9 +62,6 @@ pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result
 /// How often a policy that is gone is looked at during its pause.
 const PAUSES_AGAIN: Millis = 30_000;
 
-/// How long servers may take to tell their versions, all together.
-const ASKING: Duration = Duration::from_secs(5);
-
 /// What the targets themselves have against the policy.
 #[derive(Default)]
 struct Refused {
@@ -79,10 +75,7 @@ async fn refused(context: &Context, observed: &mut Observed) -> Result<Refused, 
     bases::recall(context, observed);
     bases::read_missing(context, observed).await?;
     if observed.policy.as_ref().is_some_and(|policy| policy.spec.as_ref().is_ok_and(asks_for_code)) {
-        // Those that do not answer hold nobody up.
-        if let Ok(asked) = tokio::time::timeout(ASKING, bases::ask_versions(context, observed)).await {
-            asked?;
-        }
+        bases::ask_versions_in_time(context, observed).await?;
     }
     let rejections = refusals(observed);
     if !rejections.is_empty() {

@@ -135,11 +135,17 @@ impl Desired {
     /// What is missing, and what to write where.
     pub fn wiring(&self, workload: &Workload, container: &Container) -> Result<(), String> {
         let reads = container.files.iter().flatten().any(|file| file.is_of(&self.config_map));
-        if reads { Ok(()) } else { Err(not_wired(workload, &container.name, &self.config_map)) }
+        if reads { Ok(()) } else { Err(not_wired(workload, container, &self.config_map)) }
     }
 }
 
-fn not_wired(workload: &Workload, container: &str, config_map: &str) -> String {
+fn not_wired(workload: &Workload, container: &Container, config_map: &str) -> String {
+    let Container { name: container, traits, .. } = container;
+    let script = if traits.scripted {
+        ". What it runs is no Kratos by its own command, and what a shell or another program reads cannot be seen from here: have the command be kratos with its arguments"
+    } else {
+        ""
+    };
     let by_chart = match workload.kind {
         crate::policy::Kind::Deployment => format!(
             ". With Ory's chart, add to its values: \
@@ -151,7 +157,7 @@ fn not_wired(workload: &Workload, container: &str, config_map: &str) -> String {
         _ => String::new(),
     };
     format!(
-        "container {container} of {workload} does not read the policy: mount ConfigMap {config_map} and name its key {} as the last --config{by_chart}",
+        "container {container} of {workload} does not read the policy: mount ConfigMap {config_map} and name its key {} as the last --config{script}{by_chart}",
         api::CONFIG_KEY
     )
 }

@@ -13,7 +13,7 @@ pub fn beside_ours<'a>(container: &'a Container, config_map: &str) -> Option<Vec
     // Without its command line in the template, the image decides.
     let files = || container.files.iter().filter(|file| !file.as_ref().is_some_and(ours)).collect();
     let told = container.traits.serves || !container.files.is_empty();
-    told.then(files)
+    (told && !container.traits.scripted).then(files)
 }
 
 /// The configuration that the container runs with this policy.
@@ -30,6 +30,9 @@ pub(super) fn merged_with(workload: &Workload, container: &Container, view: &Tar
 fn environment(workload: &Workload, container: &Container, from: &EnvFrom) -> Layer {
     let others = container.env.iter().filter(|entry| !workload.owns(&container.name, &entry.name));
     let mut own = Layer::of_variables(others.map(|entry| (&*entry.name, entry.value.as_deref())));
+    if container.traits.scripted {
+        own.hide_all("");
+    }
     // A plain entry of the very name comes before one from elsewhere.
     let mut below = Layer::default();
     let Some(unusual) = container.unusual.as_deref() else { return own };

@@ -27,8 +27,17 @@ pub(super) fn not_checked(desired: &Desired, set: &Set, view: &TargetView, workl
             FileSource::Elsewhere => format!("{file} of container {name}, which comes from no volume"),
         }
     });
-    let all =
-        secrets.chain(maps).chain(files).chain(in_files(desired, view, container)).chain(in_variables(set, view, workload, container));
+    let script = container
+        .traits
+        .scripted
+        .then(|| format!("what container {name} runs in the place of kratos, which may set variables and read files of its own"));
+    let all = script
+        .into_iter()
+        .chain(secrets)
+        .chain(maps)
+        .chain(files)
+        .chain(in_files(desired, view, container))
+        .chain(in_variables(set, view, workload, container));
     all.take(MOST).collect()
 }
 

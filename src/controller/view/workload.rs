@@ -15,7 +15,7 @@ use crate::plan::{
     Container, EnvSource, EnvVar, OwnFields, Replacement, Traits, UnreadFile, Unusual, UpdateStrategy, Workload, WorkloadStatus, bounded,
 };
 use crate::policy::Kind;
-use crate::server::kratos::{config_files, governed_names, input, may_begin, named_in, reaches};
+use crate::server::kratos::{Form, config_files, governed_names, input, may_begin, named_in, reaches, runs_itself, serves};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -195,9 +195,11 @@ impl RawContainer {
 
     /// Without variables that no rule looks at: other values may be secrets, and none is needed.
     pub fn slim(self, volumes: &[Volume]) -> Container {
-        let traits =
-            Traits { serves: self.command.iter().chain(&self.args).any(|word| word == "serve"), drains: self.lifecycle.pre_stop.is_some() };
         let words = || self.command.iter().chain(&self.args).map(String::as_str);
+        let all: Vec<_> = words().collect();
+        let (command, arguments) = all.split_at(self.command.len());
+        let traits =
+            Traits { serves: serves(words()), scripted: !runs_itself(command, arguments), drains: self.lifecycle.pre_stop.is_some() };
         let mut unusual = Unusual { in_command: names(words().flat_map(named_in)), ..Unusual::default() };
         let mut files = Vec::new();
         for (at, path) in config_files(words()).into_iter().enumerate() {
@@ -210,7 +212,10 @@ impl RawContainer {
             let beside = || input(&entry.name).map(|input| SmolStr::new_static(&input.name));
             match known_name(&entry.name).or_else(beside) {
                 // An entry with neither is an empty value.
-                Some(name) => env.push(EnvVar { name, value: entry.value_from.is_none().then(|| entry.value.unwrap_or_default().into()) }),
+                Some(name) => {
+                    let is_held = entry.value_from.is_none() && input(&name).is_none_or(|input| input.form != Form::Providers);
+                    env.push(EnvVar { name, value: is_held.then(|| entry.value.unwrap_or_default().into()) });
+                }
                 None if reaches(&entry.name).next().is_none() => {}
                 None => unusual.aliases.push(entry.name.into()),
             }
