@@ -125,6 +125,10 @@ pub fn helm3() {
     scene.roll_back(&["--force"]);
     scene.enforced("after helm rollback --force");
     assert_eq!(scene.change(), Value::Null, "the repair kept what Helm rolled back");
-    assert!(scene.repairs() > repairs, "an Event tells of the repair");
+    cluster::until(
+        "an Event tells of the repair",
+        cluster::LONG,
+        || if scene.repairs() > repairs { Ok(()) } else { Err("none does".into()) },
+    );
     install::end(scene.namespace);
 }
