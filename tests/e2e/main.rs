@@ -62,7 +62,13 @@ fn main() -> ExitCode {
     if !inside {
         eprintln!("end-to-end tests need a cluster: `make e2e` brings one and runs them in it");
     }
-    let ready = |trials: Vec<Trial>| trials.into_iter().map(|trial| trial.with_ignored_flag(!inside)).collect::<Vec<_>>();
+    let ready = |trials: Vec<Trial>| {
+        let left_out = |trial: Trial| {
+            let ignored = !inside || trial.has_ignored_flag();
+            trial.with_ignored_flag(ignored)
+        };
+        trials.into_iter().map(left_out).collect::<Vec<_>>()
+    };
 
     // The summary has the message; this only adds where it happened.
     std::panic::set_hook(Box::new(|panic| {
