@@ -5,7 +5,7 @@ use mfa_operator::document::{Document, Leaf};
 use mfa_operator::plan::{Data, TargetData};
 use mfa_operator::policy::{Delivery, Policy, parse};
 use mfa_operator::server::kratos::{
-    Change, Layer, Merged, Overlay, Rendered, Side, governed_names, levels_digest, render, transition, weakened,
+    Change, Layer, Merged, Overlay, Rendered, Side, governed_names, render, transition, variables, weakened,
 };
 use proptest::prelude::*;
 use serde_yaml::{Mapping, Value};
@@ -82,22 +82,25 @@ proptest! {
         }
     }
 
-    /// A pod that must be replaced carries another mark, and only such a one.
+    /// A pod that must be replaced is made from other variables, and only such a one.
     #[test]
-    fn the_levels_alone_change_their_digest(one in strategies::spec(), other in strategies::spec()) {
+    fn beside_a_file_the_levels_alone_are_variables(one in strategies::spec(), other in strategies::spec()) {
         let (one, other) = (accepted(&one), accepted(&other));
         let same = (one.settings, one.whoami) == (other.settings, other.whoami);
-        prop_assert_eq!(levels_digest(&Overlay::of(&one)) == levels_digest(&Overlay::of(&other)), same);
+        let beside = |policy: &Policy| variables(&Overlay::of(policy), Delivery::ConfigFile);
+        prop_assert_eq!(beside(&one) == beside(&other), same);
+        prop_assert_eq!(beside(&one).len(), usize::from(one.settings.is_some()) + usize::from(one.whoami.is_some()));
+        prop_assert!(beside(&one).iter().all(|variable| variables(&Overlay::of(&one), Delivery::Environment).contains(variable)));
         prop_assert_eq!(Overlay::of(&one).required_levels(), (one.settings, one.whoami));
     }
 
     #[test]
     fn the_variables_say_what_the_file_says(spec in strategies::spec()) {
-        let rendered = rendered(&spec);
-        let document = rendered.overlay.document();
+        let overlay = rendered(&spec).overlay;
+        let (document, all) = (overlay.document(), variables(&overlay, Delivery::Environment));
         for (path, leaf) in document.leaves() {
             let name = path.join("_").to_uppercase();
-            let variable = rendered.variables.iter().find(|variable| variable.name == name).expect("each key has a variable");
+            let variable = all.iter().find(|variable| variable.name == name).expect("each key has a variable");
             match leaf {
                 Leaf::Bool(value) => prop_assert_eq!(&variable.value, if value { "true" } else { "false" }),
                 Leaf::Text(text) => prop_assert_eq!(&variable.value, text),
@@ -111,9 +114,9 @@ proptest! {
                 }
             }
         }
-        prop_assert_eq!(rendered.variables.len(), document.leaves().len() + 1, "and one is the revision");
-        prop_assert!(rendered.variables.iter().all(|variable| governed_names().contains(&variable.name)));
-        prop_assert!(rendered.variables.iter().all(|variable| !variable.value.contains('\0')), "no process takes NUL");
+        prop_assert_eq!(all.len(), document.leaves().len() + 1, "and one is the revision");
+        prop_assert!(all.iter().all(|variable| governed_names().contains(&variable.name)));
+        prop_assert!(all.iter().all(|variable| !variable.value.contains('\0')), "no process takes NUL");
     }
 
     /// The variables alone give the overlay back, and the overlay gives back what the policy set.
@@ -121,8 +124,9 @@ proptest! {
     fn what_is_delivered_means_exactly_what_the_policy_says(spec in strategies::spec()) {
         let policy = accepted(&spec);
         let rendered = rendered(&spec);
-        let variables: Vec<_> = rendered.variables.iter().map(|variable| (variable.name.as_str(), variable.value.clone())).collect();
-        prop_assert_eq!(Overlay::from_variables(&variables), Some(rendered.overlay.clone()));
+        let all = variables(&rendered.overlay, Delivery::Environment);
+        let all: Vec<_> = all.iter().map(|variable| (variable.name.as_str(), variable.value.clone())).collect();
+        prop_assert_eq!(Overlay::from_variables(&all), Some(rendered.overlay.clone()));
         let said = MfaPolicySpec { target_refs: spec.target_refs.clone(), ..rendered.overlay.spec() };
         let again = accepted(&said);
         let values = |policy: &Policy| (policy.settings, policy.whoami, policy.privileged_session_max_age.clone(), policy.factors.clone());

@@ -51,10 +51,6 @@ pub const RETRY_ANNOTATION: &str = "mfa-operator.dev/retry";
 /// On a workload, set to `"true"` by its owner: its image counts as an identity server.
 pub const ALLOW_ANNOTATION: &str = "mfa-operator.dev/allow";
 
-/// On the pod template of a workload that reads the rendered file: a digest that changes when its
-/// pods must be new ones.
-pub const REQUIRED_AAL_ANNOTATION: &str = "mfa-operator.dev/required-aal";
-
 /// The one key of the rendered config map.
 pub const CONFIG_KEY: &str = "kratos.yaml";
 

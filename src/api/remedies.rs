@@ -69,8 +69,8 @@ impl Reason {
                 ("The ConfigMap exists and is not this policy's.", "Choose another delivery.configMapName, or delete it.")
             }
             Self::FieldConflict => (
-                "Another manager set a variable that the policy sets, or keeps undoing the repair of a variable or of the ConfigMap.",
-                "Remove it where it comes from, in the Helm values for example. TakeOver takes a variable under Environment. An entry with valueFrom and one that is listed twice have to be removed by hand.",
+                "Another manager set a variable that the policy sets, or keeps undoing the repair of a variable.",
+                "Remove it where it comes from, in the Helm values for example. TakeOver takes a variable. An entry with valueFrom and one that is listed twice have to be removed by hand.",
             ),
             Self::WriteRefused => (
                 "The cluster refused a write: a missing right, a quota, an admission policy, a webhook that does not answer. Its own words are in the message.",
@@ -98,7 +98,7 @@ impl Reason {
                 "Set suspend to false when you want them written.",
             ),
             Self::Overridden => (
-                "The container has what can beat the policy: a variable of another spelling (session_whoami_required_aal) or of a parent (SESSION), under ConfigFile any variable of a key that the policy sets, or a later --config. Which of two variables counts may differ from pod to pod.",
+                "The container has what can beat the policy: a variable of another spelling (session_whoami_required_aal) or of a parent (SESSION), under ConfigFile any variable of a key that the policy sets, the levels aside, or a later --config. Which of two variables counts may differ from pod to pod.",
                 "Remove what the message names, where it says. See what beats a policy (docs/overrides.md).",
             ),
             Self::Mismatch => (

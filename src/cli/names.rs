@@ -12,7 +12,6 @@ pub(super) fn run() -> ExitCode {
         "governedAnnotation": api::GOVERNED_ANNOTATION,
         "appliedAnnotation": api::APPLIED_ANNOTATION,
         "verdictAnnotation": api::VERDICT_ANNOTATION,
-        "requiredAalAnnotation": api::REQUIRED_AAL_ANNOTATION,
         "allowAnnotation": api::ALLOW_ANNOTATION,
         "configKey": api::CONFIG_KEY,
     });

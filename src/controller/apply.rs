@@ -156,7 +156,6 @@ pub(super) async fn config_map(
     let api = api::<ConfigMap>(&context.writer, Resource::CONFIG_MAPS, Some(&policy.key.namespace));
     let found = match step {
         ConfigMapStep::Refused(refusal) => return Ok(Err(refusal.clone())),
-        ConfigMapStep::Fought { .. } => return Ok(Ok(())),
         ConfigMapStep::Repair { found, .. } => found.clone(),
         ConfigMapStep::Annotate(found) => {
             return annotate_config_map(context, &policy.key.namespace, found, &governed.write()).await;

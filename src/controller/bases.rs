@@ -238,7 +238,7 @@ async fn text(api: &Api<ConfigMap>, config_map: &str, key: &str) -> Result<Optio
 pub(super) async fn read_left_file(context: &Context, observed: &mut Observed) -> Result<(), Error> {
     let Some(name) = left_file(observed) else { return Ok(()) };
     let mounts = |workload: &Workload| workload.key.namespace == observed.key.namespace && workload.mounts.iter().any(|map| *map == name);
-    let reader = |own: &Arc<Workload>| mounts(own).then(|| (own.id(), own.own.required_aal));
+    let reader = |own: &Arc<Workload>| mounts(own).then(|| (own.id(), own.is_given_a_file()));
     let mounted_by: Vec<_> = context.cache.read(|tables| tables.workloads.all().filter_map(reader).collect());
     if !mounted_by.is_empty() {
         let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &observed.key.namespace);

@@ -36,7 +36,7 @@ pub struct Effect {
     pub kind: Kind,
     pub name: SmolStr,
     pub container: Option<SmolStr>,
-    /// Variables and the template's annotation: name, value before and after.
+    /// Variables: name, value before and after.
     pub changes: Vec<(String, Option<String>, Option<String>)>,
     /// Pods that are wanted of it, where its template changes.
     pub rolls: Option<i32>,
@@ -193,11 +193,6 @@ impl Effect {
             if before != after && (after.is_some() || workload.owns(container, name)) {
                 self.changes.push((name.clone(), before, after));
             }
-        }
-        let after = desired.and_then(|desired| desired.annotation(workload, container)).map(Into::into);
-        let before: Option<String> = workload.required_aal.as_deref().map(Into::into);
-        if before != after && (after.is_some() || workload.own.required_aal) {
-            self.changes.push((wire::REQUIRED_AAL_ANNOTATION.into(), before, after));
         }
         self.container = Some(container.into());
         self.rolls = (!self.changes.is_empty()).then_some(workload.replicas);

@@ -143,7 +143,6 @@ pub(super) fn gather(
     let governed = governed.into_iter().map(|workload| GovernedView { claimant: claimed(&workload), workload }).collect();
     let named = policy.as_ref().and_then(|policy| standing.config_map(policy));
     let config_maps = config_maps(context, tables, key, named.as_ref());
-    let config_map_history = policy.as_ref().map(|policy| context.memory.history(&policy.uid)).unwrap_or_default();
     Observed {
         now,
         key: key.clone(),
@@ -158,7 +157,6 @@ pub(super) fn gather(
         standing,
         left_file: None,
         unheard: false,
-        config_map_history,
         untargeted: untargeted(context, tables, key),
         server_images: context.settings.server_images.clone(),
         itself: context.settings.itself.clone(),
@@ -301,10 +299,12 @@ pub(super) async fn crd_uid(context: &Context, needed: bool) -> Result<SmolStr, 
 async fn list_pods(context: &Context, observed: &mut Observed) -> Result<(), Error> {
     let verification = observed.verification();
     let deadline = ask::deadline(&verification);
-    let by_file = delivers_a_file(observed) && verification.mode != VerificationMode::Off;
+    let file = observed.policy.as_ref().filter(|_| delivers_a_file(observed) && verification.mode != VerificationMode::Off);
+    let file = file.and_then(|policy| observed.standing.config_map(policy));
     for target in &mut observed.targets {
         let Some(workload) = target.workload.clone() else { continue };
-        let asked = by_file && workload.own.required_aal;
+        let reads = |file: &SmolStr| container(&workload, target).is_ok_and(|server| workload.file(&server.name, file).is_some());
+        let asked = workload.own.policy_label && file.as_ref().is_some_and(reads);
         if (is_done(&workload) && !asked) || workload.selector.is_empty() {
             continue;
         }

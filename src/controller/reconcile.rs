@@ -200,7 +200,7 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
         if matches!(config_map, Some(Ok(Ok(())))) {
             let file = matches!(decided.config_map, Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. }));
             answers.file_written = file;
-            tell::config_map_written(context, observed.now, policy, desired, decided.config_map.as_ref());
+            tell::config_map_written(context, policy, desired, decided.config_map.as_ref());
         }
         answers.recorded = decided.record.is_some() && matches!(record, Ok(Ok(())));
         for answer in config_map.into_iter().chain([record]) {

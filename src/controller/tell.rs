@@ -10,15 +10,14 @@ use super::view::status_digest;
 use super::{Context, Error, apply, bases};
 use crate::api::{ConditionType, EventReason, MfaPolicyStatus, Reason, Transition};
 use crate::plan::{
-    Applied, ConfigMapStep, Desired, Governed, LastCondition, LastStatus, Mark, Millis, News, Notice, Observed, Plan, PolicyObject,
-    Refusal, Report, Workload, WrittenFrom, level_word, levels, report, seconds, suspension, written_levels,
+    Applied, ConfigMapStep, Desired, Governed, LastCondition, LastStatus, Millis, News, Notice, Observed, Plan, PolicyObject, Refusal,
+    Report, Workload, WrittenFrom, level_word, levels, report, seconds, suspension, written_levels,
 };
 use crate::policy::Kind;
 use crate::telemetry::metrics::Ended;
 
-pub(super) fn config_map_written(context: &Context, now: Millis, policy: &PolicyObject, desired: &Desired, step: Option<&ConfigMapStep>) {
+pub(super) fn config_map_written(context: &Context, policy: &PolicyObject, desired: &Desired, step: Option<&ConfigMapStep>) {
     if let Some(ConfigMapStep::Create { from: WrittenFrom::Drift } | ConfigMapStep::Repair { from: WrittenFrom::Drift, .. }) = step {
-        context.memory.repaired(&policy.uid, now, None);
         context.metrics.repaired("ConfigMap");
         let message = format!("ConfigMap {} had lost what the policy sets and has it again", desired.config_map);
         context.events.about_policy(&policy.key, &policy.uid, Notice { warning: true, reason: EventReason::DriftRepaired, message });
@@ -116,7 +115,7 @@ pub(super) fn reverted(context: &Context, observed: &Observed, workload: &Worklo
         policy = %observed.key,
         uid = governed.map(|governed| governed.policy).unwrap_or_default(),
         generation = observed.policy.as_ref().map(|policy| policy.generation),
-        revision = Mark::own(workload).and_then(Mark::revision).as_deref().unwrap_or_default(),
+        revision = workload.revision().unwrap_or_default(),
         targets = %workload,
         from_settings = level_word(settings),
         to_settings = level_word(None),

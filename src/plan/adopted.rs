@@ -37,6 +37,6 @@ pub(super) fn read_back(workload: &Workload, container: &str, desired: &Desired,
         config_map_name: desired.config_map.to_string(),
         targets: vec![target_data(view, container)],
     };
-    let whole = variables(&data.overlay.document(), named).len() == own.len();
+    let whole = variables(&data.overlay, data.delivery).len() == own.len();
     (whole && revision(&data.overlay, data.delivery) == *named && data.is_sound()).then_some(data)
 }

@@ -28,10 +28,10 @@ pub fn applied_after(observed: &Observed, plan: &Plan, report: &Report, reverted
     let Some(desired) = &plan.desired else { return applied };
     let file = File::after(observed, desired, report);
     let recorded = report.recorded || plan.verdict.is_some() || newest.is_some_and(|newest| newest.digest() == plan.digest);
-    // Pods that read a file have nothing of a revision before the file is that of the revision.
-    let is_there = recorded && (file == File::AsDesired || !effective::is_by_file(desired));
     for (index, ((step, view), goal)) in plan.steps.iter().zip(&observed.targets).zip(&plan.goals).enumerate() {
         let Some(workload) = &view.workload else { continue };
+        // Pods that read a file have nothing of a revision before the file is that of the revision.
+        let is_there = recorded && (file == File::AsDesired || !effective::is_by_file(&goal.desired));
         let written = matches!(report.targets.get(index), Some(Some(Ok(_))));
         match step {
             Step::Write { .. } if is_there && written => put(&mut applied, entry(observed, plan, goal, view, workload, step, file)),
@@ -58,7 +58,7 @@ fn entry(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, workl
         Step::Settled { container, done } => (container.as_str(), *done, false),
         Step::Refused { .. } | Step::Held { .. } => ("", false, false),
     };
-    let agreed = match proof(observed, plan, view, step, file) {
+    let agreed = match proof(observed, plan, goal, view, step, file) {
         Some(Proof::Agree { answer }) => answer,
         _ => None,
     };
@@ -174,7 +174,7 @@ fn begin(
 }
 
 fn before(workload: &Workload) -> Before {
-    if workload.own.env.is_empty() && !workload.own.required_aal { Before::Nothing } else { Before::Unknown }
+    if workload.own.env.is_empty() { Before::Nothing } else { Before::Unknown }
 }
 
 /// What stands there of another policy, where its pods are ready.

@@ -72,7 +72,7 @@ pub fn of_variables(view: &TargetView, question: &Question, pods: &[Pod], wrong_
     let ready: Vec<_> = pods.iter().filter(|pod| is_asked(pod)).collect();
     let with = |answer: Option<Answer>| ready.iter().find(|pod| pod.answer == answer);
     let late = |within| wrong_since.is_some_and(|since| now - since >= within);
-    let mark = Mark::Variable(question.revision.clone());
+    let mark = Mark::Revision(question.revision.clone());
     if ready.is_empty() {
         return Proof::NoPods;
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use super::{Data, Governed, Mark, PolicyObject, Record, TargetData, Workload};
+use super::{Data, Governed, PolicyObject, Record, TargetData, Workload};
 use crate::policy::{DeletionPolicy, Delivery, FieldConflicts, Policy, Rejection, Target};
 use crate::server::kratos::{Overlay, Rendered, render, transition};
 
@@ -141,18 +141,19 @@ impl Standing {
     }
 }
 
-/// The newest record whose mark a workload carries in a field that our manager owns, and that was not taken back.
-/// Records alone are no proof: others may be able to create them. The mark of a file covers the levels
-/// alone, so that there the rest of a record rests on who may create ControllerRevisions.
+/// The newest record that a workload has in variables that our manager owns, and that was not taken back. Records alone
+/// are no proof: others may be able to create them. Beside a file the variables are the levels alone, so that there the
+/// rest of a record rests on who may create ControllerRevisions.
 fn carried<'a>(records: &'a [Arc<Record>], workloads: &[&Workload]) -> Option<&'a Arc<Record>> {
     let applied = records.first().map(|newest| newest.applied.as_slice()).unwrap_or_default();
     let carried = workloads.iter().filter_map(|workload| {
-        let mark = Mark::own(workload)?;
-        // Records with the same levels have the same mark: what was noted tells them apart.
+        // Records with the same levels are alike there: what was noted tells them apart.
         let noted = applied.iter().find(|applied| applied.uid == *workload.uid).map(|applied| &*applied.record);
-        let may_be = |record: &Record| !record.has_failed() && mark.may_be_of(record);
-        let noted = records.iter().position(|record| Some(record.digest()) == noted && may_be(record));
-        noted.or_else(|| records.iter().position(|record| may_be(record)))
+        let noted = noted.and_then(|digest| records.iter().position(|record| record.digest() == digest && !record.has_failed()));
+        let may_be = |index: &usize| !records[*index].has_failed() && records[*index].is_on(workload);
+        // What looks like an older one than was noted is what somebody made of that.
+        let newer = noted.unwrap_or(records.len());
+        noted.filter(may_be).or_else(|| (0..newer).find(may_be))
     });
     carried.min().map(|index| &records[index])
 }

@@ -8,9 +8,12 @@ use super::confirmed;
 use super::proof::{Proof, unasked, unreachable};
 use super::record::{Evidence, Reload};
 use super::target::known;
-use super::{Answer, Applied, ConfigMapStep, Desired, Goal, Millis, Observed, Plan, Pod, Report, Step, TargetView, Workload, WrittenFrom};
+use super::{
+    Answer, Applied, ConfigMapStep, Desired, Goal, Mark, Millis, Observed, Plan, Pod, Report, Step, TargetView, Workload, WrittenFrom,
+    container, risks,
+};
 use crate::policy::{Delivery, VerificationMode};
-use crate::server::kratos::changes;
+use crate::server::kratos::{self, Overlay};
 
 /// How long pods may take to read a new file. The kubelet needs up to a minute and a half.
 pub(super) const READ_WITHIN: Millis = 180_000;
@@ -47,10 +50,10 @@ impl File {
     }
 }
 
-/// What the pods of a target prove. None where nobody asks them.
+/// What the pods of a target prove of its goal. None where nobody asks them.
 #[must_use]
-pub fn proof(observed: &Observed, plan: &Plan, view: &TargetView, step: &Step, file: File) -> Option<Proof> {
-    let desired = plan.desired.as_ref().filter(|_| observed.verification().mode != VerificationMode::Off)?;
+pub fn proof(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, step: &Step, file: File) -> Option<Proof> {
+    let desired = Some(&*goal.desired).filter(|_| observed.verification().mode != VerificationMode::Off)?;
     // Nothing of the policy is in force that they could prove.
     if desired.rendered.revision.is_empty() {
         return None;
@@ -68,7 +71,7 @@ pub fn proof(observed: &Observed, plan: &Plan, view: &TargetView, step: &Step, f
     if !workload.containers.iter().any(|own| own.name == *container && own.reads_last(&desired.config_map)) {
         return Some(Proof::NotSupported(format!("the pods of {view} read another file after that of the policy")));
     }
-    Some(of_pods(view, container, &desired.config_map, reload(observed, plan, workload), observed.now))
+    Some(of_pods(view, container, &desired.mark(workload, container), reload(observed, plan, workload), observed.now))
 }
 
 /// Whether its pods had the time to take a file that must change their answer, and are not known to have taken it.
@@ -78,12 +81,11 @@ pub(super) fn is_late(observed: &Observed, workload: &Workload) -> bool {
 }
 
 /// What tells that the target's pods refused the file: they should have taken it, and had the time.
-pub(super) fn refused(observed: &Observed, plan: &Plan, view: &TargetView, step: &Step) -> Option<Evidence> {
+pub(super) fn refused(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, step: &Step) -> Option<Evidence> {
     let workload = view.workload.as_ref()?;
     let reload = reload(observed, plan, workload).filter(|reload| reload.changes == Some(true))?;
-    let desired = plan.desired.as_ref()?;
     let Step::Settled { container, done: true } = step else { return None };
-    let Proof::Mismatch(_) = proof(observed, plan, view, step, File::found(observed, desired))? else { return None };
+    let Proof::Mismatch(_) = proof(observed, plan, goal, view, step, File::found(observed, &goal.desired))? else { return None };
     let pod = view.pods.iter().flatten().find(|pod| !pod.deleting && pod.ready && is_old(pod, reload))?;
     Some(Evidence { pod: pod.name.clone(), container: container.clone(), reason: "the new file was not taken".into(), exit_code: None })
 }
@@ -94,15 +96,15 @@ pub(super) fn reload<'a>(observed: &'a Observed, plan: &'a Plan, workload: &Work
     planned.or_else(|| known(observed, workload)?.reload.as_ref())
 }
 
-fn of_pods(view: &TargetView, container: &str, config_map: &str, reload: Option<&Reload>, now: Millis) -> Proof {
+fn of_pods(view: &TargetView, container: &str, mark: &Mark, reload: Option<&Reload>, now: Millis) -> Proof {
     let Some(pods) = &view.pods else { return Proof::Pending(format!("the pods of {view} are about to be asked")) };
     let ready: Vec<_> = pods.iter().filter(|pod| !pod.deleting && pod.ready).collect();
     let with = |answer: Option<Answer>| ready.iter().find(|pod| pod.answer == answer);
     if ready.is_empty() {
         return Proof::NoPods;
     }
-    if let Some(pod) = ready.iter().find(|pod| !pod.reads(container, config_map)) {
-        return Proof::Pending(format!("pod {} of {view} does not read the file: it is from an older template", pod.name));
+    if let Some(pod) = ready.iter().find(|pod| !mark.is_on(pod, container)) {
+        return Proof::Pending(format!("pod {} of {view} is from an older template", pod.name));
     }
     if let Some(pod) = with(Some(Answer::Unreachable)) {
         return unreachable(view, pod);
@@ -181,8 +183,7 @@ pub(super) fn reloads(observed: &Observed, in_force: &Goal, steps: &[Step], file
     let reads = |(view, step): (&TargetView, &Step)| {
         let workload = view.workload.as_ref()?;
         let in_place = !matches!(step, Step::Refused { .. } | Step::Held { .. } | Step::Write { rolls: true, .. });
-        (in_place && workload.own.required_aal)
-            .then(|| (workload.uid.clone(), about_to_read(observed, in_force, view, workload, comes_back)))
+        in_place.then(|| (workload.uid.clone(), about_to_read(observed, in_force, view, workload, comes_back)))
     };
     observed.targets.iter().zip(steps).filter_map(reads).collect()
 }
@@ -200,11 +201,17 @@ fn about_to_read(observed: &Observed, in_force: &Goal, view: &TargetView, worklo
     // A second file before the first was read, or a stranger's: what the pods have is not known.
     let pending = |known: &Applied| known.reload.as_ref().is_some_and(|reload| reload.changes != Some(false));
     let sure = !comes_back && known.is_some_and(|known| !pending(known));
-    let changes = old.filter(|_| sure).and_then(|old| changes(view.base.as_deref(), old, &rendered.overlay));
+    let changes = old.filter(|_| sure).and_then(|old| changes(view, workload, old, &rendered.overlay));
     let before = view.pods.iter().flat_map(|pods| hashes(pods)).cloned().collect();
     let restores = known.and_then(|known| known.answer.clone()).filter(|_| comes_back);
     let restores = restores.or_else(|| never_left(known?, &in_force.digest()));
     Reload { since: observed.now, file, before, changes, restores }
+}
+
+/// Whether the file changes what running pods answer, whose variables stay. None where that cannot be known.
+fn changes(view: &TargetView, workload: &Workload, old: &Overlay, new: &Overlay) -> Option<bool> {
+    let container = container(workload, view).ok()?;
+    kratos::changes(view.base.as_deref(), &risks::environment(workload, container, &view.env_from), old, new)
 }
 
 /// The answer that is due where a file comes back that was good, in place of one that no pod was seen to take.
@@ -216,13 +223,13 @@ fn never_left(known: &Applied, comes_back: &str) -> Option<SmolStr> {
 }
 
 /// When to ask those that read a file again.
-pub(super) fn again(observed: &Observed, plan: &Plan, view: &TargetView, step: &Step) -> Option<Millis> {
-    let desired = plan.desired.as_ref().filter(|desired| is_by_file(desired))?;
+pub(super) fn again(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, step: &Step) -> Option<Millis> {
+    let desired = Some(&*goal.desired).filter(|desired| is_by_file(desired))?;
     let (Step::Settled { done: true, .. }, Some(workload)) = (step, &view.workload) else { return None };
     let reload = reload(observed, plan, workload);
     // Nothing can come of it before the file is written.
     let file = File::found(observed, desired);
-    match proof(observed, plan, view, step, file)? {
+    match proof(observed, plan, goal, view, step, file)? {
         Proof::Pending(_) if file == File::AsDesired => {
             let since = reload.map(|reload| reload.since).or(view.disagrees_since).unwrap_or(observed.now);
             Some(super::target::look_after(since, observed.now))
@@ -236,8 +243,9 @@ pub(super) fn again(observed: &Observed, plan: &Plan, view: &TargetView, step: &
 mod tests {
     use super::*;
     use crate::api::Reason;
-    use crate::plan::MountedFile;
     use crate::plan::fixtures::{pod, target, workload};
+    use crate::plan::{EnvVar, MountedFile};
+    use crate::server::kratos::level_variables;
 
     fn view(answers: &[Answer]) -> TargetView {
         let mut view = target(workload(2));
@@ -245,14 +253,20 @@ mod tests {
         let asked = |answer: &Answer| {
             let mut pod = Pod { answer: Some(answer.clone()), ..pod(&[]) };
             pod.containers[0].files = vec![Some(file.clone())];
+            pod.containers[0].env = strict();
             pod
         };
         view.pods = Some(answers.iter().map(asked).collect());
         view
     }
 
+    fn strict() -> Vec<EnvVar> {
+        vec![EnvVar { name: level_variables().1.into(), value: Some("highest_available".into()) }]
+    }
+
     fn of(view: &TargetView, reload: Option<&Reload>, now: Millis) -> Reason {
-        of_pods(view, "kratos", "mfa", reload, now).reason()
+        let mark = Mark::Levels { variables: strict(), file: Some("mfa".into()) };
+        of_pods(view, "kratos", &mark, reload, now).reason()
     }
 
     fn hash(text: &str) -> Answer {
@@ -326,9 +340,12 @@ mod tests {
     }
 
     #[test]
-    fn pods_that_do_not_read_the_file_prove_nothing_about_it() {
+    fn pods_of_another_template_prove_nothing_about_it() {
         let mut unwired = view(&[hash("a"), hash("a")]);
         unwired.pods.iter_mut().flatten().for_each(|pod| pod.containers[0].files.clear());
         assert_eq!(of(&unwired, None, 1), Reason::Progressing);
+        let mut without_levels = view(&[hash("a"), hash("a")]);
+        without_levels.pods.iter_mut().flatten().for_each(|pod| pod.containers[0].env.clear());
+        assert_eq!(of(&without_levels, None, 1), Reason::Progressing);
     }
 }

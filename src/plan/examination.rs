@@ -34,14 +34,14 @@ fn with_container(view: &TargetView) -> Option<(&Workload, &str)> {
 }
 
 fn fails(observed: &Observed, policy: &PolicyObject, view: &TargetView, workload: &Workload, container: &str) -> bool {
-    let (Some(pods), Some(mark)) = (&view.pods, Mark::of_server(workload, container)) else { return false };
-    judgement::is_suspect(workload, pods, &own_roll(observed, policy, container, &mark))
+    let Some(pods) = view.pods.as_ref().filter(|_| !workload.own.env.is_empty()) else { return false };
+    judgement::is_suspect(workload, pods, &own_roll(observed, policy, container, &Mark::of_template(workload, container)))
 }
 
 fn ends_first(observed: &Observed, policy: &PolicyObject, workload: &Workload, container: &str) -> bool {
     let is_new = || {
         let desired = observed.standing.desired(policy)?;
-        Some(Mark::of_server(workload, container) != Some(desired.mark(workload, container)))
+        Some(Mark::of_template(workload, container) != desired.mark(workload, container))
     };
     workload.ends_old_first() && !policy.suspend && is_new().unwrap_or_default()
 }
@@ -49,8 +49,8 @@ fn ends_first(observed: &Observed, policy: &PolicyObject, workload: &Workload, c
 /// The roll under way, by what the workload itself carries.
 fn own_roll<'a>(observed: &'a Observed, policy: &PolicyObject, container: &'a str, mark: &'a Mark) -> Roll<'a> {
     let config_map = match mark {
-        Mark::Annotation { config_map, .. } => Some(config_map.as_str()),
-        Mark::Variable(_) | Mark::Nothing => None,
+        Mark::Levels { file, .. } => file.as_deref(),
+        Mark::Revision(_) => None,
     };
     let progress_timeout = policy.spec.as_ref().map_or(Millis::MAX / 2, |spec| spec.progress_timeout);
     Roll { container, mark, config_map, progress_timeout, now: observed.now }
@@ -62,7 +62,7 @@ pub fn judged_well(observed: &Observed, index: usize) -> bool {
     let well = || {
         let (policy, view) = (observed.policy.as_ref()?, observed.targets.get(index)?);
         let (workload, container) = with_container(view)?;
-        let mark = Mark::of_server(workload, container)?;
+        let mark = (!workload.own.env.is_empty()).then(|| Mark::of_template(workload, container))?;
         let roll = own_roll(observed, policy, container, &mark);
         Some(judgement::runs_well(view, workload, view.pods.as_deref()?, &roll))
     };

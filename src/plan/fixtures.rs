@@ -23,7 +23,6 @@ pub(super) fn workload(replicas: i32) -> Workload {
         deleting: false,
         policy_label: None,
         governed: None,
-        required_aal: None,
         allowed: false,
         own: OwnFields::default(),
         replicas,
@@ -73,7 +72,6 @@ pub(super) fn pod(env: &[(&str, &str)]) -> Pod {
         content: "content".into(),
         annotations: Vec::new(),
         health: None,
-        required_aal: None,
         answer: None,
         containers: vec![container(env)],
         troubles: Vec::new(),
@@ -126,7 +124,6 @@ pub(super) fn observed(targets: Vec<TargetView>) -> Observed {
         standing: Standing::default(),
         left_file: None,
         unheard: false,
-        config_map_history: History::default(),
         server_images: Arc::new(["kratos".to_owned()]),
         itself: None,
     }
@@ -210,7 +207,6 @@ pub(super) fn governed(policy: &str, record: &Record) -> Workload {
         own: OwnFields {
             policy_label: true,
             governed: true,
-            required_aal: false,
             env: env.iter().map(|(name, _)| ("kratos".into(), (*name).into())).collect(),
             changed: None,
         },

@@ -67,10 +67,13 @@ pub(super) fn target_dropped(
     let is_file = desired.rendered.delivery == Delivery::ConfigFile;
     let dropped = if workload.own.env.iter().any(|(inside, _)| *inside != container.name) {
         rejection("spec.targetRefs[].container", rules::LEFT_IN_ANOTHER_CONTAINER)
-    } else if is_file && !workload.own.env.is_empty() {
+    } else if is_file && !workload.is_given_a_file() {
         rejection("spec.delivery.type", rules::LEFT_AS_VARIABLES)
-    } else if !is_file && workload.own.required_aal {
+    } else if !is_file && workload.is_given_a_file() {
         rejection("spec.delivery.type", rules::LEFT_AS_FILE)
+    } else if is_file {
+        // The file says all of it.
+        Vec::new()
     } else {
         let left = Overlay::from_variables(&adopted::own_variables(workload, container));
         left.map(|left| left_out(observed, policy, desired, &left)).unwrap_or_default()
@@ -92,7 +95,7 @@ fn left_out(observed: &Observed, policy: &PolicyObject, desired: &Desired, left:
 
 /// Whether the target has something of that.
 fn is_left(observed: &Observed, policy: &PolicyObject, view: &TargetView, workload: &Workload) -> bool {
-    let has = !workload.own.env.is_empty() || workload.own.required_aal;
+    let has = !workload.own.env.is_empty();
     // One that the policy let go, and names again, is as it was left then.
     let is_of = |named: &super::TargetData| named.kind == view.kind.as_str() && *named.name == *view.name;
     let is_named = observed.records.first().is_none_or(|newest| newest.data.targets.iter().any(is_of));

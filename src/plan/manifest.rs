@@ -23,7 +23,7 @@ pub fn spoken(value: &str) -> String {
 #[must_use]
 pub fn workload(workload: &Workload, policy: &str, governed: &str, container: &str, desired: &Desired) -> Value {
     let env = desired.variables().iter().map(|variable| json!({"name": variable.name, "value": literal(&variable.value)})).collect();
-    governed_by(workload, policy, governed, vec![(container, env)], desired.annotation(workload, container).as_deref())
+    governed_by(workload, policy, governed, vec![(container, env)])
 }
 
 /// Our fields on a workload as they are, under another annotation.
@@ -35,18 +35,11 @@ pub fn annotated(workload: &Workload, policy: &str, governed: &str) -> Value {
         let env = env.filter_map(|entry| Some(json!({"name": entry.name, "value": entry.value.as_deref()?}))).collect();
         containers.push((&*container.name, env));
     }
-    let annotation = workload.required_aal.as_deref().filter(|_| workload.own.required_aal);
-    governed_by(workload, policy, governed, containers, annotation)
+    governed_by(workload, policy, governed, containers)
 }
 
-/// Label and annotation, with the variables of each container and the annotation of the template.
-fn governed_by(
-    workload: &Workload,
-    policy: &str,
-    governed: &str,
-    containers: Vec<(&str, Vec<Value>)>,
-    required_aal: Option<&str>,
-) -> Value {
+/// Label and annotation, with the variables of each container.
+fn governed_by(workload: &Workload, policy: &str, governed: &str, containers: Vec<(&str, Vec<Value>)>) -> Value {
     let mut body = identity(workload);
     body["metadata"]["labels"] = json!({ api::POLICY_LABEL: policy });
     body["metadata"]["annotations"] = json!({ api::GOVERNED_ANNOTATION: governed });
@@ -54,9 +47,6 @@ fn governed_by(
         containers.into_iter().filter(|(_, env)| !env.is_empty()).map(|(name, env)| json!({"name": name, "env": env})).collect();
     if !containers.is_empty() {
         body["spec"]["template"]["spec"]["containers"] = json!(containers);
-    }
-    if let Some(value) = required_aal {
-        body["spec"]["template"]["metadata"]["annotations"] = json!({ api::REQUIRED_AAL_ANNOTATION: value });
     }
     body
 }

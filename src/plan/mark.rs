@@ -1,95 +1,110 @@
-//! What pod templates and pods carry of a revision, and what that says about them.
-
-use std::sync::Arc;
+//! What pod templates and pods carry of a revision, and which levels they therefore demand.
 
 use smol_str::SmolStr;
 
 use super::overrides::is_unsettled;
-use super::{Container, Desired, MountedFile, Pod, Record, TargetView, Workload};
+use super::{Container, Desired, EnvVar, Pod, Record, TargetView, Workload, manifest};
 use crate::api;
 use crate::policy::{Delivery, Level};
-use crate::server::kratos::{Overlay, REVISION, Variable, level_variables, levels_digest, revision};
+use crate::server::kratos::{Overlay, REVISION, Variable, level_variables, revision, variables};
 
 /// What the pods of one revision have in common, and no others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// Nothing of ours.
-    Nothing,
     /// The variable that names the revision.
-    Variable(SmolStr),
-    /// The annotation of pods that read the file of this config map.
-    Annotation { value: SmolStr, config_map: SmolStr },
+    Revision(SmolStr),
+    /// No such variable of ours, and for the levels exactly these, sorted by name. Another file makes no other pods:
+    /// they read it anew.
+    Levels {
+        /// The server's own among them.
+        variables: Vec<EnvVar>,
+        /// The config map whose file they read after every other; none where they shall have nothing of a policy.
+        file: Option<SmolStr>,
+    },
 }
 
 impl Mark {
-    /// Of an overlay that is delivered so, by this config map, to pods that mount it like this.
+    /// Of the pods that the template makes once the container is given the overlay so.
     #[must_use]
-    pub fn of(overlay: &Overlay, delivery: Delivery, config_map: &str, file: Option<&MountedFile>) -> Self {
-        let value = match delivery {
-            Delivery::Environment => return Self::Variable(revision(overlay, delivery).into()),
-            // A file that never changes in a running pod needs new pods for whatever changes.
-            Delivery::ConfigFile if file.is_some_and(|file| !file.reloads) => revision(overlay, delivery),
-            Delivery::ConfigFile => levels_digest(overlay),
-        };
-        Self::Annotation { value: value.into(), config_map: config_map.into() }
-    }
-
-    /// Of the pods that the template makes, as far as it is by our manager.
-    #[must_use]
-    pub fn own(workload: &Workload) -> Option<Self> {
-        if workload.own.required_aal {
-            let files = workload.containers.iter().filter_map(|container| container.files.last()?.as_ref());
-            let config_map = files.map(|file| file.config_map.clone()).next().unwrap_or_default();
-            return Some(Self::Annotation { value: workload.required_aal.clone()?, config_map });
+    pub fn of(overlay: &Overlay, delivery: Delivery, config_map: &str, workload: &Workload, container: &str) -> Self {
+        match delivery {
+            Delivery::Environment => Self::Revision(revision(overlay, delivery).into()),
+            Delivery::ConfigFile => {
+                Self::Levels { variables: beside(workload, container, &variables(overlay, delivery)), file: Some(config_map.into()) }
+            }
         }
-        let (container, _) = workload.own.env.iter().find(|(_, name)| &**name == REVISION)?;
-        let live = workload.containers.iter().find(|live| live.name == *container)?;
-        live.env.iter().find(|entry| &*entry.name == REVISION)?.value.clone().map(Self::Variable)
     }
 
-    /// The same where it is known which container is the server: a file that another one reads says nothing.
+    /// Of the pods that the template makes as it is.
     #[must_use]
-    pub fn of_server(workload: &Workload, container: &str) -> Option<Self> {
-        let Self::Annotation { value, .. } = Self::own(workload)? else { return Self::own(workload) };
-        let server = workload.containers.iter().find(|own| *own.name == *container)?;
-        let config_map = server.files.last().and_then(|file| Some(file.as_ref()?.config_map.clone())).unwrap_or_default();
-        Some(Self::Annotation { value, config_map })
-    }
-
-    /// The revision that it names.
-    #[must_use]
-    pub fn revision(self) -> Option<SmolStr> {
-        match self {
-            Self::Variable(revision) => Some(revision),
-            Self::Annotation { .. } | Self::Nothing => None,
-        }
+    pub fn of_template(workload: &Workload, container: &str) -> Self {
+        let server = workload.containers.iter().find(|own| *own.name == *container);
+        let named = server.filter(|_| workload.owns(container, REVISION)).and_then(|own| value(own, REVISION));
+        named.map_or_else(
+            || Self::Levels {
+                variables: server.map(told_apart_by).unwrap_or_default(),
+                file: server.and_then(|own| Some(own.files.last()?.as_ref()?.config_map.clone())),
+            },
+            Self::Revision,
+        )
     }
 
     #[must_use]
     pub fn is_on(&self, pod: &Pod, container: &str) -> bool {
+        let Some(server) = pod.containers.iter().find(|own| *own.name == *container) else { return false };
         match self {
-            Self::Nothing => {
-                let mut own = pod.containers.iter().filter(|own| &*own.name == container).flat_map(|own| &own.env);
-                pod.required_aal.is_none() && own.all(|entry| &*entry.name != REVISION)
-            }
-            Self::Annotation { value, config_map } => pod.required_aal.as_ref() == Some(value) && pod.reads(container, config_map),
-            Self::Variable(value) => {
-                let own = pod.containers.iter().filter(|own| &*own.name == container);
-                own.flat_map(|own| &own.env).any(|entry| &*entry.name == REVISION && entry.value.as_ref() == Some(value))
+            Self::Revision(revision) => value(server, REVISION).as_ref() == Some(revision),
+            Self::Levels { variables, file } => {
+                told_apart_by(server) == *variables && file.as_ref().is_none_or(|config_map| server.reads_last(config_map))
             }
         }
     }
+}
 
-    /// Whether pods with this mark may be of the record: the levels do not tell apart what differs
-    /// in other settings alone.
+fn value(container: &Container, name: &str) -> Option<SmolStr> {
+    container.env.iter().find(|entry| *entry.name == *name)?.value.clone()
+}
+
+/// The variables by which pods are told apart that name no revision of ours, sorted by name.
+fn told_apart_by(container: &Container) -> Vec<EnvVar> {
+    let (settings, whoami) = level_variables();
+    let mut found: Vec<_> = container.env.iter().filter(|entry| [REVISION, settings, whoami].contains(&&*entry.name)).cloned().collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
+}
+
+/// The same once `own` are all that we set there.
+fn beside(workload: &Workload, container: &str, own: &[Variable]) -> Vec<EnvVar> {
+    let server = workload.containers.iter().find(|live| *live.name == *container);
+    let mut all = server.map(told_apart_by).unwrap_or_default();
+    all.retain(|entry| !workload.owns(container, &entry.name) && own.iter().all(|variable| *variable.name != *entry.name));
+    all.extend(
+        own.iter().map(|variable| EnvVar { name: variable.name.as_str().into(), value: Some(manifest::literal(&variable.value).into()) }),
+    );
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all
+}
+
+impl Record {
+    /// Of the pods that have it.
     #[must_use]
-    pub fn may_be_of(&self, record: &Record) -> bool {
-        let (overlay, delivery) = (&record.data.overlay, record.data.delivery);
-        match self {
-            Self::Nothing => false,
-            Self::Variable(value) => delivery == Delivery::Environment && *revision(overlay, delivery) == **value,
-            Self::Annotation { value, .. } => {
-                delivery == Delivery::ConfigFile && [levels_digest(overlay), revision(overlay, delivery)].iter().any(|own| *own == **value)
+    pub fn mark(&self, workload: &Workload, container: &str) -> Mark {
+        Mark::of(&self.data.overlay, self.data.delivery, &self.data.config_map_name, workload, container)
+    }
+
+    /// Whether what our manager owns on the workload is exactly what this record sets there. Of those that a file
+    /// delivers, all with the same levels are alike.
+    #[must_use]
+    pub fn is_on(&self, workload: &Workload) -> bool {
+        let (overlay, delivery) = (&self.data.overlay, self.data.delivery);
+        match delivery {
+            // The others follow from it.
+            Delivery::Environment => workload.revision() == Some(&*revision(overlay, delivery)),
+            Delivery::ConfigFile => {
+                let mut own: Vec<_> = workload.own_variables().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+                own.sort();
+                let wanted = variables(overlay, delivery).into_iter().map(|variable| (variable.name, manifest::literal(&variable.value)));
+                !own.is_empty() && own.into_iter().eq(wanted)
             }
         }
     }
@@ -100,42 +115,32 @@ impl Desired {
     #[must_use]
     pub fn mark(&self, workload: &Workload, container: &str) -> Mark {
         if self.rendered.revision.is_empty() {
-            return Mark::Nothing;
+            return Mark::Levels { variables: beside(workload, container, &[]), file: None };
         }
-        Mark::of(&self.rendered.overlay, self.rendered.delivery, &self.config_map, workload.file(container, &self.config_map))
-    }
-
-    /// Every mark that it may have, by how pods read it.
-    #[must_use]
-    pub fn marks(&self) -> [SmolStr; 2] {
-        [levels_digest(&self.rendered.overlay).into(), self.rendered.revision.as_str().into()]
+        Mark::of(&self.rendered.overlay, self.rendered.delivery, &self.config_map, workload, container)
     }
 
     /// The variables that the container shall have.
     #[must_use]
     pub fn variables(&self) -> &[Variable] {
-        match self.rendered.delivery {
-            Delivery::Environment => &self.rendered.variables,
-            Delivery::ConfigFile => &[],
-        }
+        &self.rendered.variables
     }
 
-    /// The annotation that the pod template shall have.
-    #[must_use]
-    pub fn annotation(&self, workload: &Workload, container: &str) -> Option<SmolStr> {
-        match self.mark(workload, container) {
-            Mark::Annotation { value, .. } => Some(value),
-            Mark::Variable(_) | Mark::Nothing => None,
-        }
-    }
-
-    /// Whether the container reads the rendered file. One that it reads after that beats it, and is told as such.
+    /// Whether the container reads the rendered file, and anew when it changes. One that it reads after that beats it, and
+    /// is told as such.
     ///
     /// # Errors
     /// What is missing, and what to write where.
     pub fn wiring(&self, workload: &Workload, container: &Container) -> Result<(), String> {
-        let reads = container.files.iter().flatten().any(|file| file.is_of(&self.config_map));
-        if reads { Ok(()) } else { Err(not_wired(workload, &container.name, &self.config_map)) }
+        let config_map = &self.config_map;
+        match workload.file(&container.name, config_map) {
+            Some(file) if file.reloads => Ok(()),
+            Some(_) => Err(format!(
+                "container {} of {workload} mounts a single file of ConfigMap {config_map} by subPath, which never changes in a running pod: mount the folder, without subPath",
+                container.name
+            )),
+            None => Err(not_wired(workload, &container.name, config_map)),
+        }
     }
 }
 
@@ -151,24 +156,16 @@ fn not_wired(workload: &Workload, container: &str, config_map: &str) -> String {
         _ => String::new(),
     };
     format!(
-        "container {container} of {workload} does not read the policy: mount ConfigMap {config_map} and name its key {} as the last --config{by_chart}",
+        "container {container} of {workload} does not read the policy: mount ConfigMap {config_map} as a folder and name its key {} as the last --config{by_chart}",
         api::CONFIG_KEY
     )
 }
 
-impl MountedFile {
+impl super::MountedFile {
     /// Whether it is the rendered file of this config map.
     #[must_use]
     pub fn is_of(&self, config_map: &str) -> bool {
         *self.config_map == *config_map && self.key == api::CONFIG_KEY
-    }
-}
-
-impl Pod {
-    /// Whether the container reads the rendered file of this config map after every other.
-    #[must_use]
-    pub fn reads(&self, container: &str, config_map: &str) -> bool {
-        self.containers.iter().any(|own| *own.name == *container && own.reads_last(config_map))
     }
 }
 
@@ -183,78 +180,146 @@ impl Container {
 impl Workload {
     /// The rendered file of this config map, as the container reads it.
     #[must_use]
-    pub fn file(&self, container: &str, config_map: &str) -> Option<&MountedFile> {
+    pub fn file(&self, container: &str, config_map: &str) -> Option<&super::MountedFile> {
         let own = self.containers.iter().find(|live| *live.name == *container)?;
         own.files.iter().rev().flatten().find(|file| file.is_of(config_map))
+    }
+
+    /// The variables that our manager owns, in whatever container, each as (name, value as written).
+    pub fn own_variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.containers.iter().flat_map(|container| container.env.iter().map(move |entry| (container, entry)));
+        let own = all.filter(|(container, entry)| self.owns(&container.name, &entry.name));
+        own.filter_map(|(_, entry)| Some((entry.name.as_str(), entry.value.as_deref()?)))
+    }
+
+    /// Whether what it has of ours is no more than what stands beside a file.
+    #[must_use]
+    pub fn is_given_a_file(&self) -> bool {
+        let (settings, whoami) = level_variables();
+        self.own.policy_label && self.own.env.iter().all(|(_, name)| *name == *settings || *name == *whoami)
+    }
+
+    /// The revision that a variable of ours names. What comes by a file names none.
+    #[must_use]
+    pub fn revision(&self) -> Option<&str> {
+        self.own_variables().find(|(name, _)| *name == REVISION).map(|(_, value)| value)
     }
 }
 
 /// The weakest levels over what runs: the pods where they were listed, else the template.
 /// As (settings, whoami); none where a server's own configuration decides.
 #[must_use]
-pub fn running_levels(target: &TargetView, container: &str, file: &FileLevels<'_>) -> (Option<Level>, Option<Level>) {
+pub fn running_levels(target: &TargetView, container: &str) -> (Option<Level>, Option<Level>) {
     let Some(workload) = &target.workload else { return (None, None) };
-    let of = |containers: &[Container], annotation: Option<&SmolStr>| {
+    let of = |containers: &[Container]| {
         let own = containers.iter().find(|own| &*own.name == container);
-        let reads = own.is_some_and(|own| own.reads_last(file.config_map));
-        let from_file = annotation.filter(|_| reads).map(|value| file.of(value)).unwrap_or_default();
         let variable = |name: &str| {
-            if is_unsettled(own?, &target.env_from, name) {
-                return Some(None);
-            }
-            let variable = own?.env.iter().find(|variable| &*variable.name == name)?;
-            Some(variable.value.as_deref().and_then(Level::from_word))
+            let own = own.filter(|own| !is_unsettled(own, &target.env_from, name))?;
+            Level::from_word(&value(own, name)?)
         };
         let (settings, whoami) = level_variables();
-        (variable(settings).unwrap_or(from_file.0), variable(whoami).unwrap_or(from_file.1))
+        (variable(settings), variable(whoami))
     };
     let pods: Vec<_> = target.pods.iter().flatten().filter(|pod| !pod.deleting).collect();
     if pods.is_empty() {
-        return of(&workload.containers, workload.required_aal.as_ref());
+        return of(&workload.containers);
     }
-    let running: Vec<_> = pods.iter().map(|pod| of(&pod.containers, pod.required_aal.as_ref())).collect();
+    let running: Vec<_> = pods.iter().map(|pod| of(&pod.containers)).collect();
     (running.iter().map(|levels| levels.0).min().flatten(), running.iter().map(|levels| levels.1).min().flatten())
-}
-
-/// What pods that read a file demand.
-pub struct FileLevels<'a> {
-    pub config_map: &'a str,
-    pub records: &'a [Arc<Record>],
-    /// What the file says now, as (settings, whoami); none where that is not known.
-    pub now: (Option<Level>, Option<Level>),
-}
-
-impl FileLevels<'_> {
-    /// They run what the file said when they started, or what it says now.
-    fn of(&self, annotation: &SmolStr) -> (Option<Level>, Option<Level>) {
-        let mark = Mark::Annotation { value: annotation.clone(), config_map: self.config_map.into() };
-        let started = self.records.iter().find(|record| mark.may_be_of(record)).map(|record| record.data.overlay.required_levels());
-        let (settings, whoami) = started.unwrap_or(self.now);
-        (settings.min(self.now.0), whoami.min(self.now.1))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::fixtures::{container, pod, target, workload};
+    use crate::plan::MountedFile;
+    use crate::plan::fixtures::{container, pod, record, target, workload};
+
+    fn file(name: &str, reloads: bool) -> Vec<Option<MountedFile>> {
+        vec![Some(MountedFile { config_map: name.into(), key: "kratos.yaml".into(), reloads })]
+    }
+
+    fn by_file(whoami: &str) -> Record {
+        let mut record = (*record("mfa", 1, whoami)).clone();
+        record.data.delivery = Delivery::ConfigFile;
+        record
+    }
 
     #[test]
     fn the_mark_of_a_file_is_that_of_the_servers_own_container() {
-        let file = |name: &str| vec![Some(MountedFile { config_map: name.into(), key: "kratos.yaml".into(), reloads: true })];
         let mut workload = workload(2);
-        workload.own.required_aal = true;
-        workload.required_aal = Some("levels".into());
-        workload.containers[0].files = file("mfa");
-        workload.containers.insert(0, Container { name: "sidecar".into(), files: file("its-own"), ..container(&[]) });
-        let expected = Mark::Annotation { value: "levels".into(), config_map: "mfa".into() };
-        assert_eq!(Mark::of_server(&workload, "kratos"), Some(expected));
+        workload.containers = vec![
+            Container { name: "sidecar".into(), files: file("its-own", true), ..container(&[]) },
+            Container { files: file("mfa-mfa", true), ..container(&[(level_variables().1, "aal1")]) },
+        ];
+        let mark = Mark::of_template(&workload, "kratos");
+        assert_eq!(mark, by_file("aal1").mark(&workload, "kratos"));
+        let made = Pod { containers: workload.containers.clone(), ..pod(&[]) };
+        assert!(mark.is_on(&made, "kratos") && !mark.is_on(&made, "sidecar"));
+        assert_ne!(mark, by_file("highest_available").mark(&workload, "kratos"));
+    }
+
+    #[test]
+    fn variables_of_the_servers_own_are_part_of_what_pods_have_in_common() {
+        let (settings, whoami) = level_variables();
+        let mut own = workload(2);
+        own.containers = vec![Container { files: file("mfa-mfa", true), ..container(&[(settings, "aal1"), (REVISION, "v1")]) }];
+        let wanted = by_file("highest_available").mark(&own, "kratos");
+        let with =
+            |env: &[(&str, &str)]| Pod { containers: vec![Container { files: file("mfa-mfa", true), ..container(env) }], ..pod(&[]) };
+        let all = [(whoami, "highest_available"), (settings, "aal1"), (REVISION, "v1")];
+        assert!(wanted.is_on(&with(&all), "kratos"));
+        assert!(!wanted.is_on(&with(&all[..2]), "kratos") && !wanted.is_on(&with(&all[1..]), "kratos"));
+        own.own.env = vec![("kratos".into(), settings.into())];
+        assert!(
+            !by_file("highest_available").mark(&own, "kratos").is_on(&with(&all), "kratos"),
+            "ours goes, where the policy leaves it out"
+        );
+    }
+
+    #[test]
+    fn what_a_workload_has_of_ours_tells_the_record() {
+        let (settings, whoami) = level_variables();
+        let with = |env: &[(&str, &str)]| {
+            let mut workload = workload(1);
+            workload.own.env = env.iter().map(|(name, _)| ("kratos".into(), (*name).into())).collect();
+            workload.containers = vec![container(env)];
+            workload
+        };
+        assert!(by_file("aal1").is_on(&with(&[(whoami, "aal1")])));
+        assert!(!by_file("aal1").is_on(&with(&[(whoami, "highest_available")])));
+        assert!(!by_file("aal1").is_on(&with(&[(whoami, "aal1"), (settings, "aal1")])));
+        let stranger = Workload { own: Default::default(), ..with(&[(whoami, "aal1")]) };
+        assert!(!by_file("aal1").is_on(&stranger), "somebody else's variable is no proof");
+        let revision = crate::server::kratos::revision(&record("mfa", 1, "aal1").data.overlay, Delivery::Environment);
+        let by_variables = with(&[(whoami, "aal1"), (REVISION, &revision)]);
+        assert!(record("mfa", 1, "aal1").is_on(&by_variables) && !by_file("aal1").is_on(&by_variables));
+    }
+
+    #[test]
+    fn a_file_that_never_changes_in_a_running_pod_is_not_wired() {
+        let wiring = |reloads| {
+            let mut workload = workload(1);
+            workload.containers[0].files = file("mfa-mfa", reloads);
+            let overlay = by_file("aal1").data.overlay;
+            let rendered = crate::server::kratos::render("mfa", overlay, Delivery::ConfigFile);
+            let desired = Desired {
+                rendered,
+                config_map: "mfa-mfa".into(),
+                field_conflicts: Default::default(),
+                deletion_policy: Default::default(),
+                targets: Vec::new(),
+            };
+            desired.wiring(&workload, &workload.containers[0])
+        };
+        assert_eq!(wiring(true), Ok(()));
+        let message = wiring(false).expect_err("it is mounted by subPath");
+        assert!(message.contains("mount the folder"), "{message}");
     }
 
     #[test]
     fn the_weakest_pod_sets_the_level_and_unknown_is_weaker_than_any() {
         let (settings, whoami) = level_variables();
-        let levels = |view: &TargetView| running_levels(view, "kratos", &FileLevels { config_map: "", records: &[], now: (None, None) });
+        let levels = |view: &TargetView| running_levels(view, "kratos");
         let strong = pod(&[(settings, "highest_available"), (whoami, "highest_available")]);
         let weak = pod(&[(settings, "highest_available"), (whoami, "aal1")]);
         let unknown = pod(&[(settings, "highest_available")]);
@@ -269,12 +334,8 @@ mod tests {
 
     #[test]
     fn a_foreign_container_says_nothing() {
-        let mark = Mark::Variable("mfa-0123456789".into());
-        let mut view = target(workload(1));
-        view.pods = Some(vec![Pod {
-            containers: vec![Container { name: "other".into(), ..container(&[("REVISION", "mfa-0123456789")]) }],
-            ..pod(&[])
-        }]);
-        assert!(!mark.is_on(&view.pods.as_ref().expect("pods")[0], "kratos"));
+        let mark = Mark::Revision("mfa-0123456789".into());
+        let other = Container { name: "other".into(), ..container(&[("REVISION", "mfa-0123456789")]) };
+        assert!(!mark.is_on(&Pod { containers: vec![other], ..pod(&[]) }, "kratos"));
     }
 }

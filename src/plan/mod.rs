@@ -139,10 +139,6 @@ pub enum ConfigMapStep {
     },
     /// Its file is as it should be, what it remembers is not.
     Annotate(ConfigMapView),
-    /// Somebody keeps changing it: it is repaired again at this time.
-    Fought {
-        until: Millis,
-    },
     /// Another policy's, a foreign one, or what is left of one and would be lost.
     Refused(Refusal),
 }
@@ -240,13 +236,9 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     }
     plan.memories = reversal::memories(observed, policy, &plan);
     plan.reloads = effective::reloads(observed, &in_force, &plan.steps, plan.config_map.as_ref());
-    let config_map_again = match plan.config_map {
-        Some(ConfigMapStep::Fought { until }) => Some(until),
-        _ => None,
-    };
     plan.again = plan.again.into_iter().chain(overrides::again(observed)).min();
     let steps_again = plan.steps.iter().zip(&observed.targets).filter_map(|(step, view)| step.again(view, observed.now));
-    plan.again = plan.again.into_iter().chain(config_map_again).chain(steps_again).min();
+    plan.again = plan.again.into_iter().chain(steps_again).min();
     plan.digest = digest;
     plan.desired = Some(desired);
     plan.judged = rollback::judged(observed, policy, &plan, &asked_for);
@@ -255,7 +247,8 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     plan.stuck = rollback::stuck(observed, policy, &plan);
     let verdict_again = plan.verdict.as_ref().map(|verdict| rollback::look(verdict, policy, observed.now));
     plan.again = plan.again.into_iter().chain(verdict_again).min();
-    let asked_again = plan.steps.iter().zip(&observed.targets).filter_map(|(step, view)| effective::again(observed, &plan, view, step));
+    let each = plan.steps.iter().zip(&plan.goals).zip(&observed.targets);
+    let asked_again = each.filter_map(|((step, goal), view)| effective::again(observed, &plan, goal, view, step));
     plan.again = plan.again.into_iter().chain(asked_again).min();
     plan
 }
@@ -299,12 +292,6 @@ fn config_map(observed: &Observed, policy: &PolicyObject, desired: &Desired, dig
         }
     };
     let from = written_from(observed, found, digest);
-    if changed
-        && from == WrittenFrom::Drift
-        && let Some(until) = rollout::repair_not_before(&observed.config_map_history.repairs, observed.now)
-    {
-        return Some(ConfigMapStep::Fought { until });
-    }
     let Some(found) = found else { return Some(ConfigMapStep::Create { from }) };
     if changed || found.policy_label.as_ref() != Some(&policy.key.name) {
         let from = if changed { from } else { WrittenFrom::Before };

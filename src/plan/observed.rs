@@ -72,8 +72,6 @@ pub struct Observed {
     pub unheard: bool,
     /// What another policy left in the config map that this one writes; read only where a workload mounts it.
     pub left_file: Option<LeftFile>,
-    /// Repairs of the policy's config map.
-    pub config_map_history: History,
     /// Identity servers of the namespace that no policy names, the first few. Only for one policy of the
     /// namespace, so that not all of them say so.
     pub untargeted: Vec<WorkloadId>,
@@ -224,8 +222,6 @@ pub struct Workload {
     pub deleting: bool,
     pub policy_label: Option<SmolStr>,
     pub governed: Option<SmolStr>,
-    /// [`crate::api::REQUIRED_AAL_ANNOTATION`] of its pod template.
-    pub required_aal: Option<SmolStr>,
     /// Its owner declared it an identity server.
     pub allowed: bool,
     pub own: OwnFields,
@@ -298,8 +294,6 @@ pub enum UpdateStrategy {
 pub struct OwnFields {
     pub policy_label: bool,
     pub governed: bool,
-    /// The annotation of the pod template.
-    pub required_aal: bool,
     /// (container, variable)
     pub env: Vec<(SmolStr, SmolStr)>,
     /// Last change of this set or its values.

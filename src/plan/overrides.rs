@@ -97,8 +97,8 @@ fn in_command(set: &Set, workload: &Workload, container: &Container, place: &str
 
 fn in_env(set: &Set, workload: &Workload, container: &Container, place: &str) -> impl Iterator<Item = String> {
     let aliases = container.unusual.iter().flat_map(|unusual| &unusual.aliases);
-    // Of our own those that are left go with the next write.
-    let stranger = |name: &&SmolStr| set.by_file && !workload.owns(&container.name, name);
+    // Of our own those that are left go with the next write; those that we set are a matter of ownership.
+    let stranger = |name: &&SmolStr| !set.is_variable(name) && !workload.owns(&container.name, name);
     let plain = container.env.iter().map(|entry| &entry.name).filter(stranger);
     plain.chain(aliases).filter_map(move |name| {
         let beaten = set.beaten_by(name)?;
@@ -111,7 +111,7 @@ fn from_config_maps(set: &Set, env_from: &EnvFrom, place: &str) -> Vec<String> {
     for EnvFromMap { source, names } in &env_from.sources {
         let config_map = source.name();
         // An entry of ours has the very name and comes before it.
-        for name in names.iter().flatten().filter(|name| set.by_file || !set.is_own(name)) {
+        for name in names.iter().flatten().filter(|name| !set.is_variable(name)) {
             let told =
                 |beaten| format!("env {} of {place}, from ConfigMap {config_map}, {beaten}: remove it from that ConfigMap", cut(name));
             found.extend(set.beaten_by(name).map(told));
@@ -139,25 +139,33 @@ fn later_files(desired: &Desired, container: &Container, place: &str) -> Vec<Str
 
 /// The keys that the policy sets.
 pub(super) struct Set {
-    /// Their paths, with the variable that is each one's own.
-    pub keys: Vec<(String, String)>,
+    /// Their paths.
+    pub keys: Vec<String>,
+    /// The variables that it sets.
+    variables: Vec<String>,
     by_file: bool,
 }
 
 impl Set {
     fn of(desired: &Desired) -> Self {
-        let names = desired.rendered.variables.iter().map(|variable| &variable.name);
-        let keys = names.filter_map(|name| Some((written_keys(name).first()?.clone(), name.clone())));
-        Self { keys: keys.collect(), by_file: desired.rendered.delivery == Delivery::ConfigFile }
+        let keys = desired.rendered.overlay.document().leaves().into_iter().map(|(path, _)| path.join(".")).collect();
+        let variables = desired.variables().iter().map(|variable| variable.name.clone()).collect();
+        Self { keys, variables, by_file: desired.rendered.delivery == Delivery::ConfigFile }
     }
 
-    fn is_own(&self, variable: &str) -> bool {
-        self.keys.iter().any(|(_, own)| own == variable)
+    fn is_variable(&self, name: &str) -> bool {
+        self.variables.iter().any(|own| own == name)
+    }
+
+    /// Whether one of the keys that a variable of this name writes is in the file alone.
+    fn is_in_file(&self, variable: &str) -> bool {
+        let in_variables = |key: &String| self.variables.iter().any(|own| written_keys(own).contains(key));
+        self.by_file && written_keys(variable).iter().any(|key| self.keys.contains(key) && !in_variables(key))
     }
 
     /// Those that a variable of this name writes, in words. None where it writes none.
     pub fn told(&self, variable: &str) -> Option<String> {
-        let written = written_keys(variable).iter().filter(|key| self.keys.iter().any(|(own, _)| own == *key));
+        let written = written_keys(variable).iter().filter(|key| self.keys.contains(*key));
         match written.collect::<Vec<_>>().as_slice() {
             [] => None,
             [only] => Some((*only).clone()),
@@ -169,7 +177,7 @@ impl Set {
     /// What a variable of this name does. They reach the process in no certain order, and the last one counts.
     fn beaten_by(&self, variable: &str) -> Option<String> {
         let keys = self.told(variable)?;
-        Some(if self.by_file {
+        Some(if self.is_in_file(variable) {
             format!("beats the file of the policy in {keys}")
         } else {
             format!("also sets {keys}, and on some pods it is what counts")
@@ -200,10 +208,13 @@ mod tests {
     use crate::server::kratos::{Layer, Overlay, render};
 
     const WHOAMI: &str = "SESSION_WHOAMI_REQUIRED_AAL";
+    const CODE: &str = "SELFSERVICE_METHODS_CODE_MFA_ENABLED";
 
-    /// A policy that sets the level of whoami alone.
+    /// A policy that sets the level of whoami, and a code.
     fn desired(delivery: Delivery) -> Desired {
-        let overlay: Overlay = serde_json::from_value(serde_json::json!({"session": {"whoami": {"required_aal": "aal1"}}})).expect("keys");
+        let methods = serde_json::json!({"methods": {"code": {"mfa_enabled": true}}});
+        let overlay = serde_json::json!({"selfservice": methods, "session": {"whoami": {"required_aal": "aal1"}}});
+        let overlay: Overlay = serde_json::from_value(overlay).expect("keys");
         Desired {
             rendered: render("mfa", overlay, delivery),
             config_map: "mfa-mfa".into(),
@@ -241,23 +252,24 @@ mod tests {
                 let found = found(delivery, alias(name), EnvFrom::default()).overrides;
                 assert!(matches!(found.as_slice(), [only] if only.contains(&format!("env {name} of container kratos"))), "{found:?}");
             }
-            for name in ["selfservice", "SELFSERVICE_METHODS_TOTP"] {
+            for name in ["SELFSERVICE_FLOWS", "SELFSERVICE_METHODS_TOTP"] {
                 assert_eq!(found(delivery, alias(name), EnvFrom::default()).overrides, Vec::<String>::new(), "{name}");
             }
         }
     }
 
     #[test]
-    fn the_own_name_beats_a_file_and_is_a_matter_of_ownership_otherwise() {
-        let plain = || kratos(&[(WHOAMI, "aal1"), ("REVISION", "mfa-0000000000")]);
+    fn the_own_name_beats_a_file_and_is_a_matter_of_ownership_where_it_is_a_variable() {
+        let plain = || kratos(&[(WHOAMI, "aal1"), (CODE, "false"), ("REVISION", "mfa-0000000000")]);
         assert_eq!(found(Delivery::Environment, plain(), EnvFrom::default()), Findings::default());
         let beaten = found(Delivery::ConfigFile, plain(), EnvFrom::default()).overrides;
-        assert!(matches!(beaten.as_slice(), [only] if only.contains(WHOAMI) && !only.contains("aal1,")), "{beaten:?}");
-        let by_reference = Container { env: vec![EnvVar { name: WHOAMI.into(), value: None }], ..kratos(&[]) };
+        assert!(matches!(beaten.as_slice(), [only] if only.contains(CODE) && !only.contains("aal1,")), "{beaten:?}");
+        let by_reference = Container { env: vec![EnvVar { name: CODE.into(), value: None }], ..kratos(&[]) };
         assert_eq!(found(Delivery::ConfigFile, by_reference, EnvFrom::default()).overrides.len(), 1);
         // From a config map, a plain entry of the same name comes first.
-        assert_eq!(found(Delivery::Environment, plain(), from_map(Some(&[WHOAMI]))), Findings::default());
-        assert_eq!(found(Delivery::ConfigFile, kratos(&[]), from_map(Some(&[WHOAMI]))).overrides.len(), 1);
+        assert_eq!(found(Delivery::Environment, plain(), from_map(Some(&[WHOAMI, CODE]))), Findings::default());
+        let from_elsewhere = found(Delivery::ConfigFile, kratos(&[]), from_map(Some(&[WHOAMI, CODE]))).overrides;
+        assert!(matches!(from_elsewhere.as_slice(), [only] if only.contains(CODE)), "{from_elsewhere:?}");
         let alias = found(Delivery::Environment, plain(), from_map(Some(&["session"]))).overrides;
         assert!(matches!(alias.as_slice(), [only] if only.contains("from ConfigMap settings")), "{alias:?}");
     }
@@ -265,8 +277,8 @@ mod tests {
     #[test]
     fn our_own_variables_that_are_about_to_go_beat_nothing() {
         let mut own = workload(1);
-        own.containers = vec![kratos(&[(WHOAMI, "aal1")])];
-        own.own.env = vec![("kratos".into(), WHOAMI.into())];
+        own.containers = vec![kratos(&[(CODE, "true")])];
+        own.own.env = vec![("kratos".into(), CODE.into())];
         let view = target(own.clone());
         assert_eq!(find(&desired(Delivery::ConfigFile), &view, &own, &own.containers[0]), Findings::default());
     }
@@ -370,7 +382,6 @@ mod tests {
         assert!(!is_unsettled(&plain(), &from_map(Some(&[WHOAMI])), WHOAMI));
         assert!(is_unsettled(&kratos(&[]), &from_map(Some(&[WHOAMI])), WHOAMI));
         let view = TargetView { pods: None, ..target(Workload { containers: vec![alias("Session.Whoami")], ..workload(1) }) };
-        let levels = crate::plan::mark::FileLevels { config_map: "", records: &[] as &[Arc<crate::plan::Record>], now: (None, None) };
-        assert_eq!(crate::plan::mark::running_levels(&view, "kratos", &levels).1, None);
+        assert_eq!(crate::plan::mark::running_levels(&view, "kratos").1, None);
     }
 }

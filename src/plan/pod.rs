@@ -28,7 +28,6 @@ pub struct Pod {
     pub annotations: Vec<(SmolStr, SmolStr)>,
     /// How its server is, by its own word; none where it was not asked.
     pub health: Option<Health>,
-    pub required_aal: Option<SmolStr>,
     /// What it says of its configuration; none where it was not asked.
     pub answer: Option<Answer>,
     /// Variables of its containers that a policy may set, as (container, variable).

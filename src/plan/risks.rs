@@ -27,7 +27,7 @@ pub(super) fn merged_with(workload: &Workload, container: &Container, view: &Tar
 }
 
 /// What the variables of the container set, those of the policy aside.
-fn environment(workload: &Workload, container: &Container, from: &EnvFrom) -> Layer {
+pub(super) fn environment(workload: &Workload, container: &Container, from: &EnvFrom) -> Layer {
     let others = container.env.iter().filter(|entry| !workload.owns(&container.name, &entry.name));
     let mut own = Layer::of_variables(others.map(|entry| (&*entry.name, entry.value.as_deref())));
     // A plain entry of the very name comes before one from elsewhere.

@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use super::judgement::{self, Judgement, Roll};
 use super::record::{Back, Evidence};
 use super::target::known;
-use super::{Applied, Before, Desired, Goal, Mark, Millis, Observed, Plan, Pod, PolicyObject, Record, Step, TargetView, Verdict, Workload};
+use super::{Applied, Before, Desired, Goal, Mark, Millis, Observed, Plan, Pod, PolicyObject, Record, Step, TargetView, Verdict};
 use crate::policy::{Delivery, Kind, Level, OnFailure};
 use crate::server::kratos::{Rendered, render};
 
@@ -154,8 +154,8 @@ pub(super) fn judged(observed: &Observed, policy: &PolicyObject, plan: &Plan, de
 
 /// A target whose pods did not take a new file that they should have taken.
 fn unread<'a>(observed: &'a Observed, plan: &Plan) -> Option<(&'a TargetView, Evidence)> {
-    let refused = |view: &TargetView, step: &Step| super::effective::refused(observed, plan, view, step);
-    observed.targets.iter().zip(&plan.steps).find_map(|(view, step)| Some((view, refused(view, step)?)))
+    let mut each = observed.targets.iter().zip(&plan.steps).zip(&plan.goals);
+    each.find_map(|((view, step), goal)| Some((view, super::effective::refused(observed, plan, goal, view, step)?)))
 }
 
 /// What each target that has the failing record can go back to. None where one of them has nothing:
@@ -217,9 +217,9 @@ pub(super) fn stuck(observed: &Observed, policy: &PolicyObject, plan: &Plan) -> 
             continue;
         }
         let wanted = goal.desired.mark(workload, container);
-        let failed = plan.verdict.as_ref().and_then(|_| observed.record(&plan.digest)).map(|record| mark_of(record, workload, container));
+        let failed = plan.verdict.as_ref().and_then(|_| observed.record(&plan.digest)).map(|record| record.mark(workload, container));
         let earlier = observed.records.iter().filter(|record| *record.digest() != *goal.digest());
-        let marks: Vec<_> = earlier.map(|record| mark_of(record, workload, container)).filter(|mark| *mark != wanted).collect();
+        let marks: Vec<_> = earlier.map(|record| record.mark(workload, container)).filter(|mark| *mark != wanted).collect();
         let pods = view.pods.as_deref().unwrap_or_default();
         let fails = |pod: &&Pod| {
             let own = marks.iter().find(|mark| mark.is_on(pod, container) && !wanted.is_on(pod, container));
@@ -237,11 +237,6 @@ pub(super) fn stuck(observed: &Observed, policy: &PolicyObject, plan: &Plan) -> 
         }));
     }
     found
-}
-
-fn mark_of(record: &Record, workload: &Workload, container: &str) -> Mark {
-    let config_map = &record.data.config_map_name;
-    Mark::of(&record.data.overlay, record.data.delivery, config_map, workload.file(container, config_map))
 }
 
 /// What is in force as a whole: what the target has whose pods failed, where a verdict stands.

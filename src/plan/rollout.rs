@@ -128,7 +128,7 @@ pub fn roll_not_before(target: &TargetView, failing: bool, now: Millis) -> Optio
     let rolls = &target.history.rolls;
     let in_a_row = rolls.iter().filter(|at| now - **at < ROLL_DISTANCE * 3).count();
     let spaced = rolls.iter().max().filter(|_| in_a_row >= ROLLS_IN_A_ROW).map(|last| last + ROLL_DISTANCE);
-    let under_way = Mark::own(workload).is_some() && !is_done(workload) && !failing;
+    let under_way = !workload.own.env.is_empty() && !is_done(workload) && !failing;
     let started = rolls.iter().max().copied().or(workload.own.changed).filter(|_| under_way);
     [spaced, started.map(|at| at + BURST)].into_iter().flatten().max().filter(|until| *until > now)
 }
@@ -172,7 +172,7 @@ mod tests {
     const REVISION: &str = "mfa-0123456789";
 
     fn mark() -> Mark {
-        Mark::Variable(REVISION.into())
+        Mark::Revision(REVISION.into())
     }
 
     #[test]

@@ -127,17 +127,14 @@ fn with(workload: &Workload, observed: &Observed, goal: &Goal) -> Workload {
     let policy = observed.policy.as_ref().expect("a policy");
     let own: Vec<_> = goal.desired.variables().iter().map(|variable| (variable.name.as_str(), variable.value.as_str())).collect();
     let files = workload.containers[0].files.clone();
-    let annotation = goal.desired.annotation(workload, "kratos");
     let governed: Governed = goal.desired.governed(policy, &observed.crd_uid, Some(&workload.uid));
     Workload {
         generation: workload.generation + 1,
         policy_label: Some(observed.key.name.clone()),
         governed: Some(governed.write().into()),
-        required_aal: annotation.clone(),
         own: OwnFields {
             policy_label: true,
             governed: true,
-            required_aal: annotation.is_some(),
             env: own.iter().map(|(name, _)| ("kratos".into(), (*name).into())).collect(),
             changed: Some(observed.now),
         },
@@ -156,7 +153,7 @@ pub(super) fn run(observed: &mut Observed, survives: Fate) -> bool {
         if workload.status.observed_generation == workload.generation && super::is_done(&workload) {
             continue;
         }
-        let template = Pod { containers: workload.containers.clone(), required_aal: workload.required_aal.clone(), ..pod(&[]) };
+        let template = Pod { containers: workload.containers.clone(), ..pod(&[]) };
         let mark = goal.desired.mark(&workload, "kratos");
         let lives = survives(&goal.desired) || !mark.is_on(&template, "kratos");
         let (status, pods) = if lives {

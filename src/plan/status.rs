@@ -4,16 +4,14 @@ use std::sync::Arc;
 
 use super::advice;
 use super::effective::{self, File};
-use super::mark::{self, FileLevels};
 use super::news::{self, News};
 use super::{
-    ConfigMapStep, Desired, Goal, Levels, Mark, Observed, Plan, PolicyObject, Record, Step, TargetView, Workload, applied_after, overrides,
+    ConfigMapStep, Desired, Goal, Levels, Mark, Observed, Plan, PolicyObject, Step, TargetView, Workload, applied_after, mark, overrides,
     risks, rolled_out, target, transitions,
 };
 use crate::api::{self, Condition, ConditionType, MfaPolicyStatus, Reason, RunningAal, TargetStatus};
-use crate::document::hex_digest;
-use crate::policy::{Level, VerificationMode};
-use crate::server::kratos::{self, level_variables, render};
+use crate::policy::{Delivery, Level, VerificationMode};
+use crate::server::kratos::{self, level_variables};
 
 /// Why something cannot be, for the status.
 pub type Refusal = (Reason, String);
@@ -167,12 +165,6 @@ fn not_accepted(plan: &Plan, report: &Report) -> Option<(Reason, String)> {
     if let Some(refused) = &report.refused {
         return Some(refused.clone());
     }
-    if let Some(ConfigMapStep::Fought { .. }) = &plan.config_map {
-        let name = plan.desired.as_ref().map(|desired| &*desired.config_map).unwrap_or_default();
-        let message =
-            format!("something keeps changing ConfigMap {name}: stop it; the next repair comes later each time, after 30 minutes at most");
-        return Some((Reason::FieldConflict, message));
-    }
     plan.steps.iter().enumerate().find_map(|(index, step)| match (step, report.targets.get(index)) {
         (Step::Refused { reason, message, .. }, _) => Some((*reason, message.clone())),
         (_, Some(Some(Err(refused)))) => Some(refused.clone()),
@@ -188,7 +180,8 @@ pub fn taken(name: &str, holder: &str) -> String {
 
 /// What the pods prove, by the worst of the targets. None where nothing is known that they could prove.
 fn effective(observed: &Observed, plan: &Plan, views: &[TargetView], file: File) -> Option<(Condition, Reason)> {
-    let proofs = views.iter().zip(&plan.steps).filter_map(|(view, step)| effective::proof(observed, plan, view, step, file));
+    let each = views.iter().zip(&plan.steps).zip(&plan.goals);
+    let proofs = each.filter_map(|((view, step), goal)| effective::proof(observed, plan, goal, view, step, file));
     let (reason, message) = match observed.verification().mode {
         VerificationMode::Off if plan.desired.is_some() => (Reason::Off, "nobody is asked: spec.verification.mode is Off".into()),
         _ => proofs.min().map(|worst| (worst.reason(), worst.message()))?,
@@ -239,16 +232,11 @@ fn target_status(
         TargetStatus { group: api::APPS.into(), kind: view.kind.as_str().into(), name: view.name.to_string(), ..TargetStatus::default() };
     let Some(workload) = &view.workload else { return base };
     let container = container_of(step);
-    // Right after a write the pods are still those of the template before it.
-    let from_file = FileLevels {
-        config_map: desired.map_or("", |desired| &desired.config_map),
-        records: &observed.records,
-        now: desired.map(|desired| file_levels(observed, desired, file)).unwrap_or_default(),
-    };
     // What a target that is refused runs is no other for that; of one that is another policy's, that one tells.
     let holds = view.holder.as_ref().is_none_or(|holder| *holder == observed.key.name);
     let server = container.or_else(|| Some(&*target::container(workload, view).ok().filter(|_| holds)?.name));
-    let levels = |view| server.map_or((None, None), |container| mark::running_levels(view, container, &from_file));
+    let levels = |view| server.map_or((None, None), |container| mark::running_levels(view, container));
+    // Right after a write the pods are still those of the template before it.
     let (settings, whoami) = match step {
         Step::Write { rolls: true, .. } => {
             let ((old_settings, old_whoami), (settings, whoami)) = (levels(before), levels(view));
@@ -286,29 +274,23 @@ fn left_open(desired: &Desired, view: &TargetView, workload: &Workload, step: &S
     (open(asked.0, settings, variables.0), open(asked.1, whoami, variables.1))
 }
 
-/// The revision that the target has: where it reads a file, what was noted of it tells.
+/// The revision that the target has: where it reads a file, that which is delivered now, or what was noted of it tells.
 fn revision(observed: &Observed, desired: Option<&Desired>, file: File, workload: &Workload, step: &Step) -> Option<String> {
-    match (Mark::own(workload)?, step) {
-        (Mark::Variable(revision), _) => Some(bounded(&revision)),
-        (Mark::Annotation { .. }, Step::Settled { .. } | Step::Write { .. }) if file == File::AsDesired => {
-            desired.map(|desired| desired.rendered.revision.clone())
+    if let Some(own) = workload.revision() {
+        return Some(bounded(own));
+    }
+    let by_file = desired.filter(|desired| file == File::AsDesired && effective::is_by_file(desired));
+    match (by_file, step) {
+        (Some(desired), Step::Settled { container, .. } | Step::Write { container, .. })
+            if Mark::of_template(workload, container) == desired.mark(workload, container) =>
+        {
+            Some(desired.rendered.revision.clone())
         }
-        (Mark::Nothing, _) => None,
-        (Mark::Annotation { .. }, _) => target::known(observed, workload).map(|known| known.revision.clone()),
+        _ => {
+            let record = observed.record(&target::known(observed, workload)?.record)?;
+            (record.data.delivery == Delivery::ConfigFile).then(|| kratos::revision(&record.data.overlay, record.data.delivery))
+        }
     }
-}
-
-/// What the file in the config map demands. It may be a stranger's, or of an earlier revision.
-fn file_levels(observed: &Observed, desired: &Desired, file: File) -> (Option<Level>, Option<Level>) {
-    if file == File::AsDesired {
-        return desired.rendered.overlay.required_levels();
-    }
-    let content = observed.config_map(&desired.config_map).and_then(|map| map.content.as_deref());
-    let renders = |record: &&Arc<Record>| {
-        let file = render(&observed.key.name, record.data.overlay.clone(), record.data.delivery).file;
-        content == Some(&*hex_digest(&file, 16))
-    };
-    observed.records.iter().find(renders).map(|record| record.data.overlay.required_levels()).unwrap_or_default()
 }
 
 /// The weakest over all targets, where Unknown is weaker than any.

@@ -5,7 +5,7 @@ use super::{ConfigMapStep, Desired, Plan, Reversal};
 
 /// Takes every other write out of the plan, and notes what waits. The steps of targets hold by themselves.
 pub(super) fn hold(desired: &Desired, plan: &mut Plan) {
-    if let Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. } | ConfigMapStep::Fought { .. }) = plan.config_map {
+    if let Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. }) = plan.config_map {
         plan.pending.push(format!("ConfigMap {} is to be written", desired.config_map));
         plan.config_map = None;
     }

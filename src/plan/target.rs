@@ -6,8 +6,8 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::{
-    Applied, Container, Data, Desired, Goal, Mark, Millis, Observed, PolicyObject, Record, Refusal, TargetData, TargetView, Verdict,
-    Workload, leftovers, manifest, rollout,
+    Applied, Container, Desired, Goal, Mark, Millis, Observed, PolicyObject, Record, Refusal, TargetData, TargetView, Verdict, Workload,
+    leftovers, manifest, rollout,
 };
 use crate::api::{self, Reason};
 use crate::policy::{Delivery, FieldConflicts, Kind};
@@ -176,13 +176,11 @@ fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &Ta
     if let Some(message) = leftovers::target_dropped(observed, policy, desired, view, &workload, container) {
         return Err((Reason::InvalidSpec, message));
     }
-    match desired.rendered.delivery {
-        Delivery::Environment => variables_are_free(desired, container, view)?,
-        Delivery::ConfigFile => {
-            let until = if policy.suspend { ". Set spec.suspend to false first: until then the ConfigMap is not written" } else { "" };
-            desired.wiring(&workload, container).map_err(|message| (Reason::NotWired, message + until))?;
-        }
+    if desired.rendered.delivery == Delivery::ConfigFile {
+        let until = if policy.suspend { ". Set spec.suspend to false first: until then the ConfigMap is not written" } else { "" };
+        desired.wiring(&workload, container).map_err(|message| (Reason::NotWired, message + until))?;
     }
+    variables_are_free(desired, container, view)?;
     Ok((workload.clone(), container.name.clone()))
 }
 
@@ -243,10 +241,7 @@ fn step(
     let same = known.is_some_and(|known| known.revision == desired.rendered.revision);
     // What pods read anew changes the revision and no pod.
     let wanted = desired.mark(workload, &container);
-    let marked = |record: &Arc<Record>| {
-        let Data { overlay, delivery, config_map_name, .. } = &record.data;
-        Mark::of(overlay, *delivery, config_map_name, workload.file(&container, config_map_name)) == wanted
-    };
+    let marked = |record: &Arc<Record>| record.mark(workload, &container) == wanted;
     let same_pods = same || known.and_then(|known| observed.record(&known.record)).is_some_and(marked);
     let (mut differs, rolls) = differences(observed, policy, desired, workload, &container);
     // Without pods nothing was proven: the first one later is judged.
@@ -284,8 +279,8 @@ fn step(
             return Step::Held { container, reason: Reason::Progressing, message, until: None };
         }
         let failing = direction == Direction::Back
-            || Mark::of_server(workload, &container)
-                .is_some_and(|mark| rollout::progress(workload, &container, &mark, view.pods.as_deref()).0 == Reason::Crashing);
+            || rollout::progress(workload, &container, &Mark::of_template(workload, &container), view.pods.as_deref()).0
+                == Reason::Crashing;
         if let Some(until) = rollout::roll_not_before(view, failing, observed.now).filter(|_| direction == Direction::Forward) {
             let message = format!("{view} waits for the roll under way, so that edits in a row roll it once");
             return Step::Held { container, reason: Reason::Progressing, message, until: Some(until) };
@@ -328,14 +323,6 @@ fn differences(
             fields.push((format!("env {name}"), false));
         }
     }
-    let wanted = desired.annotation(workload, container);
-    let changed = workload.required_aal != wanted && (wanted.is_some() || workload.own.required_aal);
-    rolls |= changed;
-    if changed || wanted.is_some() != workload.own.required_aal {
-        // Another way to mount the file wants the other digest: that is no drift.
-        let other_form = workload.required_aal.as_ref().is_some_and(|live| desired.marks().contains(live));
-        fields.push((format!("annotation {}", api::REQUIRED_AAL_ANNOTATION), wanted.is_some() && !other_form));
-    }
     if workload.policy_label.as_deref() != Some(&policy.key.name) || !workload.own.policy_label {
         fields.push((format!("label {}", api::POLICY_LABEL), true));
     }
@@ -363,17 +350,11 @@ fn adopted(observed: &Observed, workload: &Workload, container: &str) -> BTreeSe
         workload.own.env.iter().filter(|(inside, _)| **inside == *container).map(|(_, name)| name.to_string()).collect();
     if let Some(known) = known(observed, workload) {
         adopted.extend([api::POLICY_LABEL.to_owned(), api::GOVERNED_ANNOTATION.to_owned()]);
-        match observed.record(&known.record).filter(|_| known.container == container).map(|record| &record.data) {
-            Some(data) if data.delivery == Delivery::ConfigFile => adopted.extend([api::REQUIRED_AAL_ANNOTATION.to_owned()]),
-            Some(data) => adopted.extend(variables(&data.overlay.document(), "").into_iter().map(|variable| variable.name)),
-            None => {}
-        }
+        let data = observed.record(&known.record).filter(|_| known.container == container).map(|record| &record.data);
+        let set = data.map(|data| variables(&data.overlay, data.delivery)).unwrap_or_default();
+        adopted.extend(set.into_iter().map(|variable| variable.name));
     }
-    let own = [
-        (api::POLICY_LABEL, workload.own.policy_label),
-        (api::GOVERNED_ANNOTATION, workload.own.governed),
-        (api::REQUIRED_AAL_ANNOTATION, workload.own.required_aal),
-    ];
+    let own = [(api::POLICY_LABEL, workload.own.policy_label), (api::GOVERNED_ANNOTATION, workload.own.governed)];
     adopted.extend(own.into_iter().filter(|(_, own)| *own).map(|(key, _)| key.to_owned()));
     adopted
 }
@@ -381,7 +362,7 @@ fn adopted(observed: &Observed, workload: &Workload, container: &str) -> BTreeSe
 /// Whether a conflict on `field`, a path as the API server writes it, is about one of `adopted`.
 #[must_use]
 pub fn is_adopted(field: &str, container: &str, adopted: &BTreeSet<String>) -> bool {
-    let keyed = [".metadata.labels.", ".metadata.annotations.", ".spec.template.metadata.annotations."];
+    let keyed = [".metadata.labels.", ".metadata.annotations."];
     if let Some(key) = keyed.iter().find_map(|parent| field.strip_prefix(parent)) {
         return adopted.contains(key);
     }
@@ -403,8 +384,5 @@ mod tests {
         assert!(is_adopted(".metadata.labels.mfa-operator.dev/policy", "kratos", &adopted));
         assert!(!is_adopted(".metadata.annotations.mfa-operator.dev/governed", "kratos", &adopted));
         assert!(!is_adopted(".spec.template.spec.containers[name=\"kratos\"].image", "kratos", &adopted));
-        let template = ".spec.template.metadata.annotations.mfa-operator.dev/required-aal";
-        assert!(!is_adopted(template, "kratos", &adopted));
-        assert!(is_adopted(template, "kratos", &BTreeSet::from([api::REQUIRED_AAL_ANNOTATION.to_owned()])));
     }
 }

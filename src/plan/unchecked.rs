@@ -60,7 +60,7 @@ fn in_files(desired: &Desired, view: &TargetView, container: &Container) -> Vec<
 /// Variables that may set what the policy leaves out, and rules look at.
 fn in_variables(set: &Set, view: &TargetView, workload: &Workload, container: &Container) -> Vec<String> {
     let left_out = |name: &str| {
-        let mut keys = reaches(name).map(|input| &*input.path).filter(|path| !set.keys.iter().any(|(own, _)| own == path));
+        let mut keys = reaches(name).map(|input| &*input.path).filter(|path| !set.keys.iter().any(|own| own == path));
         let first = keys.next()?;
         let rest = keys.count();
         Some(if rest == 0 { first.to_owned() } else { format!("{first} and {rest} keys more") })

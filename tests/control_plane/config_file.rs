@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::objects::{SETTINGS, WHOAMI, daemon, enforces, env, generation, kratos, kratos_reading, policy_with, required_aal, stateful};
+use crate::objects::{SECRET, SETTINGS, WHOAMI, daemon, enforces, env, generation, kratos, kratos_reading, policy_with, stateful};
 use crate::scene::{SOON, Scene, text};
 
 pub const STRICT: &str = "highest_available";
@@ -18,8 +18,11 @@ pub async fn file(scene: &Scene, config_map: &str) -> String {
     text(&scene.get("ConfigMap", config_map).await["data"]["kratos.yaml"])
 }
 
-pub async fn digest(scene: &Scene) -> Option<String> {
-    required_aal(&scene.deployment("kratos").await)
+/// Whether the levels at `highest_available` are all that the container is given beside the file.
+pub fn has_the_levels(workload: &Value) -> Result<(), String> {
+    let found = env(workload, "kratos");
+    let expected = [("DSN", SECRET), (SETTINGS, STRICT), (WHOAMI, STRICT)].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    if found == expected.into() { Ok(()) } else { Err(format!("its variables are {found:?}")) }
 }
 
 #[tokio::test]
@@ -33,15 +36,14 @@ async fn what_is_not_wired_is_told_with_the_values_to_add_and_goes_on_by_itself(
     let values: Value = serde_json::from_str(&message[message.find('{').expect("values")..]).expect("the values are JSON");
     let values = &values["deployment"];
     assert!(file(&scene, "mfa-mfa").await.contains(STRICT), "the file is there before it is mounted");
-    assert_eq!(digest(&scene).await, None, "the workload is left alone");
+    assert_eq!(env(&scene.deployment("kratos").await, "kratos").len(), 1, "the workload is left alone");
     let mut args = json!(["serve", "all", "--config", "/etc/config/kratos.yaml"]);
     args.as_array_mut().expect("a list").extend(values["extraArgs"].as_array().expect("arguments").iter().cloned());
     let container = json!({"name": "kratos", "args": args, "volumeMounts": values["extraVolumeMounts"]});
     let pod = json!({"volumes": values["extraVolumes"], "containers": [container]});
     scene.edit("Deployment", "kratos", json!({"spec": {"template": {"spec": pod}}})).await;
     scene.until_ready_without_pods("mfa").await;
-    assert!(digest(&scene).await.is_some_and(|digest| digest.starts_with("aal-")));
-    assert_eq!(env(&scene.deployment("kratos").await, "kratos").len(), 1, "no variable is set");
+    has_the_levels(&scene.deployment("kratos").await).expect("the levels alone");
 }
 
 /// Every form of command line and mount that Kratos and Kubernetes take.
@@ -50,6 +52,7 @@ async fn wiring_is_recognised_in_every_form() {
     let scene = Scene::start("forms").await;
     let volume = |source: Value| json!([{"name": "base", "emptyDir": {}}, source]);
     let map = || volume(json!({"name": "mfa", "configMap": {"name": "levels"}}));
+    let own_map = |name: &str| volume(json!({"name": "mfa", "configMap": {"name": format!("levels-{name}")}}));
     let folder = || json!([{"name": "base", "mountPath": "/etc/config"}, {"name": "mfa", "mountPath": "/etc/mfa"}]);
     let path = "/etc/mfa/kratos.yaml";
     let base = "/etc/config/kratos.yaml";
@@ -73,14 +76,16 @@ async fn wiring_is_recognised_in_every_form() {
             volume(json!({"name": "mfa", "configMap": {"name": "levels", "items": [{"key": "kratos.yaml", "path": "levels.yaml"}]}})),
             folder(),
         ),
-        (
-            "sub-path",
-            args(&["serve", "all", "-c", path]),
-            map(),
-            json!([{"name": "base", "mountPath": "/etc/config"}, {"name": "mfa", "mountPath": path, "subPath": "kratos.yaml"}]),
-        ),
     ];
+    let single = |field: &str| {
+        let mut mount = json!({"name": "mfa", "mountPath": path});
+        mount[field] = json!("kratos.yaml");
+        json!([{"name": "base", "mountPath": "/etc/config"}, mount])
+    };
     let not_wired = [
+        // Neither changes in a running pod.
+        ("sub-path", args(&["serve", "all", "-c", path]), own_map("sub-path"), single("subPath")),
+        ("sub-path-expr", args(&["serve", "all", "-c", path]), own_map("sub-path-expr"), single("subPathExpr")),
         ("no-argument", args(&["serve", "all", "--config", base]), map(), folder()),
         ("not-mounted", args(&["serve", "all", "-c", path]), map(), json!([{"name": "base", "mountPath": "/etc/config"}])),
         ("other-map", args(&["serve", "all", "-c", path]), volume(json!({"name": "mfa", "configMap": {"name": "other"}})), folder()),
@@ -99,29 +104,17 @@ async fn wiring_is_recognised_in_every_form() {
     for (name, command, volumes, mounts) in wired.iter().chain(&not_wired) {
         scene.create(deployment(name, command, volumes, mounts)).await;
     }
-    for group in names.chunks(8) {
-        let policy = format!("wired-{}", group[0]);
-        // One file for each policy: the second group mounts that of its own.
-        let config_map = if group[0] == names[0] { "levels" } else { "second" };
-        if config_map == "second" {
-            for name in group {
-                let volumes = json!([{"name": "mfa", "configMap": {"name": config_map}}]);
-                scene.edit("Deployment", name, json!({"spec": {"template": {"spec": {"volumes": volumes}}}})).await;
-            }
-        }
-        scene.create(by_file(&policy, group, json!({"delivery": {"configMapName": config_map}}))).await;
-        scene.until_ready_without_pods(&policy).await;
-        for name in group {
-            let form = if *name == "sub-path" { "mfa-" } else { "aal-" };
-            let digest = required_aal(&scene.deployment(name).await);
-            assert!(digest.as_ref().is_some_and(|digest| digest.starts_with(form)), "{name}: {digest:?}");
-        }
+    scene.create(by_file("wired", &names, json!({"delivery": {"configMapName": "levels"}}))).await;
+    scene.until_ready_without_pods("wired").await;
+    for name in names {
+        has_the_levels(&scene.deployment(name).await).unwrap_or_else(|found| panic!("{name}: {found}"));
     }
     for (name, ..) in &not_wired {
         // The file is read only where it says so.
         scene.create(by_file(name, &[*name], json!({"delivery": {"configMapName": format!("levels-{name}")}}))).await;
         let message = scene.until_condition(name, "Accepted", "False", "NotWired").await;
-        assert!(message.contains(&format!("levels-{name}")), "{name}: {message}");
+        assert!(message.contains(&format!("levels-{name}")) && message.contains("folder"), "{name}: {message}");
+        assert_eq!(env(&scene.deployment(name).await, "kratos").len(), 1, "{name}: no variable is written");
     }
 }
 
@@ -131,7 +124,7 @@ async fn a_change_of_a_level_rolls_and_no_other_change_does() {
     scene.create(kratos_reading("kratos", "mfa-mfa")).await;
     scene.create(by_file("mfa", &["kratos"], json!({}))).await;
     scene.until_ready_without_pods("mfa").await;
-    let (strict, before) = (digest(&scene).await, generation(&scene.deployment("kratos").await));
+    let before = generation(&scene.deployment("kratos").await);
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"methods": {"totp": {"enabled": true, "issuer": "Example"}}}})).await;
     scene
         .until("the file says so", SOON, async || {
@@ -141,14 +134,16 @@ async fn a_change_of_a_level_rolls_and_no_other_change_does() {
         .await;
     scene.until_ready_without_pods("mfa").await;
     assert_eq!(generation(&scene.deployment("kratos").await), before, "the workload is as it was");
-    for (settings, whoami, same) in [(STRICT, "aal1", false), (STRICT, STRICT, true)] {
-        scene.edit("MfaPolicy", "mfa", json!({"spec": {"requiredAAL": {"settings": settings, "whoami": whoami}}})).await;
+    for (rolls, whoami) in [(1, "aal1"), (2, STRICT)] {
+        scene.edit("MfaPolicy", "mfa", json!({"spec": {"requiredAAL": {"settings": STRICT, "whoami": whoami}}})).await;
         scene
-            .until("the digest is another", SOON, async || {
-                let now = digest(&scene).await;
-                if (now == strict) == same { Ok(()) } else { Err(format!("{now:?}")) }
+            .until("the level is another", SOON, async || {
+                let now = env(&scene.deployment("kratos").await, "kratos").get(WHOAMI).cloned();
+                if now.as_deref() == Some(whoami) { Ok(()) } else { Err(format!("{now:?}")) }
             })
             .await;
+        scene.until_ready_without_pods("mfa").await;
+        assert_eq!(generation(&scene.deployment("kratos").await), before + rolls, "one roll each");
     }
     let status = scene.until_ready_without_pods("mfa").await["status"].clone();
     assert_eq!(status["requiredAAL"], json!({"settings": STRICT, "whoami": STRICT}));
@@ -156,17 +151,44 @@ async fn a_change_of_a_level_rolls_and_no_other_change_does() {
 }
 
 #[tokio::test]
-async fn a_file_that_never_reloads_rolls_with_every_change() {
-    let scene = Scene::start("sub-path").await;
-    let mut workload = kratos_reading("kratos", "mfa-mfa");
-    workload["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] =
-        json!([{"name": "mfa", "mountPath": "/etc/mfa/kratos.yaml", "subPath": "kratos.yaml"}]);
-    scene.create(workload).await;
+async fn a_level_that_is_stated_no_more_is_the_servers_own_again() {
+    let scene = Scene::start("file-unstated").await;
+    scene.create(kratos_reading("kratos", "mfa-mfa")).await;
     scene.create(by_file("mfa", &["kratos"], json!({}))).await;
     scene.until_ready_without_pods("mfa").await;
-    let before = digest(&scene).await;
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": "15m"}})).await;
-    scene.until("it rolls", SOON, async || if digest(&scene).await == before { Err("it does not".into()) } else { Ok(()) }).await;
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"requiredAAL": {"settings": null}}})).await;
+    scene
+        .until("it is gone", SOON, async || {
+            let now = env(&scene.deployment("kratos").await, "kratos");
+            if now.contains_key(SETTINGS) { Err(format!("{now:?}")) } else { Ok(()) }
+        })
+        .await;
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"requiredAAL": {"settings": STRICT}}})).await;
+    scene.until("it is there again", SOON, async || has_the_levels(&scene.deployment("kratos").await)).await;
+}
+
+/// What stands on a workload stays where its wiring is lost, and what the policy asks for since waits.
+#[tokio::test]
+async fn a_single_file_mounted_later_keeps_the_levels_that_stand() {
+    let scene = Scene::start("sub-path").await;
+    scene.create(kratos_reading("kratos", "mfa-mfa")).await;
+    scene.create(by_file("mfa", &["kratos"], json!({}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    let single = json!([{"name": "mfa", "mountPath": "/etc/mfa/kratos.yaml", "subPath": "kratos.yaml"}, {"mountPath": "/etc/mfa", "$patch": "delete"}]);
+    let containers = json!([{"name": "kratos", "volumeMounts": single}]);
+    scene.edit("Deployment", "kratos", json!({"spec": {"template": {"spec": {"containers": containers}}}})).await;
+    let message = scene.until_condition("mfa", "Accepted", "False", "NotWired").await;
+    assert!(message.contains("subPath") && message.contains("mount the folder"), "{message}");
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"requiredAAL": {"whoami": "aal1"}}})).await;
+    scene
+        .until("the file says so", SOON, async || {
+            let file = file(&scene, "mfa-mfa").await;
+            if file.contains("aal1") { Ok(()) } else { Err(file) }
+        })
+        .await;
+    has_the_levels(&scene.deployment("kratos").await).expect("no variable is written");
+    let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
+    assert_eq!(status["requiredAAL"], json!({"settings": STRICT, "whoami": STRICT}), "what pods are started with");
 }
 
 #[tokio::test]
@@ -185,10 +207,9 @@ async fn the_delivery_changes_in_one_roll_and_never_leaves_the_workload_bare() {
             .until(&format!("{type_} is delivered"), SOON, async || {
                 let workload = scene.deployment("kratos").await;
                 seen.push(generation(&workload));
-                let (env, annotation) = (env(&workload, "kratos"), required_aal(&workload));
-                let variables = [WHOAMI, SETTINGS].iter().all(|name| env.get(*name).is_some_and(|value| value == STRICT));
-                assert!(variables != annotation.is_some(), "neither, or both: {env:?} {annotation:?}");
-                if annotation.is_some() == by_file { Ok(()) } else { Err(format!("{env:?} {annotation:?}")) }
+                let env = env(&workload, "kratos");
+                assert!([WHOAMI, SETTINGS].iter().all(|name| env.get(*name).is_some_and(|value| value == STRICT)), "{env:?}");
+                if env.contains_key("REVISION") != by_file { Ok(()) } else { Err(format!("{env:?}")) }
             })
             .await;
         scene.until_ready_without_pods("mfa").await;

@@ -5,27 +5,25 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::config_file::{STRICT, by_file, digest, file};
-use crate::objects::{WHOAMI, enforces, env_removal, generation, is_bare, kratos, kratos_reading, policy_with};
+use crate::config_file::{STRICT, by_file, file, has_the_levels};
+use crate::objects::{
+    GOVERNED, LABEL, WHOAMI, enforces, env_patch, env_removal, generation, is_bare, kratos, kratos_reading, kratos_with, policy_with,
+    template,
+};
 use crate::scene::{AFTER_THE_PAUSE, SOON, Scene, text};
 use crate::steady::settle;
 
 #[tokio::test]
-async fn the_annotation_and_the_file_are_kept_up() {
+async fn the_levels_and_the_file_are_kept_up() {
     let scene = Scene::start("file-drift").await;
     scene.create(kratos_reading("kratos", "mfa-mfa")).await;
     scene.create(by_file("mfa", &["kratos"], json!({}))).await;
     scene.until_ready_without_pods("mfa").await;
-    let before = digest(&scene).await;
-    let annotation = json!({"mfa-operator.dev/required-aal": "aal-0000000000"});
-    scene.edit("Deployment", "kratos", json!({"spec": {"template": {"metadata": {"annotations": annotation}}}})).await;
-    scene.until_event("DriftRepaired", &["kratos", "mfa-operator.dev/required-aal", "owner"]).await;
-    scene
-        .until("it has its digest again", SOON, async || {
-            let now = digest(&scene).await;
-            if now == before { Ok(()) } else { Err(format!("{now:?}")) }
-        })
-        .await;
+    scene.edit("Deployment", "kratos", env_patch(&[(WHOAMI, "aal1")])).await;
+    scene.until_event("DriftRepaired", &["kratos", WHOAMI, "owner"]).await;
+    scene.until("it has its levels again", SOON, async || has_the_levels(&scene.deployment("kratos").await)).await;
+    scene.edit("Deployment", "kratos", env_removal(WHOAMI)).await;
+    scene.until("it has them once more", SOON, async || has_the_levels(&scene.deployment("kratos").await)).await;
     scene.edit("ConfigMap", "mfa-mfa", json!({"data": {"kratos.yaml": "{}"}})).await;
     scene.until_event("DriftRepaired", &["ConfigMap mfa-mfa"]).await;
     assert!(file(&scene, "mfa-mfa").await.contains(STRICT));
@@ -33,19 +31,72 @@ async fn the_annotation_and_the_file_are_kept_up() {
 
 #[tokio::test]
 async fn what_beats_the_file_is_named() {
+    const TOTP: &str = "SELFSERVICE_METHODS_TOTP_ENABLED";
     let scene = Scene::start("beaten").await;
     let mut workload = kratos_reading("kratos", "mfa-mfa");
     let env = &mut workload["spec"]["template"]["spec"]["containers"][0]["env"];
-    env.as_array_mut().expect("a list").push(json!({"name": WHOAMI, "value": "aal1"}));
+    env.as_array_mut().expect("a list").push(json!({"name": TOTP, "value": "false"}));
+    scene.create(workload).await;
+    scene.create(by_file("mfa", &["kratos"], json!({"methods": {"totp": {"enabled": true}}}))).await;
+    let message = scene.until_condition("mfa", "Ready", "False", "Overridden").await;
+    assert!(message.contains(TOTP) && message.contains("beats the file"), "{message}");
+    assert!(file(&scene, "mfa-mfa").await.contains(STRICT), "it is delivered all the same");
+    let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
+    assert_eq!(status["requiredAAL"], json!({"settings": STRICT, "whoami": STRICT}), "what the pods start with");
+    scene.edit("Deployment", "kratos", env_removal(TOTP)).await;
+    scene.until_ready_without_pods("mfa").await;
+}
+
+/// As under the other delivery: a level is a variable, and has one owner.
+#[tokio::test]
+async fn a_level_that_the_owner_sets_is_a_conflict() {
+    let scene = Scene::start("owned-level").await;
+    let wired = kratos_reading("kratos", "mfa-mfa");
+    let mut workload = kratos_with("kratos", json!({"name": WHOAMI, "value": "aal1"}));
+    for field in ["volumes", "containers"] {
+        let env = workload["spec"]["template"]["spec"]["containers"][0]["env"].clone();
+        workload["spec"]["template"]["spec"][field] = wired["spec"]["template"]["spec"][field].clone();
+        workload["spec"]["template"]["spec"]["containers"][0]["env"] = env;
+    }
     scene.create(workload).await;
     scene.create(by_file("mfa", &["kratos"], json!({}))).await;
-    let message = scene.until_condition("mfa", "Ready", "False", "Overridden").await;
-    assert!(message.contains(WHOAMI) && message.contains("beats the file"), "{message}");
-    assert!(file(&scene, "mfa-mfa").await.contains(STRICT) && digest(&scene).await.is_some(), "it is delivered all the same");
-    let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
-    assert_eq!(status["requiredAAL"], json!({"settings": STRICT, "whoami": "aal1"}), "what the pods start with");
-    scene.edit("Deployment", "kratos", env_removal(WHOAMI)).await;
+    let message = scene.until_condition("mfa", "Accepted", "False", "FieldConflict").await;
+    assert!(message.contains(WHOAMI), "{message}");
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"fieldConflicts": "TakeOver"}})).await;
+    scene.until("they are taken", SOON, async || has_the_levels(&scene.deployment("kratos").await)).await;
     scene.until_ready_without_pods("mfa").await;
+}
+
+/// Whoever may write ConfigMaps, and nothing else, lowers no level: not for good, and not for the time of a repair.
+#[tokio::test]
+async fn no_write_of_the_file_reaches_the_levels() {
+    let scene = Scene::start("file-levels").await;
+    scene.create(kratos_reading("kratos", "mfa-mfa")).await;
+    scene.create(by_file("mfa", &["kratos"], json!({}))).await;
+    scene.until_ready_without_pods("mfa").await;
+    let before = template(&scene.deployment("kratos").await);
+    let weak = json!({"kratos.yaml": "session: {whoami: {required_aal: aal1}}\n"});
+    let levels = async || scene.get("MfaPolicy", "mfa").await["status"]["requiredAAL"].clone();
+    let strict = json!({"settings": STRICT, "whoami": STRICT});
+    for round in 0..6 {
+        scene.edit("ConfigMap", "mfa-mfa", json!({ "data": weak })).await;
+        scene
+            .until("the file is repaired, without a pause", SOON, async || {
+                let file = file(&scene, "mfa-mfa").await;
+                if file.contains(STRICT) { Ok(()) } else { Err(format!("round {round}: {file}")) }
+            })
+            .await;
+        assert_eq!(levels().await, strict);
+    }
+    let marks = json!({"labels": {LABEL: null}, "annotations": {GOVERNED: null}});
+    scene.edit("ConfigMap", "mfa-mfa", json!({ "data": weak, "metadata": marks })).await;
+    scene.until_condition("mfa", "Accepted", "False", "ConfigMapTaken").await;
+    assert_eq!((levels().await, template(&scene.deployment("kratos").await)), (strict.clone(), before.clone()));
+    scene.delete("ConfigMap", "mfa-mfa").await;
+    scene.until_condition_within(AFTER_THE_PAUSE, "mfa", "Ready", "True", "Ready").await;
+    scene.edit("ConfigMap", "mfa-mfa", json!({ "data": weak, "immutable": true })).await;
+    scene.until_condition("mfa", "Accepted", "False", "WriteRefused").await;
+    assert_eq!((levels().await, template(&scene.deployment("kratos").await)), (strict, before));
 }
 
 #[tokio::test]
@@ -102,7 +153,7 @@ async fn a_file_that_cannot_be_written_makes_no_storm() {
     assert!(!scene.events("DriftRepaired").await.iter().any(|note| note.contains("15m")));
 }
 
-/// Pods that are made while the workload is not wired carry its annotation, and do not read the file.
+/// Pods that are made while the workload is not wired carry its levels, and do not read the file.
 #[tokio::test]
 async fn a_workload_that_loses_its_wiring_is_rolled_out_anew_afterwards() {
     let scene = Scene::start("rewired").await;
@@ -113,7 +164,7 @@ async fn a_workload_that_loses_its_wiring_is_rolled_out_anew_afterwards() {
     scene.edit("Deployment", "kratos", args(json!(["serve", "all"]))).await;
     scene.until_condition("mfa", "Accepted", "False", "NotWired").await;
     let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
-    assert_eq!(status["requiredAAL"]["whoami"], "Unknown", "{status:#}");
+    assert_eq!(status["requiredAAL"]["whoami"], STRICT, "{status:#}");
     scene
         .until("the roll is open again", SOON, async || {
             let applied =
@@ -136,7 +187,7 @@ async fn a_strangers_file_is_not_told_as_the_policys() {
     scene.edit("ConfigMap", "mfa-mfa", json!({"data": {"kratos.yaml": "{}"}})).await;
     scene.until_condition("mfa", "RolledOut", "False", "Suspended").await;
     let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
-    assert_eq!(status["requiredAAL"], json!({"settings": "Unknown", "whoami": "Unknown"}));
+    assert_eq!(status["requiredAAL"], json!({"settings": STRICT, "whoami": STRICT}), "they are no matter of the file");
     assert!(status["conditions"].as_array().expect("a list").iter().all(|found| found["type"] != "Effective" || found["status"] != "True"));
 }
 
@@ -178,6 +229,7 @@ async fn a_takeover_leaves_no_empty_file_behind_running_pods() {
         .until("the rival takes over", AFTER_THE_PAUSE + Duration::from_secs(60), async || {
             let taken = enforces(&scene.deployment("kratos").await);
             if taken.is_err() {
+                has_the_levels(&scene.deployment("kratos").await).expect("the levels stay");
                 assert!(file(&scene, "first-mfa").await.contains(STRICT), "the file is empty before the variables are there");
             }
             taken

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::objects::{GOVERNED, LABEL, REQUIRED_AAL, WHOAMI, daemon, kratos, policy, stateful};
+use crate::objects::{GOVERNED, LABEL, WHOAMI, daemon, kratos, policy, stateful};
 use crate::scene::{SOON, Scene};
 use crate::stage::Stage;
 
@@ -157,10 +157,7 @@ async fn our_fields_pass() {
         body["metadata"]["annotations"] = json!({GOVERNED: "{}"});
         let issuer = json!({"name": "SELFSERVICE_METHODS_TOTP_CONFIG_ISSUER", "value": "Cats $$(and) dogs, $$5"});
         let env = json!([{"name": WHOAMI, "value": "highest_available"}, {"name": "REVISION", "value": "mfa-0123456789"}, issuer]);
-        body["spec"]["template"] = json!({
-            "metadata": {"annotations": {REQUIRED_AAL: "x"}},
-            "spec": {"containers": [{"name": "kratos", "env": env}]},
-        });
+        body["spec"]["template"] = json!({"spec": {"containers": [{"name": "kratos", "env": env}]}});
         let governed = stage.operator.apply(body).await.unwrap_or_else(|status| panic!("{kind}: {}", status.message));
         assert_eq!(governed["metadata"]["labels"][LABEL], "mfa");
         let reverted = stage.operator.apply(identity).await.unwrap_or_else(|status| panic!("{kind}: {}", status.message));

@@ -12,7 +12,6 @@ pub const SECRET: &str = "postgres://kratos:hunter2@db/kratos";
 pub const WHOAMI: &str = "SESSION_WHOAMI_REQUIRED_AAL";
 pub const SETTINGS: &str = "SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL";
 pub const LABEL: &str = "mfa-operator.dev/policy";
-pub const REQUIRED_AAL: &str = "mfa-operator.dev/required-aal";
 pub const GOVERNED: &str = "mfa-operator.dev/governed";
 
 /// Kratos in the shape of Ory's chart, without pods.
@@ -131,7 +130,7 @@ pub fn enforces(deployment: &Value) -> Result<(), String> {
 /// Whether nothing of any policy is left on it.
 pub fn is_bare(deployment: &Value) -> Result<(), String> {
     let env = env(deployment, "kratos");
-    let own: Vec<_> = env.keys().filter(|name| *name != "DSN").cloned().chain(required_aal(deployment)).collect();
+    let own: Vec<_> = env.keys().filter(|name| *name != "DSN").cloned().collect();
     let label = &deployment["metadata"]["labels"][LABEL];
     let annotation = &deployment["metadata"]["annotations"][GOVERNED];
     if own.is_empty() && label.is_null() && annotation.is_null() {
@@ -151,11 +150,6 @@ pub fn template(deployment: &Value) -> Value {
 
 pub fn label(object: &Value) -> String {
     text(&object["metadata"]["labels"][LABEL])
-}
-
-/// The digest that the pod template carries, if it does.
-pub fn required_aal(workload: &Value) -> Option<String> {
-    workload["spec"]["template"]["metadata"]["annotations"][REQUIRED_AAL].as_str().map(Into::into)
 }
 
 /// What the annotation remembers.

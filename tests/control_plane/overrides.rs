@@ -235,20 +235,29 @@ fn over(kind: &str, name: &str) -> Value {
     policy_with(name, &[], json!({"targetRefs": [{"kind": kind, "name": name}]}))
 }
 
+const TOTP: &str = "SELFSERVICE_METHODS_TOTP_ENABLED";
+
 fn by_files() -> Vec<Shape> {
+    let totp = || json!({"methods": {"totp": {"enabled": true}}});
     vec![
         Shape::by_file("file-nothing", &[]),
-        Shape::by_file("file-own-name", &["env SESSION_WHOAMI_REQUIRED_AAL of", "beats the file of the policy"]).env(WHOAMI),
-        Shape::by_file("file-own-name-from", &["env SESSION_WHOAMI_REQUIRED_AAL of"])
-            .value_from(WHOAMI, json!({"secretKeyRef": {"name": "keys", "key": "x"}})),
+        Shape::by_file("file-own-name", &["env SELFSERVICE_METHODS_TOTP_ENABLED of", "beats the file of the policy"])
+            .spec(totp())
+            .env(TOTP),
+        Shape::by_file("file-own-name-from", &["env SELFSERVICE_METHODS_TOTP_ENABLED of"])
+            .spec(totp())
+            .value_from(TOTP, json!({"secretKeyRef": {"name": "keys", "key": "x"}})),
         Shape::by_file("file-alias", &["env selfservice.flows.settings.required_aal"]).env("selfservice.flows.settings.required_aal"),
         Shape::by_file("file-parent", &["env SELFSERVICE of"]).json("SELFSERVICE"),
-        Shape::by_file("file-not-set", &[]).env("SELFSERVICE_METHODS_TOTP_ENABLED"),
+        Shape::by_file("file-not-set", &[]).env(TOTP),
         Shape::by_file("file-companion", &[])
             .beside("containers")
             .spec(json!({"targetRefs": [{"name": "file-companion", "container": "kratos"}]})),
-        Shape::by_file("file-map", &["env SESSION_WHOAMI_REQUIRED_AAL of", "from ConfigMap own-name"])
-            .env_from(json!({"configMapRef": {"name": "own-name"}})),
+        Shape::by_file("file-map", &["env SELFSERVICE_METHODS_TOTP_ENABLED of", "from ConfigMap own-totp"])
+            .spec(totp())
+            .env_from(json!({"configMapRef": {"name": "own-totp"}})),
+        // The level's own name is ours, and an entry of the container comes before one from elsewhere.
+        Shape::by_file("file-map-of-a-level", &[]).env_from(json!({"configMapRef": {"name": "own-name"}})),
         Shape::by_file("file-later", &["reads key kratos.yaml of ConfigMap base after", "file-later-mfa the last --config"])
             .args(&["serve", "all", "--config", PATH, "--config", BASE]),
         Shape::by_file("file-later-list", &["reads key kratos.yaml of ConfigMap base after"]).args(&[
@@ -268,7 +277,13 @@ fn by_files() -> Vec<Shape> {
 }
 
 async fn config_maps(scene: &Scene) {
-    let maps = [("aliases", "session_whoami_required_aal"), ("own-name", WHOAMI), ("harmless", "whoami"), ("base", "kratos.yaml")];
+    let maps = [
+        ("aliases", "session_whoami_required_aal"),
+        ("own-name", WHOAMI),
+        ("own-totp", TOTP),
+        ("harmless", "whoami"),
+        ("base", "kratos.yaml"),
+    ];
     for (name, key) in maps {
         let value = if name == "base" { format!("dsn: {VALUE}") } else { VALUE.into() };
         let data = json!({key: value, "OTHER": VALUE});
@@ -319,8 +334,9 @@ async fn overrides_are_found_in_every_shape_and_gone_when_they_are_gone() {
     for shape in &shapes {
         // It is delivered all the same.
         let workload = scene.get(&shape.kind(), shape.name).await;
-        let own = env(&workload, "kratos").get(SETTINGS).is_some_and(|value| value == "highest_available");
-        assert!(own != shape.name.starts_with("file-"), "{}", shape.name);
+        let own = env(&workload, "kratos");
+        assert!(own.get(SETTINGS).is_some_and(|value| value == "highest_available"), "{}", shape.name);
+        assert!(own.contains_key("REVISION") != shape.name.starts_with("file-"), "{}", shape.name);
     }
     tells_no_value(&scene).await;
 

@@ -190,19 +190,14 @@ impl Drop for Ended<'_> {
     }
 }
 
-/// There and back, each in one roll, while somebody asks all the time: no answer is ever the weaker one.
-pub fn switched() {
-    let name = "switched";
-    let session = scene(name, |deployment| wire(deployment, "switched-mfa"), &install::strict());
-    let public = cluster::service(NAMESPACE, &format!("{name}-public"));
-    assert_eq!(public.whoami(&session).verdict(), STEP_UP);
-    let generation = || cluster::get(NAMESPACE, &format!("deployment/{name}"))["metadata"]["generation"].as_i64().unwrap_or_default();
+/// Asks whoami and settings of this Service all the time; answers whatever it was told but to step up.
+fn never_weaker(public: &Door, session: &Session, meanwhile: impl FnOnce()) {
     let (ended, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| {
             let mut others = BTreeSet::new();
             while !ended.load(Ordering::Relaxed) {
-                let verdicts = [public.whoami(&session).verdict(), public.settings(&session).verdict()];
+                let verdicts = [public.whoami(session).verdict(), public.settings(session).verdict()];
                 others.extend(verdicts.into_iter().filter(|verdict| verdict != STEP_UP));
                 asked.fetch_add(2, Ordering::Relaxed);
             }
@@ -210,6 +205,23 @@ pub fn switched() {
         });
         // However this ends, or else the other asks for ever.
         let end = Ended(&ended);
+        meanwhile();
+        drop(end);
+        let others = asking.join().expect("it asks to the end");
+        assert_eq!(others, BTreeSet::new(), "of {} answers", asked.load(Ordering::Relaxed));
+    });
+    println!("{} answers, none weaker", asked.load(Ordering::Relaxed));
+    assert!(asked.load(Ordering::Relaxed) > 20, "{} answers are too few to tell", asked.load(Ordering::Relaxed));
+}
+
+/// There and back, each in one roll, while somebody asks all the time: no answer is ever the weaker one.
+pub fn switched() {
+    let name = "switched";
+    let session = scene(name, |deployment| wire(deployment, "switched-mfa"), &install::strict());
+    let public = cluster::service(NAMESPACE, &format!("{name}-public"));
+    assert_eq!(public.whoami(&session).verdict(), STEP_UP);
+    let generation = || cluster::get(NAMESPACE, &format!("deployment/{name}"))["metadata"]["generation"].as_i64().unwrap_or_default();
+    never_weaker(&public, &session, || {
         for spec in [by_file(install::strict()), install::strict()] {
             let (before, pods) = (generation(), cluster::uids(NAMESPACE, name));
             cluster::apply(&cluster::policy(NAMESPACE, name, name, &spec));
@@ -220,11 +232,116 @@ pub fn switched() {
                 assert_eq!(door.whoami(&session).verdict(), STEP_UP, "{}", door.name);
             }
         }
-        drop(end);
-        let others = asking.join().expect("it asks to the end");
-        assert_eq!(others, BTreeSet::new(), "of {} answers", asked.load(Ordering::Relaxed));
     });
-    assert!(asked.load(Ordering::Relaxed) > 20, "{} answers are too few to tell", asked.load(Ordering::Relaxed));
+    cluster::end_copy(NAMESPACE, name);
+}
+
+/// Somebody with no right but on ConfigMaps, on whom the cluster sets no other bounds.
+struct Intruder {
+    account: String,
+    /// What guards the operator's ConfigMaps where it is installed: this is about what holds without it.
+    guard: Value,
+}
+
+impl Intruder {
+    fn begin(name: &str) -> Self {
+        let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name, "namespace": NAMESPACE},
+            "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "patch", "update", "delete"]}]});
+        let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}]});
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": NAMESPACE}});
+        for object in [account, role, binding] {
+            cluster::apply(&object);
+        }
+        let guard = format!("{}-history", cluster::OPERATOR);
+        let found = ["get", "validatingadmissionpolicybinding", &guard, "--ignore-not-found", "-o", "json"];
+        let mut found: Value = serde_json::from_str(&cluster::kubectl(&found)).unwrap_or_default();
+        if let Some(metadata) = found["metadata"].as_object_mut() {
+            metadata.retain(|field, _| ["name", "labels", "annotations"].contains(&field.as_str()));
+            cluster::kubectl(&["delete", "validatingadmissionpolicybinding", &guard]);
+        }
+        Self { account: format!("--as=system:serviceaccount:{NAMESPACE}:{name}"), guard: found }
+    }
+
+    fn attempt(&self, words: &[&str]) -> Result<String, String> {
+        cluster::attempt("kubectl", &[&["-n", NAMESPACE, &self.account][..], words].concat(), None)
+    }
+
+    /// The API server takes its time to learn that a binding is gone.
+    fn does(&self, words: &[&str]) {
+        cluster::until(&format!("the intruder may {words:?}"), cluster::LONG, || self.attempt(words));
+    }
+}
+
+impl Drop for Intruder {
+    fn drop(&mut self) {
+        if !self.guard.is_null() {
+            let _ = cluster::attempt("kubectl", &["apply", "-f", "-"], Some(&self.guard.to_string()));
+        }
+    }
+}
+
+/// Whatever becomes of the file, by whoever may write ConfigMaps and nothing else, no answer is ever the weaker one: not
+/// of pods that read another file, and not of those that start with it.
+pub fn attacked() {
+    let (name, map) = ("attacked", "attacked-mfa");
+    let session = scene(name, |deployment| wire(deployment, map), &by_file(install::strict()));
+    let intruder = Intruder::begin("intruder");
+    for forbidden in [["get", "mfapolicy", name], ["get", "deployment", name]] {
+        assert!(intruder.attempt(&forbidden).is_err(), "{forbidden:?}");
+    }
+    let weak =
+        "session: {whoami: {required_aal: aal1}}\nselfservice: {flows: {settings: {required_aal: aal1, privileged_session_max_age: 1s}}}\n";
+    let patch = |more: Value| {
+        let mut patch = json!({"data": {"kratos.yaml": weak}});
+        patch.as_object_mut().expect("a map").extend(more.as_object().cloned().unwrap_or_default());
+        intruder.does(&["patch", "configmap", map, "--type=merge", "-p", &patch.to_string()]);
+    };
+    let levels = || cluster::get(NAMESPACE, &format!("mfapolicy/{name}"))["status"]["requiredAAL"].clone();
+    let strict = json!({"settings": "highest_available", "whoami": "highest_available"});
+    let person = cluster::service(NAMESPACE, "kratos-admin").create_person();
+    // The age of a session is in the file alone: it tells that the pods have read what the intruder wrote.
+    let read = || {
+        cluster::until("the pods have read the intruder's file", READ, || {
+            for door in cluster::doors(NAMESPACE, name) {
+                let session = door.sign_in(&person);
+                std::thread::sleep(Duration::from_secs(2));
+                asks_to_sign_in_anew(&door, &session)?;
+            }
+            Ok(())
+        });
+        assert_eq!(verdicts(name, &session), BTreeSet::from([STEP_UP.to_owned()]));
+        assert_eq!(levels(), strict);
+    };
+    let taken = json!({"metadata": {"labels": {"mfa-operator.dev/policy": null}, "annotations": {"mfa-operator.dev/governed": null}}});
+    let public = cluster::service(NAMESPACE, &format!("{name}-public"));
+    never_weaker(&public, &session, || {
+        let pods = cluster::uids(NAMESPACE, name);
+        for _ in 0..8 {
+            patch(json!({}));
+            cluster::until("the file is the policy's again", cluster::LONG, || {
+                let file = cluster::get(NAMESPACE, &format!("configmap/{map}"))["data"]["kratos.yaml"].to_string();
+                if file.contains("highest_available") { Ok(()) } else { Err(file) }
+            });
+        }
+        patch(taken);
+        cluster::await_condition(NAMESPACE, name, ("Accepted", "False", "ConfigMapTaken"));
+        read();
+        assert_eq!(cluster::uids(NAMESPACE, name), pods, "a pod was replaced");
+        intruder.does(&["delete", "configmap", map]);
+        cluster::await_ready(NAMESPACE, name);
+        patch(json!({"immutable": true}));
+        cluster::await_condition(NAMESPACE, name, ("Accepted", "False", "WriteRefused"));
+        // Those that start now start with it.
+        cluster::kubectl(&["-n", NAMESPACE, "rollout", "restart", &format!("deployment/{name}")]);
+        cluster::kubectl(&["-n", NAMESPACE, "rollout", "status", &format!("deployment/{name}"), "--timeout=420s"]);
+        read();
+        assert!(cluster::uids(NAMESPACE, name).is_disjoint(&pods), "a pod from before the restart still runs");
+        intruder.does(&["delete", "configmap", map]);
+        cluster::await_ready(NAMESPACE, name);
+    });
     cluster::end_copy(NAMESPACE, name);
 }
 
@@ -236,7 +353,7 @@ pub fn deleted() {
     cluster::kubectl(&["-n", NAMESPACE, "delete", "mfapolicy", name]);
     cluster::until("the policy is reverted", cluster::LONG, || {
         let template = cluster::get(NAMESPACE, &format!("deployment/{name}"))["spec"]["template"].to_string();
-        if template.contains("required-aal") { Err(template) } else { Ok(()) }
+        if template.contains("REQUIRED_AAL") { Err(template) } else { Ok(()) }
     });
     cluster::kubectl(&["-n", NAMESPACE, "rollout", "status", &format!("deployment/{name}"), "--timeout=420s"]);
     for door in cluster::doors(NAMESPACE, name) {

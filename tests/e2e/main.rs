@@ -96,6 +96,7 @@ fn main() -> ExitCode {
         test("file: refused by Kratos", config_file::refused),
         test("file: there and back in one roll", config_file::switched),
         test("file: a deleted policy", config_file::deleted),
+        test("file: attacked by whoever may write ConfigMaps", config_file::attacked),
         test("a deleted policy is reverted after its pause", reversal::deleted),
         test("rollback: to the last good revision, and on when it is mended", rollback::undone_and_mended),
         test("rollback: the first revision of all", rollback::first_of_all),

@@ -4,7 +4,6 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
 
 use super::view;
-use crate::api;
 use crate::plan::{Maker, TEMPLATE_HASH};
 use crate::policy::Kind;
 use crate::server::kratos::REVISION;
@@ -47,10 +46,9 @@ fn trouble(status: &ContainerStatus) -> Option<String> {
     waiting.or_else(|| ended.map(|ended| ended.reason.clone().unwrap_or_else(|| format!("exit code {}", ended.exit_code))))
 }
 
-/// What the pod was started with: the revision, or of a file the digest of its levels.
+/// What the pod was started with. One that reads a file names none.
 fn revision(pod: &Pod, container: &str) -> Option<String> {
     let spec = pod.spec.as_ref()?;
-    let env = spec.containers.iter().filter(|own| own.name == container).flat_map(|own| own.env.iter().flatten());
-    let variable = env.filter(|entry| entry.name == REVISION).find_map(|entry| entry.value.clone());
-    variable.or_else(|| pod.annotations().get(api::REQUIRED_AAL_ANNOTATION).cloned())
+    let mut env = spec.containers.iter().filter(|own| own.name == container).flat_map(|own| own.env.iter().flatten());
+    env.find(|entry| entry.name == REVISION)?.value.clone()
 }

@@ -208,9 +208,8 @@ fn pod(style: &Style, revision: Option<&str>, pod: &Pod) -> Vec<Cell> {
         _ => (Tone::Waiting, "not ready"),
     };
     let restarts = if pod.restarts > 0 { format!(", {} restarts", pod.restarts) } else { String::new() };
-    // A digest of levels is not of the same form.
-    let comparable = pod.revision.as_deref().is_none_or(|own| own.starts_with("mfa-"));
-    let older = comparable && pod.revision.as_deref() != revision;
+    // One that reads a file names none.
+    let older = pod.revision.is_some() && pod.revision.as_deref() != revision;
     vec![
         cell(&format!("  {}", pod.name)),
         cell(&or_dash(pod.node.as_deref())),

@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
 
 use super::workload::known_name;
-use crate::api;
 use crate::document::hex_digest;
 use crate::plan::{Content, Millis};
 
@@ -87,8 +86,7 @@ fn is_token(named: &Value) -> bool {
 
 /// Annotations with a digest of each value.
 pub(super) fn annotations(metadata: &Value) -> Vec<(SmolStr, SmolStr)> {
-    let own = [api::REQUIRED_AAL_ANNOTATION, RESTARTED];
-    let all = metadata["annotations"].as_object().into_iter().flatten().filter(|(key, _)| !own.contains(&key.as_str()));
+    let all = metadata["annotations"].as_object().into_iter().flatten().filter(|(key, _)| *key != RESTARTED);
     all.map(|(key, value)| (key.as_str().into(), hex_digest(value.as_str().unwrap_or_default(), DIGITS).into())).collect()
 }
 
@@ -181,7 +179,7 @@ mod tests {
     fn a_template_changes_with_its_annotations_and_the_files_of_its_server() {
         let template = |annotations: Value| json!({"metadata": {"annotations": annotations}, "spec": spec()});
         let of = |annotations: Value, file: &str| of_template(&template(annotations), &json!({"kratos": file}), 0).digest;
-        let own = json!({"mfa-operator.dev/required-aal": "aal-0", "kubectl.kubernetes.io/restartedAt": "now"});
+        let own = json!({"kubectl.kubernetes.io/restartedAt": "now"});
         assert_eq!(of(own, "a"), of(json!({}), "a"));
         assert_ne!(of(json!({"checksum/config": "1"}), "a"), of(json!({"checksum/config": "2"}), "a"));
         assert_ne!(of(json!({}), "a"), of(json!({}), "b"));

@@ -70,24 +70,8 @@ struct FieldsOfSpec {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct FieldsOfTemplate {
-    #[serde(rename = "f:metadata")]
-    metadata: FieldsOfTemplateMetadata,
     #[serde(rename = "f:spec")]
     spec: FieldsOfPodSpec,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct FieldsOfTemplateMetadata {
-    #[serde(rename = "f:annotations")]
-    annotations: FieldsOfTemplateAnnotations,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct FieldsOfTemplateAnnotations {
-    #[serde(rename = "f:mfa-operator.dev/required-aal")]
-    required_aal: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize, Default)]
@@ -142,11 +126,6 @@ impl OwnEntry<'_> {
 
     fn template(&self) -> Option<&FieldsOfTemplate> {
         self.fields.spec.as_ref().map(|spec| &spec.template)
-    }
-
-    /// The annotation of the pod template.
-    pub fn required_aal(&self) -> bool {
-        self.template().is_some_and(|template| template.metadata.annotations.required_aal.is_some())
     }
 
     /// Variables as (container, name).

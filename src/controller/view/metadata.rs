@@ -41,8 +41,6 @@ pub(super) struct Annotations {
     pub applied: Option<String>,
     #[serde(rename = "mfa-operator.dev/allow")]
     pub allow: Option<String>,
-    #[serde(rename = "mfa-operator.dev/required-aal")]
-    pub required_aal: Option<String>,
     #[serde(rename = "mfa-operator.dev/verdict")]
     pub verdict: Option<String>,
     #[serde(rename = "mfa-operator.dev/retry")]

@@ -180,7 +180,6 @@ impl Slim for PodView {
                     .map(|status| status.name.as_str().into())
                     .collect(),
                 scheduled: holds(&status.conditions, "PodScheduled"),
-                required_aal: metadata.annotations.required_aal.as_deref().map(Into::into),
                 answer: None,
                 troubles: preparing.chain(status.container_statuses.iter().filter_map(|status| trouble(status, None))).collect(),
                 containers: containers.into_iter().map(|container| container.slim(&volumes)).collect(),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use smol_str::SmolStr;
 
-use super::metadata::{Annotations, Metadata};
+use super::metadata::Metadata;
 use super::surge::{Share, Surge};
 use super::volumes::{Mount, Volume, mounted_file, mounts};
 use super::{Condition, Slim, holds};
@@ -71,14 +71,7 @@ struct Expression {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Template {
-    metadata: TemplateMetadata,
     spec: PodSpec,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct TemplateMetadata {
-    annotations: Annotations,
 }
 
 #[derive(Deserialize, Default)]
@@ -271,13 +264,7 @@ impl Slim for Workload {
         let metadata = raw.metadata;
         let mut own = OwnFields::default();
         for entry in metadata.own_entries().filter(|entry| entry.by_apply) {
-            own = OwnFields {
-                policy_label: entry.policy_label(),
-                governed: entry.governed(),
-                required_aal: entry.required_aal(),
-                env: entry.env(),
-                changed: entry.changed,
-            };
+            own = OwnFields { policy_label: entry.policy_label(), governed: entry.governed(), env: entry.env(), changed: entry.changed };
         }
         let status = raw.status;
         let replicas = status.desired_number_scheduled.or(raw.spec.replicas).unwrap_or(1);
@@ -291,7 +278,6 @@ impl Slim for Workload {
             deleting: metadata.deletion_timestamp.is_some(),
             policy_label: metadata.labels.policy.as_deref().map(Into::into),
             governed: metadata.annotations.governed.as_deref().map(Into::into),
-            required_aal: raw.spec.template.metadata.annotations.required_aal.map(Into::into),
             allowed: metadata.annotations.allow.as_deref() == Some("true"),
             own,
             replicas,

@@ -9,7 +9,7 @@ const MINUTE: Millis = 60_000;
 const NOW: Millis = 100 * MINUTE;
 
 fn mark() -> Mark {
-    Mark::Variable(NEW.into())
+    Mark::Revision(NEW.into())
 }
 
 fn new(troubles: Vec<Trouble>) -> Pod {

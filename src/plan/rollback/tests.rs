@@ -10,7 +10,7 @@ use super::*;
 use crate::api::{self, Reason};
 use crate::plan::fixtures::{self, edit, observed, stand, targets};
 use crate::plan::simulation::{Fate, settle};
-use crate::plan::{Report, plan, report};
+use crate::plan::{Report, Workload, plan, report};
 use crate::policy::{Level, Rejection};
 
 const HOUR: Millis = 3_600_000;
@@ -140,8 +140,8 @@ fn the_first_revision_of_all_goes_back_to_no_policy() {
 fn what_stood_there_before_and_cannot_be_read_back_is_not_undone() {
     let mut observed = observed(targets(1));
     let mut workload = (*observed.targets[0].workload.clone().expect("a workload")).clone();
-    workload.own.env = vec![("kratos".into(), "SESSION_WHOAMI_REQUIRED_AAL".into())];
-    workload.containers = vec![fixtures::container(&[("SESSION_WHOAMI_REQUIRED_AAL", "aal1")])];
+    workload.own.env = vec![("kratos".into(), "SELFSERVICE_METHODS_TOTP_ENABLED".into())];
+    workload.containers = vec![fixtures::container(&[("SELFSERVICE_METHODS_TOTP_ENABLED", "false")])];
     observed.targets[0].workload = Some(Arc::new(workload));
     edit(&mut observed, strict());
     settle(&mut observed, STRICT_FAILS);

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::Overlay;
-use super::inputs::{self, Input};
+use super::inputs::{self, Input, OWN_REVISION};
 use super::merged::defaults;
 use super::overrides::{beginning_with, reaches};
 use super::variables::{as_variables, outgrown};
@@ -119,10 +119,6 @@ impl Layer {
         Self { set: merge(&under.set, &self.set), unknown: self.unknown.iter().chain(hidden).copied().collect(), unread: None }
     }
 
-    pub(super) fn document(&self) -> &Document {
-        &self.set
-    }
-
     /// The same for layers that say the same.
     #[must_use]
     pub fn canonical(&self) -> String {
@@ -152,24 +148,14 @@ impl Merged {
     /// `files` are the server's own, the weakest first; none where it is not known which there are.
     #[must_use]
     pub fn of(files: Option<&[Layer]>, environment: &Layer, overlay: &Overlay, delivery: Delivery) -> Self {
-        let below = match files {
-            Some(files) => {
-                files.iter().fold(Layer::known(inputs::defaults().merge(&defaults().document())), |below, file| file.over(&below))
-            }
-            None => Layer::unread(),
+        // Variables beat files, and the policy is the one or the other: beside a file its levels are variables all the same.
+        let (file, variables) = match delivery {
+            Delivery::Environment => (Layer::default(), overlay.clone()),
+            Delivery::ConfigFile => (Layer::known(overlay.document()), overlay.levels()),
         };
-        // Variables beat files, and the policy is the one or the other.
-        match delivery {
-            Delivery::Environment => {
-                let below = environment.over_as_variables(&below);
-                let all = Layer::known(as_variables(overlay)).over_as_variables(&below);
-                Self { all, outgrown: outgrown(overlay, &below.set) }
-            }
-            Delivery::ConfigFile => {
-                let all = environment.over_as_variables(&Layer::known(overlay.document()).over(&below));
-                Self { all, outgrown: Vec::new() }
-            }
-        }
+        let below = environment.over_as_variables(&file.over(&below(files)));
+        let all = Layer::known(as_variables(&variables)).over_as_variables(&below);
+        Self { all, outgrown: outgrown(&variables, &below.set) }
     }
 
     /// Paths of lists that are longer than what the policy's variables lay over them, so that their ends stay in force.
@@ -217,6 +203,38 @@ impl Merged {
     }
 }
 
+/// The server's own files, and what it takes by itself.
+fn below(files: Option<&[Layer]>) -> Layer {
+    let taken = || Layer::known(inputs::defaults().merge(&defaults().document()));
+    files.map_or_else(Layer::unread, |files| files.iter().fold(taken(), |below, file| file.over(&below)))
+}
+
+/// Whether a file with the one overlay in the place of another changes what running pods answer, which keep their variables.
+/// None where it cannot be known, or where Kratos answers something else than a digest of its configuration.
+#[must_use]
+pub fn changes(files: Option<&[Layer]>, environment: &Layer, old: &Overlay, new: &Overlay) -> Option<bool> {
+    // Their levels are variables, those of before.
+    let variables = Layer::known(as_variables(&old.levels()));
+    let below = below(files);
+    let with = |file: &Overlay| variables.over_as_variables(&environment.over_as_variables(&Layer::known(file.document()).over(&below)));
+    let (before, after) = (with(old), with(new));
+    let unknown = &before.unknown | &after.unknown;
+    // Kratos 25.4 and later then answers the revision that stands there.
+    if unknown.contains(OWN_REVISION) || before.set.has(OWN_REVISION) {
+        return None;
+    }
+    let alike = |one: &Document, other: &Document, path: &str| match (one.leaf(path), other.leaf(path)) {
+        (Ok(one), Ok(other)) => one == other,
+        (Err(_), _) | (_, Err(_)) => false,
+    };
+    let mut known = inputs::inputs().iter().map(|input| &*input.path).filter(|path| !unknown.contains(path));
+    if !known.all(|path| alike(&before.set, &after.set, path)) {
+        return Some(true);
+    }
+    let (old, new) = (old.document(), new.document());
+    unknown.iter().all(|path| alike(&old, &new, path)).then_some(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_lie_above_files_and_the_policy_where_its_delivery_puts_it() {
+    fn variables_lie_above_files_and_the_levels_are_variables_under_every_delivery() {
         let files = base("session: {whoami: {required_aal: aal1}}\nselfservice: {methods: {code: {passwordless_enabled: false}}}");
         let env = Layer::of_variables([
             ("SESSION_WHOAMI_REQUIRED_AAL", Some("aal1")),
@@ -239,8 +257,61 @@ mod tests {
         ]);
         let merged = |delivery| Merged::of(Some(&files), &env, &overlay("highest_available"), delivery);
         assert_eq!(merged(Delivery::Environment).levels(), (Some(Level::HighestAvailable), Some(Level::HighestAvailable)));
-        assert_eq!(merged(Delivery::ConfigFile).levels().1, Some(Level::Aal1));
+        assert_eq!(merged(Delivery::ConfigFile).levels(), (Some(Level::HighestAvailable), Some(Level::HighestAvailable)));
         assert_eq!(merged(Delivery::Environment).flag(CODE_PASSWORDLESS), Some(true));
+        let issuer = Layer::of_variables([("SELFSERVICE_METHODS_TOTP_CONFIG_ISSUER", Some("another"))]);
+        let text = |delivery| {
+            let merged = Merged::of(Some(&files), &issuer, &totp("ours"), delivery);
+            merged.text("selfservice.methods.totp.config.issuer").map(ToOwned::to_owned)
+        };
+        assert_eq!(text(Delivery::Environment).as_deref(), Some("ours"));
+        assert_eq!(text(Delivery::ConfigFile).as_deref(), Some("another"), "beside a file, the levels alone are variables");
+    }
+
+    fn totp(issuer: &str) -> Overlay {
+        let totp = serde_json::json!({"enabled": true, "config": {"issuer": issuer}});
+        serde_json::from_value(serde_json::json!({"selfservice": {"methods": {"totp": totp}}})).expect("an overlay")
+    }
+
+    /// Of pods with this base and these variables.
+    fn changed(base: Option<&str>, variable: Option<(&str, Option<&str>)>, old: &Overlay, new: &Overlay) -> Option<bool> {
+        changes(base.map(self::base).as_deref(), &Layer::of_variables(variable), old, new)
+    }
+
+    #[test]
+    fn what_the_server_has_already_is_no_change() {
+        let same = "selfservice: {methods: {totp: {enabled: true, config: {issuer: A}}}}";
+        let nothing = Overlay::default();
+        assert_eq!(changed(Some(same), None, &nothing, &totp("A")), Some(false));
+        assert_eq!(changed(Some(same), None, &nothing, &totp("B")), Some(true));
+        assert_eq!(changed(Some("{}"), None, &totp("A"), &totp("B")), Some(true));
+        let by_itself = serde_json::json!({"selfservice": {
+            "flows": {"settings": {"privileged_session_max_age": "1h"}}, "methods": {"code": {"mfa_enabled": false}},
+        }});
+        let by_itself: Overlay = serde_json::from_value(by_itself).expect("an overlay");
+        assert_eq!(changed(Some("{}"), None, &nothing, &by_itself), Some(false), "Kratos takes it so where nobody says");
+        let age = "selfservice: {flows: {settings: {privileged_session_max_age: 2h}}}";
+        assert_eq!(changed(Some(age), None, &nothing, &by_itself), Some(true));
+    }
+
+    #[test]
+    fn what_stands_in_a_variable_is_no_change() {
+        let issuer = "SELFSERVICE_METHODS_TOTP_CONFIG_ISSUER";
+        assert_eq!(changed(Some("{}"), Some((issuer, Some("C"))), &totp("A"), &totp("B")), Some(false));
+        assert_eq!(changed(Some("{}"), Some((issuer, Some("C"))), &Overlay::default(), &totp("B")), Some(true), "it is switched on");
+        assert_eq!(changed(Some("{}"), Some(("SELFSERVICE_METHODS_TOTP", Some("{}"))), &totp("A"), &totp("B")), None, "on some pods");
+        assert_eq!(changed(Some("{}"), None, &overlay("aal1"), &overlay("highest_available")), Some(false), "a level");
+        assert_eq!(changed(Some("{}"), None, &Overlay::default(), &overlay("aal1")), Some(true), "one that they have no variable for");
+    }
+
+    #[test]
+    fn whether_it_changes_what_cannot_be_read_is_not_known() {
+        let with = |base: Option<&str>| changed(base, None, &totp("A"), &totp("B"));
+        assert_eq!(with(None), None);
+        assert_eq!(with(Some("x: [")), None, "a revision may stand in it");
+        for revision in ["v7", "7", "${REVISION}"] {
+            assert_eq!(with(Some(&format!("revision: {revision}"))), None, "{revision}");
+        }
     }
 
     #[test]
@@ -321,5 +392,13 @@ mod tests {
             Merged::of(Some(&files), &Layer::of_variables([("SELFSERVICE_METHODS", None)]), &Overlay::default(), Delivery::Environment);
         assert_eq!(elsewhere.levels(), (Some(Level::Aal1), Some(Level::HighestAvailable)));
         assert_eq!((elsewhere.flag(RECOVERY_ENABLED), elsewhere.flag(CODE_PASSWORDLESS)), (Some(true), None));
+    }
+
+    #[test]
+    fn the_part_that_matters_holds_no_secret() {
+        let whole = base(
+            "dsn: postgres://hunter2@db\nrevision: v1\nselfservice: {methods: {oidc: {config: {client_secret: hunter2}}, totp: {enabled: true}}}",
+        );
+        assert_eq!(whole[0].set.canonical(), r#"{"revision":"v1","selfservice":{"methods":{"totp":{"enabled":true}}}}"#);
     }
 }

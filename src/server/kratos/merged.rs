@@ -1,24 +1,10 @@
 //! The configuration that Kratos makes of all its files, as far as it can be told from outside.
 
-use super::inputs::OWN_REVISION;
+use super::Overlay;
 use super::overlay::{Code, Flows, LookupSecret, Methods, Selfservice, Session, Settings, Totp, Webauthn, Whoami};
 use super::variables::as_variables;
-use super::{Layer, Overlay};
 use crate::document::Document;
 use crate::policy::Delivery;
-
-/// Whether `new` in the place of `old` changes the merged configuration. None where it cannot be
-/// known, or where Kratos answers something else than a digest of it.
-#[must_use]
-pub fn changes(base: Option<&[Layer]>, old: &Overlay, new: &Overlay) -> Option<bool> {
-    let base = base?.iter().fold(Layer::known(defaults().document()), |below, file| file.over(&below));
-    // Kratos 25.4 and later then answers the revision that stands there.
-    if base.unknown().next().is_some() || base.document().has(OWN_REVISION) {
-        return None;
-    }
-    let merged = |overlay: &Overlay| base.document().merge(&overlay.document()).canonical();
-    Some(merged(old) != merged(new))
-}
 
 /// The files of the server with the overlay laid on them as its delivery does it.
 #[must_use]
@@ -49,49 +35,6 @@ pub(super) fn defaults() -> Overlay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::Budget;
-
-    fn overlay(issuer: &str) -> Overlay {
-        let totp = Totp { enabled: Some(true), config: Some(super::super::overlay::TotpConfig { issuer: Some(issuer.into()) }) };
-        let methods = Methods { totp: Some(totp), ..Methods::default() };
-        Overlay { selfservice: Some(Selfservice { flows: None, methods: Some(methods) }), session: None }
-    }
-
-    fn base(text: &str) -> Vec<Layer> {
-        vec![Layer::read(text, &mut Budget::default())]
-    }
-
-    #[test]
-    fn what_the_base_has_already_is_no_change() {
-        let same = base("selfservice: {methods: {totp: {enabled: true, config: {issuer: A}}}}");
-        assert_eq!(changes(Some(&same), &Overlay::default(), &overlay("A")), Some(false));
-        assert_eq!(changes(Some(&same), &Overlay::default(), &overlay("B")), Some(true));
-        assert_eq!(changes(Some(&[]), &overlay("A"), &overlay("B")), Some(true));
-    }
-
-    #[test]
-    fn what_kratos_takes_by_itself_is_no_change() {
-        let off = Overlay {
-            selfservice: Some(Selfservice {
-                flows: Some(Flows { settings: Some(Settings { privileged_session_max_age: Some("1h".into()), required_aal: None }) }),
-                methods: Some(Methods { code: Some(Code { mfa_enabled: Some(false) }), ..Methods::default() }),
-            }),
-            session: None,
-        };
-        assert_eq!(changes(Some(&[]), &Overlay::default(), &off), Some(false));
-        assert_eq!(
-            changes(Some(&base("selfservice: {flows: {settings: {privileged_session_max_age: 2h}}}")), &Overlay::default(), &off),
-            Some(true)
-        );
-    }
-
-    #[test]
-    fn the_part_that_matters_holds_no_secret_and_changes_alike() {
-        let whole = base(
-            "dsn: postgres://hunter2@db\nrevision: v1\nselfservice: {methods: {oidc: {config: {client_secret: hunter2}}, totp: {enabled: true}}}",
-        );
-        assert_eq!(whole[0].document().canonical(), r#"{"revision":"v1","selfservice":{"methods":{"totp":{"enabled":true}}}}"#);
-    }
 
     #[test]
     fn a_list_in_a_variable_leaves_the_end_of_a_longer_one() {
@@ -116,14 +59,5 @@ mod tests {
         assert!(only(&origins(&file(&long), Delivery::ConfigFile)));
         let left = origins(&file(&long), Delivery::Environment);
         assert!(only(&left[..16]) && left[16..] == long[16..], "{left:?}");
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_unknown() {
-        assert_eq!(changes(None, &overlay("A"), &overlay("B")), None);
-        assert_eq!(changes(Some(&[Layer::unread()]), &overlay("A"), &overlay("B")), None);
-        for revision in ["v7", "7", "${REVISION}"] {
-            assert_eq!(changes(Some(&base(&format!("revision: {revision}"))), &overlay("A"), &overlay("B")), None, "{revision}");
-        }
     }
 }

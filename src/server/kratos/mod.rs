@@ -20,11 +20,11 @@ pub use inputs::{
     CACHEABLE_SESSIONS, CACHEABLE_SESSIONS_MAX_AGE, CODE_ENABLED, Form, Input, LINK_ENABLED, RECOVERY_ENABLED, RECOVERY_USE,
     WEBAUTHN_PASSWORDLESS, input, inputs,
 };
-pub use layers::{Layer, Merged, Value};
-pub use merged::{changes, merge};
+pub use layers::{Layer, Merged, Value, changes};
+pub use merged::merge;
 pub use order::{Change, Side, not_compared, transition, weakened};
 pub use overlay::Overlay;
 pub use overrides::{may_begin, named_in, reaches, written_keys};
-pub use rendered::{Rendered, is_revision, levels_digest, render, revision};
+pub use rendered::{Rendered, is_revision, render, revision};
 pub use variables::{REVISION, Variable, governed_file, governed_names, level_variables, variables};
 pub use version::Version;

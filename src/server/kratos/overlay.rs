@@ -54,7 +54,7 @@ impl Overlay {
         Self { selfservice, session }
     }
 
-    /// The two levels alone.
+    /// The two levels alone, those that it states.
     #[must_use]
     pub fn levels(&self) -> Self {
         let settings = self.selfservice.as_ref().and_then(|own| own.flows.as_ref()).and_then(|flows| flows.settings.as_ref());

@@ -13,7 +13,7 @@ pub struct Rendered {
     pub revision: String,
     /// The configuration file, with a header that names the policy and nothing that changes.
     pub file: String,
-    /// The same as environment variables, sorted by name.
+    /// What the container is given as environment variables, sorted by name.
     pub variables: Vec<Variable>,
 }
 
@@ -32,12 +32,6 @@ pub fn revision(overlay: &Overlay, delivery: Delivery) -> String {
 pub fn is_revision(text: &str) -> bool {
     let (prefix, digits) = REVISION_FORM;
     text.strip_prefix(prefix).is_some_and(|digest| is_digest(digest, digits))
-}
-
-/// `aal-` and ten hex digits over the two levels alone: what rolls the pods that read a file.
-#[must_use]
-pub fn levels_digest(overlay: &Overlay) -> String {
-    format!("aal-{}", hex_digest(&overlay.levels().document().canonical(), 10))
 }
 
 impl Rendered {
@@ -61,6 +55,6 @@ pub fn render(policy: &str, overlay: Overlay, delivery: Delivery) -> Rendered {
         "# Rendered by mfa-operator from the MfaPolicy {policy}.\n# Edits are undone: change the policy instead.\n{}",
         document.to_yaml()
     );
-    let variables = variables(&document, &revision);
+    let variables = variables(&overlay, delivery);
     Rendered { overlay, delivery, revision, file, variables }
 }

@@ -1,14 +1,14 @@
 //! Environment variables by Kratos' own rule: the path in capitals, dots to underscores, lists
-//! comma-separated. Kratos lays a list in a variable over the file's item by item, so that a shorter one leaves the
-//! end of the file's in force: ours always have as many items as a policy may have, the last one repeated, which means
-//! to Kratos what it means once.
+//! comma-separated. And which of them a container is given. Kratos lays a list in a variable over the file's item by item,
+//! so that a shorter one leaves the end of the file's in force: ours always have as many items as a policy may have, the
+//! last one repeated, which means to Kratos what it means once.
 
 use std::sync::LazyLock;
 
-use super::Overlay;
+use super::{Overlay, revision};
 use crate::api::{self, rules};
 use crate::document::{Document, Leaf};
-use crate::policy::{Factor, Level, Policy};
+use crate::policy::{Delivery, Factor, Level, Policy};
 
 /// An environment variable, its value as the process shall see it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,9 +21,24 @@ pub struct Variable {
 /// and Kratos 25.4 and later answers it at `/admin/health/config`.
 pub const REVISION: &str = "REVISION";
 
-/// The variables that `document` becomes, and the one that names its revision, sorted by name.
+/// The variables of a container that is given the overlay so, sorted by name. Beside a file these are the levels alone:
+/// no file is above them. The revision is not among those, because a server that knows it answers it in the place of the
+/// digest that tells whether the file was read.
 #[must_use]
-pub fn variables(document: &Document, revision: &str) -> Vec<Variable> {
+pub fn variables(overlay: &Overlay, delivery: Delivery) -> Vec<Variable> {
+    match delivery {
+        Delivery::Environment => {
+            let mut variables = named(&overlay.document());
+            variables.push(Variable { name: REVISION.into(), value: revision(overlay, delivery) });
+            variables.sort();
+            variables
+        }
+        Delivery::ConfigFile => named(&overlay.levels().document()),
+    }
+}
+
+/// A variable for each value, sorted by name.
+fn named(document: &Document) -> Vec<Variable> {
     let mut variables: Vec<_> = document
         .leaves()
         .into_iter()
@@ -36,7 +51,6 @@ pub fn variables(document: &Document, revision: &str) -> Vec<Variable> {
             },
         })
         .collect();
-    variables.push(Variable { name: REVISION.into(), value: revision.into() });
     variables.sort();
     variables
 }
@@ -113,7 +127,7 @@ pub(super) fn governed_paths() -> &'static [String] {
 #[must_use]
 pub fn governed_names() -> &'static [String] {
     static NAMES: LazyLock<Vec<String>> =
-        LazyLock::new(|| variables(&everything().document(), "").into_iter().map(|variable| variable.name).collect());
+        LazyLock::new(|| variables(&everything(), Delivery::Environment).into_iter().map(|variable| variable.name).collect());
     &NAMES
 }
 
@@ -129,10 +143,8 @@ pub fn governed_file() -> String {
 #[must_use]
 pub fn level_variables() -> (&'static str, &'static str) {
     static NAMES: LazyLock<(String, String)> = LazyLock::new(|| {
-        let name_of = |policy: &Policy| {
-            let variables = variables(&Overlay::of(policy).document(), "");
-            variables.into_iter().map(|variable| variable.name).find(|name| name != REVISION).unwrap_or_default()
-        };
+        let name_of =
+            |policy: &Policy| named(&Overlay::of(policy).document()).into_iter().next().map(|variable| variable.name).unwrap_or_default();
         let none = empty();
         (name_of(&Policy { settings: Some(Level::Aal1), ..none.clone() }), name_of(&Policy { whoami: Some(Level::Aal1), ..none }))
     });
@@ -217,7 +229,7 @@ mod tests {
         for length in [1, 2, 15, 16] {
             let items: Vec<_> = all[..length].iter().map(String::as_str).collect();
             let overlay = origins(&items);
-            let variables = variables(&overlay.document(), "");
+            let variables = variables(&overlay, Delivery::Environment);
             let own: Vec<_> = variables.iter().map(|variable| (variable.name.as_str(), variable.value.clone())).collect();
             let (_, list) = own.iter().find(|(name, _)| name.ends_with("_ORIGINS")).expect("a list");
             let written: Vec<_> = list.split(',').collect();
