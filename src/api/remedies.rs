@@ -82,7 +82,7 @@ impl Reason {
                 "kubectl rollout resume; delete the pods that are left; lower the partition to 0.",
             ),
             Self::Waiting => (
-                "A pod cannot be scheduled, created or started for reasons of the cluster: no room, a quota, an image that is being pulled; or it does not run, and the policy may not be why: the database is away, a node is lost, somebody else changed something at the same time.",
+                "A pod cannot be scheduled, created or started for reasons of the cluster: no room, a quota, an image that is being pulled; or it does not run, and the policy may not be why: the database is away, a node is lost, somebody else changed something at the same time, or nothing that the policy changed keeps a server from starting.",
                 "Do what the message says, or look at the events of the pod. It goes on by itself.",
             ),
             Self::RolledBack => (
@@ -90,7 +90,7 @@ impl Reason {
                 "Correct the policy or the server's own configuration, or have it tried again: when a change fails (docs/rollback.md).",
             ),
             Self::Crashing => (
-                "Pods with the new settings do not run, and it is not decided yet, or is left so (onFailure: Hold).",
+                "Pods with the new settings do not run, and it is not decided yet, or is left so (onFailure: Hold, or nothing that could come back; the message says why).",
                 "Read kubectl logs of the pod. Kratos validates the *merged* configuration, so the policy may clash with the server's own files. Correct either; the fix does not wait.",
             ),
             Self::Suspended => (

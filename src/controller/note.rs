@@ -5,7 +5,7 @@ use smol_str::SmolStr;
 use super::{Context, Error, apply, tell};
 use crate::api::EventReason;
 use crate::plan::record::record_name;
-use crate::plan::{Applied, Notice, Observed, Plan, PolicyObject, Report, Verdict, applied_after, applied_before, applied_judged};
+use crate::plan::{Applied, Notice, Observed, Plan, PolicyObject, Report, Ruling, Verdict, applied_after, applied_before, applied_judged};
 
 /// Notes what pods answered, where no record is written that carries it.
 pub(super) async fn reloads(context: &Context, observed: &Observed, policy: &PolicyObject, decided: &Plan) -> Result<(), Error> {
@@ -27,7 +27,8 @@ pub(super) async fn applied(
     let applied = applied_after(observed, decided, answers, reverted);
     let newest = observed.records.first();
     let noted = applied_before(observed, decided);
-    if noted == applied && !decided.acquitted {
+    let acquitted = matches!(decided.ruling, Some(Ruling::Acquitted));
+    if noted == applied && !acquitted {
         return Ok(());
     }
     let name = match (answers.recorded, newest) {
@@ -36,7 +37,7 @@ pub(super) async fn applied(
         // Where no record could be written, there is nothing to note on.
         (false, None) => return Ok(()),
     };
-    match decided.acquitted {
+    match acquitted {
         true => apply::note_verdict(context, &policy.key.namespace, &name, None, &applied).await,
         false => apply::note_applied(context, &policy.key.namespace, &name, &applied).await,
     }?;
@@ -64,7 +65,7 @@ pub(super) async fn judged(
     decided: &Plan,
     verdict: &Verdict,
 ) -> Result<(), Error> {
-    self::verdict(context, policy, decided, verdict, &applied_judged(observed, decided)).await?;
+    self::verdict(context, policy, decided, verdict, &applied_judged(observed, decided, verdict)).await?;
     if verdict.weaker {
         let message = format!("what is in force demands less than the policy, because that failed: {}", verdict.evidence);
         context.events.about_policy(&policy.key, &policy.uid, Notice { warning: true, reason: EventReason::RolledBackWeaker, message });

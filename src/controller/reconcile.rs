@@ -12,8 +12,8 @@ use super::ask::{self, Asked};
 use super::{Context, Error, apply, bases, note, observe, tell, words};
 use crate::api::{self as wire, EventReason};
 use crate::plan::{
-    Absence, ConfigMapStep, Key, Memory, Notice, Observed, Plan, PolicyObject, Report, Reversal, Step, StuckPod, applied_before, manifest,
-    plan, retrying,
+    Absence, ConfigMapStep, Key, Memory, Notice, Observed, Plan, PolicyObject, Report, Reversal, Ruling, Step, StuckPod, applied_before,
+    manifest, plan, retrying,
 };
 use crate::policy::Delivery;
 
@@ -156,10 +156,10 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
     }
     let mut answers = Report { targets: decided.steps.iter().map(|_| None).collect(), ..Report::default() };
     let mut outcome = Outcome::default();
-    if let Some(verdict) = &decided.judged {
+    if let Some(Ruling::Judged(verdict)) = &decided.ruling {
         note::judged(context, observed, policy, decided, verdict).await.unwrap_or_else(|error| outcome.failed(error));
     }
-    if let Some(verdict) = &decided.lifted {
+    if let Some(Ruling::Lifted(verdict)) = &decided.ruling {
         // It is tried again: whoever comes next has to know before anything of it is written.
         let applied = applied_before(observed, decided);
         match note::verdict(context, policy, decided, verdict, &applied).await {
@@ -220,9 +220,9 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
     let reverted = if keep { Vec::new() } else { undo(context, observed, decided, &mut outcome).await };
     remember(context, observed, policy, decided, &mut outcome).await;
     let note = async {
-        match decided.judged {
-            Some(_) => Ok(()),
-            None => note::applied(context, observed, policy, decided, &answers, &reverted).await,
+        match decided.ruling {
+            Some(Ruling::Judged(_)) => Ok(()),
+            _ => note::applied(context, observed, policy, decided, &answers, &reverted).await,
         }
     };
     // After an error it is not known how things stand: the next look tells.

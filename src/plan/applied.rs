@@ -6,7 +6,7 @@ use super::adopted::read_back;
 use super::effective::{self, File, proof};
 use super::proof::Proof;
 use super::target::known;
-use super::{Applied, Before, Goal, Health, Observed, Plan, Report, Step, TargetView, Workload, rollout};
+use super::{Applied, Back, Before, Goal, Health, Observed, Plan, Report, Step, TargetView, Verdict, Workload, rollout};
 use crate::api::Reason;
 use crate::policy::VerificationMode;
 
@@ -82,7 +82,7 @@ fn entry(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, workl
         reload: reload.cloned(),
         // Of another revision it proves nothing.
         answer: agreed.or_else(|| known.filter(|known| *known.record == *goal.digest())?.answer.clone()),
-        good: good(observed, plan, goal, view, workload, container, proven),
+        good: good(observed, goal, view, workload, container, proven),
         before: known.map_or_else(|| before(workload), |known| known.before),
         ran_well: if rolls { now_well } else { known.and_then(|known| known.ran_well.clone()) },
     }
@@ -91,16 +91,8 @@ fn entry(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, workl
 /// More than are ever needed: the newest that did not fail is what a target goes back to.
 const GOOD: usize = 8;
 
-fn good(
-    observed: &Observed,
-    plan: &Plan,
-    goal: &Goal,
-    view: &TargetView,
-    workload: &Workload,
-    container: &str,
-    proven: bool,
-) -> Vec<SmolStr> {
-    let failed = |digest: &str| observed.record(digest).is_some_and(|record| record.has_failed());
+fn good(observed: &Observed, goal: &Goal, view: &TargetView, workload: &Workload, container: &str, proven: bool) -> Vec<SmolStr> {
+    let failed = |digest: &str| observed.record(digest).is_some_and(|record| record.has_failed_on(view.kind.as_str(), &view.name));
     let mut good = match known(observed, workload) {
         Some(known) => known.good.clone(),
         None => adopted(workload, container, goal, view).into_iter().collect(),
@@ -110,7 +102,7 @@ fn good(
         good.retain(|digest| *digest != record);
         good.insert(0, record);
     }
-    good.retain(|digest| !failed(digest) && plan.judged.as_ref().is_none_or(|_| **digest != *plan.digest));
+    good.retain(|digest| !failed(digest));
     good.truncate(GOOD);
     good
 }
@@ -125,11 +117,16 @@ impl TargetView {
     }
 }
 
-/// After a verdict: no target counts the failed record among its good ones.
+/// After a verdict: no target that goes back counts the failed record among its good ones.
 #[must_use]
-pub fn applied_judged(observed: &Observed, plan: &Plan) -> Vec<Applied> {
+pub fn applied_judged(observed: &Observed, plan: &Plan, verdict: &Verdict) -> Vec<Applied> {
     let mut applied = applied_before(observed, plan);
-    applied.iter_mut().for_each(|entry| entry.good.retain(|digest| **digest != *plan.digest));
+    for entry in &mut applied {
+        let keeps = |back: &Back| *back.kind == *entry.kind && *back.name == *entry.name && *back.record == *plan.digest;
+        if !verdict.back.iter().any(keeps) {
+            entry.good.retain(|digest| **digest != *plan.digest);
+        }
+    }
     applied
 }
 

@@ -149,8 +149,9 @@ fn carried<'a>(records: &'a [Arc<Record>], workloads: &[&Workload]) -> Option<&'
     let carried = workloads.iter().filter_map(|workload| {
         // Records with the same levels are alike there: what was noted tells them apart.
         let noted = applied.iter().find(|applied| applied.uid == *workload.uid).map(|applied| &*applied.record);
-        let noted = noted.and_then(|digest| records.iter().position(|record| record.digest() == digest && !record.has_failed()));
-        let may_be = |index: &usize| !records[*index].has_failed() && records[*index].is_on(workload);
+        let has_failed = |record: &Record| record.has_failed_on(workload.kind.as_str(), &workload.key.name);
+        let noted = noted.and_then(|digest| records.iter().position(|record| record.digest() == digest && !has_failed(record)));
+        let may_be = |index: &usize| !has_failed(&records[*index]) && records[*index].is_on(workload);
         // What looks like an older one than was noted is what somebody made of that.
         let newer = noted.unwrap_or(records.len());
         noted.filter(may_be).or_else(|| (0..newer).find(may_be))
@@ -161,8 +162,8 @@ fn carried<'a>(records: &'a [Arc<Record>], workloads: &[&Workload]) -> Option<&'
 /// What a failed record goes back to that nothing has gone back from yet.
 fn way_back(records: &[Arc<Record>]) -> Option<&Arc<Record>> {
     let verdict = records.first()?.verdict.as_ref().filter(|verdict| !verdict.lifted)?;
-    let digest = &verdict.back.first()?.record;
-    records.iter().find(|record| *record.digest() == **digest)
+    let gone_back = verdict.back.iter().find(|back| *back.record != *records[0].digest())?;
+    records.iter().find(|record| *record.digest() == *gone_back.record)
 }
 
 /// Where the variables were taken away, the workload's own metadata still say whose it is, and the
@@ -173,9 +174,12 @@ fn noted<'a>(policy: &PolicyObject, records: &'a [Arc<Record>], workloads: &[&Wo
         governed.is_some_and(|governed| governed.policy == *policy.uid && governed.workload.as_deref() == Some(&*workload.uid))
     };
     let applied = &records.first()?.applied;
-    let digest = |workload: &&Workload| applied.iter().find(|applied| applied.uid == *workload.uid).map(|applied| &*applied.record);
-    let digests: Vec<_> = workloads.iter().filter(ours).filter_map(digest).collect();
-    records.iter().find(|record| digests.contains(&record.digest()) && !record.has_failed())
+    let index = |workload: &&Workload| {
+        let noted = applied.iter().find(|applied| applied.uid == *workload.uid)?;
+        let has_failed = |record: &Record| record.has_failed_on(workload.kind.as_str(), &workload.key.name);
+        records.iter().position(|record| *record.digest() == *noted.record && !has_failed(record))
+    };
+    workloads.iter().filter(ours).filter_map(index).min().map(|index| &records[index])
 }
 
 #[cfg(test)]

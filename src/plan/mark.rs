@@ -51,7 +51,13 @@ impl Mark {
 
     #[must_use]
     pub fn is_on(&self, pod: &Pod, container: &str) -> bool {
-        let Some(server) = pod.containers.iter().find(|own| *own.name == *container) else { return false };
+        self.is_made(&pod.containers, container)
+    }
+
+    /// Whether it is that of a pod of these containers.
+    #[must_use]
+    pub fn is_made(&self, containers: &[Container], container: &str) -> bool {
+        let Some(server) = containers.iter().find(|own| *own.name == *container) else { return false };
         match self {
             Self::Revision(revision) => value(server, REVISION).as_ref() == Some(revision),
             Self::Levels { variables, file } => {

@@ -38,6 +38,7 @@ mod target;
 mod transitions;
 mod unchecked;
 mod unusual;
+mod way_back;
 
 use std::sync::Arc;
 
@@ -69,7 +70,7 @@ pub use proof::Proof;
 pub use record::{Applied, Back, Before, Data, Evidence, Record, Reload, TargetData, Verdict};
 pub use reversal::{ConfigMapEnd, Memory, Reversal, ends, given_up};
 pub use risks::{beside_ours, may_be_refused, refusals};
-pub use rollback::StuckPod;
+pub use rollback::{Ruling, StuckPod};
 pub use rollout::is_done;
 pub use shape::{Replacement, Traits};
 pub use status::{Refusal, Report, bounded, level_word, report, taken};
@@ -89,15 +90,11 @@ pub struct Plan {
     pub goals: Vec<Goal>,
     /// Why that is not what the policy asks for.
     pub verdict: Option<Verdict>,
-    /// A failure that was found just now: it is noted, and acted on by the next look.
-    pub judged: Option<Verdict>,
-    /// The noted failure is of the past.
-    pub acquitted: bool,
+    /// What becomes of a verdict, or of its absence.
+    pub ruling: Option<Ruling>,
     /// What stood on targets before this policy came to them, to be remembered first.
     pub adopted: Vec<Data>,
     pub stuck: Vec<StuckPod>,
-    /// The noted failure does not stand any more.
-    pub lifted: Option<Verdict>,
     pub rejections: Vec<crate::policy::Rejection>,
     pub config_map: Option<ConfigMapStep>,
     pub record: Option<RecordStep>,
@@ -241,11 +238,9 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     plan.again = plan.again.into_iter().chain(steps_again).min();
     plan.digest = digest;
     plan.desired = Some(desired);
-    plan.judged = rollback::judged(observed, policy, &plan, &asked_for);
-    plan.acquitted = rollback::acquitted(observed, policy, &plan);
-    plan.lifted = rollback::lifted(observed, policy, &plan);
+    plan.ruling = rollback::ruling(observed, policy, &plan, &asked_for);
     plan.stuck = rollback::stuck(observed, policy, &plan);
-    let verdict_again = plan.verdict.as_ref().map(|verdict| rollback::look(verdict, policy, observed.now));
+    let verdict_again = plan.verdict.as_ref().map(|verdict| rollback::look(observed, policy, verdict));
     plan.again = plan.again.into_iter().chain(verdict_again).min();
     let each = plan.steps.iter().zip(&plan.goals).zip(&observed.targets);
     let asked_again = each.filter_map(|((step, goal), view)| effective::again(observed, &plan, goal, view, step));

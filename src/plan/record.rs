@@ -109,11 +109,12 @@ pub struct Verdict {
     pub kind: String,
     pub name: String,
     pub evidence: Evidence,
-    /// What each target that had it goes back to.
+    /// What each target has meanwhile.
     pub back: Vec<Back>,
 }
 
-/// What a target goes back to.
+/// What a target has while a revision is not tried again: what it goes back to, or what it keeps, that revision itself
+/// where it runs well on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Back {
@@ -133,6 +134,13 @@ pub struct Evidence {
     pub reason: SmolStr,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
+}
+
+impl Back {
+    #[must_use]
+    pub fn is_of(&self, target: &super::TargetView) -> bool {
+        *self.kind == *target.kind.as_str() && self.name == target.name
+    }
 }
 
 impl std::fmt::Display for Evidence {
@@ -211,10 +219,11 @@ impl Data {
 const PLAUSIBLE: i64 = 1 << 40;
 
 impl Record {
-    /// Whether it was taken back, and is not tried again.
+    /// Whether it was taken back on this target, and is not tried again.
     #[must_use]
-    pub fn has_failed(&self) -> bool {
-        self.verdict.as_ref().is_some_and(|verdict| !verdict.lifted)
+    pub fn has_failed_on(&self, kind: &str, name: &str) -> bool {
+        let keeps = |back: &Back| (&*back.kind, &*back.name) == (kind, name) && *back.record == *self.digest();
+        self.verdict.as_ref().is_some_and(|verdict| !verdict.lifted && !verdict.back.iter().any(keeps))
     }
 
     /// Whether its number can be of our making. To count on from another one would end beyond all numbers.

@@ -8,7 +8,8 @@ use smol_str::SmolStr;
 use super::judgement::{self, Judgement, Roll};
 use super::record::{Back, Evidence};
 use super::target::known;
-use super::{Applied, Before, Desired, Goal, Mark, Millis, Observed, Plan, Pod, PolicyObject, Record, Step, TargetView, Verdict};
+use super::way_back::{has_recovered, is_innocent, ways_back};
+use super::{Desired, Goal, Mark, Millis, Observed, Plan, Pod, PolicyObject, Step, TargetView, Verdict};
 use crate::policy::{Delivery, Kind, Level, OnFailure};
 use crate::server::kratos::{Rendered, render};
 
@@ -33,10 +34,18 @@ pub(super) fn standing(observed: &Observed, policy: &PolicyObject, desired: &Des
     let mended = content.is_some_and(|content| content.digest != verdict.content && !verdict.content.is_empty());
     // The policy asked for something else meanwhile: the noted way back is not the one to what is good by now.
     let returns = observed.records.first().is_none_or(|newest| newest.digest() != digest);
-    let asked = returns || asked(&verdict, policy, observed.now).is_some_and(|at| at <= observed.now);
+    let asked = returns || asked(observed, policy, &verdict).is_some_and(|at| at <= observed.now);
+    // None of ours is over what no server fails to start with.
+    let is_ours = !verdict.back.iter().any(|back| is_failed(back, &verdict) && is_innocent(observed, desired, &back.record));
     let due = again(&verdict).is_some_and(|at| at <= observed.now);
     let early = verdict.since > observed.now.saturating_add(SKEW);
-    (!verdict.lifted && !mended && !asked && !due && !early).then_some(verdict)
+    let falls = verdict.lifted || mended || asked || due || early || !is_ours || has_recovered(observed, desired, digest, &verdict);
+    (!falls).then_some(verdict)
+}
+
+/// Whether it is of the target that failed.
+fn is_failed(back: &Back, verdict: &Verdict) -> bool {
+    *back.kind == *verdict.kind && *back.name == *verdict.name
 }
 
 /// The verdict that is noted, whether or not it still stands.
@@ -52,41 +61,34 @@ pub(super) fn again(verdict: &Verdict) -> Option<Millis> {
 
 /// When a revision is tried again that somebody wants tried: by another word in the annotation, or by an edit that
 /// leaves it as it is. None where nobody does.
-pub(super) fn asked(verdict: &Verdict, policy: &PolicyObject, now: Millis) -> Option<Millis> {
-    let asked = verdict.generation != policy.generation || verdict.retry != policy.retry;
+pub(super) fn asked(observed: &Observed, policy: &PolicyObject, verdict: &Verdict) -> Option<Millis> {
+    let now = observed.now;
+    // An edit that is refused asks for nothing.
+    let edited = verdict.generation != policy.generation && observed.standing.accepted(policy).is_some();
+    let asked = edited || verdict.retry != policy.retry;
     let before = verdict.asked.filter(|before| *before <= now.saturating_add(SKEW));
     asked.then(|| before.map_or(now, |before| before.saturating_add(ASKED_PACE)))
 }
 
 /// When to look at a verdict again.
-pub(super) fn look(verdict: &Verdict, policy: &PolicyObject, now: Millis) -> Millis {
-    let next = again(verdict).into_iter().chain(asked(verdict, policy, now)).min();
+pub(super) fn look(observed: &Observed, policy: &PolicyObject, verdict: &Verdict) -> Millis {
+    let now = observed.now;
+    let next = again(verdict).into_iter().chain(asked(observed, policy, verdict)).min();
     next.map_or(now + LOOK, |at| at.clamp(now + 1, now + LOOK))
 }
 
-/// Whether the target has something else than the policy asks for, by this verdict.
-fn back<'a>(verdict: &'a Verdict, view: &TargetView) -> Option<&'a Back> {
-    verdict.back.iter().find(|back| *back.kind == *view.kind.as_str() && back.name == view.name)
-}
-
-/// What each target shall have: what is desired, or, under a verdict, what it went back to, or has had.
+/// What each target shall have: what is desired, or, under a verdict, what it went back to, or keeps.
 pub(super) fn goals(observed: &Observed, desired: &Arc<Desired>, digest: &str, verdict: Option<&Verdict>) -> Vec<Goal> {
     let asked_for = || Goal { desired: desired.clone(), record: Some(digest.into()) };
     let Some(verdict) = verdict else { return observed.targets.iter().map(|_| asked_for()).collect() };
-    let of = |view: &TargetView| {
-        // One that came anew since has the same way back.
-        let record = match back(verdict, view) {
-            Some(back) => back.record.clone(),
-            // It has not come to this one.
-            None => known(observed, view.workload.as_ref()?)?.record.as_str().into(),
-        };
-        goal(observed, desired, &record)
-    };
+    // One that came anew since shall have the same.
+    let of = |view: &TargetView| goal(observed, desired, &verdict.back.iter().find(|back| back.is_of(view))?.record);
     let left = || Goal { record: None, ..nothing(observed, desired) };
     observed.targets.iter().map(|view| of(view).unwrap_or_else(left)).collect()
 }
 
-fn goal(observed: &Observed, desired: &Desired, digest: &str) -> Option<Goal> {
+/// What a target shall have that goes back to this record; to nothing of a policy where it is empty.
+pub(super) fn goal(observed: &Observed, desired: &Desired, digest: &str) -> Option<Goal> {
     if digest.is_empty() {
         return Some(nothing(observed, desired));
     }
@@ -115,14 +117,40 @@ pub(super) fn judge(observed: &Observed, policy: &PolicyObject, desired: &Desire
     judgement::judge(view, workload, &roll(policy, desired, container, &mark, observed.now), known(observed, workload))
 }
 
-/// The verdict over what is desired, where it fails now and everything that has it can go back.
-pub(super) fn judged(observed: &Observed, policy: &PolicyObject, plan: &Plan, desired: &Desired) -> Option<Verdict> {
-    // An edit that is refused for what its targets have changes nothing of what is in force, and protects nothing of it.
-    let spec = policy.spec.as_ref().ok()?;
-    if plan.verdict.is_some() || policy.suspend || spec.on_failure == OnFailure::Hold {
+/// What becomes of a verdict over what the policy asks for.
+#[derive(Debug)]
+pub enum Ruling {
+    /// It fails: that is noted, and acted on by the next look.
+    Judged(Verdict),
+    /// The noted failure does not stand any more: it is noted as such, so that what is tried again counts as in force.
+    Lifted(Verdict),
+    /// It runs well everywhere by now: the noted failure is of the past.
+    Acquitted,
+}
+
+/// One at a time: what is tried again is judged by a later look.
+pub(super) fn ruling(observed: &Observed, policy: &PolicyObject, plan: &Plan, desired: &Desired) -> Option<Ruling> {
+    if plan.verdict.is_some() || policy.suspend {
         return None;
     }
-    let failing = plan.steps.iter().zip(&observed.targets).find_map(|(step, view)| {
+    let noted = noted(observed, &plan.digest);
+    if let Some(noted) = noted.filter(|noted| !noted.lifted) {
+        let asked = asked(observed, policy, noted).map(|_| observed.now).or(noted.asked);
+        return Some(Ruling::Lifted(Verdict { lifted: true, asked, ..noted.clone() }));
+    }
+    let done = || plan.steps.iter().all(|step| matches!(step, Step::Settled { done: true, .. }));
+    let judged = judged(observed, policy, plan, desired).map(Ruling::Judged);
+    judged.or_else(|| (noted.is_some() && done()).then_some(Ruling::Acquitted))
+}
+
+/// The verdict over what is desired, where it fails now and what fails can go back.
+fn judged(observed: &Observed, policy: &PolicyObject, plan: &Plan, desired: &Desired) -> Option<Verdict> {
+    // An edit that is refused for what its targets have changes nothing of what is in force, and protects nothing of it.
+    let spec = policy.spec.as_ref().ok()?;
+    if spec.on_failure == OnFailure::Hold {
+        return None;
+    }
+    let failing = plan.steps.iter().zip(&observed.targets).filter_map(|(step, view)| {
         let (Step::Settled { container, done: false }, Some(workload)) = (step, &view.workload) else { return None };
         if workload.is_kept_back() {
             return None;
@@ -132,8 +160,8 @@ pub(super) fn judged(observed: &Observed, policy: &PolicyObject, plan: &Plan, de
             Judgement::Open | Judgement::Unproven(..) => None,
         }
     });
-    let (view, evidence) = failing.or_else(|| unread(observed, plan))?;
-    let back = ways_back(observed, plan, desired)?;
+    let with_a_way_back = |(view, evidence)| Some((view, evidence, ways_back(observed, &plan.digest, desired, view).ok()?));
+    let (view, evidence, back) = failing.chain(unread(observed, plan)).find_map(with_a_way_back)?;
     let weaker = back.iter().any(|back| is_weaker(observed, desired, &back.record));
     let attempts = noted(observed, &plan.digest).map_or(0, |before| before.attempts).saturating_add(1);
     Some(Verdict {
@@ -152,42 +180,10 @@ pub(super) fn judged(observed: &Observed, policy: &PolicyObject, plan: &Plan, de
     })
 }
 
-/// A target whose pods did not take a new file that they should have taken.
-fn unread<'a>(observed: &'a Observed, plan: &Plan) -> Option<(&'a TargetView, Evidence)> {
-    let mut each = observed.targets.iter().zip(&plan.steps).zip(&plan.goals);
-    each.find_map(|((view, step), goal)| Some((view, super::effective::refused(observed, plan, goal, view, step)?)))
-}
-
-/// What each target that has the failing record can go back to. None where one of them has nothing:
-/// then all stay as they are.
-pub(super) fn ways_back(observed: &Observed, plan: &Plan, desired: &Desired) -> Option<Vec<Back>> {
-    let workloads = observed.targets.iter().filter_map(|view| view.workload.as_ref());
-    let touched: Vec<_> = workloads.filter_map(|workload| known(observed, workload)).filter(|known| known.record == plan.digest).collect();
-    if touched.is_empty() {
-        return None;
-    }
-    let exists = |digest: &SmolStr| **digest != *plan.digest && observed.record(digest).is_some();
-    let to = |known: &Applied, record: SmolStr| Back { kind: known.kind.as_str().into(), name: known.name.as_str().into(), record };
-    let clean = |known: &Applied| known.before == Before::Nothing;
-    if desired.rendered.delivery == Delivery::ConfigFile {
-        // They share one file, those that the roll has not reached included.
-        let workloads = observed.targets.iter().filter_map(|view| view.workload.as_ref());
-        let sharing: Vec<_> = workloads.filter_map(|workload| known(observed, workload)).filter(|known| !known.record.is_empty()).collect();
-        let good_on_all = |record: &&Arc<Record>| {
-            let digest: SmolStr = record.digest().into();
-            exists(&digest) && sharing.iter().all(|known| known.good.contains(&digest))
-        };
-        let common = observed.records.iter().find(good_on_all).map(|record| record.digest().into());
-        // An empty file would take the policy away from targets that it was good on: who adds one that fails must not do that.
-        let was_good = |known: &Applied| known.good.iter().any(|digest| **digest != *plan.digest);
-        let common = common.or_else(|| sharing.iter().all(|known| clean(known) && !was_good(known)).then(SmolStr::default))?;
-        return Some(sharing.into_iter().map(|known| to(known, common.clone())).collect());
-    }
-    let own = |known: &Applied| {
-        let good = known.good.iter().find(|digest| exists(digest)).cloned();
-        good.or_else(|| clean(known).then(SmolStr::default)).map(|record| to(known, record))
-    };
-    touched.into_iter().map(own).collect()
+/// Targets whose pods did not take a new file that they should have taken.
+fn unread<'a>(observed: &'a Observed, plan: &'a Plan) -> impl Iterator<Item = (&'a TargetView, Evidence)> {
+    let each = observed.targets.iter().zip(&plan.steps).zip(&plan.goals);
+    each.filter_map(|((view, step), goal)| Some((view, super::effective::refused(observed, plan, goal, view, step)?)))
 }
 
 fn is_weaker(observed: &Observed, desired: &Desired, record: &str) -> bool {
@@ -246,21 +242,6 @@ pub(super) fn in_force(observed: &Observed, plan: &Plan) -> Option<Goal> {
     let goal = |(_, goal): (&TargetView, &Goal)| (!goal.is_open()).then(|| goal.clone());
     let of_failed = observed.targets.iter().zip(&plan.goals).find(|(view, _)| failed(view)).and_then(goal);
     of_failed.or_else(|| plan.goals.iter().find(|goal| !goal.is_open()).cloned())
-}
-
-/// The verdict that fell just now: it is noted as such, so that what is tried again counts as in force.
-pub(super) fn lifted(observed: &Observed, policy: &PolicyObject, plan: &Plan) -> Option<Verdict> {
-    let falls = plan.verdict.is_none() && !policy.suspend;
-    let noted = noted(observed, &plan.digest).filter(|noted| falls && !noted.lifted)?;
-    let asked = asked(noted, policy, observed.now).map(|_| observed.now).or(noted.asked);
-    Some(Verdict { lifted: true, asked, ..noted.clone() })
-}
-
-/// Whether a verdict is noted over what runs well everywhere by now.
-pub(super) fn acquitted(observed: &Observed, policy: &PolicyObject, plan: &Plan) -> bool {
-    let done = || plan.steps.iter().all(|step| matches!(step, Step::Settled { done: true, .. }));
-    let tried = || noted(observed, &plan.digest).is_some_and(|noted| noted.lifted);
-    plan.verdict.is_none() && !policy.suspend && tried() && done()
 }
 
 #[cfg(test)]

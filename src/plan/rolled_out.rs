@@ -5,7 +5,8 @@ use k8s_openapi::jiff::Timestamp;
 use super::judgement::Judgement;
 use super::record::Evidence;
 use super::status::Refusal;
-use super::{Millis, Observed, Plan, PolicyObject, Step, TargetView, Verdict, Workload, rollback, rollout, seconds};
+use super::way_back::{Stays, ways_back};
+use super::{Millis, Observed, Plan, PolicyObject, Ruling, Step, TargetView, Verdict, Workload, rollback, rollout, seconds};
 use crate::api::{self, Reason};
 use crate::policy::OnFailure;
 
@@ -15,9 +16,9 @@ pub(super) fn rolled_out(observed: &Observed, policy: &PolicyObject, views: &[Ta
         return (Reason::Progressing, "nothing is rolled out before the policy is accepted".into());
     };
     if let Some(verdict) = &plan.verdict {
-        return (Reason::RolledBack, taken_back(policy, views, plan, verdict, observed.now));
+        return (Reason::RolledBack, taken_back(observed, policy, views, plan, verdict));
     }
-    if let Some(verdict) = &plan.judged {
+    if let Some(Ruling::Judged(verdict)) = &plan.ruling {
         return (Reason::RolledBack, format!("{} fails and is taken back", failure(verdict)));
     }
     for (view, step) in views.iter().zip(&plan.steps) {
@@ -61,20 +62,30 @@ fn progress(observed: &Observed, policy: &PolicyObject, plan: &Plan, view: &Targ
             Reason::Waiting,
             format!("{evidence}; the policy is left as it is, for it may not be the reason: {why}. It goes on by itself when that ends"),
         ),
-        Judgement::Failed(evidence) => (Reason::Crashing, format!("{evidence}; {}", left_as_it_is(policy, &evidence))),
+        Judgement::Failed(evidence) => match ways_back(observed, &plan.digest, desired, view) {
+            Err(Stays::Innocent) => (Reason::Waiting, innocent(&evidence)),
+            stays => (Reason::Crashing, format!("{evidence}; {}", left_as_it_is(policy, stays.err(), &evidence))),
+        },
     }
 }
 
+/// What else it must be.
+fn innocent(evidence: &Evidence) -> String {
+    format!(
+        "{evidence}; nothing is taken back, because what the policy changes here (levels, the session age, totp, lookup_secret) keeps no server from starting: what the server is made from beside the policy does, a Secret for example, and pods of the old template would fail as well. Read kubectl logs {}; it goes on by itself when that ends",
+        evidence.pod
+    )
+}
+
 /// Why a failure is not undone, and what to do.
-fn left_as_it_is(policy: &PolicyObject, evidence: &Evidence) -> String {
-    let why = if policy.suspend {
-        "the policy is suspended"
-    } else if policy.spec.is_err() {
-        "the policy was edited meanwhile, and the edit is refused"
-    } else if policy.spec.as_ref().is_ok_and(|spec| spec.on_failure == OnFailure::Hold) {
-        "spec.rollout.onFailure is Hold"
-    } else {
-        "what stood there before is not known"
+fn left_as_it_is(policy: &PolicyObject, stays: Option<Stays>, evidence: &Evidence) -> String {
+    let why = match stays {
+        _ if policy.suspend => "the policy is suspended".into(),
+        _ if policy.spec.is_err() => "the policy was edited meanwhile, and the edit is refused".into(),
+        _ if policy.spec.as_ref().is_ok_and(|spec| spec.on_failure == OnFailure::Hold) => "spec.rollout.onFailure is Hold".into(),
+        Some(Stays::Shared(target)) => format!("{target} shares the file and runs well on it"),
+        Some(Stays::Elsewhere(target)) => format!("the pods of {target} that serve have something else than what was good last"),
+        Some(Stays::Unknown | Stays::Innocent) | None => "what stood there before is not known".to_owned(),
     };
     format!("{why}, so it is left as it is: read kubectl logs {} and correct the policy or the server's own configuration", evidence.pod)
 }
@@ -83,7 +94,7 @@ fn failure(verdict: &Verdict) -> String {
     format!("what the policy asks for on {} {} ({})", verdict.kind, verdict.name, verdict.evidence)
 }
 
-fn taken_back(policy: &PolicyObject, views: &[TargetView], plan: &Plan, verdict: &Verdict, now: Millis) -> String {
+fn taken_back(observed: &Observed, policy: &PolicyObject, views: &[TargetView], plan: &Plan, verdict: &Verdict) -> String {
     let under_way = views.iter().zip(&plan.steps).zip(&plan.goals).find_map(|((view, step), goal)| match step {
         Step::Settled { done: false, container } | Step::Write { container, done: false, .. } => {
             let workload = view.workload.as_ref()?;
@@ -94,7 +105,9 @@ fn taken_back(policy: &PolicyObject, views: &[TargetView], plan: &Plan, verdict:
         _ => None,
     });
     let revisions = plan.goals.iter().zip(&plan.steps).filter(|(_, step)| !matches!(step, Step::Held { reason: Reason::RolledBack, .. }));
+    let keeps = |goal: &super::Goal| *goal.digest() == *plan.digest;
     let mut in_force: Vec<_> = revisions
+        .filter(|(goal, _)| !keeps(goal))
         .map(|(goal, _)| match &*goal.digest() {
             "" => "the server's own configuration".to_owned(),
             _ => format!("revision {}", goal.desired.rendered.revision),
@@ -105,12 +118,15 @@ fn taken_back(policy: &PolicyObject, views: &[TargetView], plan: &Plan, verdict:
         Some(message) => format!("it goes back to {} ({message})", in_force.join(", ")),
         None => format!("in force is {}", in_force.join(", ")),
     };
+    let kept = views.iter().zip(&plan.goals).filter(|(_, goal)| keeps(goal)).map(|(view, _)| view.to_string()).collect::<Vec<_>>();
+    let kept = if kept.is_empty() { String::new() } else { format!("; {} runs well on it, and keeps it", kept.join(", ")) };
     let told = |at: Millis| Timestamp::from_millisecond(at).ok().map(seconds);
-    let asked = rollback::asked(verdict, policy, now).and_then(told).map(|at| format!("; it is tried again at {at}, as was asked for"));
+    let asked =
+        rollback::asked(observed, policy, verdict).and_then(told).map(|at| format!("; it is tried again at {at}, as was asked for"));
     let by_itself = rollback::again(verdict).and_then(told).map(|at| format!("; it is tried again by itself at {at}"));
     let again = asked.or(by_itself).unwrap_or_default();
     format!(
-        "{} failed and was taken back: {instead}. Correct the policy or the server's own configuration, or have it tried again: kubectl annotate mfapolicy {} -n {} --overwrite {}=$(date +%s){again}",
+        "{} failed and was taken back: {instead}{kept}. Correct the policy or the server's own configuration, or have it tried again: kubectl annotate mfapolicy {} -n {} --overwrite {}=$(date +%s){again}",
         failure(verdict),
         policy.key.name,
         policy.key.namespace,

@@ -1,13 +1,15 @@
 //! A cluster of plain values: what a plan would do to what was observed. It knows no API server and no
 //! conflict; what those decide is tested on real ones.
 
+mod laws;
+
 use std::sync::Arc;
 
 use super::fixtures::{container, pod};
 use super::record::record_name;
 use super::{
-    Content, Desired, Goal, Governed, Health, MountedFile, Observed, OwnFields, Plan, Pod, Record, RecordStep, Report, Step, Workload,
-    WorkloadStatus, applied_after, applied_before, applied_judged, plan,
+    Content, Desired, Goal, Governed, Health, MountedFile, Observed, OwnFields, Plan, Pod, Record, RecordStep, Report, Ruling, Step,
+    Workload, WorkloadStatus, applied_after, applied_before, applied_judged, plan,
 };
 use crate::plan::{ConfigMapStep, ConfigMapView};
 
@@ -33,10 +35,10 @@ pub(super) fn act(observed: &mut Observed, decided: &Plan) -> bool {
     let policy = observed.policy.clone().expect("a policy");
     let mut report = Report { targets: decided.steps.iter().map(|_| None).collect(), ..Report::default() };
     let before = (observed.records.clone(), observed.config_maps.clone());
-    if decided.judged.is_some() {
-        let applied = applied_judged(observed, decided);
+    if let Some(Ruling::Judged(verdict)) = &decided.ruling {
+        let applied = applied_judged(observed, decided, verdict);
         edit_newest(observed, |record| {
-            record.verdict.clone_from(&decided.judged);
+            record.verdict = Some(verdict.clone());
             record.applied = applied;
         });
         return true;
@@ -63,17 +65,18 @@ pub(super) fn act(observed: &mut Observed, decided: &Plan) -> bool {
     let applied = applied_after(observed, decided, &report, &[]);
     edit_newest(observed, |record| {
         record.applied = applied;
-        if decided.acquitted {
-            record.verdict = None;
-        } else if decided.lifted.is_some() {
-            record.verdict.clone_from(&decided.lifted);
+        match &decided.ruling {
+            Some(Ruling::Acquitted) => record.verdict = None,
+            Some(Ruling::Lifted(verdict)) => record.verdict = Some(verdict.clone()),
+            Some(Ruling::Judged(_)) | None => {}
         }
     });
     let wrote = !written.is_empty();
     for (index, workload) in written {
-        observed.targets[index].workload = Some(workload.clone());
+        let before = observed.targets[index].workload.replace(workload.clone()).expect("it was written over");
         // Old pods stay until new ones serve.
-        let pods = observed.targets[index].pods.take().unwrap_or_else(|| vec![pod(&[])]);
+        let pods = observed.targets[index].pods.take();
+        let pods = pods.unwrap_or_else(|| vec![Pod { containers: before.containers.clone(), ..pod(&[]) }]);
         observed.targets[index].pods = Some(pods.into_iter().filter(|pod| pod.ready).collect());
         observed.policy = Some(policy.clone());
     }
@@ -143,49 +146,61 @@ fn with(workload: &Workload, observed: &Observed, goal: &Goal) -> Workload {
     }
 }
 
+/// How the pods of a revision fare on a target that rolls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fare {
+    Lives,
+    Fails,
+    /// One becomes ready beside the old ones, the next one fails.
+    Beside,
+    /// One becomes ready and no old one is left, the next one fails.
+    Alone,
+}
+
 /// The controllers of the cluster: pods of the template start, and replace the old ones where they survive.
 pub(super) fn run(observed: &mut Observed, survives: Fate) -> bool {
+    run_each(observed, |_, desired| if survives(desired) { Fare::Lives } else { Fare::Fails })
+}
+
+/// The same for each target by its index.
+pub(super) fn run_each(observed: &mut Observed, fare: impl Fn(usize, &Desired) -> Fare) -> bool {
     let mut moved = false;
-    let goals = plan(observed).goals;
+    let decided = plan(observed);
     let now = observed.now;
-    for (view, goal) in observed.targets.iter_mut().zip(goals) {
+    // What a template has is what was decided last, or an earlier record.
+    let asked = decided.desired.clone();
+    let recorded = observed.records.iter().filter_map(|record| super::rollback::goal(observed, asked.as_deref()?, record.digest()));
+    let recorded: Vec<_> = recorded.map(|goal| goal.desired).collect();
+    for (index, (view, goal)) in observed.targets.iter_mut().zip(decided.goals).enumerate() {
         let Some(workload) = view.workload.clone() else { continue };
         if workload.status.observed_generation == workload.generation && super::is_done(&workload) {
             continue;
         }
         let template = Pod { containers: workload.containers.clone(), ..pod(&[]) };
-        let mark = goal.desired.mark(&workload, "kratos");
-        let lives = survives(&goal.desired) || !mark.is_on(&template, "kratos");
-        let (status, pods) = if lives {
-            let done = WorkloadStatus {
-                observed_generation: workload.generation,
-                total: 1,
-                updated: 1,
-                ready: 1,
-                available: 1,
-                ..Default::default()
-            };
-            (done, vec![Pod { name: "new".into(), uid: "new".into(), ready_since: now, ..template }])
-        } else {
-            let crash = super::Trouble { finished: now, ..super::fixtures::crash(2) };
-            let failing = Pod {
-                name: "new".into(),
-                uid: "new".into(),
-                ready: false,
-                unready: vec!["kratos".into()],
-                troubles: vec![crash],
-                ..template
-            };
-            let old = view.pods.iter().flatten().filter(|pod| pod.ready).map(|pod| Pod { health: Some(Health::Well), ..pod.clone() });
-            let stuck = WorkloadStatus {
-                observed_generation: workload.generation,
-                total: 2,
-                updated: 1,
-                ready: 1,
-                available: 1,
-                ..Default::default()
-            };
-            (stuck, old.chain([failing]).collect())
+        let is_made = |desired: &&Arc<Desired>| desired.mark(&workload, "kratos").is_on(&template, "kratos");
+        let made = [&goal.desired].into_iter().chain(&recorded).find(is_made);
+        let fare = made.map_or(Fare::Lives, |desired| fare(index, desired));
+        let ready = Pod { name: "new".into(), uid: "new".into(), ready_since: now, ..template.clone() };
+        let crash = super::Trouble { finished: now, ..super::fixtures::crash(2) };
+        let failing =
+            Pod { name: "new".into(), uid: "new".into(), ready: false, unready: vec!["kratos".into()], troubles: vec![crash], ..template };
+        let serve = view.pods.iter().flatten().filter(|pod| pod.ready).map(|pod| Pod { health: Some(Health::Well), ..pod.clone() });
+        let is_new = |pod: &Pod| pod.containers == workload.containers;
+        let pods: Vec<_> = match fare {
+            Fare::Lives => vec![ready],
+            Fare::Fails => serve.chain([failing]).collect(),
+            Fare::Beside => serve.filter(|pod| !is_new(pod)).chain([ready, failing]).collect(),
+            Fare::Alone => vec![ready, failing],
+        };
+        let count = |pods: usize| i32::try_from(pods).unwrap_or(i32::MAX);
+        let serving = count(pods.iter().filter(|pod| pod.ready).count());
+        let status = WorkloadStatus {
+            observed_generation: workload.generation,
+            total: count(pods.len()),
+            updated: 1,
+            ready: serving,
+            available: serving,
+            ..Default::default()
         };
         moved |= status != workload.status;
         view.pods = Some(pods);
@@ -201,88 +216,4 @@ pub(super) fn wired(workload: Workload, config_map: &str) -> Workload {
     let mut workload = workload;
     workload.containers[0].files = vec![Some(MountedFile { config_map: config_map.into(), key: "kratos.yaml".into(), reloads: true })];
     workload
-}
-
-mod laws {
-    //! What holds after any edits, whichever of them the pods survive.
-
-    use proptest::prelude::*;
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::plan::fixtures::{edit, observed, targets};
-    use crate::plan::{Standing, Verdict};
-
-    #[derive(Clone, Debug)]
-    struct Edit {
-        whoami: &'static str,
-        minutes: u8,
-        by_file: bool,
-    }
-
-    /// Pods survive every age of an even number of minutes.
-    const EVEN: Fate = |desired| !desired.rendered.file.contains("1m\"") && !desired.rendered.file.contains("3m\"");
-
-    fn edits() -> impl Strategy<Value = Vec<Edit>> {
-        let one = (prop_oneof![Just("aal1"), Just("highest_available")], 1..5_u8, prop::bool::weighted(0.2));
-        // What running pods make of a file is not simulated: every one of theirs survives.
-        let survives = |minutes: u8, by_file: bool| if by_file { minutes & !1 | 2 } else { minutes };
-        let edit = move |(whoami, minutes, by_file)| Edit { whoami, minutes: survives(minutes, by_file), by_file };
-        prop::collection::vec(one.prop_map(edit), 1..6)
-    }
-
-    fn spec(edit: &Edit) -> Value {
-        let delivery = if edit.by_file { "ConfigFile" } else { "Environment" };
-        json!({
-            "requiredAAL": {"whoami": edit.whoami},
-            "privilegedSessionMaxAge": format!("{}m", edit.minutes),
-            "delivery": {"type": delivery},
-        })
-    }
-
-    fn verdict(observed: &Observed) -> Option<Verdict> {
-        plan(observed).verdict
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
-
-        #[test]
-        fn it_comes_to_rest_and_what_is_in_force_survives(number in 1..4_usize, edits in edits()) {
-            let mut observed = observed(targets(number));
-            for view in &mut observed.targets {
-                let wired = wired((**view.workload.as_ref().expect("a workload")).clone(), "mfa-mfa");
-                view.workload = Some(Arc::new(wired));
-            }
-            let mut last_good: Vec<Option<String>> = vec![None; number];
-            for one in &edits {
-                edit(&mut observed, spec(one));
-                let at_rest = settle(&mut observed, EVEN);
-                // A plan after apply is empty.
-                let writes = at_rest.steps.iter().any(|step| matches!(step, Step::Write { .. }));
-                prop_assert!(!writes && at_rest.judged.is_none() && at_rest.record.is_none() && at_rest.config_map.is_none(), "{at_rest:#?}");
-                let fails = one.minutes % 2 == 1;
-                prop_assert!(verdict(&observed).is_none() || fails);
-                for (index, (view, goal)) in observed.targets.iter().zip(&at_rest.goals).enumerate() {
-                    let workload = view.workload.as_ref().expect("a workload");
-                    prop_assert!(crate::plan::is_done(workload), "a pod does not run");
-                    let asked = *goal.digest() == *at_rest.digest;
-                    if asked {
-                        last_good[index] = Some(goal.desired.rendered.revision.clone());
-                    } else if !one.by_file && goal.desired.rendered.delivery == crate::policy::Delivery::Environment {
-                        // A rollback's end state is the last good state.
-                        let now = (!goal.digest().is_empty()).then(|| goal.desired.rendered.revision.clone());
-                        prop_assert_eq!(now, last_good[index].clone());
-                    }
-                }
-                // What is noted is enough to go on from.
-                let again = Observed { standing: Standing::default(), ..observed.clone() };
-                let workloads: Vec<_> = again.targets.iter().filter_map(|view| view.workload.clone()).collect();
-                let policy = again.policy.clone().expect("a policy");
-                let standing = Standing::of(&policy, &again.records, workloads.iter().map(|workload| &**workload));
-                let restarted = Observed { standing, ..again };
-                prop_assert!(!plan(&restarted).steps.iter().any(|step| matches!(step, Step::Write { .. })), "a restart writes");
-            }
-        }
-    }
 }

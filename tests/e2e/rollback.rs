@@ -225,7 +225,11 @@ pub fn recreate() {
     cluster::end_copy(NAMESPACE, name);
 }
 
-/// The first target takes it, the second does not survive it, the third is never reached.
+fn lax() -> Value {
+    json!({"requiredAAL": {"settings": "aal1", "whoami": "aal1"}})
+}
+
+/// The first target takes it and keeps it, the second does not survive it, the third is never reached.
 pub fn every_target() {
     let name = "each";
     levels::scene();
@@ -239,24 +243,67 @@ pub fn every_target() {
     }
     let refs = json!(targets.map(|target| json!({"name": target})));
     targets.iter().for_each(|target| drop(cluster::await_wanted(NAMESPACE, target)));
-    cluster::apply(&cluster::policy_over(NAMESPACE, name, &refs, &strict()));
+    cluster::apply(&cluster::policy_over(NAMESPACE, name, &refs, &lax()));
     cluster::await_ready(NAMESPACE, name);
-    let third = cluster::uids(NAMESPACE, "each-3");
-    let first = cluster::uids(NAMESPACE, "each-1");
+    let old = targets.map(|target| cluster::uids(NAMESPACE, target));
+    let visitor = Visitor::of(NAMESPACE);
     cluster::apply(&cluster::policy_over(NAMESPACE, name, &refs, &fatal()));
-    await_rolled_back(name, &["each-2"]);
-    cluster::await_told(NAMESPACE, name, ("Ready", "False", "RolledBack"), &["in force is"]);
-    let good = status(name)["revision"].clone();
-    let back = |target: &str| {
+    await_rolled_back(name, &["each-2", "in force is", "Deployment each-1 runs well on it, and keeps it"]);
+    let told = status(name);
+    let (good, failed) = (told["revision"].clone(), told["failedRevision"].clone());
+    for (target, revision) in targets.iter().zip([&failed, &good, &good]) {
         let pods = cluster::await_wanted(NAMESPACE, target);
-        assert!(pods.iter().all(|pod| pod.variable("REVISION") == good.as_str()), "{target}: {pods:?}");
-    };
-    targets.iter().for_each(|target| back(target));
-    assert_eq!(cluster::uids(NAMESPACE, "each-3"), third, "it was never reached");
-    assert!(cluster::uids(NAMESPACE, "each-1").is_disjoint(&first), "it had taken it, and went back");
+        assert!(pods.iter().all(|pod| pod.variable("REVISION") == revision.as_str()), "{target}: {pods:?}");
+    }
+    let [first, second, third] = targets.map(|target| cluster::uids(NAMESPACE, target));
+    assert!(first.is_disjoint(&old[0]), "it had taken it");
+    assert_eq!((second, third), (old[1].clone(), old[2].clone()), "no old pod was replaced");
+    visitor.must_step_up("what runs well is not lowered", &cluster::doors(NAMESPACE, "each-1"));
+    for target in ["each-2", "each-3"] {
+        visitor.passes("what was in force still is", &cluster::doors(NAMESPACE, target));
+    }
+    cluster::await_event(NAMESPACE, name, "RolledBackWeaker", "\"Warning\"");
     assert!(!cluster::events(NAMESPACE, name, "").contains("DriftRepaired"), "nobody but the operator wrote anything");
     targets.iter().for_each(|target| cluster::end_copy(NAMESPACE, target));
     cluster::kubectl(&["-n", NAMESPACE, "delete", "mfapolicy", name, "--wait=false"]);
+}
+
+/// Whoever can make new pods fail, and nothing else, has no raised level taken back. The means is a Secret: what stands
+/// in it is read by new pods alone, and Kratos does not start with such a level of its log.
+pub fn innocent() {
+    let name = "innocent";
+    levels::scene();
+    let secret = |level: &str| {
+        let metadata = json!({"name": name, "namespace": NAMESPACE});
+        cluster::apply(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"level": level}}));
+    };
+    secret("info");
+    cluster::copy_of_kratos(NAMESPACE, name, 2, |workload| {
+        let variable = json!({"name": "LOG_LEVEL", "valueFrom": {"secretKeyRef": {"name": name, "key": "level"}}});
+        workload["spec"]["template"]["spec"]["containers"][0]["env"].as_array_mut().expect("a list").push(variable);
+    });
+    cluster::await_wanted(NAMESPACE, name);
+    apply(name, &lax());
+    cluster::await_ready(NAMESPACE, name);
+    let old = cluster::uids(NAMESPACE, name);
+    let visitor = Visitor::of(NAMESPACE);
+    secret("no-such-level");
+    apply(name, &strict());
+    cluster::await_told(NAMESPACE, name, ("Ready", "False", "Waiting"), &["keeps no server from starting", "kubectl logs innocent-"]);
+    // Longer than it takes to call what is no such change.
+    std::thread::sleep(std::time::Duration::from_millis(CALLED.unsigned_abs()));
+    assert!(verdict(name).is_null(), "{}", verdict(name));
+    let template = cluster::get(NAMESPACE, &format!("deployment/{name}"))["spec"]["template"].to_string();
+    assert!(template.contains("highest_available"), "{template}");
+    let serving: std::collections::BTreeSet<_> =
+        cluster::pods(NAMESPACE, name).into_iter().filter(|pod| pod.ready).map(|pod| pod.uid).collect();
+    assert_eq!(serving, old, "the old pods serve on");
+    visitor.passes("no new pod runs yet", &cluster::doors(NAMESPACE, name));
+    secret("info");
+    cluster::await_ready(NAMESPACE, name);
+    visitor.must_step_up("it is in force when that ends", &cluster::doors(NAMESPACE, name));
+    assert!(!cluster::events(NAMESPACE, name, "").contains("RolledBack"), "it was never taken back");
+    cluster::end_copy(NAMESPACE, name);
 }
 
 /// A level that changes together with what Kratos refuses: new pods crash over the file that old ones refuse to read.
@@ -288,7 +335,8 @@ pub fn file() {
     cluster::end_copy(NAMESPACE, name);
 }
 
-/// What stands in for a server that fails over one level alone: no real one does. The kubelet's part is real.
+/// What stands in for a server that fails over a level, when a code comes with it: no real one does. The kubelet's part
+/// is real.
 fn stand_in(name: &str, kind: &str, fault: &str, fields: &Value) {
     levels::scene();
     let labels = json!({"app.kubernetes.io/name": name});
@@ -311,7 +359,10 @@ fn stand_in(name: &str, kind: &str, fault: &str, fields: &Value) {
     let workload = format!("{}/{name}", kind.to_lowercase());
     cluster::await_wanted(NAMESPACE, &workload);
     let level = |level: &str| {
-        let spec = json!({"requiredAAL": {"settings": level, "whoami": level}, "rollout": {"progressTimeout": "30s"}});
+        let mut spec = json!({"requiredAAL": {"settings": level, "whoami": level}, "rollout": {"progressTimeout": "30s"}});
+        if level != "aal1" {
+            spec = cluster::code_as_second_factor(spec);
+        }
         cluster::apply(&cluster::policy_over(NAMESPACE, name, &json!([{"kind": kind, "name": name}]), &spec));
     };
     level("aal1");

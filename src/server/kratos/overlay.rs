@@ -63,6 +63,20 @@ impl Overlay {
         Self { selfservice: flows.map(|flows| Selfservice { flows: Some(flows), methods: None }), session: self.session.clone() }
     }
 
+    /// The part whose change may keep a server from starting. Levels, the session age, totp and lookup_secret never do.
+    #[must_use]
+    pub fn risky(&self) -> Self {
+        let methods = self.selfservice.as_ref().and_then(|own| own.methods.as_ref());
+        // Field by field, so that the compiler asks for a new method here.
+        let risky = |Methods { code, lookup_secret: _, totp: _, webauthn }: &Methods| Methods {
+            code: code.clone(),
+            webauthn: webauthn.clone(),
+            ..Methods::default()
+        };
+        let methods = methods.map(risky).filter(|methods| *methods != Methods::default());
+        Self { selfservice: methods.map(|methods| Selfservice { flows: None, methods: Some(methods) }), session: None }
+    }
+
     /// As (settings, whoami).
     #[must_use]
     pub fn required_levels(&self) -> (Option<Level>, Option<Level>) {

@@ -1,7 +1,7 @@
 //! What becomes of the file that targets share, and what is told of it.
 
 use super::*;
-use crate::plan::simulation::{self, wired};
+use crate::plan::simulation::{self, Fare, wired};
 use crate::plan::{Answer, ConfigMapStep, WrittenFrom, content};
 
 fn by_file(mut spec: Value) -> Value {
@@ -31,7 +31,7 @@ fn a_target_that_is_added_and_fails_takes_the_file_from_none_that_was_good() {
     // Nothing was good on both: it is left as it is, and the one that was good keeps what it has.
     assert_eq!(told(&observed).0, Reason::Crashing);
     let decided = plan(&observed);
-    assert!(decided.judged.is_none() && decided.verdict.is_none());
+    assert!(decided.ruling.is_none() && decided.verdict.is_none());
     let file = &decided.goals[1].desired.rendered;
     assert_eq!(file.overlay.required_levels().1, Some(Level::HighestAvailable), "and no empty file");
     assert_eq!(observed.config_maps[0].content.as_deref(), Some(&*content(file)));
@@ -73,7 +73,9 @@ fn a_file_that_is_refused_after_another_was_is_told_like_it() {
     let good = file(&observed);
     // What the pods answer stays: they refuse one file after the other.
     for age in ["5m", "6m", "7m"] {
-        edit(&mut observed, by_file(json!({"requiredAAL": {"whoami": "aal1"}, "privilegedSessionMaxAge": age})));
+        let mut spec = with(strict(), "requiredAAL", json!({"whoami": "aal1"}));
+        spec["privilegedSessionMaxAge"] = json!(age);
+        edit(&mut observed, by_file(spec));
         for _ in 0..6 {
             let decided = plan(&observed);
             simulation::act(&mut observed, &decided);
@@ -84,6 +86,45 @@ fn a_file_that_is_refused_after_another_was_is_told_like_it() {
         assert!(message.contains("the new file was not taken"), "{age}: {message}");
         assert_eq!(file(&observed), good, "{age}");
     }
+}
+
+/// Pods that do not take it refuse it for something else, and would not start without it either.
+#[test]
+fn a_file_that_no_server_could_refuse_stays_and_is_told() {
+    let mut observed = observed(all_wired(targets(1)));
+    observed.targets[0].base = Some(Vec::new().into());
+    edit(&mut observed, by_file(lax()));
+    settle(&mut observed, ALL_LIVE);
+    observed.targets[0].pods.iter_mut().flatten().for_each(|pod| pod.answer = Some(Answer::Hash("a".into())));
+    edit(&mut observed, by_file(with(lax(), "privilegedSessionMaxAge", json!("5m"))));
+    for _ in 0..6 {
+        let decided = plan(&observed);
+        simulation::act(&mut observed, &decided);
+        observed.now += 60_000;
+    }
+    let (_, message, status) = told(&observed);
+    assert!(message.contains("has not taken the file"), "{message}");
+    assert_eq!((status.failed_revision, status.targets[0].revision.clone()), (None, status.revision));
+}
+
+#[test]
+fn where_one_that_runs_well_shares_the_file_nothing_goes_back() {
+    let mut observed = observed(all_wired(targets(2)));
+    edit(&mut observed, by_file(lax()));
+    settle(&mut observed, ALL_LIVE);
+    edit(&mut observed, by_file(strict()));
+    let fare = |index: usize, _: &Desired| if index == 0 { Fare::Lives } else { Fare::Fails };
+    for _ in 0..12 {
+        let decided = plan(&observed);
+        simulation::act(&mut observed, &decided);
+        simulation::run_each(&mut observed, fare);
+        observed.now += 20_000;
+    }
+    let (reason, message, status) = told(&observed);
+    assert_eq!(reason, Reason::Crashing, "{message}");
+    assert!(message.contains("Deployment kratos-0 shares the file and runs well on it"), "{message}");
+    let levels: Vec<_> = status.targets.iter().map(|target| target.required_aal.as_ref().expect("levels").whoami.clone()).collect();
+    assert_eq!(levels, ["highest_available", "aal1"], "the old pods of the second have their level as a variable");
 }
 
 #[test]
@@ -100,7 +141,7 @@ fn those_that_share_a_file_go_back_together() {
     settle(&mut observed, STRICT_FAILS);
     assert_eq!(told(&observed).0, Reason::Ready);
     let good = told(&observed).2.revision;
-    edit(&mut observed, by_file(json!({"requiredAAL": {"whoami": "highest_available"}, "privilegedSessionMaxAge": "5m"})));
+    edit(&mut observed, by_file(with(strict(), "privilegedSessionMaxAge", json!("5m"))));
     settle(&mut observed, STRICT_FAILS);
     assert_eq!((told(&observed).0, told(&observed).2.revision), (Reason::RolledBack, good));
 }

@@ -2,13 +2,17 @@
 
 use super::*;
 
+fn lax_with_keys() -> Value {
+    with(lax(), "methods", json!({"webauthn": {"enabled": true, "rp": {"id": "example.com", "displayName": "Example"}}}))
+}
+
 #[test]
 fn a_verdict_falls_with_whatever_may_have_mended_it() {
     let mut observed = observed(targets(1));
     edit(&mut observed, json!({"requiredAAL": {"whoami": "highest_available"}}));
     settle(&mut observed, ALL_LIVE);
     // Not weaker, so that nothing is tried by itself.
-    edit(&mut observed, lax());
+    edit(&mut observed, lax_with_keys());
     const LAX_FAILS: Fate = |desired| whoami(desired) != Some(Level::Aal1);
     settle(&mut observed, LAX_FAILS);
     assert_eq!(told(&observed).0, Reason::RolledBack);
@@ -69,14 +73,14 @@ fn who_wants_it_tried_again_and_again_counts_once_in_five_minutes() {
 fn what_fails_once_more_goes_back_to_what_was_good_meanwhile() {
     const LAX_FAILS: Fate = |desired| whoami(desired) != Some(Level::Aal1);
     let mut observed = observed(targets(1));
-    edit(&mut observed, lax());
+    edit(&mut observed, lax_with_keys());
     settle(&mut observed, LAX_FAILS);
     Arc::make_mut(observed.policy.as_mut().expect("a policy")).retry = "again".into();
     settle(&mut observed, LAX_FAILS);
     edit(&mut observed, strict());
     let good = settle(&mut observed, LAX_FAILS).digest;
     assert_eq!(told(&observed).0, Reason::Ready);
-    edit(&mut observed, lax());
+    edit(&mut observed, lax_with_keys());
     let back = settle(&mut observed, LAX_FAILS);
     assert_eq!((told(&observed).0, &*back.goals[0].digest()), (Reason::RolledBack, &*good));
 }
