@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tracing::{error, info};
 
 use super::duration::duration;
-use crate::controller::{self, Settings};
+use crate::controller::{self, Pauses, Settings};
 use crate::http;
 use crate::leader::{self, Candidate, Fence, Terms};
 use crate::plan::Key;
@@ -70,6 +70,10 @@ pub(super) struct Options {
     /// Pause between two attempts to take or renew the lease
     #[arg(long, env = "MFA_OPERATOR_LEASE_RETRY_PERIOD", value_name = "DURATION", default_value = "2s", value_parser = duration)]
     lease_retry_period: Duration,
+
+    /// How long many policies are gone before anything of them is undone; tests that delete one policy after the other shorten it
+    #[arg(long, env = "MFA_OPERATOR_MANY_GONE", value_name = "DURATION", value_parser = duration, hide = true)]
+    many_gone: Option<Duration>,
 }
 
 fn optional_key(text: &str) -> Result<Option<Key>, String> {
@@ -118,7 +122,9 @@ async fn operate(options: Options) -> Result<(), Box<dyn std::error::Error + Sen
     let probes = probes.map_err(|error| format!("--listen-probes {}: {error}", options.listen_probes))?;
     let listen = scrapes.local_addr()?;
     info!(version = env!("CARGO_PKG_VERSION"), server, %listen, namespaces = ?options.namespaces, "the operator starts");
+    let pauses = Pauses::default();
     let settings = Settings {
+        pauses: Pauses { many_gone: options.many_gone.unwrap_or(pauses.many_gone), ..pauses },
         namespaces: options.namespaces.into_iter().filter(|name| !name.is_empty()).collect(),
         server_images: options.server_images.into(),
         itself: options.itself,

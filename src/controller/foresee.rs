@@ -10,7 +10,7 @@ use serde_json::Value;
 use smol_str::SmolStr;
 
 use super::cache::Cached;
-use super::memory::Memory;
+use super::memory::{Memory, Pauses};
 use super::view::config_map::ConfigMap;
 use super::view::revision::Revision;
 use super::view::{Resource, Seen, Slim};
@@ -70,7 +70,7 @@ pub async fn foresee(
     edited: &Value,
     versions: &[(String, String, String)],
 ) -> Result<Foreseen, Error> {
-    let settings = Settings { namespaces: Vec::new(), server_images, itself: None, instance: None };
+    let settings = Settings { namespaces: Vec::new(), server_images, itself: None, instance: None, pauses: Pauses::default() };
     let ((queue, _requests), (events, _telling)) = (queue::queue(), events::events());
     let mut context = Context::new(client.clone(), client, settings, queue, events, Arc::default());
     context.memory = Memory::settled();

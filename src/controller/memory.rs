@@ -12,9 +12,19 @@ use super::tell::Untold;
 use crate::plan::{History, Key, Millis, WorkloadId};
 
 /// How long a policy must be gone before anything is undone.
-const PAUSE: Duration = Duration::from_secs(30);
-/// The same while many are gone. That is how a mistake looks, and it takes people some minutes to mend it.
-const LONG_PAUSE: Duration = Duration::from_secs(900);
+#[derive(Clone, Copy, Debug)]
+pub struct Pauses {
+    pub gone: Duration,
+    /// The same while many are gone. That is how a mistake looks, and it takes people some minutes to mend it.
+    pub many_gone: Duration,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { gone: Duration::from_secs(30), many_gone: Duration::from_secs(900) }
+    }
+}
+
 /// So many are many where they are at least this part of all.
 const MANY: usize = 5;
 const PART: usize = 10;
@@ -30,6 +40,7 @@ const STATUS_PACE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     state: Mutex<State>,
+    pauses: Pauses,
     /// Nothing that takes its time is on its way.
     settled: bool,
 }
@@ -84,16 +95,16 @@ impl Gone {
         Self { since: Instant::now(), over: false, told: false }
     }
 
-    fn counts(&self) -> bool {
-        !self.over || self.since.elapsed() < LONG_PAUSE
+    fn counts(&self, pauses: Pauses) -> bool {
+        !self.over || self.since.elapsed() < pauses.many_gone
     }
 }
 
 impl State {
     /// Whether many policies are gone, beside those that are `there`.
-    fn many_are_gone(&self, there: usize) -> bool {
+    fn many_are_gone(&self, there: usize, pauses: Pauses) -> bool {
         let many = many(there);
-        self.gone.values().filter(|gone| gone.counts()).take(many).count() == many
+        self.gone.values().filter(|gone| gone.counts(pauses)).take(many).count() == many
     }
 }
 
@@ -103,6 +114,10 @@ fn many(there: usize) -> usize {
 }
 
 impl Memory {
+    pub fn new(pauses: Pauses) -> Self {
+        Self { pauses, ..Self::default() }
+    }
+
     /// Of one that was not there: what may be on its way is taken to have come about.
     pub fn settled() -> Self {
         Self { settled: true, ..Self::default() }
@@ -144,14 +159,14 @@ impl Memory {
     /// many others are `there`.
     pub fn pause(&self, key: &Key, there: usize) -> Option<Millis> {
         let elapsed = self.gone_for(key)?;
-        let pause = if self.state().many_are_gone(there) { LONG_PAUSE } else { PAUSE };
+        let pause = if self.state().many_are_gone(there, self.pauses) { self.pauses.many_gone } else { self.pauses.gone };
         left(pause, elapsed)
     }
 
     /// What is left of the pause before another policy may have what this one governed. Nothing is reverted by that, so it is
     /// the same however many are gone.
     pub fn claim_pause(&self, key: &Key) -> Option<Millis> {
-        left(PAUSE, self.gone_for(key)?)
+        left(self.pauses.gone, self.gone_for(key)?)
     }
 
     /// Since when the policy is gone, from now on where nobody saw it; none where everything has come about.
@@ -161,7 +176,7 @@ impl Memory {
         }
         let mut state = self.state();
         if state.gone.get(key).is_none_or(|gone| gone.over) {
-            state.gone.retain(|_, gone| gone.counts());
+            state.gone.retain(|_, gone| gone.counts(self.pauses));
             state.gone.insert(key.clone(), Gone::now());
         }
         Some(state.gone.get(key)?.since.elapsed())
@@ -182,14 +197,14 @@ impl Memory {
     /// Whether the policy is one of many that are gone; true the first time.
     pub fn tell_many_gone(&self, key: &Key, there: usize) -> bool {
         let mut state = self.state();
-        let many = state.many_are_gone(there);
+        let many = state.many_are_gone(there, self.pauses);
         state.gone.get_mut(key).is_some_and(|gone| many && !std::mem::replace(&mut gone.told, true))
     }
 
     /// How many policies are gone whose pause is the long one.
     pub fn delayed(&self, there: usize) -> usize {
         let state = self.state();
-        if state.many_are_gone(there) { state.gone.values().filter(|gone| !gone.over).count() } else { 0 }
+        if state.many_are_gone(there, self.pauses) { state.gone.values().filter(|gone| !gone.over).count() } else { 0 }
     }
 
     /// Since when the pods of the workload with this uid answer different configurations.
@@ -322,10 +337,11 @@ mod tests {
 
     #[test]
     fn a_pause_is_not_over_a_moment_before_its_end() {
-        assert_eq!(left(PAUSE, Duration::ZERO), Some(30_000));
-        assert_eq!(left(PAUSE, PAUSE - Duration::from_micros(400)), Some(1));
-        assert_eq!(left(PAUSE, PAUSE), None);
-        assert_eq!(left(PAUSE, PAUSE * 2), None);
+        let pause = Pauses::default().gone;
+        assert_eq!(left(pause, Duration::ZERO), Some(30_000));
+        assert_eq!(left(pause, pause - Duration::from_micros(400)), Some(1));
+        assert_eq!(left(pause, pause), None);
+        assert_eq!(left(pause, pause * 2), None);
     }
 
     #[test]

@@ -45,6 +45,7 @@ use view::config_map::ConfigMap;
 use view::revision::Revision;
 
 pub use foresee::{Effect, Foreseen, foresee, record};
+pub use memory::Pauses;
 
 /// How the operator is run.
 #[derive(Clone, Debug)]
@@ -57,6 +58,8 @@ pub struct Settings {
     pub itself: Option<Key>,
     /// Name that events carry as their reporter.
     pub instance: Option<String>,
+    /// How long a policy is gone before anything is undone.
+    pub pauses: Pauses,
 }
 
 /// An error of the world: it backs off and is tried again.
@@ -142,9 +145,9 @@ impl Context {
         Self {
             client,
             writer,
+            memory: memory::Memory::new(settings.pauses),
             settings,
             cache: cache::Cache::default(),
-            memory: memory::Memory::default(),
             env_from: env_from::Known::default(),
             asking: ask::Asking::default(),
             queue,

@@ -113,9 +113,8 @@ fn main() -> ExitCode {
         test("guides: step-up by Oathkeeper", step_up::by_oathkeeper),
         test("second factors arrive", methods::second_factors),
         test("the age of a privileged session arrives", methods::privileged_session),
-        // Not yet right themselves: the answer to a key is neither of the two that they know.
-        test("an origin that a policy drops is refused, by variables", methods::dropped_origins_by_variables).with_ignored_flag(true),
-        test("an origin that a policy drops is refused, by a file", methods::dropped_origins_by_a_file).with_ignored_flag(true),
+        test("an origin that a policy drops is refused, by variables", methods::dropped_origins_by_variables),
+        test("an origin that a policy drops is refused, by a file", methods::dropped_origins_by_a_file),
         test("kinds: pods that follow when they are deleted", || kinds::on_delete("on-delete", "StatefulSet")),
         test("kinds: a pod that keeps a StatefulSet from going on", kinds::stuck),
         test("kinds: a partition", kinds::partition),
