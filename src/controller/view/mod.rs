@@ -5,6 +5,9 @@ pub(super) mod config_map;
 pub(super) mod content;
 pub(super) mod env_source;
 mod fields;
+#[cfg(test)]
+mod law;
+mod lenient;
 mod metadata;
 mod pod;
 mod policy;
@@ -108,7 +111,7 @@ impl<T: Slim> Seen<T> {
 
 impl<'de, T: Slim> Deserialize<'de> for Seen<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (metadata, value) = T::from_raw(T::Raw::deserialize(deserializer)?);
+        let (metadata, value) = T::from_raw(lenient::lenient(deserializer)?);
         Ok(Self { metadata, value })
     }
 }

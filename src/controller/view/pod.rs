@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use smol_str::SmolStr;
 
+use super::lenient::lenient;
 use super::metadata::Metadata;
 use super::volumes::mounts;
 use super::workload::{PodSpec, RawContainer};
@@ -143,9 +144,9 @@ impl Slim for PodView {
 
     fn from_raw(raw: Raw) -> (ObjectMeta, Self) {
         let Raw { metadata: raw_metadata, spec: raw_spec, status } = raw;
-        let metadata = Metadata::deserialize(&raw_metadata).unwrap_or_default();
+        let metadata = lenient::<Metadata, _>(&raw_metadata).unwrap_or_default();
         let finished = matches!(status.phase.as_str(), "Succeeded" | "Failed");
-        let PodSpec { containers, init_containers, volumes, host_network } = PodSpec::deserialize(&raw_spec).unwrap_or_default();
+        let PodSpec { containers, init_containers, volumes, host_network } = lenient(&raw_spec).unwrap_or_default();
         let address = status.pod_ip.parse::<IpAddr>().ok().filter(|_| !host_network);
         let mut run = DefaultHasher::new();
         metadata.uid.hash(&mut run);

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Slim;
+use super::lenient::lenient;
 use super::metadata::Metadata;
 use crate::api::{self, ConditionType};
 use crate::document::hex_digest;
@@ -53,7 +54,7 @@ pub(in crate::controller) fn status_digest(status: &api::MfaPolicyStatus) -> u64
 }
 
 fn last_status(raw: Value) -> LastStatus {
-    let Ok(mut status) = serde_json::from_value::<api::MfaPolicyStatus>(raw) else { return LastStatus::default() };
+    let Ok(mut status) = lenient::<api::MfaPolicyStatus, _>(raw) else { return LastStatus::default() };
     // Conditions of others are theirs.
     status.conditions.retain(|condition| ConditionType::from_word(&condition.type_).is_some());
     if status == api::MfaPolicyStatus::default() {
