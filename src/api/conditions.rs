@@ -49,6 +49,7 @@ pub enum Reason {
     InvalidSpec,
     NotKratos,
     TargetNotFound,
+    Unreadable,
     ContainerNotFound,
     NotWired,
     TargetClaimed,
@@ -74,11 +75,12 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 26] = [
+    const ALL: [Self; 27] = [
         Self::Accepted,
         Self::InvalidSpec,
         Self::NotKratos,
         Self::TargetNotFound,
+        Self::Unreadable,
         Self::ContainerNotFound,
         Self::NotWired,
         Self::TargetClaimed,
@@ -115,6 +117,7 @@ impl Reason {
             Self::InvalidSpec => "InvalidSpec",
             Self::NotKratos => "NotKratos",
             Self::TargetNotFound => "TargetNotFound",
+            Self::Unreadable => "Unreadable",
             Self::ContainerNotFound => "ContainerNotFound",
             Self::NotWired => "NotWired",
             Self::TargetClaimed => "TargetClaimed",
@@ -148,6 +151,7 @@ impl Reason {
             self,
             Self::InvalidSpec
                 | Self::NotKratos
+                | Self::Unreadable
                 | Self::ContainerNotFound
                 | Self::TargetClaimed
                 | Self::ConfigMapTaken

@@ -22,13 +22,14 @@ pub enum EventReason {
 }
 
 impl EventReason {
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Ready(Reason::Ready),
         Self::Ready(Reason::Progressing),
         Self::Ready(Reason::NoPods),
         Self::Ready(Reason::InvalidSpec),
         Self::Ready(Reason::NotKratos),
         Self::Ready(Reason::TargetNotFound),
+        Self::Ready(Reason::Unreadable),
         Self::Ready(Reason::ContainerNotFound),
         Self::Ready(Reason::NotWired),
         Self::Ready(Reason::TargetClaimed),

@@ -12,9 +12,10 @@ pub struct Remedy {
 
 impl Reason {
     /// Whatever keeps a policy from being ready.
-    pub const NOT_READY: [Self; 20] = [
+    pub const NOT_READY: [Self; 21] = [
         Self::InvalidSpec,
         Self::TargetNotFound,
+        Self::Unreadable,
         Self::ContainerNotFound,
         Self::NotKratos,
         Self::NotWired,
@@ -52,6 +53,10 @@ impl Reason {
             Self::TargetNotFound => {
                 ("No such workload in the policy's namespace.", "Create it, or correct the name. It is picked up when it appears.")
             }
+            Self::Unreadable => (
+                "A workload or the ConfigMap of the policy is there, and a field of it is not what the operator expects. What it holds is not known: the levels are Unknown, and nothing of it is written, reverted or made anew.",
+                "Correct the field that the message names, or, where the API is newer than the operator, upgrade the operator. It is read again when it changes.",
+            ),
             Self::ContainerNotFound => (
                 "The named container does not exist, or there are several, the policy names none, and none is called like the target or kratos.",
                 "Set targetRefs[].container to one of the names in the message.",

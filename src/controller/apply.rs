@@ -17,7 +17,7 @@ use super::{Context, Error};
 use crate::api::{self as wire, Reason};
 use crate::plan::{
     Applied, ConfigMapEnd, ConfigMapStep, ConfigMapView, Data, Desired, EMPTY_FILE, Key, Observed, Plan, PolicyObject, RecordStep, Refusal,
-    StuckPod, Verdict, Workload, applied_before, bounded, claim_config_map, is_adopted, manifest, record, taken,
+    StuckPod, Unreadable, Verdict, Workload, applied_before, bounded, claim_config_map, is_adopted, manifest, record, taken,
 };
 
 /// An answer: done, or refused by the cluster in words that belong into the status. Everything
@@ -44,7 +44,7 @@ pub(super) async fn workload(
     let api = api::<Workload>(&context.writer, Resource::of(target.kind), Some(&target.key.namespace));
     let polite = PatchParams::apply(wire::MANAGER);
     let status = match api.patch(&target.key.name, &polite, &Patch::Apply(body)).await {
-        Ok(seen) => return Ok(Ok(hold(context, target, seen, Vec::new()))),
+        Ok(seen) => return hold(context, target, seen, Vec::new()).map(Ok),
         Err(kube::Error::Api(status)) => status,
         Err(error) => return Err(error.into()),
     };
@@ -65,27 +65,28 @@ pub(super) async fn workload(
     managers.sort();
     managers.dedup();
     match api.patch(&target.key.name, &polite.force(), &Patch::Apply(body)).await {
-        Ok(seen) => Ok(Ok(hold(context, target, seen, managers))),
+        Ok(seen) => hold(context, target, seen, managers).map(Ok),
         Err(kube::Error::Api(status)) => refusal(&status, &target.to_string()).map(Err),
         Err(error) => Err(error.into()),
     }
 }
 
 /// The answer to a write is newer than any event so far.
-fn hold(context: &Context, target: &Workload, seen: Seen<Workload>, taken_from: Vec<String>) -> Written {
-    let workload = seen.value(&Resource::of(target.kind));
-    answered(context, workload.clone());
-    Written { workload: Arc::new(workload), taken_from }
+fn hold(context: &Context, target: &Workload, seen: Seen<Workload>, taken_from: Vec<String>) -> Result<Written, Error> {
+    let workload = answered(context, &Resource::of(target.kind), seen)?;
+    Ok(Written { workload: Arc::new(workload), taken_from })
 }
 
 /// What a create answered.
-fn created<T: Cached>(context: &Context, object: T) {
-    context.cache.put(object).into_iter().for_each(|key| context.queue.now(key));
+fn created<T: Slim + Cached>(context: &Context, resource: &Resource, seen: Seen<T>) {
+    context.cache.put(seen.value(resource)).into_iter().for_each(|key| context.queue.now(key));
 }
 
-/// What a patch answered.
-fn answered<T: Cached>(context: &Context, object: T) {
-    context.cache.answered(object).into_iter().for_each(|key| context.queue.now(key));
+/// What a patch answered. One that cannot be read is held as that, and looked at anew.
+fn answered<T: Slim + Cached>(context: &Context, resource: &Resource, seen: Seen<T>) -> Result<T, Error> {
+    let read = seen.value(resource);
+    context.cache.answered(read.clone()).into_iter().for_each(|key| context.queue.now(key));
+    read.map_err(|_| Error::Stale)
 }
 
 struct Conflict {
@@ -128,14 +129,13 @@ pub(super) async fn revert(context: &Context, target: &Workload) -> Answer<Vec<S
     let api = api::<Workload>(&context.writer, Resource::of(target.kind), Some(&target.key.namespace));
     match api.patch(&target.key.name, &PatchParams::apply(wire::MANAGER), &Patch::Apply(manifest::identity(target))).await {
         Ok(seen) => {
-            let after = seen.value(&Resource::of(target.kind));
+            let after = answered(context, &Resource::of(target.kind), seen)?;
             let survives = |container: &str, name: &str| {
                 let container = after.containers.iter().find(|live| *live.name == *container);
                 container.is_some_and(|live| live.env.iter().any(|entry| *entry.name == *name))
             };
             let kept =
                 target.own.env.iter().filter(|(container, name)| survives(container, name)).map(|(_, name)| name.to_string()).collect();
-            answered(context, after);
             Ok(Ok(kept))
         }
         Err(kube::Error::Api(status)) => refusal(&status, &target.to_string()).map(Err),
@@ -163,12 +163,15 @@ pub(super) async fn config_map(
         ConfigMapStep::Create { .. } => {
             match create::<ConfigMap>(&context.writer, Resource::CONFIG_MAPS, &policy.key.namespace, &body).await {
                 Ok(seen) => {
-                    created(context, seen.value(&Resource::CONFIG_MAPS));
+                    created(context, &Resource::CONFIG_MAPS, seen);
                     return Ok(Ok(()));
                 }
                 // Its label was taken away, or it is somebody else's.
                 Err(kube::Error::Api(status)) if status.is_already_exists() => match api.get_opt(&desired.config_map).await? {
-                    Some(seen) => seen.value(&Resource::CONFIG_MAPS).view,
+                    Some(seen) => match seen.value(&Resource::CONFIG_MAPS) {
+                        Ok(map) => map.view,
+                        Err(unreadable) => return Ok(Err(unreadable.refusal())),
+                    },
                     None => return Err(Error::Stale),
                 },
                 Err(kube::Error::Api(status)) => return refusal(&status, &format!("ConfigMap {}", desired.config_map)).map(Err),
@@ -202,7 +205,7 @@ async fn patch_config_map(context: &Context, api: &Api<Seen<ConfigMap>>, found: 
     let params = PatchParams { field_manager: Some(wire::MANAGER.into()), ..PatchParams::default() };
     match api.patch(&found.name, &params, &Patch::Merge(body)).await {
         Ok(seen) => {
-            answered(context, seen.value(&Resource::CONFIG_MAPS));
+            answered(context, &Resource::CONFIG_MAPS, seen)?;
             Ok(Ok(()))
         }
         Err(kube::Error::Api(status)) => refusal(&status, &format!("ConfigMap {}", found.name)).map(Err),
@@ -253,8 +256,8 @@ pub(super) async fn record(
     match answer {
         Ok(seen) => {
             match step {
-                RecordStep::Create { .. } => created(context, seen.value(&Resource::REVISIONS)),
-                RecordStep::Renew { .. } => answered(context, seen.value(&Resource::REVISIONS)),
+                RecordStep::Create { .. } => created(context, &Resource::REVISIONS, seen),
+                RecordStep::Renew { .. } => drop(answered(context, &Resource::REVISIONS, seen)?),
             }
             Ok(Ok(()))
         }
@@ -262,10 +265,9 @@ pub(super) async fn record(
             let message = format!("the ControllerRevision {name} exists and is not this policy's: delete it");
             let seen = api::<Revision>(&context.writer, Resource::REVISIONS, Some(namespace)).get_opt(&name).await?;
             let own = |revision: &Revision| revision.record.as_ref().is_some_and(|record| record.owner_uid == policy.uid);
-            let Some(revision) = seen.map(|seen| seen.value(&Resource::REVISIONS)).filter(own) else {
-                return Ok(Err((Reason::WriteRefused, message)));
-            };
-            created(context, revision);
+            let read = seen.and_then(|seen| seen.value(&Resource::REVISIONS).ok());
+            let Some(revision) = read.filter(own) else { return Ok(Err((Reason::WriteRefused, message))) };
+            context.cache.put(Ok(revision)).into_iter().for_each(|key| context.queue.now(key));
             Err(Error::Stale)
         }
         Err(kube::Error::Api(status)) => refusal(&status, &format!("ControllerRevision {name}")).map(Err),
@@ -277,7 +279,7 @@ pub(super) async fn record(
 pub(super) async fn adopt(context: &Context, policy: &PolicyObject, data: &Data) -> Result<(), Error> {
     let body = manifest::record(policy, data, &data.digest(), 0, "[]");
     match create::<Revision>(&context.writer, Resource::REVISIONS, &policy.key.namespace, &body).await {
-        Ok(seen) => created(context, seen.value(&Resource::REVISIONS)),
+        Ok(seen) => created(context, &Resource::REVISIONS, seen),
         // It is there already, or cannot be: then nothing goes back to it.
         Err(kube::Error::Api(_)) => {}
         Err(error) => return Err(error.into()),
@@ -320,7 +322,7 @@ fn written(memory: &(impl Serialize + ?Sized)) -> Result<String, Error> {
 async fn note(context: &Context, namespace: &str, name: &str, annotations: &Value) -> Result<(), Error> {
     let body = json!({"metadata": {"annotations": annotations}});
     match patch_record(context, namespace, name, &body).await {
-        Ok(seen) => answered(context, seen.value(&Resource::REVISIONS)),
+        Ok(seen) => drop(answered(context, &Resource::REVISIONS, seen)?),
         Err(kube::Error::Api(status)) if status.is_conflict() => return Err(Error::Stale),
         Err(error) => return Err(error.into()),
     }
@@ -361,28 +363,35 @@ pub(super) async fn prune(context: &Context, namespace: &str, name: &str) -> Res
 
 /// Writes a status that differs from the last one.
 pub(super) async fn status(context: &Context, policy: &PolicyObject, status: &wire::MfaPolicyStatus) -> Result<bool, Error> {
+    let Some(read) = status_of(context, &policy.key, &policy.uid, &policy.resource_version, status).await? else { return Ok(false) };
+    // What the status now says asks for no other look. An edit that came in between does:
+    // its own event is older than this answer and will be passed over.
+    let edited = read.as_ref().map_or(true, |answer| (answer.generation, answer.deleting) != (policy.generation, policy.deleting));
+    let concerned = context.cache.answered(read);
+    concerned.into_iter().filter(|_| edited).for_each(|key| context.queue.now(key));
+    Ok(true)
+}
+
+/// What the policy with this uid and version is with this status; none where it is gone.
+pub(super) async fn status_of(
+    context: &Context,
+    key: &Key,
+    uid: &str,
+    version: &str,
+    status: &wire::MfaPolicyStatus,
+) -> Result<Option<Result<PolicyObject, Unreadable>>, Error> {
     let body = json!({
         "apiVersion": format!("{}/{}", wire::GROUP, wire::VERSION),
         "kind": wire::KIND,
-        "metadata": {"name": policy.key.name, "namespace": policy.key.namespace, "uid": policy.uid, "resourceVersion": policy.resource_version},
+        "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid, "resourceVersion": version},
         "status": status,
     });
     let params = PatchParams::apply(wire::MANAGER).force();
-    match api::<PolicyObject>(&context.writer, Resource::POLICIES, Some(&policy.key.namespace))
-        .patch_status(&policy.key.name, &params, &Patch::Apply(&body))
-        .await
-    {
-        Ok(seen) => {
-            let answer = seen.value(&Resource::POLICIES);
-            // What the status now says asks for no other look. An edit that came in between does:
-            // its own event is older than this answer and will be passed over.
-            let edited = (answer.generation, answer.deleting) != (policy.generation, policy.deleting);
-            let concerned = context.cache.answered(answer);
-            concerned.into_iter().filter(|_| edited).for_each(|key| context.queue.now(key));
-            Ok(true)
-        }
+    let api = api::<PolicyObject>(&context.writer, Resource::POLICIES, Some(&key.namespace));
+    match api.patch_status(&key.name, &params, &Patch::Apply(&body)).await {
+        Ok(seen) => Ok(Some(seen.value(&Resource::POLICIES))),
         // It was deleted meanwhile: the watch tells.
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
         // It was written meanwhile, by an author or by whoever leads now.
         Err(kube::Error::Api(status)) if status.is_conflict() => Err(Error::Stale),
         Err(error) => Err(error.into()),

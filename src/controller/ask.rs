@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use super::memory::at;
 use super::view::PodView;
 use super::{Context, Error, observe};
 use crate::admin;
@@ -29,7 +30,7 @@ pub(super) const NO_ROOM: Duration = Duration::from_secs(1);
 /// Questions of many policies spread over this time.
 const SPREAD: u64 = 120_000;
 /// What was not looked at for so long is of a workload that is gone.
-const FORGET: Millis = 2 * 3_600_000;
+const FORGET: Duration = Duration::from_secs(2 * 3_600);
 
 /// What pods answered.
 #[derive(Debug)]
@@ -46,17 +47,35 @@ struct Known {
     resource_version: SmolStr,
     told: Vec<Told>,
     proof: Proof,
-    wrong_since: Option<Millis>,
+    wrong_since: Option<Since>,
     /// Questions in a row that settled nothing.
     times: u32,
-    again: Millis,
+    again: Instant,
+}
+
+/// Times are by the clock that nobody can set.
+#[derive(Clone, Copy, Debug)]
+enum Since {
+    /// Before this process began.
+    Ever,
+    Then(Instant),
+}
+
+impl Since {
+    /// By the clock that says `now`.
+    fn millis(self, now: Millis) -> Millis {
+        match self {
+            Self::Ever => 0,
+            Self::Then(instant) => at(instant, now),
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Told {
     run: u64,
     answer: Answer,
-    at: Millis,
+    at: Instant,
 }
 
 /// When to look again.
@@ -67,8 +86,8 @@ pub(super) enum Asked {
 }
 
 impl Known {
-    fn is_fresh(&self, workload: &Workload, now: Millis) -> bool {
-        self.resource_version == workload.resource_version && now < self.again
+    fn is_fresh(&self, workload: &Workload) -> bool {
+        self.resource_version == workload.resource_version && Instant::now() < self.again
     }
 }
 
@@ -93,11 +112,11 @@ impl Asking {
         self.known().get(&workload.uid).filter(|known| known.question == *question).cloned()
     }
 
-    fn keep(&self, workload: &Workload, known: Arc<Known>, now: Millis) {
+    fn keep(&self, workload: &Workload, known: Arc<Known>) {
         let mut all = self.known();
         // Seldom enough to cost nothing, often enough to stay within twice what is needed.
         if all.len().is_power_of_two() {
-            all.retain(|_, known| now - known.again < FORGET);
+            all.retain(|_, known| known.again.elapsed() < FORGET);
         }
         all.insert(workload.uid.clone(), known);
     }
@@ -113,17 +132,17 @@ pub(super) async fn pods(context: &Context, observed: &mut Observed, decided: &P
         let Some(workload) = target.workload.clone() else { continue };
         let mut known = context.asking.answers(&workload, &question);
         // What is written brings a look of its own.
-        let is_due = !decided.writes() && known.as_ref().is_none_or(|known| !known.is_fresh(&workload, observed.now));
+        let is_due = !decided.writes() && known.as_ref().is_none_or(|known| !known.is_fresh(&workload));
         if is_due && let Some(_room) = context.asking.room() {
             let asked = Arc::new(ask(context, observed, (target, &workload), question, known.as_deref(), deadline).await?);
-            context.asking.keep(&workload, asked.clone(), observed.now);
+            context.asking.keep(&workload, asked.clone());
             known = Some(asked);
         } else if is_due && known.is_none() && was_told(observed) {
             // A status that says less would be taken back a moment later.
             return Ok(Asked::Later(NO_ROOM));
         }
-        let again = known.as_ref().map(|known| known.again - observed.now).unwrap_or_default();
-        let pause = NO_ROOM.max(Duration::from_millis(u64::try_from(again).unwrap_or_default()));
+        let again = known.as_ref().map(|known| known.again.saturating_duration_since(Instant::now())).unwrap_or_default();
+        let pause = NO_ROOM.max(again);
         if !decided.writes() {
             next = Some(next.map_or(pause, |next| next.min(pause)));
         }
@@ -139,7 +158,7 @@ fn was_told(observed: &Observed) -> bool {
 }
 
 /// A pod, its run, and when it answered.
-type Heard = (Pod, u64, Millis);
+type Heard = (Pod, u64, Instant);
 
 /// Lists the pods of the workload, and asks those that are to be asked.
 async fn ask(
@@ -150,8 +169,8 @@ async fn ask(
     known: Option<&Known>,
     deadline: Instant,
 ) -> Result<Known, Error> {
-    let now = observed.now;
-    let views: Vec<_> = observe::pods_of(context, workload).await?.collect();
+    let now = Instant::now();
+    let observe::Pods { own: views, unreadable } = observe::pods_of(context, workload).await?;
     let told = known.map(|known| known.told.as_slice()).unwrap_or_default();
     // Those that have answered are spared, unless it is time, or they would be compared with what they no longer are.
     let mut kept = if known.is_some_and(|known| now < known.again) { told } else { &[] };
@@ -169,12 +188,16 @@ async fn ask(
     };
     // What was told before a restart holds until it is disproved.
     let was_wrong = observed.policy.as_ref().is_some_and(|policy| *policy.status.reason == *Reason::Mismatch.as_str());
-    let began = if known.is_none() && was_wrong { 0 } else { now };
+    let began = if known.is_none() && was_wrong { Since::Ever } else { Since::Then(now) };
     let wrong_since = wrong.then(|| known.and_then(|known| known.wrong_since).unwrap_or(began));
-    let proof = of_variables(target, &question, &pods, wrong_since, now);
+    let proof = match unreadable {
+        Some(pod) => Proof::Unreachable(pod.words()),
+        None => of_variables(target, &question, &pods, wrong_since.map(|since| since.millis(observed.now)), observed.now),
+    };
     context.metrics.verified(proof.reason().as_str());
     let times = known.map_or(0, |known| known.times);
-    let again = now + pause(&proof, times) + if proof.is_settled() { spread(&workload.uid) } else { 0 };
+    let spread = if proof.is_settled() { spread(&workload.uid) } else { Duration::ZERO };
+    let again = now + Duration::from_millis(u64::try_from(pause(&proof, times)).unwrap_or_default()) + spread;
     // One that answered until now is asked once more before it is told.
     let doubted = known.filter(|known| known.times == 0 && known.proof.is_settled() && matches!(proof, Proof::Unreachable(_)));
     Ok(Known {
@@ -199,10 +222,10 @@ fn word(answer: &Answer) -> &'static str {
 }
 
 /// What the pods answer, or answered as far as that is kept.
-async fn hear(mut views: Vec<PodView>, question: &Question, told: &[Told], kept: &[Told], now: Millis, deadline: Instant) -> Vec<Heard> {
+async fn hear(mut views: Vec<PodView>, question: &Question, told: &[Told], kept: &[Told], now: Instant, deadline: Instant) -> Vec<Heard> {
     let of = |all: &[Told], view: &PodView| all.iter().find(|told| told.run == view.run).map(|told| (told.answer.clone(), told.at));
     // First those that never answered, then those whose answer is the oldest.
-    views.sort_by_cached_key(|view| (of(told, view).map_or(0, |(_, at)| at), view.pod.name.clone()));
+    views.sort_by_cached_key(|view| (of(told, view).map(|(_, at)| at), view.pod.name.clone()));
     let heard = views.into_iter().map(|view| {
         let (kept, before) = (of(kept, &view), of(told, &view));
         async move {
@@ -233,10 +256,10 @@ fn split(heard: Vec<Heard>) -> (Vec<Pod>, Vec<Told>) {
 }
 
 /// The same for the same workload, and another for each.
-fn spread(uid: &str) -> Millis {
+fn spread(uid: &str) -> Duration {
     let mut hasher = DefaultHasher::new();
     uid.hash(&mut hasher);
-    i64::try_from(hasher.finish() % SPREAD).unwrap_or_default()
+    Duration::from_millis(hasher.finish() % SPREAD)
 }
 
 /// When asking ends, if it begins now. One pod has its whole time.

@@ -8,14 +8,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use smol_str::SmolStr;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::view::PodView;
-use super::watch::named;
+use super::view::{Files, PodView, Resource, Seen};
+use super::watch::{api, named};
 use super::{Context, Error, observe};
 use crate::admin;
 use crate::api::CONFIG_KEY;
@@ -190,7 +189,7 @@ fn remembered(context: &Context, observed: &Observed, index: usize) -> Option<Op
 
 /// Reads what each target has, whatever is remembered.
 pub(super) async fn read(context: &Context, observed: &mut Observed) -> Result<(), Error> {
-    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &observed.key.namespace);
+    let api = api::<Files>(&context.client, Resource::CONFIG_MAPS, Some(&observed.key.namespace));
     for index in 0..observed.targets.len() {
         let Some(workload) = observed.targets[index].workload.clone() else { continue };
         let Some(files) = files(&workload, observed, index) else { continue };
@@ -224,14 +223,16 @@ pub(super) async fn read(context: &Context, observed: &mut Observed) -> Result<(
     Ok(())
 }
 
-async fn text(api: &Api<ConfigMap>, config_map: &str, key: &str) -> Result<Option<String>, Error> {
+async fn text(api: &Api<Seen<Files>>, config_map: &str, key: &str) -> Result<Option<String>, Error> {
     let found = match named(api, config_map).await {
         Ok(found) => found,
         // What must not be read is not known, and stops nothing.
         Err(kube::Error::Api(status)) if status.is_forbidden() => None,
         Err(error) => return Err(error.into()),
     };
-    Ok(found.and_then(|map| map.data?.remove(key)))
+    // Nor is one that cannot be read.
+    let files = found.and_then(|seen| seen.value(&Resource::CONFIG_MAPS).ok());
+    Ok(files.and_then(|mut files| files.texts.remove(key)))
 }
 
 /// Reads what another policy left in the config map of this one, where a server may read it: any of the namespace.
@@ -241,7 +242,7 @@ pub(super) async fn read_left_file(context: &Context, observed: &mut Observed) -
     let reader = |own: &Arc<Workload>| mounts(own).then(|| (own.id(), own.is_given_a_file()));
     let mounted_by: Vec<_> = context.cache.read(|tables| tables.workloads.all().filter_map(reader).collect());
     if !mounted_by.is_empty() {
-        let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &observed.key.namespace);
+        let api = api::<Files>(&context.client, Resource::CONFIG_MAPS, Some(&observed.key.namespace));
         let overlay = match text(&api, name, CONFIG_KEY).await? {
             Some(file) => context.bases.off_runtime(move || Overlay::read(&file)).await.flatten(),
             None => None,
@@ -293,7 +294,7 @@ pub(super) async fn ask_versions(context: &Context, observed: &mut Observed) -> 
 
 /// The first pod that says it, of those that run what the template names.
 async fn ask_version(context: &Context, workload: &Workload, container: &Container, port: &str) -> Result<Option<SmolStr>, Error> {
-    let own = observe::pods_of(context, workload).await?;
+    let own = observe::pods_of(context, workload).await?.own.into_iter();
     let runs = |view: &PodView| view.pod.containers.iter().any(|live| live.name == container.name && live.image == container.image);
     let ready = own.filter(|view| view.pod.ready && !view.pod.deleting && runs(view));
     let addresses = ready.filter_map(|view| view.listens(&container.name, port));

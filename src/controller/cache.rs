@@ -1,224 +1,20 @@
 //! What the watches know, with the indexes that say which policies an object concerns.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
+mod held;
+mod table;
+
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, RwLock};
 
-use smol_str::SmolStr;
-
-use super::begin::{Versions, versioned};
 use super::census::Census;
 use super::view::config_map::ConfigMap;
 use super::view::revision::Revision;
 use crate::api;
-use crate::plan::{Key, PolicyObject, Workload, WorkloadId};
+use crate::plan::{Key, PolicyObject, Unreadable, Workload, WorkloadId};
+use table::{Entry, is_older, versioned};
 
-/// What an object is held under.
-pub(super) trait Id: Clone + Eq + Hash {
-    /// Whether it is one of what a watch of this kind sees in `namespace`, or in all.
-    fn is_in(&self, kind: &str, namespace: Option<&str>) -> bool;
-}
-
-/// In a table of one kind.
-impl Id for Key {
-    fn is_in(&self, _: &str, namespace: Option<&str>) -> bool {
-        namespace.is_none_or(|namespace| *self.namespace == *namespace)
-    }
-}
-
-impl Id for WorkloadId {
-    fn is_in(&self, kind: &str, namespace: Option<&str>) -> bool {
-        self.kind.as_str() == kind && self.key.is_in(kind, namespace)
-    }
-}
-
-/// An object that is held under its id and found by other keys.
-pub(super) trait Held: Clone {
-    type Id: Id;
-    type By: Eq + Hash;
-
-    fn id(&self) -> Self::Id;
-    /// What it is found by: workloads find a policy, the policy finds everything else.
-    fn refers_to(&self) -> Vec<Self::By>;
-    /// Whether the change concerns anybody.
-    fn same(&self, other: &Self) -> bool;
-    /// For telling an answer of ours from an older event about the same object.
-    fn version(&self) -> (&str, &str);
-}
-
-impl Held for PolicyObject {
-    type Id = Key;
-    type By = WorkloadId;
-
-    fn id(&self) -> Key {
-        self.key.clone()
-    }
-
-    fn refers_to(&self) -> Vec<WorkloadId> {
-        let targets = self.spec.as_ref().map(|policy| policy.targets.as_slice()).unwrap_or_default();
-        targets.iter().map(|target| WorkloadId { kind: target.kind, key: self.key.beside(&target.name) }).collect()
-    }
-
-    fn same(&self, other: &Self) -> bool {
-        (self.generation, &self.uid, self.deleting, &self.retry, self.status.digest)
-            == (other.generation, &other.uid, other.deleting, &other.retry, other.status.digest)
-    }
-
-    fn version(&self) -> (&str, &str) {
-        (&self.uid, &self.resource_version)
-    }
-}
-
-impl Held for Workload {
-    type Id = WorkloadId;
-    type By = Key;
-
-    fn id(&self) -> WorkloadId {
-        Self::id(self)
-    }
-
-    fn refers_to(&self) -> Vec<Key> {
-        self.policy_label.iter().map(|name| self.key.beside(name)).collect()
-    }
-
-    fn same(&self, other: &Self) -> bool {
-        let other = Self { resource_version: self.resource_version.clone(), ..other.clone() };
-        *self == other
-    }
-
-    fn version(&self) -> (&str, &str) {
-        (&self.uid, &self.resource_version)
-    }
-}
-
-impl Held for ConfigMap {
-    type Id = Key;
-    type By = Key;
-
-    fn id(&self) -> Key {
-        self.key.clone()
-    }
-
-    fn refers_to(&self) -> Vec<Key> {
-        self.view.policy_label.iter().map(|name| self.key.beside(name)).collect()
-    }
-
-    fn same(&self, other: &Self) -> bool {
-        let mut other = other.clone();
-        other.view.resource_version = self.view.resource_version.clone();
-        *self == other
-    }
-
-    fn version(&self) -> (&str, &str) {
-        (&self.view.uid, &self.view.resource_version)
-    }
-}
-
-impl Held for Revision {
-    type Id = Key;
-    type By = Key;
-
-    fn id(&self) -> Key {
-        self.key.clone()
-    }
-
-    fn refers_to(&self) -> Vec<Key> {
-        vec![self.key.beside(&self.policy)]
-    }
-
-    fn same(&self, other: &Self) -> bool {
-        self.record == other.record
-    }
-
-    fn version(&self) -> (&str, &str) {
-        let uid = self.record.as_ref().map_or("", |record| &record.owner_uid);
-        (uid, &self.resource_version)
-    }
-}
-
-/// Objects of one type.
-#[derive(Debug)]
-pub(super) struct Table<T: Held> {
-    objects: HashMap<T::Id, Arc<T>>,
-    found_by: HashMap<T::By, Vec<T::Id>>,
-}
-
-impl<T: Held> Default for Table<T> {
-    fn default() -> Self {
-        Self { objects: HashMap::new(), found_by: HashMap::new() }
-    }
-}
-
-impl<T: Held> Table<T> {
-    pub fn get(&self, id: &T::Id) -> Option<Arc<T>> {
-        self.objects.get(id).cloned()
-    }
-
-    pub fn all(&self) -> impl Iterator<Item = &Arc<T>> {
-        self.objects.values()
-    }
-
-    pub fn len(&self) -> usize {
-        self.objects.len()
-    }
-
-    pub fn found_by(&self, by: &T::By) -> Vec<Arc<T>> {
-        self.found_by.get(by).into_iter().flatten().filter_map(|id| self.get(id)).collect()
-    }
-
-    pub fn is_found_by(&self, by: &T::By) -> bool {
-        self.found_by.contains_key(by)
-    }
-
-    /// Holds `new` and returns what the change concerns; none where it concerns nobody.
-    fn put(&mut self, new: T) -> Option<Vec<T::By>> {
-        let id = new.id();
-        let old = self.objects.get(&id).cloned();
-        if let Some(old) = &old
-            && is_older(new.version(), old.version())
-        {
-            return None;
-        }
-        let concerned = match &old {
-            Some(old) if old.same(&new) => None,
-            Some(old) => Some(old.refers_to().into_iter().chain(new.refers_to()).collect()),
-            None => Some(new.refers_to()),
-        };
-        if let Some(old) = old {
-            self.unlink(&id, &old);
-        }
-        for reference in new.refers_to() {
-            let ids = self.found_by.entry(reference).or_default();
-            if !ids.contains(&id) {
-                ids.push(id.clone());
-            }
-        }
-        self.objects.insert(id, Arc::new(new));
-        concerned
-    }
-
-    fn remove(&mut self, id: &T::Id) -> Vec<T::By> {
-        let Some(old) = self.objects.remove(id) else { return Vec::new() };
-        self.unlink(id, &old);
-        old.refers_to()
-    }
-
-    fn unlink(&mut self, id: &T::Id, old: &T) {
-        for reference in old.refers_to() {
-            if let Some(ids) = self.found_by.get_mut(&reference) {
-                ids.retain(|held| held != id);
-                if ids.is_empty() {
-                    self.found_by.remove(&reference);
-                }
-            }
-        }
-    }
-}
-
-/// Resource versions of one object are ordered numbers on every server that answers numbers.
-fn is_older((new_uid, new): (&str, &str), (old_uid, old): (&str, &str)) -> bool {
-    new_uid == old_uid && matches!((new.parse::<u64>(), old.parse::<u64>()), (Ok(new), Ok(old)) if new < old)
-}
+pub(super) use held::{Held, Id, Named};
+pub(super) use table::{Table, Versioned, Versions};
 
 /// All that is known of the cluster.
 #[derive(Debug, Default)]
@@ -230,13 +26,28 @@ pub(super) struct Tables {
     pub census: Census,
 }
 
+impl Tables {
+    /// How many objects of each kind concern a policy and cannot be read.
+    pub fn unreadable(&self) -> BTreeMap<&'static str, i64> {
+        let concerns = |(id, workload): &(&WorkloadId, &Arc<Unreadable>)| {
+            workload.label.is_some() || self.policies.is_found_by(&Named::Workload((*id).clone()))
+        };
+        let workloads = self.workloads.all_unreadable().filter(concerns).map(|(_, found)| found);
+        let others = self.config_maps.all_unreadable().chain(self.revisions.all_unreadable()).chain(self.policies.all_unreadable());
+        let mut counts = BTreeMap::new();
+        workloads.chain(others.map(|(_, found)| found)).for_each(|found| *counts.entry(found.kind).or_default() += 1);
+        counts
+    }
+}
+
 /// The tables behind a lock.
 #[derive(Debug, Default)]
 pub(super) struct Cache(RwLock<Tables>);
 
 /// What the cache holds.
 pub(super) trait Cached: Held {
-    fn table(tables: &mut Tables) -> &mut Table<Self>;
+    fn table(tables: &Tables) -> &Table<Self>;
+    fn table_mut(tables: &mut Tables) -> &mut Table<Self>;
     /// Policies to look at, given what a change of the object with this id concerns.
     fn policies(tables: &Tables, id: &Self::Id, concerned: Vec<Self::By>) -> Vec<Key>;
 
@@ -247,16 +58,23 @@ pub(super) trait Cached: Held {
 }
 
 impl Cached for PolicyObject {
-    fn table(tables: &mut Tables) -> &mut Table<Self> {
+    fn table(tables: &Tables) -> &Table<Self> {
+        &tables.policies
+    }
+
+    fn table_mut(tables: &mut Tables) -> &mut Table<Self> {
         &mut tables.policies
     }
 
-    fn policies(tables: &Tables, id: &Key, concerned: Vec<WorkloadId>) -> Vec<Key> {
-        // Others that name the same workloads may gain or lose them, and what is left of a policy
-        // that is gone may have waited for this one.
-        let rivals = concerned.iter().flat_map(|workload| tables.policies.found_by.get(workload).into_iter().flatten()).cloned();
-        let labels = concerned.iter().filter_map(|workload| tables.workloads.get(workload)).flat_map(|workload| workload.refers_to());
-        rivals.chain(labels).chain([id.clone()]).collect()
+    fn policies(tables: &Tables, id: &Key, concerned: Vec<Named>) -> Vec<Key> {
+        // Others that name the same may gain or lose it, and what is left of a policy that is gone may have waited
+        // for this one.
+        let rivals = concerned.iter().flat_map(|named| tables.policies.found_by.get(named).into_iter().flatten()).cloned();
+        let label = |named: &Named| match named {
+            Named::Workload(id) => tables.workloads.entries.get(id).map(Entry::refers_to).unwrap_or_default(),
+            Named::ConfigMap(_) => Vec::new(),
+        };
+        rivals.chain(concerned.iter().flat_map(label)).chain([id.clone()]).collect()
     }
 
     fn count(census: &mut Census, old: Option<&Self>, new: Option<&Self>) -> Option<Key> {
@@ -268,12 +86,16 @@ impl Cached for PolicyObject {
 }
 
 impl Cached for Workload {
-    fn table(tables: &mut Tables) -> &mut Table<Self> {
+    fn table(tables: &Tables) -> &Table<Self> {
+        &tables.workloads
+    }
+
+    fn table_mut(tables: &mut Tables) -> &mut Table<Self> {
         &mut tables.workloads
     }
 
     fn policies(tables: &Tables, id: &WorkloadId, concerned: Vec<Key>) -> Vec<Key> {
-        tables.policies.found_by.get(id).into_iter().flatten().cloned().chain(concerned).collect()
+        tables.policies.found_by.get(&Named::Workload(id.clone())).into_iter().flatten().cloned().chain(concerned).collect()
     }
 
     fn count(census: &mut Census, old: Option<&Self>, new: Option<&Self>) -> Option<Key> {
@@ -283,7 +105,11 @@ impl Cached for Workload {
 }
 
 impl Cached for ConfigMap {
-    fn table(tables: &mut Tables) -> &mut Table<Self> {
+    fn table(tables: &Tables) -> &Table<Self> {
+        &tables.config_maps
+    }
+
+    fn table_mut(tables: &mut Tables) -> &mut Table<Self> {
         &mut tables.config_maps
     }
 
@@ -293,7 +119,11 @@ impl Cached for ConfigMap {
 }
 
 impl Cached for Revision {
-    fn table(tables: &mut Tables) -> &mut Table<Self> {
+    fn table(tables: &Tables) -> &Table<Self> {
+        &tables.revisions
+    }
+
+    fn table_mut(tables: &mut Tables) -> &mut Table<Self> {
         &mut tables.revisions
     }
 
@@ -302,10 +132,10 @@ impl Cached for Revision {
     }
 }
 
-fn put<T: Cached>(tables: &mut Tables, object: T) -> Vec<Key> {
-    let id = object.id();
+fn put<T: Cached>(tables: &mut Tables, new: Entry<T>) -> Vec<Key> {
+    let id = new.id();
     let old = T::table(tables).get(&id);
-    let concerned = T::table(tables).put(object);
+    let concerned = T::table_mut(tables).put(new);
     let new = T::table(tables).get(&id);
     let counted = T::count(&mut tables.census, old.as_deref(), new.as_deref());
     concerned.map(|concerned| T::policies(tables, &id, concerned)).unwrap_or_default().into_iter().chain(counted).collect()
@@ -313,7 +143,7 @@ fn put<T: Cached>(tables: &mut Tables, object: T) -> Vec<Key> {
 
 fn remove<T: Cached>(tables: &mut Tables, id: &T::Id) -> Vec<Key> {
     let old = T::table(tables).get(id);
-    let concerned = T::table(tables).remove(id);
+    let concerned = T::table_mut(tables).remove(id);
     let counted = T::count(&mut tables.census, old.as_deref(), None);
     T::policies(tables, id, concerned).into_iter().chain(counted).collect()
 }
@@ -328,17 +158,43 @@ impl Cache {
         write(&mut self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
-    /// Holds an object; returns the policies to look at.
-    pub fn put<T: Cached>(&self, object: T) -> Vec<Key> {
-        self.write(|tables| put(tables, object))
+    /// Holds what an event or an answer brings, unless something newer is held; returns the policies to look at.
+    pub fn put<T: Cached>(&self, read: Result<T, Unreadable>) -> Vec<Key> {
+        let new = Entry::of(read);
+        self.write(|tables| {
+            let held = T::table(tables).entries.get(&new.id());
+            if held.is_some_and(|held| is_older(new.version(), held.version())) { Vec::new() } else { put(tables, new) }
+        })
+    }
+
+    /// Holds what a list brings, whatever its version: it says how things are, also where the storage of the cluster
+    /// was taken back. Where it was read before an answer of ours, the watch that goes on from it brings that.
+    pub fn put_listed<T: Cached>(&self, read: Result<T, Unreadable>) -> Vec<Key> {
+        self.write(|tables| put(tables, Entry::of(read)))
     }
 
     /// Holds the answer to a patch in place of what was patched. Where that is gone meanwhile, or
     /// another, the watch has been faster: the answer would bring it back for good.
-    pub fn answered<T: Cached>(&self, object: T) -> Vec<Key> {
+    pub fn answered<T: Cached>(&self, read: Result<T, Unreadable>) -> Vec<Key> {
+        let new = Entry::of(read);
         self.write(|tables| {
-            let held = T::table(tables).get(&object.id()).is_some_and(|held| held.version().0 == object.version().0);
-            if held { put(tables, object) } else { Vec::new() }
+            let held = T::table(tables).entries.get(&new.id()).map(Entry::version);
+            let is_newer = held.is_some_and(|held| held.0 == new.version().0 && !is_older(new.version(), held));
+            if is_newer { put(tables, new) } else { Vec::new() }
+        })
+    }
+
+    /// Holds what was read of this object, or removes it, if what is held is still what it was `before` that: else a
+    /// watch has been faster.
+    pub fn refresh<T: Cached>(&self, id: &T::Id, before: &Option<Versioned>, read: Option<Result<T, Unreadable>>) -> Vec<Key> {
+        self.write(|tables| {
+            if T::table(tables).versioned(id) != *before {
+                return Vec::new();
+            }
+            match read {
+                Some(read) => put(tables, Entry::of(read)),
+                None => remove::<T>(tables, id),
+            }
         })
     }
 
@@ -346,20 +202,25 @@ impl Cache {
         self.write(|tables| remove::<T>(tables, id))
     }
 
+    /// The version in which this object is held, if it is.
+    pub fn version<T: Cached>(&self, id: &T::Id) -> Option<Versioned> {
+        self.read(|tables| T::table(tables).versioned(id))
+    }
+
     /// What is held of this kind, in `namespace` or in all, with its versions.
-    pub fn versions<T: Cached>(&self, kind: &str, namespace: Option<&str>) -> Versions<T> {
-        self.write(|tables| {
-            let held = T::table(tables).objects.iter();
-            held.filter(|(id, _)| id.is_in(kind, namespace)).map(|(_, object)| versioned(&**object)).collect()
+    pub fn versions<T: Cached>(&self, kind: &str, namespace: Option<&str>) -> Versions<T::Id> {
+        self.read(|tables| {
+            let held = T::table(tables).entries.iter().filter(|(id, _)| id.is_in(kind, namespace));
+            held.map(|(id, entry)| (id.clone(), versioned(entry.version()))).collect()
         })
     }
 
     /// Whether all that was `listed` is held, as it was or newer, and nothing that was held `before`
     /// and is gone.
-    pub fn has<T: Cached>(&self, before: &Versions<T>, listed: &Versions<T>) -> bool {
-        self.write(|tables| {
-            let held = &T::table(tables).objects;
-            let is_old = |(id, (uid, version)): (&T::Id, &(SmolStr, SmolStr))| match held.get(id) {
+    pub fn has<T: Cached>(&self, before: &Versions<T::Id>, listed: &Versions<T::Id>) -> bool {
+        self.read(|tables| {
+            let held = &T::table(tables).entries;
+            let is_old = |(id, (uid, version)): (&T::Id, &Versioned)| match held.get(id) {
                 Some(held) => held.version().0 != *uid || is_older(held.version(), (uid, version)),
                 None => true,
             };
@@ -371,8 +232,8 @@ impl Cache {
 
     /// Removes what a fresh list of this kind, in `namespace` or in all, no longer has.
     pub fn keep_only<T: Cached>(&self, kind: &str, namespace: Option<&str>, listed: &HashSet<T::Id>) -> Vec<Key> {
-        let gone: Vec<T::Id> = self.write(|tables| {
-            let ids = T::table(tables).objects.keys();
+        let gone: Vec<T::Id> = self.read(|tables| {
+            let ids = T::table(tables).entries.keys();
             ids.filter(|id| id.is_in(kind, namespace) && !listed.contains(id)).cloned().collect()
         });
         gone.iter().flat_map(|id| self.remove::<T>(id)).collect()
@@ -382,7 +243,7 @@ impl Cache {
     pub fn policies_in(&self, namespace: Option<&str>) -> HashSet<Key> {
         self.read(|tables| {
             let remembered = tables.workloads.found_by.keys().chain(tables.config_maps.found_by.keys());
-            let all = tables.policies.objects.keys().chain(remembered);
+            let all = tables.policies.entries.keys().chain(remembered);
             all.filter(|key| key.is_in(api::KIND, namespace)).cloned().collect()
         })
     }

@@ -3,8 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use smol_str::{SmolStr, format_smolstr};
+use tokio::time::Instant;
 
 use super::view::Resource;
 use super::view::env_source::EnvKeys;
@@ -16,8 +18,8 @@ use crate::server::kratos::reaches;
 /// More than any container takes: the rest is told as not looked at.
 const MOST: usize = 16;
 /// How long what was read is good for, and by how much workloads differ in that.
-const GOOD_FOR: Millis = 540_000;
-const SPREAD: Millis = 120_000;
+const GOOD_FOR: Duration = Duration::from_secs(540);
+const SPREAD: u64 = 120_000;
 
 /// What was read, by the uid of the workload. Lost at a restart, and read again.
 #[derive(Debug, Default)]
@@ -28,21 +30,25 @@ struct Read {
     /// Of the workload, and which of its containers.
     generation: i64,
     container: SmolStr,
+    /// Without its end, which is by the clock that nobody can set.
     found: EnvFrom,
+    until: Instant,
 }
 
 impl Known {
     fn get(&self, workload: &Workload, container: &str, now: Millis) -> Option<EnvFrom> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let read = known.get(&workload.uid).filter(|read| read.generation == workload.generation && read.container == container)?;
-        Some(read.found.clone()).filter(|found| found.until.is_some_and(|until| now < until))
+        let left = read.until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then(|| EnvFrom { until: Some(after(now, left)), ..read.found.clone() })
     }
 
-    fn put(&self, workload: &Workload, container: &str, now: Millis, found: EnvFrom) {
+    fn put(&self, workload: &Workload, container: &str, found: EnvFrom, good_for: Duration) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that nobody asks for any more.
-        known.retain(|_, read| read.found.until.is_some_and(|until| now < until + SPREAD));
-        known.insert(workload.uid.clone(), Read { generation: workload.generation, container: container.into(), found });
+        known.retain(|_, read| read.until.elapsed() < GOOD_FOR);
+        let until = Instant::now() + good_for;
+        known.insert(workload.uid.clone(), Read { generation: workload.generation, container: container.into(), found, until });
     }
 }
 
@@ -62,12 +68,13 @@ pub(super) async fn read(context: &Context, observed: &mut Observed) -> Result<(
             target.env_from = known;
             continue;
         }
-        let mut found = EnvFrom { sources: Vec::new(), until: Some(now + GOOD_FOR + spread(&workload.uid)) };
+        let good_for = GOOD_FOR + spread(&workload.uid);
+        let mut found = EnvFrom { sources: Vec::new(), until: Some(after(now, good_for)) };
         for (index, (source, name, prefix)) in maps.into_iter().enumerate() {
             let names = if index < MOST { names(context, &workload.key.namespace, name, prefix).await? } else { None };
             found.sources.push(EnvFromMap { source: source.clone(), names });
         }
-        context.env_from.put(&workload, &container.name, now, found.clone());
+        context.env_from.put(&workload, &container.name, found.clone(), good_for);
         target.env_from = found;
     }
     Ok(())
@@ -80,10 +87,13 @@ fn config_map(source: &EnvSource) -> Option<(&EnvSource, &SmolStr, &SmolStr)> {
     }
 }
 
-/// Variables from this config map that write what rules look at. None where it may not be read.
+/// Variables from this config map that write what rules look at. None where it may not, or cannot, be read.
 async fn names(context: &Context, namespace: &str, name: &str, prefix: &str) -> Result<Option<Vec<SmolStr>>, Error> {
     let keys = match named(&api::<EnvKeys>(&context.client, Resource::CONFIG_MAPS, Some(namespace)), name).await {
-        Ok(Some(seen)) => seen.value(&Resource::CONFIG_MAPS).0,
+        Ok(Some(seen)) => match seen.value(&Resource::CONFIG_MAPS) {
+            Ok(EnvKeys(keys)) => keys,
+            Err(_) => return Ok(None),
+        },
         Ok(None) => Vec::new(),
         Err(kube::Error::Api(status)) if status.is_forbidden() => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -93,6 +103,10 @@ async fn names(context: &Context, namespace: &str, name: &str, prefix: &str) -> 
 }
 
 /// So that not all are read at once.
-fn spread(uid: &str) -> Millis {
-    uid.bytes().fold(0, |sum: Millis, byte| (sum * 31 + Millis::from(byte)) % SPREAD)
+fn spread(uid: &str) -> Duration {
+    Duration::from_millis(uid.bytes().fold(0, |sum, byte| (sum * 31 + u64::from(byte)) % SPREAD))
+}
+
+fn after(now: Millis, pause: Duration) -> Millis {
+    now.saturating_add(Millis::try_from(pause.as_millis()).unwrap_or(Millis::MAX))
 }

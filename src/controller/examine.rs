@@ -6,14 +6,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Api;
 use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
-use super::view::{PodView, Resource, Slim, content};
+use super::view::{Files, PodView, Resource, Slim, content};
 use super::watch::{api, named};
 use super::{Context, Error, ask, observe};
 use crate::admin;
@@ -59,34 +57,38 @@ impl Slim for Whole {
     type Raw = Value;
 
     fn from_raw(raw: Value) -> (ObjectMeta, Self) {
-        (ObjectMeta::default(), Self(raw))
+        let name = raw["metadata"]["name"].as_str().map(Into::into);
+        (ObjectMeta { name, ..ObjectMeta::default() }, Self(raw))
     }
 }
 
-/// None where the workload is gone, or another by now.
+/// None where the workload is gone, or another by now, or cannot be read.
 async fn content_of(context: &Context, observed: &Observed, target: &TargetView, workload: &Workload) -> Result<Option<Content>, Error> {
     let whole =
         api::<Whole>(&context.client, Resource::of(workload.kind), Some(&workload.key.namespace)).get_opt(&workload.key.name).await?;
-    let Some(Whole(whole)) = whole.map(|seen| seen.value(&Resource::of(workload.kind))) else { return Ok(None) };
+    let Some(Ok(Whole(whole))) = whole.map(|seen| seen.value(&Resource::of(workload.kind))) else { return Ok(None) };
     if whole["metadata"]["uid"].as_str() != Some(&workload.uid) {
         return Ok(None);
     }
-    let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &workload.key.namespace);
+    let maps = api::<Files>(&context.client, Resource::CONFIG_MAPS, Some(&workload.key.namespace));
     let template = &whole["spec"]["template"];
     let (mut texts, mut changed) = (Map::new(), 0);
     let server = container(workload, target).map(|container| container.name.as_str()).unwrap_or_default();
     let strangers = content::config_maps(template, server).into_iter().filter(|(name, _)| !is_own(observed, name));
     for (name, keys) in strangers.take(CONFIG_MAPS) {
         let map = match named(&maps, &name).await {
-            Ok(Some(map)) => map,
+            Ok(Some(seen)) => match seen.value(&Resource::CONFIG_MAPS) {
+                Ok(map) => map,
+                // What it holds is not known, and neither is whether it changed.
+                Err(_) => return Ok(None),
+            },
             Ok(None) => continue,
             Err(kube::Error::Api(status)) if status.is_forbidden() => continue,
             Err(error) => return Err(error.into()),
         };
-        let times = map.metadata.managed_fields.iter().flatten().filter_map(|entry| entry.time.as_ref());
-        changed = times.map(|time| time.0.as_millisecond()).chain([changed]).max().unwrap_or_default();
+        changed = changed.max(map.changed);
         let is_taken = |key: &str| keys.as_ref().is_none_or(|keys| keys.contains(key));
-        let taken: BTreeMap<_, _> = map.data.into_iter().flatten().filter(|(key, _)| is_taken(key)).collect();
+        let taken: BTreeMap<_, _> = map.texts.into_iter().filter(|(key, _)| is_taken(key)).collect();
         texts.insert(name.to_string(), json!(taken));
     }
     Ok(Some(content::of_template(template, &Value::Object(texts), changed)))
@@ -106,7 +108,7 @@ async fn with_health(
     workload: &Workload,
     deadline: Instant,
 ) -> Result<Vec<Pod>, Error> {
-    let views: Vec<_> = observe::pods_of(context, workload).await?.collect();
+    let views = observe::pods_of(context, workload).await?.own;
     let name = container(workload, target).map(|container| container.name.clone()).unwrap_or_default();
     let answers = target.pods.iter().flatten().filter_map(|pod| Some((pod.uid.clone(), pod.answer.clone()?))).collect::<Vec<_>>();
     let port = &observed.verification().port;

@@ -5,16 +5,15 @@ use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::Client;
-use kube::api::ListParams;
 use serde_json::Value;
 use smol_str::SmolStr;
 
 use super::cache::Cached;
-use super::memory::{Memory, Pauses};
+use super::list::{self, Selection};
+use super::memory::Memory;
 use super::view::config_map::ConfigMap;
 use super::view::revision::Revision;
 use super::view::{Resource, Seen, Slim};
-use super::watch::api;
 use super::{Context, Error, Settings, bases, env_from, events, observe, queue};
 use crate::api as wire;
 use crate::plan::{self, ConfigMapStep, Desired, Governed, PolicyObject, Record, Reversal, Step, Workload, container};
@@ -56,7 +55,7 @@ pub struct Effect {
 #[must_use]
 pub fn record(object: &ControllerRevision) -> Option<Arc<Record>> {
     let value = serde_json::to_value(object).ok()?;
-    serde_json::from_value::<Seen<Revision>>(value).ok()?.value(&Resource::REVISIONS).record
+    serde_json::from_value::<Seen<Revision>>(value).ok()?.value(&Resource::REVISIONS).ok()?.record
 }
 
 /// Looks at the namespace of `edited`, a policy as the API server would store it, and decides.
@@ -74,8 +73,8 @@ pub async fn foresee(
     let ((queue, _requests), (events, _telling)) = (queue::queue(), events::events());
     let mut context = Context::new(client.clone(), client, settings, queue, events, Arc::default());
     context.memory = Memory::settled();
-    let Ok(seen) = serde_json::from_value::<Seen<PolicyObject>>(edited.clone()) else { return Ok(Foreseen::default()) };
-    let mut policy = seen.value(&Resource::POLICIES);
+    let read = serde_json::from_value::<Seen<PolicyObject>>(edited.clone()).map(|seen| seen.value(&Resource::POLICIES));
+    let Ok(Ok(mut policy)) = read else { return Ok(Foreseen::default()) };
     // Pods are seldom reached from where this runs, and nothing here depends on their answers.
     policy.verification.mode = VerificationMode::Off;
     let key = policy.key.clone();
@@ -87,7 +86,7 @@ pub async fn foresee(
     list::<ConfigMap>(&context, Resource::CONFIG_MAPS, namespace, Some(wire::POLICY_LABEL)).await?;
     list::<Revision>(&context, Resource::REVISIONS, namespace, Some(wire::POLICY_LABEL)).await?;
     context.cache.remove::<PolicyObject>(&key);
-    context.cache.put(policy.clone());
+    context.cache.put(Ok(policy.clone()));
     let policy = Arc::new(policy);
 
     let crd_uid = definition(&context).await?;
@@ -160,12 +159,9 @@ async fn definition(context: &Context) -> Result<SmolStr, Error> {
 }
 
 async fn list<T: Slim + Cached>(context: &Context, resource: Resource, namespace: &str, label: Option<&str>) -> Result<(), Error> {
-    let params = ListParams { label_selector: label.map(Into::into), ..ListParams::default() };
-    let found = api::<T>(&context.client, resource, Some(namespace)).list(&params).await?;
-    for seen in found.items {
-        context.cache.put(seen.value(&resource));
-    }
-    Ok(())
+    let selection = Selection { resource, namespace: Some(namespace), labels: label.unwrap_or_default() };
+    let put = |read| drop(context.cache.put::<T>(read));
+    Ok(list::each(&context.client, selection, put).await?)
 }
 
 fn dropped(reversal: &Reversal) -> Effect {

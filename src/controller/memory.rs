@@ -30,12 +30,14 @@ const MANY: usize = 5;
 const PART: usize = 10;
 /// More than any pace looks back at.
 const REMEMBER: usize = 16;
-const REMEMBER_FOR: Millis = 2 * 3_600_000;
+const REMEMBER_FOR: Duration = Duration::from_secs(2 * 3_600);
 /// More than this was told once is told again.
 const TOLD: usize = 4_096;
 /// What only counts is written to a status so long after the last write, and after it began to differ: what happens at
 /// once is written at once.
 const STATUS_PACE: Duration = Duration::from_secs(1);
+/// A watch that is only late has caught up by then.
+const STALE_IN_A_ROW: u32 = 3;
 
 #[derive(Debug, Default)]
 pub(super) struct Memory {
@@ -45,9 +47,11 @@ pub(super) struct Memory {
     settled: bool,
 }
 
+/// Times are by the clock that nobody can set. A decision has one time, by the other clock: it gets each of these as so
+/// long before that.
 #[derive(Debug, Default)]
 struct State {
-    histories: HashMap<SmolStr, History>,
+    done: HashMap<SmolStr, Done>,
     gone: HashMap<Key, Gone>,
     told: HashSet<SmolStr>,
     /// By the uid of the policy, with the digest of the status that tells it.
@@ -58,11 +62,30 @@ struct State {
     /// By the uid of the policy, the generation that gave up some of what it governs.
     let_go: HashMap<SmolStr, i64>,
     failures: HashMap<Key, u32>,
-    disagreements: HashMap<SmolStr, Millis>,
+    /// How often in a row a write met a version that was no longer the newest.
+    stale: HashMap<Key, u32>,
+    disagreements: HashMap<SmolStr, Instant>,
     /// Workloads that stay as they are, by the policy that their label names.
     left: HashMap<Key, Vec<WorkloadId>>,
     /// Since when, and when it was last asked for.
-    well_since: HashMap<SmolStr, (Millis, Millis)>,
+    well_since: HashMap<SmolStr, (Instant, Instant)>,
+}
+
+/// What was done to an object.
+#[derive(Debug, Default)]
+struct Done {
+    rolls: Vec<Instant>,
+    repairs: Vec<Instant>,
+    rival: Option<SmolStr>,
+}
+
+/// An instant by the clock that says `now`.
+pub(super) fn at(instant: Instant, now: Millis) -> Millis {
+    now - Millis::try_from(instant.elapsed().as_millis()).unwrap_or(Millis::MAX)
+}
+
+fn is_recent(instant: &Instant) -> bool {
+    instant.elapsed() < REMEMBER_FOR
 }
 
 /// When a status was written last, and since when it differs from what there is to say.
@@ -128,35 +151,46 @@ impl Memory {
     }
 
     /// What was done to the object with this uid.
-    pub fn history(&self, uid: &str) -> History {
-        self.state().histories.get(uid).cloned().unwrap_or_default()
+    pub fn history(&self, uid: &str, now: Millis) -> History {
+        let state = self.state();
+        let Some(done) = state.done.get(uid) else { return History::default() };
+        let times = |all: &[Instant]| all.iter().map(|instant| at(*instant, now)).collect();
+        History { rolls: times(&done.rolls), repairs: times(&done.repairs), rival: done.rival.clone() }
     }
 
-    pub fn rolled(&self, uid: &str, now: Millis) {
-        self.note(uid, now, |history| &mut history.rolls);
+    pub fn rolled(&self, uid: &str) {
+        self.note(uid, |done| &mut done.rolls);
     }
 
-    pub fn repaired(&self, uid: &str, now: Millis, rival: Option<&str>) {
-        self.note(uid, now, |history| &mut history.repairs);
+    pub fn repaired(&self, uid: &str, rival: Option<&str>) {
+        self.note(uid, |done| &mut done.repairs);
         if let Some(rival) = rival {
-            self.state().histories.entry(uid.into()).or_default().rival = Some(rival.into());
+            self.state().done.entry(uid.into()).or_default().rival = Some(rival.into());
         }
     }
 
-    fn note(&self, uid: &str, now: Millis, list: impl Fn(&mut History) -> &mut Vec<Millis>) {
+    fn note(&self, uid: &str, list: impl Fn(&mut Done) -> &mut Vec<Instant>) {
         let mut state = self.state();
         // Seldom enough to cost nothing, often enough to stay within twice what is needed.
-        if state.histories.len().is_power_of_two() {
-            let recent = |at: Option<&Millis>| at.is_some_and(|at| now - at < REMEMBER_FOR);
-            state.histories.retain(|_, history| recent(history.rolls.last()) || recent(history.repairs.last()));
+        if state.done.len().is_power_of_two() {
+            state.done.retain(|_, done| done.rolls.last().is_some_and(is_recent) || done.repairs.last().is_some_and(is_recent));
         }
-        let times = list(state.histories.entry(uid.into()).or_default());
-        times.push(now);
+        let times = list(state.done.entry(uid.into()).or_default());
+        times.push(Instant::now());
         times.drain(..times.len().saturating_sub(REMEMBER));
     }
 
-    /// What is left of the pause before anything is reverted since the policy was first seen gone; none when it is over. So
-    /// many others are `there`.
+    /// A look did not find the policy.
+    pub fn seen_gone(&self, key: &Key) {
+        let mut state = self.state();
+        if state.gone.get(key).is_none_or(|gone| gone.over) {
+            state.gone.retain(|_, gone| gone.counts());
+            state.gone.insert(key.clone(), Gone::now());
+        }
+    }
+
+    /// What is left of the pause before anything is reverted since the policy was first seen gone, all of it where no look
+    /// has seen that yet; none when it is over. So many others are `there`.
     pub fn pause(&self, key: &Key, there: usize) -> Option<Millis> {
         let elapsed = self.gone_for(key)?;
         let pause = if self.state().many_are_gone(there, self.pauses) { self.pauses.many_gone } else { self.pauses.gone };
@@ -169,17 +203,10 @@ impl Memory {
         left(self.pauses.gone, self.gone_for(key)?)
     }
 
-    /// Since when the policy is gone, from now on where nobody saw it; none where everything has come about.
+    /// How long the policy has been seen gone; none where everything has come about.
     fn gone_for(&self, key: &Key) -> Option<Duration> {
-        if self.settled {
-            return None;
-        }
-        let mut state = self.state();
-        if state.gone.get(key).is_none_or(|gone| gone.over) {
-            state.gone.retain(|_, gone| gone.counts(self.pauses));
-            state.gone.insert(key.clone(), Gone::now());
-        }
-        Some(state.gone.get(key)?.since.elapsed())
+        let gone = || self.state().gone.get(key).filter(|gone| !gone.over).map(|gone| gone.since.elapsed());
+        (!self.settled).then(|| gone().unwrap_or_default())
     }
 
     /// The policy is there again.
@@ -214,8 +241,8 @@ impl Memory {
             state.disagreements.remove(uid);
             return None;
         }
-        state.disagreements.retain(|_, since| now - *since < REMEMBER_FOR);
-        Some(*state.disagreements.entry(uid.into()).or_insert(now))
+        state.disagreements.retain(|_, since| is_recent(since));
+        Some(at(*state.disagreements.entry(uid.into()).or_insert_with(Instant::now), now))
     }
 
     /// Since when, without a break, old pods of the workload with this uid run well while new ones fail.
@@ -225,10 +252,10 @@ impl Memory {
             state.well_since.remove(uid);
             return None;
         }
-        state.well_since.retain(|_, (_, asked)| now - *asked < REMEMBER_FOR);
-        let (since, asked) = state.well_since.entry(uid.into()).or_insert((now, now));
-        *asked = now;
-        Some(*since)
+        state.well_since.retain(|_, (_, asked)| is_recent(asked));
+        let (since, asked) = state.well_since.entry(uid.into()).or_insert_with(|| (Instant::now(), Instant::now()));
+        *asked = Instant::now();
+        Some(at(*since, now))
     }
 
     /// True the first time that `what` is told.
@@ -238,6 +265,11 @@ impl Memory {
             state.told.clear();
         }
         state.told.insert(what.into())
+    }
+
+    /// It is to be told again when it comes again.
+    pub fn untell(&self, what: &str) {
+        self.state().told.remove(what);
     }
 
     /// What the last look at this policy left as it is.
@@ -320,7 +352,20 @@ impl Memory {
     }
 
     pub fn succeeded(&self, key: &Key) {
-        self.state().failures.remove(key);
+        let mut state = self.state();
+        state.failures.remove(key);
+        state.stale.remove(key);
+    }
+
+    /// A write met a version that was no longer the newest. True where what is known has to be read anew.
+    pub fn met_stale(&self, key: &Key) -> bool {
+        let mut state = self.state();
+        let times = state.stale.entry(key.clone()).or_default();
+        *times += 1;
+        *times >= STALE_IN_A_ROW && {
+            *times = 0;
+            true
+        }
     }
 }
 
@@ -334,6 +379,43 @@ fn left(pause: Duration, gone: Duration) -> Option<Millis> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Somebody sets the clock back by hours while it runs.
+    #[test]
+    fn a_clock_that_is_set_back_holds_nothing_up() {
+        let memory = Memory::default();
+        memory.rolled("uid");
+        memory.repaired("uid", None);
+        assert!(memory.runs_well("uid", true, 50_000_000).is_some() && memory.disagrees("uid", true, 50_000_000).is_some());
+        let now = 1_000_000;
+        let History { rolls, repairs, .. } = memory.history("uid", now);
+        let times =
+            [rolls[0], repairs[0], memory.runs_well("uid", true, now).expect("since"), memory.disagrees("uid", true, now).expect("since")];
+        assert!(times.iter().all(|time| (now - 60_000..=now).contains(time)), "{times:?}");
+    }
+
+    #[test]
+    fn who_asks_for_a_pause_begins_none() {
+        let (memory, key) = (Memory::default(), Key::new("identity", "mfa"));
+        let a_moment = Duration::from_millis(20);
+        assert_eq!(memory.pause(&key, 10), Some(30_000));
+        std::thread::sleep(a_moment);
+        assert_eq!(memory.pause(&key, 10), Some(30_000), "no look has found it gone");
+        memory.seen_gone(&key);
+        std::thread::sleep(a_moment);
+        memory.seen_gone(&key);
+        assert!(memory.pause(&key, 10).is_some_and(|left| left <= 29_980), "the first look began it");
+        memory.is_back(&key);
+        assert_eq!(memory.pause(&key, 10), Some(30_000));
+    }
+
+    #[test]
+    fn a_version_that_is_old_three_times_in_a_row_is_read_anew() {
+        let (memory, key) = (Memory::default(), Key::new("identity", "mfa"));
+        assert_eq!([(); 4].map(|()| memory.met_stale(&key)), [false, false, true, false]);
+        memory.succeeded(&key);
+        assert_eq!([(); 3].map(|()| memory.met_stale(&key)), [false, false, true]);
+    }
 
     #[test]
     fn a_pause_is_not_over_a_moment_before_its_end() {
@@ -372,7 +454,10 @@ mod tests {
     fn the_pause_is_long_while_many_are_gone() {
         let memory = Memory::default();
         let key = |number: usize| Key::new("identity", &format!("policy-{number}"));
-        let long = |number: usize, there: usize| memory.pause(&key(number), there).is_some_and(|left| left > 60_000);
+        let long = |number: usize, there: usize| {
+            memory.seen_gone(&key(number));
+            memory.pause(&key(number), there).is_some_and(|left| left > 60_000)
+        };
         assert!(!(0..4).any(|number| long(number, 3)), "four are few");
         assert!(long(4, 3) && long(0, 3), "the fifth holds all of them up");
         assert!(!long(4, 46), "five are few beside so many");

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use smol_str::SmolStr;
 
-use super::cache::Tables;
+use super::cache::{Named, Tables};
+use super::list::{self, Selection};
 use super::view::config_map::ConfigMap;
-use super::view::{PodView, Resource};
+use super::view::{Mounts, PodView, Resource};
 use super::watch::api;
 use super::{Context, Error, ask, bases, env_from, examine};
 use crate::api as wire;
 use crate::plan::{
     Absence, Candidate, ConfigMapView, Container, GovernedView, Key, Millis, NAMED, Observed, PolicyObject, Record, Standing, TargetData,
-    TargetView, Workload, WorkloadId, container, delivers_a_file, ends, given_up, hashes, holder, is_about_to_change, is_done,
+    TargetView, Unreadable, Workload, WorkloadId, container, delivers_a_file, ends, given_up, hashes, holder, is_about_to_change, is_done,
     may_be_refused, refusals,
 };
 use crate::policy::{Rejection, Target, VerificationMode};
@@ -28,6 +28,11 @@ pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result
     let policy = context.cache.read(|tables| tables.policies.get(key));
     let absence = match &policy {
         Some(_) => {
+            context.memory.is_back(key);
+            Absence::Uncertain
+        }
+        // It is there.
+        None if context.cache.read(|tables| tables.policies.unreadable(key)).is_some() => {
             context.memory.is_back(key);
             Absence::Uncertain
         }
@@ -102,7 +107,9 @@ pub(super) fn gather(
 ) -> Observed {
     let records = policy.as_ref().map(|policy| records(tables, key, &policy.uid)).unwrap_or_default();
     let strange = tables.revisions.found_by(key).into_iter().filter(|revision| revision.record.is_none());
-    let ignored = strange.map(|revision| revision.key.name.clone()).collect();
+    let strange = strange.map(|revision| revision.key.name.clone());
+    let broken = tables.revisions.unreadable_found_by(key);
+    let ignored = strange.chain(broken.iter().map(|revision| revision.key.name.clone())).collect();
     let governed = tables.workloads.found_by(key);
     let id = |target: &Target| WorkloadId { kind: target.kind, key: key.beside(&target.name) };
     let standing = policy.as_ref().map(|policy| {
@@ -117,15 +124,16 @@ pub(super) fn gather(
     let targets = named
         .into_iter()
         .map(|target| {
-            let workload = tables.workloads.get(&id(&target));
+            let (workload, unreadable) = (tables.workloads.get(&id(&target)), tables.workloads.unreadable(&id(&target)));
             let holder = workload.as_ref().and_then(|workload| holder_of(context, tables, workload, policy.as_deref()));
-            let history = workload.as_ref().map(|workload| context.memory.history(&workload.uid)).unwrap_or_default();
+            let history = workload.as_ref().map(|workload| context.memory.history(&workload.uid, now)).unwrap_or_default();
             let (kind, name, container) = (target.kind, target.name, target.container);
             TargetView {
                 kind,
                 name,
                 container,
                 workload,
+                unreadable,
                 holder,
                 pods: None,
                 proof: None,
@@ -139,7 +147,9 @@ pub(super) fn gather(
             }
         })
         .collect();
-    let claimed = |workload: &Workload| tables.policies.found_by(&workload.id()).iter().any(|other| other.key != *key && !other.deleting);
+    let claimed = |workload: &Workload| {
+        tables.policies.found_by(&Named::Workload(workload.id())).iter().any(|other| other.key != *key && !other.deleting)
+    };
     let governed = governed.into_iter().map(|workload| GovernedView { claimant: claimed(&workload), workload }).collect();
     let named = policy.as_ref().and_then(|policy| standing.config_map(policy));
     let config_maps = config_maps(context, tables, key, named.as_ref());
@@ -153,6 +163,7 @@ pub(super) fn gather(
         governed,
         config_maps,
         records,
+        unreadable: unreadable(tables, key, named.as_ref()),
         ignored,
         standing,
         left_file: None,
@@ -170,7 +181,7 @@ fn untargeted(context: &Context, tables: &Tables, key: &Key) -> Vec<WorkloadId> 
     }
     let is_server = |container: &Container| container.traits.serves && runs_kratos(&container.image, &context.settings.server_images);
     let serves = |id: &&WorkloadId| tables.workloads.get(id).is_some_and(|workload| workload.containers.iter().any(is_server));
-    let unnamed = tables.census.unlabelled(&key.namespace).filter(|id| !tables.policies.is_found_by(id));
+    let unnamed = tables.census.unlabelled(&key.namespace).filter(|id| !tables.policies.is_found_by(&Named::Workload((*id).clone())));
     unnamed.filter(serves).take(NAMED + 1).cloned().collect()
 }
 
@@ -183,7 +194,7 @@ fn config_maps(context: &Context, tables: &Tables, key: &Key, named: Option<&Smo
         let mut view = map.view.clone();
         let labelled = view.policy_label.as_ref().map(|name| key.beside(name)).filter(|other| other != key);
         let pauses = |other: &Key| context.memory.claim_pause(other).is_some();
-        let holds = |other: &Key| tables.policies.get(other).is_some() || pauses(other);
+        let holds = |other: &Key| tables.policies.is_there(other) || pauses(other);
         view.holder = labelled.filter(holds).map(|other| other.name);
         view.claimant = named != Some(&view.name) && naming(tables, key, &view.name).next().is_some();
         view
@@ -191,18 +202,25 @@ fn config_maps(context: &Context, tables: &Tables, key: &Key, named: Option<&Smo
     labelled.into_iter().chain(other).map(view).collect()
 }
 
-/// Other policies of the namespace that name this config map.
-fn naming<'a>(tables: &'a Tables, key: &'a Key, config_map: &'a str) -> impl Iterator<Item = &'a Arc<PolicyObject>> {
-    let names = |policy: &PolicyObject| policy.spec.as_ref().is_ok_and(|spec| *spec.config_map == *config_map);
-    let others = tables.policies.all().filter(|policy| policy.key.namespace == key.namespace && policy.key != *key);
-    others.filter(move |policy| !policy.deleting && names(policy))
+/// What carries the label of this policy, or is the config map that it names, and cannot be read.
+fn unreadable(tables: &Tables, key: &Key, named: Option<&SmolStr>) -> Vec<Arc<Unreadable>> {
+    let mut maps = tables.config_maps.unreadable_found_by(key);
+    let other = named.and_then(|name| tables.config_maps.unreadable(&key.beside(name)));
+    maps.extend(other.filter(|other| maps.iter().all(|map| map.key != other.key)));
+    tables.workloads.unreadable_found_by(key).into_iter().chain(maps).collect()
+}
+
+/// Other policies that name this config map.
+fn naming<'a>(tables: &'a Tables, key: &'a Key, config_map: &SmolStr) -> impl Iterator<Item = Arc<PolicyObject>> + use<'a> {
+    let all = tables.policies.found_by(&Named::ConfigMap(key.beside(config_map)));
+    all.into_iter().filter(|policy| policy.key != *key && !policy.deleting)
 }
 
 /// Policies that wait for what the policy of this name governed and names no more.
 pub(super) fn claimants(context: &Context, observed: &Observed) -> Vec<Key> {
     context.cache.read(|tables| {
-        let workloads = given_up(observed).flat_map(|view| tables.policies.found_by(&view.workload.id()));
-        let files = observed.config_maps.iter().flat_map(|map| naming(tables, &observed.key, &map.name).cloned());
+        let workloads = given_up(observed).flat_map(|view| tables.policies.found_by(&Named::Workload(view.workload.id())));
+        let files = observed.config_maps.iter().flat_map(|map| naming(tables, &observed.key, &map.name));
         workloads.chain(files).map(|policy| policy.key.clone()).filter(|key| *key != observed.key).collect()
     })
 }
@@ -222,7 +240,7 @@ fn records(tables: &Tables, key: &Key, uid: &str) -> Vec<Arc<Record>> {
 }
 
 fn holder_of(context: &Context, tables: &Tables, workload: &Workload, asking: Option<&PolicyObject>) -> Option<SmolStr> {
-    let mut naming = tables.policies.found_by(&workload.id());
+    let mut naming = tables.policies.found_by(&Named::Workload(workload.id()));
     // The index knows what is named now. A policy keeps what it has until a look has accepted that it names it no more: one
     // whose spec is refused, or that is suspended, gives up nothing.
     let label = workload.policy_label.as_ref().map(|name| workload.key.beside(name));
@@ -233,27 +251,36 @@ fn holder_of(context: &Context, tables: &Tables, workload: &Workload, asking: Op
     naming.extend(asking.and_then(|asking| tables.policies.get(&asking.key)));
     naming.sort_by(|a, b| a.key.cmp(&b.key));
     naming.dedup_by(|a, b| a.key == b.key);
-    let applied = |policy: &PolicyObject| {
-        let records = records(tables, &policy.key, &policy.uid);
+    let applied = |key: &Key, uid: &str| {
+        let records = records(tables, key, uid);
         records
             .first()
             .is_some_and(|newest| newest.applied.iter().any(|applied| applied.uid == *workload.uid && !applied.record.is_empty()))
     };
     let candidate = |policy: &Arc<PolicyObject>| {
-        let applied = applied(policy);
+        let applied = applied(&policy.key, &policy.uid);
         let labelled = workload.own.policy_label && workload.policy_label.as_ref() == Some(&policy.key.name);
         // One that is being deleted or holds still keeps what it has, and gains nothing.
         let stays = !(policy.deleting || policy.suspend) || applied || labelled;
         stays.then(|| Candidate { name: policy.key.name.clone(), created: policy.created, applied })
     };
-    let candidates: Vec<_> = naming.iter().filter_map(candidate).collect();
+    let mut candidates: Vec<_> = naming.iter().filter_map(candidate).collect();
+    // What one names that cannot be read is not known: it keeps what it has.
+    candidates.extend(tables.policies.all_unreadable().filter(|(key, _)| key.namespace == workload.key.namespace).filter_map(
+        |(key, policy)| {
+            let applied = applied(key, &policy.uid);
+            let labelled = workload.own.policy_label && workload.policy_label.as_ref() == Some(&key.name);
+            (applied || labelled).then(|| Candidate { name: key.name.clone(), created: i64::MAX, applied })
+        },
+    ));
     let pauses = |key: &Key| context.memory.claim_pause(key).is_some();
-    let label_pauses = label.is_some_and(|key| tables.policies.get(&key).is_none() && pauses(&key));
+    let label_pauses = label.is_some_and(|key| !tables.policies.is_there(&key) && pauses(&key));
     holder(workload, &candidates, label_pauses)
 }
 
 /// Whether a policy that the cache does not have is gone for good.
 async fn absence(context: &Context, key: &Key, now: Millis) -> Result<Absence, Error> {
+    context.memory.seen_gone(key);
     if let Some(left) = context.memory.pause(key, context.policies()) {
         // A long pause ends before its time where many others are back.
         return Ok(Absence::Pausing { until: now + left.min(PAUSES_AGAIN) });
@@ -308,12 +335,13 @@ async fn list_pods(context: &Context, observed: &mut Observed) -> Result<(), Err
         if (is_done(&workload) && !asked) || workload.selector.is_empty() {
             continue;
         }
-        let own = pods_of(context, &workload).await?;
+        let pods = pods_of(context, &workload).await?;
         let asked = container(&workload, target).ok().filter(|_| asked);
         let room = asked.and_then(|_| context.asking.room());
+        target.unreadable = pods.unreadable.map(Arc::new);
         let pods = match asked {
-            Some(container) if room.is_some() => ask::each(own, &container.name, &verification, deadline).await,
-            _ => own.map(|view| view.pod).collect(),
+            Some(container) if room.is_some() => ask::each(pods.own.into_iter(), &container.name, &verification, deadline).await,
+            _ => pods.own.into_iter().map(|view| view.pod).collect(),
         };
         if asked.is_some() && room.is_none() {
             observed.unheard = true;
@@ -327,12 +355,23 @@ async fn list_pods(context: &Context, observed: &mut Observed) -> Result<(), Err
     Ok(())
 }
 
-/// The pods that belong to the workload.
-pub(super) async fn pods_of(context: &Context, workload: &Workload) -> Result<impl Iterator<Item = PodView>, Error> {
-    let params = ListParams::default().labels(&workload.selector);
-    let pods = api::<PodView>(&context.client, Resource::PODS, Some(&workload.key.namespace)).list(&params).await?;
-    let views = pods.items.into_iter().map(|seen| seen.value(&Resource::PODS));
-    Ok(views.filter(move |view| view.is_of(workload)))
+/// The pods of a workload.
+#[derive(Default)]
+pub(super) struct Pods {
+    pub own: Vec<PodView>,
+    /// One that its selector finds and that cannot be read: whose it is, and what it runs, is not known.
+    pub unreadable: Option<Unreadable>,
+}
+
+pub(super) async fn pods_of(context: &Context, workload: &Workload) -> Result<Pods, Error> {
+    let mut found = Pods::default();
+    let selection = Selection { resource: Resource::PODS, namespace: Some(&workload.key.namespace), labels: &workload.selector };
+    list::each(&context.client, selection, |read| match read {
+        Ok(view) => found.own.extend(Some(view).filter(|view: &PodView| view.is_of(workload))),
+        Err(unreadable) => found.unreadable = Some(unreadable),
+    })
+    .await?;
+    Ok(found)
 }
 
 /// Says of each config map that is about to end whether something still mounts it.
@@ -341,18 +380,26 @@ async fn find_mounts(context: &Context, observed: &mut Observed) -> Result<(), E
     if ending.is_empty() {
         return Ok(());
     }
-    let pods = api::<PodView>(&context.client, Resource::PODS, Some(&observed.key.namespace)).list(&ListParams::default()).await?;
-    let mut mounted: HashSet<SmolStr> = pods.items.into_iter().flat_map(|seen| seen.value(&Resource::PODS).mounts).collect();
+    let mut mounted = HashSet::new();
+    // What one mounts that cannot be read is not known.
+    let mut is_known = true;
+    let selection = Selection { resource: Resource::PODS, namespace: Some(&observed.key.namespace), labels: "" };
+    list::each(&context.client, selection, |read| match read {
+        Ok(Mounts(maps)) => mounted.extend(maps),
+        Err(_) => is_known = false,
+    })
+    .await?;
     // Any workload of the namespace: one that was reverted a moment ago has no label any more, and
     // one without pods starts some later.
     context.cache.read(|tables| {
         for workload in tables.workloads.all().filter(|workload| workload.key.namespace == observed.key.namespace) {
             mounted.extend(workload.mounts.iter().cloned());
         }
+        is_known &= tables.workloads.all_unreadable().all(|(id, _)| id.key.namespace != observed.key.namespace);
     });
     for index in ending {
         let map = &mut observed.config_maps[index];
-        map.mounted = mounted.contains(&map.name);
+        map.mounted = !is_known || mounted.contains(&map.name);
     }
     Ok(())
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use smol_str::SmolStr;
 use tokio::time::Instant;
 use tracing::field::Empty;
-use tracing::{Instrument, Span, debug, error_span, warn};
+use tracing::{Instrument, Span, debug, error_span, info, warn};
 
 use super::ask::{self, Asked};
-use super::{Context, Error, apply, bases, note, observe, tell, words};
+use super::{Context, Error, apply, bases, note, observe, refresh, tell, words};
 use crate::api::{self as wire, EventReason};
 use crate::plan::{
     Absence, ConfigMapStep, Key, Memory, Notice, Observed, Plan, PolicyObject, Report, Reversal, Ruling, Step, StuckPod, applied_before,
@@ -51,11 +51,25 @@ async fn look_in_time(context: &Context, key: &Key) {
             let failures = context.memory.failed(key);
             let pause = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(12)).min(LONGEST_PAUSE);
             match error {
-                Error::Stale => debug!("something changed meanwhile; reading again"),
+                Error::Stale => stale(context, key).await,
                 error => warn!(error = words(&error), ?pause, "could not be reconciled; it is tried again"),
             }
             context.queue.after(key.clone(), pause);
         }
+    }
+}
+
+/// What is known was not the newest.
+async fn stale(context: &Context, key: &Key) {
+    if !context.memory.met_stale(key) {
+        debug!("something changed meanwhile; reading again");
+        return;
+    }
+    info!("what is known was old three times in a row: it is read live");
+    match tokio::time::timeout(DEADLINE, refresh::read(context, key)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(error = words(&error), "it could not be read live"),
+        Err(_) => warn!("it could not be read live in time"),
     }
 }
 
@@ -91,14 +105,18 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
     };
     let outcome = match &observed.policy {
         Some(policy) => {
+            tell::readable(context, policy);
             hand_on(context, &observed, policy, &decided);
             write(context, &observed, policy, &decided).await
         }
         None => {
             let mut outcome = Outcome::default();
             tell::delayed(context, &observed);
+            if let Some(unreadable) = context.cache.read(|tables| tables.policies.unreadable(key)) {
+                tell::unreadable(context, &unreadable).await.unwrap_or_else(|error| outcome.failed(error));
+            }
             let reverted = undo(context, &observed, &decided, &mut outcome).await;
-            debug!(reverted = reverted.len(), "the policy is gone");
+            debug!(reverted = reverted.len(), "there is no policy");
             if observed.absence == Absence::Confirmed {
                 observe::claimants(context, &observed).into_iter().for_each(|claimant| context.queue.now(claimant));
                 if observed.governed.is_empty() && observed.config_maps.is_empty() {
@@ -263,7 +281,7 @@ async fn write_targets(
         let body = manifest::workload(workload, &policy.key.name, &governed, container, desired);
         match apply::workload(context, workload, &body, container, adopted, *take_over).await {
             Ok(Ok(written)) => {
-                tell::wrote(context, observed.now, policy, workload, *rolls, drift, &written.taken_from, desired);
+                tell::wrote(context, policy, workload, *rolls, drift, &written.taken_from, desired);
                 answers.targets[index] = Some(Ok(written.workload));
             }
             Ok(Err(refused)) => answers.targets[index] = Some(Err(refused)),

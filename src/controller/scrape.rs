@@ -35,7 +35,8 @@ impl Collector for Scrape {
         // One that holds the lease and cannot begin is of no use to anybody.
         gauges::<0>(&mut encoder, &table::LEADER, [([], i64::from(context.begun.any()))].into_iter())?;
         // Nobody waits for the lock while the page is written.
-        let policies: Vec<_> = context.cache.read(|tables| tables.policies.all().cloned().collect());
+        let (policies, unreadable) = context.cache.read(|tables| (tables.policies.all().cloned().collect::<Vec<_>>(), tables.unreadable()));
+        gauges(&mut encoder, &table::UNREADABLE, unreadable.into_iter().map(|(kind, count)| ([("kind", kind.into())], count)))?;
         let all = || policies.iter().map(|policy| &**policy);
         let mut by_reason = BTreeMap::from([(Reason::Ready.as_str(), 0)]);
         all().for_each(|policy| *by_reason.entry(reason(policy)).or_default() += 1);

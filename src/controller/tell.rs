@@ -10,8 +10,8 @@ use super::view::status_digest;
 use super::{Context, Error, apply, bases};
 use crate::api::{ConditionType, EventReason, MfaPolicyStatus, Reason, Transition};
 use crate::plan::{
-    Applied, ConfigMapStep, Desired, Governed, LastCondition, LastStatus, Millis, News, Notice, Observed, Plan, PolicyObject, Refusal,
-    Report, Workload, WrittenFrom, level_word, levels, report, seconds, suspension, written_levels,
+    Applied, ConfigMapStep, Desired, Governed, LastCondition, LastStatus, News, Notice, Observed, Plan, PolicyObject, Refusal, Report,
+    Unreadable, Workload, WrittenFrom, level_word, levels, report, seconds, suspension, written_levels,
 };
 use crate::policy::Kind;
 use crate::telemetry::metrics::Ended;
@@ -27,7 +27,6 @@ pub(super) fn config_map_written(context: &Context, policy: &PolicyObject, desir
 #[expect(clippy::too_many_arguments, reason = "one sentence about one write")]
 pub(super) fn wrote(
     context: &Context,
-    now: Millis,
     policy: &PolicyObject,
     workload: &Workload,
     rolls: bool,
@@ -36,14 +35,14 @@ pub(super) fn wrote(
     desired: &Desired,
 ) {
     if rolls {
-        context.memory.rolled(&workload.uid, now);
+        context.memory.rolled(&workload.uid);
         context.metrics.rollout_started(workload.kind.as_str());
     }
     let by = if taken_from.is_empty() { String::new() } else { format!(" (set by {})", taken_from.join(", ")) };
     if !drift.is_empty() {
         // Who replaces the whole workload leaves nothing behind that conflicts.
         let rival = taken_from.first().map(String::as_str).or(workload.last_manager.as_deref());
-        context.memory.repaired(&workload.uid, now, rival);
+        context.memory.repaired(&workload.uid, rival);
         context.metrics.repaired(workload.kind.as_str());
         let message = format!("{workload} had lost what the policy sets and has it again: {}{by}", drift.join(", "));
         context.events.about_policy(&policy.key, &policy.uid, Notice { warning: true, reason: EventReason::DriftRepaired, message });
@@ -177,6 +176,33 @@ fn is_pressing(last: &LastStatus, status: &MfaPolicyStatus) -> bool {
     let before = last.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready).map(|ready| ready.status);
     let ready = status.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str());
     before != ready.map(|ready| &*ready.status) || last.running != status.required_aal.as_ref().map(levels)
+}
+
+/// Says of a policy that it cannot be read, once: what its status says is not compared, for that cannot be read either.
+pub(super) async fn unreadable(context: &Context, policy: &Unreadable) -> Result<(), Error> {
+    let what = unreadable_is_told(&policy.uid);
+    if !context.memory.tell_once(&what) {
+        return Ok(());
+    }
+    let mut status = policy.status();
+    let now = Timestamp::from_second(Context::now().div_euclid(1_000)).unwrap_or_default().to_string();
+    status.conditions.iter_mut().for_each(|condition| condition.last_transition_time.clone_from(&now));
+    if let Err(error) = apply::status_of(context, &policy.key, &policy.uid, &policy.version, &status).await {
+        context.memory.untell(&what);
+        return Err(error);
+    }
+    let notice = Notice { warning: true, reason: EventReason::Ready(Reason::Unreadable), message: policy.words() };
+    context.events.about_policy(&policy.key, &policy.uid, notice);
+    Ok(())
+}
+
+/// It can be read again.
+pub(super) fn readable(context: &Context, policy: &PolicyObject) {
+    context.memory.untell(&unreadable_is_told(&policy.uid));
+}
+
+fn unreadable_is_told(uid: &str) -> String {
+    format!("unreadable policy {uid}")
 }
 
 /// What a status is about to tell, until it is known to be written.

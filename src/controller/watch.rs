@@ -4,10 +4,11 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
-use kube::runtime::WatchStreamExt;
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Config, DefaultBackoff, Event, InitialListStrategy, watcher};
 use kube::{Api, Client};
 use serde::de::DeserializeOwned;
@@ -15,13 +16,15 @@ use smol_str::SmolStr;
 use tokio::sync::watch as signal;
 use tracing::{debug, info, warn};
 
-use super::cache::Cached;
+use super::cache::{Cached, Held, Id};
 use super::view::{Resource, Seen, Slim};
 use super::{Context, words};
+use crate::plan::{Key, Unreadable};
 use crate::policy::{Kind, is_object_name};
 
 /// Page of a list on servers without streaming lists: a page is held whole while it is decoded.
 const PAGE: u32 = 50;
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Watches one kind until the process ends.
 pub(super) async fn watch<T: Slim + Cached>(
@@ -36,54 +39,125 @@ pub(super) async fn watch<T: Slim + Cached>(
         let _ = lists.unbounded_send(FirstList { namespace: namespace.clone(), kind: resource.kind, state });
     };
     let api: Api<Seen<T>> = api(&context.client, resource, namespace.as_deref());
-    let config = Config { label_selector: label.map(Into::into), ..Config::default() };
-    let streaming = Config { initial_list_strategy: InitialListStrategy::StreamingList, ..config.clone() };
-    let paged = Config { page_size: Some(PAGE), ..config };
-    let mut listed = HashSet::new();
-    for config in [streaming, paged] {
-        // A list follows at once: it is what a pause would keep off.
-        let goes_on = |event: &Result<_, _>| std::future::ready(!event.as_ref().is_err_and(is_expired));
-        let stream = watcher(api.clone(), config.clone()).filter(goes_on).backoff(DefaultBackoff::default());
-        let mut stream = std::pin::pin!(stream);
+    let paged = Config { label_selector: label.map(Into::into), page_size: Some(PAGE), ..Config::default() };
+    let mut config = Config { initial_list_strategy: InitialListStrategy::StreamingList, page_size: None, ..paged.clone() };
+    let mut listed = Listing::default();
+    let mut pauses = DefaultBackoff::default();
+    loop {
+        let mut stream = std::pin::pin!(watcher(api.clone(), config.clone()));
         while let Some(event) = stream.next().await {
-            let policies = match event {
-                Ok(Event::Init) => {
-                    listed.clear();
-                    context.metrics.lists(resource.kind);
-                    context.restarted::<T>();
-                    Vec::new()
-                }
-                Ok(Event::InitApply(seen)) => {
-                    let value = seen.value(&resource);
-                    listed.insert(value.id());
-                    context.cache.put(value)
-                }
-                Ok(Event::InitDone) => {
-                    debug!(kind = resource.kind, namespace = namespace.as_deref(), objects = listed.len(), "list complete");
-                    let gone = context.cache.keep_only::<T>(resource.kind, namespace.as_deref(), &listed);
-                    listed = HashSet::new();
-                    tell(State::Complete);
-                    gone
-                }
-                Ok(Event::Apply(seen)) => context.cache.put(seen.value(&resource)),
-                Ok(Event::Delete(seen)) => context.cache.remove::<T>(&seen.value(&resource).id()),
-                Err(error) if config.initial_list_strategy == InitialListStrategy::StreamingList && refuses_streaming(&error) => {
-                    info!(kind = resource.kind, "this API server has no streaming lists: listing in pages");
-                    break;
-                }
-                Err(error) => {
-                    context.metrics.watch_failed(resource.kind);
-                    if is_forbidden(&error) {
-                        tell(State::Forbidden);
+            let error = match event {
+                Ok(event) => {
+                    let (begins, is_complete) = (matches!(event, Event::Init), matches!(event, Event::InitDone));
+                    let policies = hold(&context, &resource, namespace.as_deref(), &mut listed, event);
+                    if is_complete {
+                        tell(State::Complete);
                     }
-                    warn!(kind = resource.kind, namespace = namespace.as_deref(), error = words(&error), "watch failed; it starts again");
-                    Vec::new()
+                    if !begins {
+                        pauses.reset();
+                    }
+                    policies.into_iter().for_each(|key| context.queue.now(key));
+                    continue;
                 }
+                // A list follows at once: it is what a pause would keep off.
+                Err(error) if is_expired(&error) => continue,
+                Err(error) => error,
             };
-            for key in policies {
-                context.queue.now(key);
+            if config.initial_list_strategy == InitialListStrategy::StreamingList && refuses_streaming(&error) {
+                info!(kind = resource.kind, "this API server has no streaming lists: listing in pages");
+                config = paged.clone();
+                break;
             }
+            context.metrics.watch_failed(resource.kind);
+            if is_forbidden(&error) {
+                tell(State::Forbidden);
+            }
+            warn!(kind = resource.kind, namespace = namespace.as_deref(), error = words(&error), "watch failed; it starts again");
+            tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+            // With a list. Meanwhile a backup may have been restored: a watch that goes on from a version that is yet to
+            // come brings nothing, and does not say so.
+            break;
         }
+    }
+}
+
+/// Takes in what the watch brings; returns the policies to look at.
+fn hold<T: Slim + Cached>(
+    context: &Context,
+    resource: &Resource,
+    namespace: Option<&str>,
+    listed: &mut Listing<T::Id>,
+    event: Event<Seen<T>>,
+) -> Vec<Key> {
+    match event {
+        Event::Init => {
+            *listed = Listing::default();
+            context.metrics.lists(resource.kind);
+            context.restarted::<T>();
+            Vec::new()
+        }
+        Event::InitApply(seen) => match named_object(context, resource, seen) {
+            Some(read) => {
+                listed.ids.insert(id_of(&read));
+                context.cache.put_listed(read)
+            }
+            None => {
+                listed.is_whole = false;
+                Vec::new()
+            }
+        },
+        Event::InitDone => {
+            let Listing { ids, is_whole } = std::mem::take(listed);
+            debug!(kind = resource.kind, namespace, objects = ids.len(), "list complete");
+            // One without a name may be any of those that are missing.
+            if is_whole { context.cache.keep_only::<T>(resource.kind, namespace, &ids) } else { Vec::new() }
+        }
+        Event::Apply(seen) => named_object(context, resource, seen).map(|read| context.cache.put(read)).unwrap_or_default(),
+        Event::Delete(seen) => {
+            named_object(context, resource, seen).map(|read| context.cache.remove::<T>(&id_of(&read))).unwrap_or_default()
+        }
+    }
+}
+
+/// What a list brought so far.
+struct Listing<I> {
+    ids: HashSet<I>,
+    /// Every object had a name.
+    is_whole: bool,
+}
+
+impl<I> Default for Listing<I> {
+    fn default() -> Self {
+        Self { ids: HashSet::new(), is_whole: true }
+    }
+}
+
+/// What was seen, or none of what has no name. Of an object that cannot be read the log tells once.
+fn named_object<T: Slim>(context: &Context, resource: &Resource, seen: Seen<T>) -> Option<Result<T, Unreadable>> {
+    let is_nameless = seen.is_nameless();
+    let read = seen.value(resource);
+    if is_nameless {
+        context.metrics.watch_failed(resource.kind);
+        if context.memory.tell_once(&format!("nameless {}", resource.kind)) {
+            warn!(
+                kind = resource.kind,
+                "an object has no name that can be read; while it is there, a list takes none of its kind for gone"
+            );
+        }
+        return None;
+    }
+    if let Err(Unreadable { kind, key, uid, field, .. }) = &read
+        && context.memory.tell_once(&format!("unreadable {kind} {key} {uid} {field}"))
+    {
+        warn!(kind, object = %key, field = field.as_str(), "it cannot be read: what it holds is not known");
+    }
+    Some(read)
+}
+
+fn id_of<T: Held>(read: &Result<T, Unreadable>) -> T::Id {
+    match read {
+        Ok(object) => object.id(),
+        Err(unreadable) => T::Id::of_unreadable(unreadable),
     }
 }
 

@@ -23,7 +23,10 @@ pub fn applied_after(observed: &Observed, plan: &Plan, report: &Report, reverted
     let held = |view: &&TargetView| view.holder.as_ref().is_none_or(|holder| *holder == observed.key.name);
     let targets = observed.targets.iter().filter(held).filter_map(|view| view.workload.as_ref());
     let governed = observed.governed.iter().map(|view| &view.workload).filter(|workload| workload.own.policy_label);
-    let known: Vec<&str> = targets.chain(governed).map(|workload| &*workload.uid).collect();
+    // What cannot be read is there.
+    let unreadable =
+        observed.targets.iter().filter_map(|view| view.unreadable.as_ref()).chain(&observed.unreadable).map(|found| &*found.uid);
+    let known: Vec<&str> = targets.chain(governed).map(|workload| &*workload.uid).chain(unreadable).collect();
     applied.retain(|entry| known.contains(&&*entry.uid) && !reverted.iter().any(|uid| **uid == entry.uid));
     let Some(desired) = &plan.desired else { return applied };
     let file = File::after(observed, desired, report);

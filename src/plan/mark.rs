@@ -216,7 +216,7 @@ impl Workload {
 /// As (settings, whoami); none where a server's own configuration decides.
 #[must_use]
 pub fn running_levels(target: &TargetView, container: &str) -> (Option<Level>, Option<Level>) {
-    let Some(workload) = &target.workload else { return (None, None) };
+    let Some(workload) = target.workload.as_ref().filter(|_| target.unreadable.is_none()) else { return (None, None) };
     let of = |containers: &[Container]| {
         let own = containers.iter().find(|own| &*own.name == container);
         let variable = |name: &str| {

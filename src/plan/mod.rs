@@ -37,6 +37,7 @@ mod suspended;
 mod target;
 mod transitions;
 mod unchecked;
+mod unreadable;
 mod unusual;
 mod way_back;
 
@@ -76,6 +77,7 @@ pub use shape::{Replacement, Traits};
 pub use status::{Refusal, Report, bounded, level_word, report, taken};
 pub use target::{Step, container, is_adopted};
 pub use transitions::{levels, read as read_transition, seconds, written_levels};
+pub use unreadable::Unreadable;
 pub use unusual::{EnvFrom, EnvFromMap, EnvSource, FileSource, UnreadFile, Unusual};
 
 /// What to write. Nothing in it means that everything is as it should be.
@@ -270,6 +272,9 @@ fn content(rendered: &Rendered) -> String {
 }
 
 fn config_map(observed: &Observed, policy: &PolicyObject, desired: &Desired, digest: &str) -> Option<ConfigMapStep> {
+    if let Some(unreadable) = observed.unreadable.iter().find(|found| found.is_config_map(&desired.config_map)) {
+        return Some(ConfigMapStep::Refused(unreadable.refusal()));
+    }
     let found = observed.config_map(&desired.config_map);
     let changed = match found {
         None => true,

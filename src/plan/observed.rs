@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 use super::record::Record;
 use super::shape::{Replacement, Traits};
 use super::unusual::{EnvFrom, Unusual};
-use super::{LastStatus, LeftFile, Pod, Proof, Standing};
+use super::{LastStatus, LeftFile, Pod, Proof, Standing, Unreadable};
 use crate::policy::{DeletionPolicy, Kind, Policy, Rejection, Verification};
 use crate::server::kratos::Layer;
 
@@ -65,8 +65,10 @@ pub struct Observed {
     pub config_maps: Vec<ConfigMapView>,
     /// Records of this very policy (by uid), newest first.
     pub records: Vec<Arc<Record>>,
-    /// Names of what bears the label of a record and is none.
+    /// Names of what bears the label of a record, and is none or cannot be read.
     pub ignored: Vec<SmolStr>,
+    /// Workloads and config maps that carry the policy's label, and the config map that it names, where they cannot be read.
+    pub unreadable: Vec<Arc<Unreadable>>,
     pub standing: Standing,
     /// Pods that should have been asked were not, because too many looks do: what rests on their answers is not known now.
     pub unheard: bool,
@@ -153,6 +155,8 @@ pub struct TargetView {
     /// As the policy names it.
     pub container: Option<SmolStr>,
     pub workload: Option<Arc<Workload>>,
+    /// What of it is there and cannot be read: the workload, or, beside that, one of its pods.
+    pub unreadable: Option<Arc<Unreadable>>,
     /// Name of the policy that holds the workload; none where nothing was found.
     pub holder: Option<SmolStr>,
     /// Its pods, listed while it moves, and where they read a file.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Absence, ConfigMapStep, ConfigMapView, Governed, GovernedView, Observed, Plan, PolicyObject, Step, Workload};
 use crate::api;
-use crate::policy::DeletionPolicy;
+use crate::policy::{DeletionPolicy, Kind};
 
 /// A governed workload that its policy has let go.
 #[derive(Clone, Debug)]
@@ -82,6 +82,11 @@ fn end_config_maps(observed: &Observed, plan: &mut Plan, mounted: Option<ConfigM
     if observed.policy.is_none() && observed.config_maps.iter().any(|map| map.claimant) {
         // The claimant may go, too.
         plan.again = Some(observed.now + MOUNTED_AGAIN);
+    }
+    // What one that cannot be read makes of its file is not known.
+    if observed.unreadable.iter().any(|found| Kind::from_word(found.kind).is_some()) {
+        plan.again = Some(observed.now + MOUNTED_AGAIN);
+        return;
     }
     for map in observed.config_maps.iter().filter(|map| ends(observed, map)) {
         if map.mounted {

@@ -29,6 +29,7 @@ pub(super) fn rolled_out(observed: &Observed, policy: &PolicyObject, views: &[Ta
                 let Some(workload) = &view.workload else { continue };
                 return progress(observed, policy, plan, view, workload, container);
             }
+            Step::Refused { reason: Reason::Unreadable, message, .. } => return (Reason::Unreadable, message.clone()),
             Step::Refused { .. } => return (Reason::Progressing, format!("{view} does not have the policy yet")),
         }
     }

@@ -99,7 +99,11 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
         observed_generation: Some(policy.generation),
         transitions: transitions::after(observed, policy, plan, required_aal.as_ref(), revision.as_deref()),
         required_aal,
-        pods: plan.desired.as_ref().map(|_| pods(&views, &plan.steps, &plan.goals)),
+        pods: plan
+            .desired
+            .as_ref()
+            .filter(|_| views.iter().all(|view| view.unreadable.is_none()))
+            .map(|_| pods(&views, &plan.steps, &plan.goals)),
         failed_revision: plan.verdict.as_ref().and_then(|_| revision_of(observed, &plan.digest)),
         revision,
         targets,
@@ -110,7 +114,7 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
     (status, news)
 }
 
-fn verdict(type_: ConditionType, reason: Reason, message: String) -> Condition {
+pub(super) fn verdict(type_: ConditionType, reason: Reason, message: String) -> Condition {
     let unknown =
         type_ == ConditionType::Effective && matches!(reason, Reason::NotSupported | Reason::NoPods | Reason::Progressing | Reason::Off);
     let good = match type_ {
@@ -136,7 +140,7 @@ fn verdict(type_: ConditionType, reason: Reason, message: String) -> Condition {
 }
 
 /// A condition that is there only while it is true.
-fn present(type_: ConditionType, reason: Reason, message: String) -> Condition {
+pub(super) fn present(type_: ConditionType, reason: Reason, message: String) -> Condition {
     Condition { status: "True".into(), ..verdict(type_, reason, message) }
 }
 
@@ -230,7 +234,13 @@ fn target_status(
 ) -> TargetStatus {
     let base =
         TargetStatus { group: api::APPS.into(), kind: view.kind.as_str().into(), name: view.name.to_string(), ..TargetStatus::default() };
-    let Some(workload) = &view.workload else { return base };
+    let Some(workload) = &view.workload else {
+        let unknown = || RunningAal { settings: level_word(None).into(), whoami: level_word(None).into() };
+        return match &view.unreadable {
+            Some(found) => TargetStatus { uid: Some(found.uid.to_string()), required_aal: Some(unknown()), ..base },
+            None => base,
+        };
+    };
     let container = container_of(step);
     // What a target that is refused runs is no other for that; of one that is another policy's, that one tells.
     let holds = view.holder.as_ref().is_none_or(|holder| *holder == observed.key.name);

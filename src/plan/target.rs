@@ -148,6 +148,9 @@ enum Direction {
 type Found = (Arc<Workload>, SmolStr);
 
 fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &TargetView) -> Result<Found, Refusal> {
+    if let (None, Some(unreadable)) = (&view.workload, &view.unreadable) {
+        return Err(unreadable.refusal());
+    }
     let workload = view.workload.clone().filter(|workload| !workload.deleting).ok_or_else(|| {
         let message = format!("{view} does not exist in this namespace: create it, or correct spec.targetRefs");
         (Reason::TargetNotFound, message)

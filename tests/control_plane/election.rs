@@ -20,12 +20,12 @@ use crate::support::operator::{Operator, Options};
 use crate::wire::Wire;
 
 const LEASE: &str = "mfa-operator";
-const MAX_AGE: &str = "SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE";
+pub const MAX_AGE: &str = "SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE";
 /// Policies, each over a workload of its own.
 const MANY: usize = 16;
 
 /// Those that the operator has by itself.
-const BY_DEFAULT: Terms = Terms { duration: 15, arguments: &[] };
+pub const BY_DEFAULT: Terms = Terms { duration: 15, arguments: &[] };
 /// A machine that runs all tests at once keeps a leader from its renewal for more than ten seconds.
 const PATIENT: Terms =
     Terms { duration: 30, arguments: &["--lease-duration=30s", "--lease-renew-deadline=25s", "--lease-retry-period=1s"] };
@@ -33,7 +33,7 @@ const PATIENT: Terms =
 const ENDLESS: Terms =
     Terms { duration: 900, arguments: &["--lease-duration=900s", "--lease-renew-deadline=600s", "--lease-retry-period=1s"] };
 
-struct Terms {
+pub struct Terms {
     /// In seconds.
     duration: u64,
     arguments: &'static [&'static str],
@@ -154,7 +154,7 @@ fn name(number: usize) -> String {
     format!("kratos-{number}")
 }
 
-fn options(namespace: &str, user: String, kubeconfig: &Path, terms: &Terms) -> Options {
+pub fn options(namespace: &str, user: String, kubeconfig: &Path, terms: &Terms) -> Options {
     let lease = format!("--lease={namespace}/{LEASE}");
     let arguments = [lease].into_iter().chain(terms.arguments.iter().map(|argument| (*argument).into())).collect();
     Options {
@@ -168,7 +168,7 @@ fn options(namespace: &str, user: String, kubeconfig: &Path, terms: &Terms) -> O
 }
 
 /// As the chart grants it.
-async fn may_lead(client: &Client, namespace: &str, user: &str) {
+pub async fn may_lead(client: &Client, namespace: &str, user: &str) {
     let group = "rbac.authorization.k8s.io";
     let role = json!({
         "apiVersion": format!("{group}/v1"), "kind": "Role", "metadata": {"name": "lease"},
@@ -188,7 +188,7 @@ async fn may_lead(client: &Client, namespace: &str, user: &str) {
     }
 }
 
-async fn leads(scene: &Scene, operator: &Operator, limit: Duration) {
+pub async fn leads(scene: &Scene, operator: &Operator, limit: Duration) {
     scene
         .until("it leads", limit, async || {
             let log = operator.log();

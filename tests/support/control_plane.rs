@@ -71,12 +71,17 @@ impl ControlPlane {
 
     /// A client with every right. It belongs to the runtime of the test that asks for it.
     pub async fn client(&self) -> Client {
-        let kubeconfig = Kubeconfig::read_from(self.folder.join("kubeconfig")).expect("a ready control plane has a kubeconfig");
-        let mut config =
-            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("the kubeconfig names one cluster");
-        config.default_retry = false; // a test tells of every failure
-        Client::try_from(config).expect("the kubeconfig holds its certificates")
+        client(&self.folder).await
     }
+}
+
+/// The same of the control plane with this folder.
+pub async fn client(folder: &Path) -> Client {
+    let kubeconfig = Kubeconfig::read_from(folder.join("kubeconfig")).expect("a ready control plane has a kubeconfig");
+    let mut config =
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("the kubeconfig names one cluster");
+    config.default_retry = false; // a test tells of every failure
+    Client::try_from(config).expect("the kubeconfig holds its certificates")
 }
 
 /// Creates a namespace for one test and returns its name, which begins with `purpose`.

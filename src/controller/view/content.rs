@@ -85,8 +85,8 @@ fn is_token(named: &Value) -> bool {
 }
 
 /// Annotations with a digest of each value.
-pub(super) fn annotations(metadata: &Value) -> Vec<(SmolStr, SmolStr)> {
-    let all = metadata["annotations"].as_object().into_iter().flatten().filter(|(key, _)| *key != RESTARTED);
+pub(super) fn annotations(all: &Value) -> Vec<(SmolStr, SmolStr)> {
+    let all = all.as_object().into_iter().flatten().filter(|(key, _)| *key != RESTARTED);
     all.map(|(key, value)| (key.as_str().into(), hex_digest(value.as_str().unwrap_or_default(), DIGITS).into())).collect()
 }
 
@@ -124,7 +124,7 @@ pub(in crate::controller) fn config_maps(template: &Value, server: &str) -> BTre
 
 /// The content of a pod template, together with that of the config maps that its server is made from.
 pub(in crate::controller) fn of_template(template: &Value, config_maps: &Value, changed: Millis) -> Content {
-    let annotations = annotations(&template["metadata"]);
+    let annotations = annotations(&template["metadata"]["annotations"]);
     let parts = json!([of_pod_spec(&template["spec"]), annotations, config_maps]);
     Content { digest: hex_digest(&parts.to_string(), DIGITS).into(), annotations, changed }
 }

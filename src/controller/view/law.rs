@@ -6,6 +6,7 @@ use std::iter::once;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap as CoreMap, Pod};
+use kube::core::{ObjectList, WatchEvent};
 use serde::de::value::{Error, MapDeserializer, SeqDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer, Visitor};
 use serde::{Deserializer, Serialize, forward_to_deserialize_any};
@@ -14,9 +15,10 @@ use serde_json::{Value, json};
 use super::config_map::ConfigMap;
 use super::env_source::EnvKeys;
 use super::revision::Revision;
-use super::{PodView, Seen, Slim};
+use super::{Files, Mounts, PodView, Resource, Seen, Slim};
 use crate::api::MfaPolicy;
-use crate::plan::{PolicyObject, Workload};
+use crate::plan::{Key, PolicyObject, Unreadable, Workload};
+use crate::policy::Kind;
 
 /// Decodes into an object that has every field, each list with one item, each map with one entry.
 #[derive(Clone, Copy)]
@@ -129,8 +131,16 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
+/// Never an error: that would end the stream.
+fn seen<T: Slim>(text: &str) -> Result<T, Unreadable> {
+    let stream = format!(r#"{{"type":"MODIFIED","object":{text}}}"#);
+    let event = serde_json::from_str::<WatchEvent<Seen<T>>>(&stream).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let WatchEvent::Modified(seen) = event else { panic!("no modification") };
+    seen.value(&Resource::of(Kind::Deployment))
+}
+
 fn decoded<T: Slim>(object: &Value) -> Result<T, String> {
-    serde_json::from_str::<Seen<T>>(&object.to_string()).map(|seen| seen.value).map_err(|error| error.to_string())
+    seen(&object.to_string()).map_err(|unreadable| unreadable.field.to_string())
 }
 
 /// `told` is what counts of the value; what begins with one of `required` has to be there, and to be something.
@@ -139,7 +149,8 @@ fn null_and_nothing_are_no_field<T: Slim, R: Debug + PartialEq>(object: &Value, 
     told("as it is", object);
     let mut all = Vec::new();
     places(object, "", &mut all);
-    // An item or an entry is no field: it is there, whatever it is.
+    // Without a name it is no object; an item or an entry is no field: it is there, whatever it is.
+    all.retain(|place| !["/metadata", "/metadata/name"].contains(&place.as_str()));
     all.retain(|place| place.rsplit('/').next().is_some_and(|key| key != ENTRY && key.parse::<u8>().is_err() && !key.starts_with("k:")));
     let is_whole = |place: &&String| object.pointer(place).is_some_and(|value| value.is_object() || value.is_array());
     let is_required = |place: &str| required.iter().any(|required| place.starts_with(required));
@@ -217,6 +228,7 @@ fn of_a_pod() {
     let mut pod = everything::<Pod>("v1");
     lay(&mut pod, json!({"metadata": {"managedFields": [{"fieldsV1": {}}]}, "status": {"podIP": "127.0.0.1"}}));
     // What a pod is made from is a digest over all of its fields as they stand.
+    null_and_nothing_are_no_field::<Mounts, _>(&pod, &[], in_words);
     null_and_nothing_are_no_field::<PodView, _>(&pod, &[], |mut view| {
         view.pod.content = "".into();
         in_words(view)
@@ -229,6 +241,7 @@ fn of_a_config_map() {
     lay(&mut map, json!({"metadata": {"managedFields": [{"fieldsV1": {}}]}}));
     null_and_nothing_are_no_field::<ConfigMap, _>(&map, &[], in_words);
     null_and_nothing_are_no_field::<EnvKeys, _>(&map, &[], in_words);
+    null_and_nothing_are_no_field::<Files, _>(&map, &[], in_words);
 }
 
 #[test]
@@ -275,4 +288,63 @@ fn of_a_policy() {
         policy.spec = policy.spec.map_err(|_| Vec::new());
         in_words(policy)
     });
+}
+
+/// With each field in turn replaced by what it cannot be.
+fn whatever_is_in_it_it_is_there<T: Slim>(object: &Value) {
+    let deep = format!("{}1{}", "[".repeat(500), "]".repeat(500));
+    let wrong = ["[{}]", "{\"a\": [1]}", "\"text\"", "1e400", "-1.5", "true", &deep];
+    let mut all = Vec::new();
+    places(object, "", &mut all);
+    let named = object["metadata"]["name"].as_str().expect("a name");
+    let mut unreadable = 0;
+    // All of what tells which object it is, and some of the rest: all of that takes a quarter of a minute.
+    let (identity, rest): (Vec<_>, Vec<_>) = all.iter().partition(|place| place.starts_with("/metadata"));
+    for (number, place) in identity.into_iter().chain(rest.into_iter().step_by(9)).enumerate() {
+        let mut broken = object.clone();
+        *broken.pointer_mut(place).expect("it is there") = json!("HERE");
+        let text = broken.to_string().replacen("\"HERE\"", wrong[number % wrong.len()], 1);
+        let Err(found) = seen::<T>(&text) else { continue };
+        unreadable += 1;
+        if !["/metadata", "/metadata/name", "/metadata/namespace"].iter().any(|whole| *whole == place) {
+            assert_eq!(found.key, Key::new(named, named), "{place}");
+        }
+        if !["/metadata", "/metadata/uid"].iter().any(|whole| *whole == place) {
+            assert_eq!(found.uid, named, "{place}");
+        }
+        assert!(!found.field.is_empty(), "{place}: it says where");
+    }
+    assert!(unreadable > 4, "{unreadable} are enough to prove something");
+}
+
+#[test]
+fn what_cannot_be_read_is_told_from_what_is_gone() {
+    whatever_is_in_it_it_is_there::<Workload>(&workload::<Deployment>());
+    whatever_is_in_it_it_is_there::<PodView>(&everything::<Pod>("v1"));
+    whatever_is_in_it_it_is_there::<ConfigMap>(&everything::<CoreMap>("v1"));
+    whatever_is_in_it_it_is_there::<Revision>(&everything::<ControllerRevision>("apps/v1"));
+    whatever_is_in_it_it_is_there::<PolicyObject>(&everything::<MfaPolicy>("mfa-operator.dev/v1alpha1"));
+}
+
+#[test]
+fn a_stream_goes_on_after_whatever_it_brings() {
+    let read = |line: &str| serde_json::from_str::<WatchEvent<Seen<ConfigMap>>>(line).expect("an event");
+    let mark = read(r#"{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"7"}}}"#);
+    let WatchEvent::Bookmark(mark) = mark else { panic!("no bookmark") };
+    assert_eq!(mark.metadata.resource_version, "7");
+    let status = read(r#"{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}}"#);
+    let WatchEvent::Error(status) = status else { panic!("no error") };
+    assert_eq!(status.code, 410);
+    for nameless in ["7", "null", "{}", "[]", r#"{"name":{},"resourceVersion":[]}"#] {
+        let event = read(&format!(r#"{{"type":"ADDED","object":{{"metadata":{nameless}}}}}"#));
+        let WatchEvent::Added(seen) = event else { panic!("none added") };
+        assert!(seen.is_nameless(), "{nameless}");
+        assert_eq!(kube::Resource::meta(&seen).resource_version.as_deref(), Some("0"), "{nameless}: a watch goes on from somewhere");
+    }
+    let items = r#"[{"metadata":{"name":"a"}},{"metadata":{"name":"b","labels":7}},{"metadata":{"name":"c"}}]"#;
+    let list = format!(r#"{{"kind":"List","apiVersion":"v1","metadata":{{}},"items":{items}}}"#);
+    let list: ObjectList<Seen<ConfigMap>> = serde_json::from_str(&list).expect("a list");
+    let names = list.items.into_iter().map(|seen| seen.value(&Resource::CONFIG_MAPS));
+    let names: Vec<_> = names.map(|read| read.map(|map| map.key.name).map_err(|unreadable| unreadable.key.name)).collect();
+    assert_eq!(names, [Ok("a".into()), Err("b".into()), Ok("c".into())]);
 }

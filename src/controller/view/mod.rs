@@ -5,32 +5,38 @@ pub(super) mod config_map;
 pub(super) mod content;
 pub(super) mod env_source;
 mod fields;
+mod files;
 #[cfg(test)]
 mod law;
 mod lenient;
+mod listed;
 mod metadata;
+mod mounts;
 mod pod;
 mod policy;
 pub(super) mod revision;
+mod seen;
 mod surge;
 mod volumes;
 mod workload;
 
-use std::borrow::Cow;
 use std::fmt::Debug;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
-use kube::core::DynamicResourceScope;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
 
 use crate::api;
 use crate::plan::Millis;
 use crate::policy::Kind;
 
+pub(super) use files::Files;
+pub(super) use listed::Listed;
+pub(super) use mounts::Mounts;
 pub(super) use pod::PodView;
 pub(super) use policy::status_digest;
+pub(super) use seen::Seen;
 
 /// A kind of object as the API server serves it.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +66,8 @@ impl Resource {
 /// What is held as a slim value.
 pub(super) trait Slim: Sized + Clone + Debug + Send + Sync + 'static {
     type Raw: DeserializeOwned;
+    /// Whether a list of it asks for nothing but metadata.
+    const METADATA_ALONE: bool = false;
 
     /// The value, and the identity that the client library needs.
     fn from_raw(raw: Self::Raw) -> (ObjectMeta, Self);
@@ -94,53 +102,4 @@ fn since(conditions: &[Condition], type_: &str) -> Millis {
 /// A time of the API; zero where it is none.
 fn millis(text: &str) -> Millis {
     text.parse::<Timestamp>().map_or(0, Timestamp::as_millisecond)
-}
-
-/// A slim value as an object of its kind.
-#[derive(Clone, Debug)]
-pub(super) struct Seen<T> {
-    metadata: ObjectMeta,
-    value: T,
-}
-
-impl<T: Slim> Seen<T> {
-    pub(super) fn value(self, resource: &Resource) -> T {
-        self.value.of_kind(resource.kind)
-    }
-}
-
-impl<'de, T: Slim> Deserialize<'de> for Seen<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (metadata, value) = T::from_raw(lenient::lenient(deserializer)?);
-        Ok(Self { metadata, value })
-    }
-}
-
-impl<T: Slim> kube::Resource for Seen<T> {
-    type DynamicType = Resource;
-    type Scope = DynamicResourceScope;
-
-    fn kind(resource: &Resource) -> Cow<'_, str> {
-        resource.kind.into()
-    }
-
-    fn group(resource: &Resource) -> Cow<'_, str> {
-        resource.group.into()
-    }
-
-    fn version(resource: &Resource) -> Cow<'_, str> {
-        resource.version.into()
-    }
-
-    fn plural(resource: &Resource) -> Cow<'_, str> {
-        resource.plural.into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
 }

@@ -4,13 +4,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
-use super::lenient::lenient;
 use super::metadata::Metadata;
-use super::volumes::mounts;
+use super::seen::decode;
 use super::workload::{PodSpec, RawContainer};
 use super::{Condition, Slim, content, holds, millis, since};
 use crate::plan::{Maker, Pod, TEMPLATE_HASH, Trouble, Workload};
@@ -19,7 +20,6 @@ use crate::plan::{Maker, Pod, TEMPLATE_HASH, Trouble, Workload};
 #[derive(Clone, Debug)]
 pub(in crate::controller) struct PodView {
     pub pod: Pod,
-    pub mounts: Vec<SmolStr>,
     /// Of this pod, between two starts of its containers.
     pub run: u64,
     /// None where it is on the network of its node: what listens there may be anybody.
@@ -50,9 +50,28 @@ impl PodView {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(in crate::controller) struct Raw {
-    metadata: Value,
-    spec: Value,
+    metadata: Twice<Metadata, Words>,
+    spec: Twice<PodSpec, Value>,
     status: Status,
+}
+
+/// The same text, read as one and as the other.
+#[derive(Default)]
+struct Twice<A, B>(A, B);
+
+impl<'de, A: DeserializeOwned + Default, B: DeserializeOwned + Default> Deserialize<'de> for Twice<A, B> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Some(text) = Option::<Box<RawValue>>::deserialize(deserializer)? else { return Ok(Self::default()) };
+        Ok(Self(decode(text.get()).map_err(D::Error::custom)?, decode(text.get()).map_err(D::Error::custom)?))
+    }
+}
+
+/// All labels and annotations.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Words {
+    labels: Value,
+    annotations: Value,
 }
 
 #[derive(Deserialize, Default)]
@@ -143,10 +162,9 @@ impl Slim for PodView {
     type Raw = Raw;
 
     fn from_raw(raw: Raw) -> (ObjectMeta, Self) {
-        let Raw { metadata: raw_metadata, spec: raw_spec, status } = raw;
-        let metadata = lenient::<Metadata, _>(&raw_metadata).unwrap_or_default();
+        let Raw { metadata: Twice(metadata, words), spec: Twice(spec, raw_spec), status } = raw;
         let finished = matches!(status.phase.as_str(), "Succeeded" | "Failed");
-        let PodSpec { containers, init_containers, volumes, host_network } = lenient(&raw_spec).unwrap_or_default();
+        let PodSpec { containers, init_containers, volumes, host_network } = spec;
         let address = status.pod_ip.parse::<IpAddr>().ok().filter(|_| !host_network);
         let mut run = DefaultHasher::new();
         metadata.uid.hash(&mut run);
@@ -161,7 +179,6 @@ impl Slim for PodView {
             run: run.finish(),
             address,
             ports: containers.iter().flat_map(RawContainer::ports).collect(),
-            mounts: mounts(&volumes),
             pod: Pod {
                 name: metadata.name.as_str().into(),
                 uid: metadata.uid.as_str().into(),
@@ -172,7 +189,7 @@ impl Slim for PodView {
                 ready_since: since(&status.conditions, "Ready"),
                 cut_off: !ready && holds(&status.conditions, "ContainersReady"),
                 content: content::of_pod_spec(&raw_spec),
-                annotations: content::annotations(&raw_metadata),
+                annotations: content::annotations(&words.annotations),
                 health: None,
                 unready: status
                     .container_statuses
@@ -189,7 +206,7 @@ impl Slim for PodView {
                 kind: owner.kind.as_str().into(),
                 name: owner.name.as_str().into(),
                 uid: owner.uid.as_str().into(),
-                template_hash: raw_metadata["labels"][TEMPLATE_HASH].as_str().unwrap_or_default().into(),
+                template_hash: words.labels[TEMPLATE_HASH].as_str().unwrap_or_default().into(),
             }),
         };
         (metadata.identity(), view)

@@ -3,7 +3,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
 use super::Slim;
@@ -17,6 +17,7 @@ use crate::plan::{Data, Key, Record};
 pub(in crate::controller) struct Revision {
     pub key: Key,
     pub policy: SmolStr,
+    pub uid: SmolStr,
     pub resource_version: SmolStr,
     pub record: Option<std::sync::Arc<Record>>,
 }
@@ -26,22 +27,26 @@ pub(in crate::controller) struct Revision {
 pub(in crate::controller) struct Raw {
     metadata: Metadata,
     revision: i64,
-    data: Value,
+    /// Whatever somebody put there, and as deep.
+    data: Option<Box<RawValue>>,
 }
 
-fn record(metadata: &Metadata, revision: i64, data: &Value) -> Option<Record> {
+/// More than any policy comes to.
+const LARGEST: usize = 64 * 1024;
+
+fn record(metadata: &Metadata, revision: i64, data: &RawValue) -> Option<Record> {
     let policy = metadata.labels.policy.as_deref()?;
     let is_owner = |owner: &&Owner| owner.controller && owner.kind == api::KIND && owner.name == policy;
     let owner = metadata.owner_references.iter().find(is_owner)?;
     let digest = digest_in_name(&metadata.name)?;
-    if metadata.name != record_name(policy, &owner.uid, digest) {
+    if metadata.name != record_name(policy, &owner.uid, digest) || data.get().len() > LARGEST {
         return None;
     }
     Some(Record {
         name: metadata.name.as_str().into(),
         owner_uid: owner.uid.as_str().into(),
         revision,
-        data: Data::read(data, digest)?,
+        data: Data::read(&serde_json::from_str(data.get()).ok()?, digest)?,
         verdict: metadata.annotations.verdict.as_deref().and_then(|text| serde_json::from_str(text).ok()),
         applied: metadata.annotations.applied.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
     })
@@ -55,8 +60,9 @@ impl Slim for Revision {
         let view = Self {
             key: metadata.key(),
             policy: metadata.labels.policy.as_deref().unwrap_or_default().into(),
+            uid: metadata.uid.as_str().into(),
             resource_version: metadata.resource_version.as_str().into(),
-            record: record(&metadata, revision, &data).map(std::sync::Arc::new),
+            record: data.and_then(|data| record(&metadata, revision, &data)).map(std::sync::Arc::new),
         };
         (metadata.identity(), view)
     }

@@ -84,6 +84,12 @@ pub const REVERSALS_DELAYED: Metric = Metric {
     labels: &[],
     help: "Policies that are gone and whose settings stay for 15 minutes, because many are gone: at least five, and a tenth of all",
 };
+pub const UNREADABLE: Metric = Metric {
+    name: "mfa_operator_unreadable_objects",
+    type_: Type::Gauge,
+    labels: &[("kind", "kind of the objects")],
+    help: "Objects that concern a policy (it itself, a workload that it names, what carries its label) and cannot be read, so that what they hold is not known; no series for kinds without",
+};
 pub const POLICIES: Metric = Metric {
     name: "mfa_operator_policies",
     type_: Type::Gauge,
@@ -199,13 +205,14 @@ pub const BUILD: Metric = Metric {
 pub const MEMORY: Metric = Metric { name: "process_resident_memory_bytes", type_: Type::Gauge, labels: &[], help: "Memory of the process" };
 
 /// In the order of docs/metrics.md.
-pub const ALL: [&Metric; 24] = [
+pub const ALL: [&Metric; 25] = [
     &POLICY,
     &POLICY_NOT_READY,
     &POLICY_WEAKER,
     &POLICY_OVERRIDDEN,
     &WORKLOAD_LEFT,
     &REVERSALS_DELAYED,
+    &UNREADABLE,
     &POLICIES,
     &ROLLOUTS_STARTED,
     &ROLLOUTS_FINISHED,

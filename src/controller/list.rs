@@ -1,0 +1,60 @@
+//! Lists, page by page: what a page holds is let go before the next one is asked for.
+
+use std::collections::HashMap;
+
+use kube::api::ListParams;
+use kube::core::{ObjectList, Request};
+use kube::{Client, Resource as _};
+
+use super::cache::Versions;
+use super::view::{Listed, Resource, Seen, Slim};
+use crate::plan::{Key, Unreadable};
+
+/// Whole objects may be large: a page is held until it is decoded.
+const WHOLE: u32 = 50;
+const METADATA: u32 = 500;
+
+/// What is listed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Selection<'a> {
+    pub resource: Resource,
+    /// None for all.
+    pub namespace: Option<&'a str>,
+    /// A label selector; empty for all.
+    pub labels: &'a str,
+}
+
+/// Hands over each object of the selection.
+///
+/// # Errors
+/// Of the API server. What was handed over until then is not all.
+pub(super) async fn each<T: Slim>(
+    client: &Client,
+    selection: Selection<'_>,
+    mut take: impl FnMut(Result<T, Unreadable>),
+) -> kube::Result<()> {
+    let Selection { resource, namespace, labels } = selection;
+    let request = Request::new(Seen::<T>::url_path(&resource, namespace));
+    let mut params = ListParams::default().labels(labels).limit(if T::METADATA_ALONE { METADATA } else { WHOLE });
+    loop {
+        let page = if T::METADATA_ALONE { request.list_metadata(&params) } else { request.list(&params) };
+        let page: ObjectList<Seen<T>> = client.request(page.map_err(kube::Error::BuildRequest)?).await?;
+        page.items.into_iter().for_each(|seen| take(seen.value(&resource)));
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params.continue_token = Some(token),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Which objects there are, each with its version. Of one whose metadata cannot be read nothing can be said.
+pub(super) async fn versions(client: &Client, selection: Selection<'_>) -> kube::Result<Versions<Key>> {
+    let mut found = HashMap::new();
+    each(client, selection, |read: Result<Listed, _>| {
+        if let Ok(Listed { key, uid, version }) = read {
+            found.insert(key, (uid, version));
+        }
+    })
+    .await?;
+    Ok(found)
+}

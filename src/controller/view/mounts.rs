@@ -1,0 +1,33 @@
+//! Which config maps a pod mounts, and nothing else of it: for pods of a whole namespace.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
+use smol_str::SmolStr;
+
+use super::Slim;
+use super::metadata::Metadata;
+use super::volumes::{Volume, mounts};
+
+#[derive(Clone, Debug)]
+pub(in crate::controller) struct Mounts(pub Vec<SmolStr>);
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(in crate::controller) struct Raw {
+    metadata: Metadata,
+    spec: Spec,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Spec {
+    volumes: Vec<Volume>,
+}
+
+impl Slim for Mounts {
+    type Raw = Raw;
+
+    fn from_raw(raw: Raw) -> (ObjectMeta, Self) {
+        (raw.metadata.identity(), Self(mounts(&raw.spec.volumes)))
+    }
+}

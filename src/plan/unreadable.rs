@@ -1,0 +1,142 @@
+//! Objects that are there and cannot be read. Nothing that depends on what is in them is known: neither that it is
+//! gone, nor that it is as it was.
+
+use std::fmt;
+
+use smol_str::SmolStr;
+
+use super::status::{present, verdict};
+use super::{Key, Refusal};
+use crate::api::{ConditionType, MfaPolicyStatus, Reason};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    pub kind: &'static str,
+    pub key: Key,
+    pub uid: SmolStr,
+    /// Its resource version.
+    pub version: SmolStr,
+    /// The policy that its label names.
+    pub label: Option<SmolStr>,
+    /// The field at which reading ended, as a path. Never what stands there.
+    pub field: SmolStr,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.key.name)
+    }
+}
+
+impl Unreadable {
+    /// What is wrong, and what to do.
+    #[must_use]
+    pub fn words(&self) -> String {
+        format!(
+            "{self} is there and cannot be read: its field {} is not what this operator expects. Nothing of it is changed, and what it holds is not known. Correct that field, or, where the API is newer than the operator, upgrade the operator",
+            self.field
+        )
+    }
+
+    #[must_use]
+    pub(super) fn is_config_map(&self, name: &str) -> bool {
+        self.kind == "ConfigMap" && self.key.name == name
+    }
+
+    /// What the status of a policy says that cannot be read: nothing that it said before is known to hold.
+    #[must_use]
+    pub fn status(&self) -> MfaPolicyStatus {
+        let conditions = vec![
+            present(ConditionType::Stalled, Reason::Unreadable, self.words()),
+            verdict(ConditionType::Ready, Reason::Unreadable, self.words()),
+        ];
+        MfaPolicyStatus { conditions, ..MfaPolicyStatus::default() }
+    }
+
+    #[must_use]
+    pub fn refusal(&self) -> Refusal {
+        (Reason::Unreadable, self.words())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::plan::fixtures::{edit, observed, targets};
+    use crate::plan::simulation::settle;
+    use crate::plan::{Absence, ConfigMapStep, Observed, Report, Step, applied_after, applied_before, plan, report};
+
+    fn in_force() -> Observed {
+        let mut observed = observed(targets(2));
+        edit(&mut observed, serde_json::json!({"requiredAAL": {"settings": "highest_available", "whoami": "highest_available"}}));
+        settle(&mut observed, |_| true);
+        observed
+    }
+
+    fn unreadable(kind: &'static str, key: &Key, uid: &str) -> Arc<Unreadable> {
+        Arc::new(Unreadable {
+            kind,
+            key: key.clone(),
+            uid: uid.into(),
+            version: "9".into(),
+            label: Some("mfa".into()),
+            field: "spec".into(),
+        })
+    }
+
+    #[test]
+    fn of_a_target_nothing_is_claimed_and_nothing_is_forgotten() {
+        let mut observed = in_force();
+        let workload = observed.targets[0].workload.take().expect("a workload");
+        observed.targets[0].unreadable = Some(unreadable("Deployment", &workload.key, &workload.uid));
+        let plan = plan(&observed);
+        assert!(!plan.writes() && matches!(plan.steps[0], Step::Refused { reason: Reason::Unreadable, .. }));
+        let (status, _) = report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &Report::default());
+        let levels = |aal: &Option<crate::api::RunningAal>| aal.as_ref().map(|aal| [aal.settings.clone(), aal.whoami.clone()]);
+        assert_eq!(levels(&status.required_aal), Some(["Unknown".into(), "Unknown".into()]));
+        assert_eq!(levels(&status.targets[1].required_aal), Some(["highest_available".into(), "highest_available".into()]));
+        assert_eq!(status.pods, None, "of some pods it is not known what they run");
+        let reasons = status.conditions.iter().map(|condition| (&*condition.type_, &*condition.status, &*condition.reason));
+        let unreadable = ["Accepted", "RolledOut", "Ready"].map(|type_| (type_, "False", "Unreadable"));
+        assert!(unreadable.iter().all(|wanted| reasons.clone().any(|found| found == *wanted)), "{:?}", status.conditions);
+        assert_eq!(
+            applied_after(&observed, &plan, &Report::default(), &[]),
+            applied_before(&observed, &plan),
+            "what was noted of it stays"
+        );
+    }
+
+    #[test]
+    fn a_pod_that_cannot_be_read_leaves_the_levels_open() {
+        let mut observed = in_force();
+        let key = Key::new("identity", "kratos-1");
+        observed.targets[0].unreadable = Some(unreadable("Pod", &key, "pod"));
+        let plan = plan(&observed);
+        assert!(!matches!(plan.steps[0], Step::Refused { .. }), "the workload itself is written all the same");
+        let (status, _) = report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &Report::default());
+        assert_eq!(status.required_aal.map(|aal| aal.whoami), Some("Unknown".into()));
+    }
+
+    #[test]
+    fn a_config_map_is_not_made_anew() {
+        let mut observed = in_force();
+        let map = observed.config_maps.pop().expect("a config map");
+        observed.unreadable = vec![unreadable("ConfigMap", &observed.key.beside(&map.name), &map.uid)];
+        let plan = plan(&observed);
+        assert!(matches!(&plan.config_map, Some(ConfigMapStep::Refused((Reason::Unreadable, _)))), "{:?}", plan.config_map);
+    }
+
+    #[test]
+    fn no_file_ends_while_one_that_may_read_it_cannot_be_read() {
+        let mut observed = in_force();
+        observed.policy = None;
+        observed.absence = Absence::Confirmed;
+        observed.targets.clear();
+        assert_eq!(plan(&observed).ended_config_maps.len(), 1, "the policy is gone, and its file with it");
+        observed.unreadable = vec![unreadable("Deployment", &Key::new("identity", "kratos"), "a")];
+        let plan = plan(&observed);
+        assert!(plan.ended_config_maps.is_empty() && plan.again.is_some());
+    }
+}

@@ -1,0 +1,164 @@
+//! A proxy between an operator and the API server, which says what was asked for, holds watches back, and hands an
+//! object over as a newer API might: with a field of another type. The API server itself never does that, today.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::Response;
+use futures::{StreamExt as _, TryStreamExt as _};
+use http_body_util::BodyExt as _;
+use kube::Client;
+use tokio::sync::oneshot;
+
+use crate::support::control_plane::{ControlPlane, client};
+
+/// Whatever carries this annotation cannot be read by the operator.
+pub const BROKEN: (&str, &str) = ("mfa-operator.dev/allow", "broken");
+
+pub struct Between {
+    shared: Arc<Shared>,
+    kubeconfig: PathBuf,
+    /// It serves until this goes.
+    _end: oneshot::Sender<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// What watches of this kind bring stays on its way.
+    held: Mutex<Option<&'static str>>,
+    lists: Mutex<Vec<List>>,
+}
+
+/// A list that was asked for.
+#[derive(Clone, Debug)]
+pub struct List {
+    pub path: String,
+    pub accept: String,
+    /// Of the answer.
+    pub bytes: usize,
+}
+
+impl Between {
+    pub fn to(plane: &ControlPlane) -> Self {
+        let shared = Arc::<Shared>::default();
+        let (tell, told) = mpsc::channel();
+        let (end, ended) = oneshot::channel::<()>();
+        let direct = std::fs::read_to_string(plane.folder().join("kubeconfig")).expect("a kubeconfig");
+        let (state, folder) = (shared.clone(), plane.folder().to_owned());
+        // Tests block the thread that they run on.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+                tell.send(listener.local_addr().expect("it has an address")).expect("somebody listens");
+                let router = Router::new().fallback(carry).with_state((state, client(&folder).await));
+                tokio::select! {
+                    served = axum::serve(listener, router) => served.expect("it serves"),
+                    _ = ended => {}
+                }
+            });
+        });
+        let near = told.recv().expect("it begins");
+        let (_, server) = direct.split_once("https://").expect("it names its server");
+        let server =
+            &server[..server.find(|character: char| !(character.is_ascii_digit() || ".:".contains(character))).unwrap_or(server.len())];
+        let kubeconfig = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("between-{}.kubeconfig", near.port()));
+        std::fs::write(&kubeconfig, direct.replace(&format!("https://{server}"), &format!("http://{near}"))).expect("it can be written");
+        Self { shared, kubeconfig, _end: end }
+    }
+
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// What watches bring whose path ends so waits for [`Between::let_go`] from now on.
+    pub fn hold(&self, path: &'static str) {
+        *self.shared.held.lock().expect("nobody panics") = Some(path);
+    }
+
+    pub fn let_go(&self) {
+        *self.shared.held.lock().expect("nobody panics") = None;
+    }
+
+    /// Every list, those that watches begin with aside, whose answer is complete.
+    pub fn lists(&self) -> Vec<List> {
+        self.shared.lists.lock().expect("nobody panics").clone()
+    }
+}
+
+impl Shared {
+    fn holds(&self, path: &str) -> bool {
+        self.held.lock().expect("nobody panics").is_some_and(|held| path.ends_with(held))
+    }
+}
+
+impl Drop for Between {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.kubeconfig);
+    }
+}
+
+async fn carry(State((shared, far)): State<(Arc<Shared>, Client)>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    let is_watch = query.contains("watch=true");
+    let path = parts.uri.path().to_owned();
+    let accept = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default().to_owned();
+    let is_list = parts.method == "GET" && query.contains("limit=");
+    for own in [header::HOST, header::CONTENT_LENGTH, header::ACCEPT_ENCODING] {
+        parts.headers.remove(own);
+    }
+    let body = body.collect().await.expect("the operator sends all of it").to_bytes().to_vec();
+    let answer = match far.send(Request::from_parts(parts, kube::client::Body::from(body))).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let answer = Response::builder().status(StatusCode::BAD_GATEWAY).body(Body::from(error.to_string()));
+            return answer.expect("an answer");
+        }
+    };
+    let mut response = Response::builder().status(answer.status());
+    if let Some(type_) = answer.headers().get(header::CONTENT_TYPE) {
+        response = response.header(header::CONTENT_TYPE, type_);
+    }
+    let body = answer.into_body();
+    let body = if is_watch {
+        let lines = body.into_data_stream().map_err(std::io::Error::other).map_ok(|bytes| bytes.to_vec());
+        let whole = futures::stream::unfold(
+            (lines, Vec::new(), shared, path),
+            |(mut lines, mut rest, shared, path): (_, Vec<u8>, Arc<Shared>, String)| async move {
+                let line = loop {
+                    if let Some(end) = rest.iter().position(|byte: &u8| *byte == b'\n') {
+                        break rest.drain(..=end).collect::<Vec<_>>();
+                    }
+                    match lines.next().await? {
+                        Ok(bytes) => rest.extend(bytes),
+                        Err(error) => return Some((Err(error), (lines, rest, shared, path))),
+                    }
+                };
+                while shared.holds(&path) {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Some((Ok(altered(line)), (lines, rest, shared, path)))
+            },
+        );
+        Body::from_stream(whole)
+    } else {
+        let bytes = body.collect().await.map(|whole| whole.to_bytes().to_vec()).unwrap_or_default();
+        if is_list {
+            shared.lists.lock().expect("nobody panics").push(List { path, accept, bytes: bytes.len() });
+        }
+        Body::from(altered(bytes))
+    };
+    response.body(body).expect("an answer")
+}
+
+fn altered(bytes: Vec<u8>) -> Vec<u8> {
+    let text = String::from_utf8(bytes).expect("the API server writes text");
+    let (key, value) = BROKEN;
+    text.replace(&format!("\"{key}\":\"{value}\""), &format!("\"{key}\":[\"{value}\"]")).into_bytes()
+}

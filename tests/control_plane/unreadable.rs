@@ -1,0 +1,220 @@
+//! What the API server serves and this operator does not expect: neither gone, nor as it was, and no trouble for others.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::between::{BROKEN, Between};
+use crate::election::{BY_DEFAULT, MAX_AGE, leads, may_lead, options};
+use crate::metrics::until_value;
+use crate::objects::{LABEL, SETTINGS, WHOAMI, enforces, env, env_patch, generation, kratos, kratos_reading, policy, policy_with};
+use crate::rights::user;
+use crate::scene::{SOON, Scene, condition, text};
+use crate::support::control_plane::{control_plane, install_definition};
+
+/// An operator that sees the cluster through a proxy.
+async fn between(name: &str) -> (Between, Scene) {
+    let plane = control_plane();
+    install_definition(&plane.client().await).await;
+    let between = Between::to(plane);
+    let scene = Scene::launch_through(plane, name, between.kubeconfig()).await;
+    (between, scene)
+}
+
+async fn annotate(scene: &Scene, kind: &str, name: &str, value: Option<&str>) {
+    scene.edit(kind, name, json!({"metadata": {"annotations": { BROKEN.0: value }}})).await;
+}
+
+/// How many objects of this kind the operator cannot read, by its metrics.
+fn unreadable(kind: &str) -> String {
+    format!("mfa_operator_unreadable_objects{{kind=\"{kind}\"}}")
+}
+
+/// An empty list that the API server writes as null: one legal patch, and the levels are gone with it.
+#[tokio::test]
+async fn a_list_of_nothing_hides_no_workload() {
+    let mut scene = Scene::start("null").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    scene.until_ready("mfa").await;
+    let mut patch = env_patch(&[(WHOAMI, "aal1"), (SETTINGS, "aal1")]);
+    patch["spec"]["template"]["spec"]["volumes"] = json!([{"name": "nothing", "projected": {"sources": []}}]);
+    scene.edit("Deployment", "kratos", patch).await;
+    let stored = scene.deployment("kratos").await;
+    let sources = stored.pointer("/spec/template/spec/volumes/0/projected/sources").expect("it has sources");
+    assert!(sources.is_null(), "the API server writes null where it was given a list of nothing: {sources}");
+    scene.until_event("DriftRepaired", &[WHOAMI, SETTINGS]).await;
+    scene.until_ready("mfa").await;
+    enforces(&scene.deployment("kratos").await).expect("it was put back");
+    scene.operator.restart();
+    scene.until_ready("mfa").await;
+    assert!(!scene.operator.log().contains("watch failed"), "{}", scene.operator.log());
+}
+
+#[tokio::test]
+async fn a_workload_that_cannot_be_read_is_neither_gone_nor_as_it_was() {
+    let (_between, scene) = between("unreadable").await;
+    for name in ["first", "second", "other"] {
+        scene.create(kratos(name)).await;
+    }
+    scene.create(policy("mfa", &["first", "second"])).await;
+    scene.until_ready("mfa").await;
+    let mut patch = env_patch(&[(WHOAMI, "aal1")]);
+    patch["metadata"] = json!({"annotations": { BROKEN.0: BROKEN.1 }});
+    scene.edit("Deployment", "first", patch).await;
+    let message = scene.until_condition("mfa", "Ready", "False", "Unreadable").await;
+    assert!(message.contains("Deployment first") && message.contains(&format!("metadata.annotations.{}", BROKEN.0)), "{message}");
+    scene.until_condition("mfa", "RolledOut", "False", "Unreadable").await;
+    scene.until_condition("mfa", "Stalled", "True", "Unreadable").await;
+    let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
+    assert_eq!(status["requiredAAL"], json!({"settings": "Unknown", "whoami": "Unknown"}));
+    let of = |name: &str| status["targets"].as_array().expect("targets").iter().find(|target| target["name"] == name).cloned();
+    assert_eq!(of("first").expect("it")["requiredAAL"]["whoami"], "Unknown");
+    assert_eq!(of("second").expect("it")["requiredAAL"]["whoami"], "highest_available", "of the other it is known");
+    scene.until_event("Unreadable", &["Deployment first", "upgrade the operator"]).await;
+    until_value(&scene, &unreadable("Deployment"), SOON, 1.0).await;
+
+    // Nothing of it holds up anybody else, and what was noted of it is kept.
+    scene.create(policy("beside", &["other"])).await;
+    scene.until_ready("beside").await;
+    scene.edit("Deployment", "second", env_patch(&[(WHOAMI, "aal1")])).await;
+    scene.until("the second is repaired", SOON, async || enforces(&scene.deployment("second").await)).await;
+    let uid = text(&scene.deployment("first").await["metadata"]["uid"]);
+    let record = scene.newest_record("mfa").await.expect("a record");
+    assert!(text(&record["metadata"]["annotations"]["mfa-operator.dev/applied"]).contains(&uid), "{record}");
+    assert!(!scene.operator.log().contains("watch failed"), "{}", scene.operator.log());
+
+    annotate(&scene, "Deployment", "first", None).await;
+    scene.until_ready("mfa").await;
+    enforces(&scene.deployment("first").await).expect("it was put back");
+    scene.until_event("DriftRepaired", &["first", WHOAMI]).await;
+}
+
+#[tokio::test]
+async fn a_policy_that_cannot_be_read_is_not_gone() {
+    let (_between, mut scene) = between("unreadable-policy").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    scene.until_ready("mfa").await;
+    annotate(&scene, "MfaPolicy", "mfa", Some(BROKEN.1)).await;
+    scene.create(policy("rival", &["kratos"])).await;
+    scene.until_event("Unreadable", &["MfaPolicy mfa"]).await;
+    until_value(&scene, &unreadable("MfaPolicy"), SOON, 1.0).await;
+    scene
+        .until("it claims no more", SOON, async || {
+            let policy = scene.get("MfaPolicy", "mfa").await;
+            let ready = condition(&policy, "Ready").cloned().unwrap_or_default();
+            let says_so = ready["status"] == "False" && ready["reason"] == "Unreadable" && policy["status"]["requiredAAL"].is_null();
+            if says_so { Ok(()) } else { Err(policy["status"].to_string()) }
+        })
+        .await;
+    scene.until_condition("rival", "Accepted", "False", "TargetClaimed").await;
+    let before = generation(&scene.deployment("kratos").await);
+    scene.operator.restart();
+    let claimed = async || {
+        let deployment = scene.deployment("kratos").await;
+        enforces(&deployment)?;
+        let rival = scene.get("MfaPolicy", "rival").await;
+        let reason = condition(&rival, "Accepted").map(|accepted| text(&accepted["reason"])).unwrap_or_default();
+        let untouched = generation(&deployment) == before && deployment["metadata"]["labels"][LABEL] == "mfa";
+        if untouched && reason == "TargetClaimed" { Ok(()) } else { Err(format!("{reason} {}", deployment["metadata"])) }
+    };
+    scene.throughout("nothing is reverted or released", Duration::from_secs(45), claimed).await;
+    annotate(&scene, "MfaPolicy", "mfa", None).await;
+    scene.until_ready("mfa").await;
+    assert_eq!(generation(&scene.deployment("kratos").await), before);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_exists() {
+    let (_between, scene) = between("unreadable-file").await;
+    scene.create(kratos_reading("kratos", "mfa-file")).await;
+    let delivery = json!({"delivery": {"type": "ConfigFile", "configMapName": "mfa-file"}});
+    scene.create(policy_with("mfa", &["kratos"], delivery)).await;
+    scene.until_ready("mfa").await;
+    annotate(&scene, "ConfigMap", "mfa-file", Some(BROKEN.1)).await;
+    let before = scene.get("ConfigMap", "mfa-file").await["metadata"]["resourceVersion"].clone();
+    let message = scene.until_condition("mfa", "Ready", "False", "Unreadable").await;
+    assert!(message.contains("ConfigMap mfa-file"), "{message}");
+    // A name that is free, as far as what can be read tells.
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"delivery": {"configMapName": "another"}}})).await;
+    let message = scene.until_condition("mfa", "Accepted", "False", "NotWired").await;
+    assert!(message.contains("another"), "{message}");
+    assert_eq!(scene.get("ConfigMap", "mfa-file").await["metadata"]["resourceVersion"], before, "it is left as it is");
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"delivery": {"configMapName": "mfa-file"}}})).await;
+    annotate(&scene, "ConfigMap", "mfa-file", None).await;
+    scene.until_ready("mfa").await;
+}
+
+/// Of the operator's own label, and 500 deep.
+#[tokio::test]
+async fn a_record_deeper_than_any_parser_goes_stops_nobody() {
+    let mut scene = Scene::start("deep").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    scene.until_ready("mfa").await;
+    let deep = (0..500).fold(json!(1), |inner, _| json!({ "a": inner }));
+    let record = json!({
+        "apiVersion": "apps/v1", "kind": "ControllerRevision", "revision": 7, "data": deep,
+        "metadata": {"name": "deep", "labels": { LABEL: "mfa" }},
+    });
+    // The client of these tests could not read the answer.
+    scene.try_kubectl(&["create", "--filename", "-"], &record.to_string()).expect("the API server takes it");
+    scene.until_event("RecordIgnored", &["deep"]).await;
+    scene.operator.restart();
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": "5m"}})).await;
+    scene.until_condition("mfa", "Ready", "True", "Ready").await;
+    scene.try_kubectl(&["get", "controllerrevision", "deep"], "").expect("it is not pruned");
+    assert!(!scene.operator.log().contains("watch failed"), "{}", scene.operator.log());
+}
+
+/// What the cluster has moved on, and the watch does not say so.
+#[tokio::test]
+async fn a_watch_that_is_late_for_long_is_passed_by() {
+    let (between, scene) = between("late").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    scene.until_ready("mfa").await;
+    between.hold("/deployments");
+    // Its version is another one from now on, and the operator is not told.
+    scene.edit("Deployment", "kratos", json!({"metadata": {"annotations": {"example.com/by": "somebody"}}})).await;
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": "5m"}})).await;
+    scene
+        .until("the edit is written", SOON, async || {
+            let found = env(&scene.deployment("kratos").await, "kratos").get(MAX_AGE).cloned().unwrap_or_default();
+            if found == "5m" { Ok(()) } else { Err(found) }
+        })
+        .await;
+    let log = scene.operator.log();
+    assert!(log.lines().any(|line| line.contains("INFO") && line.contains("it is read live")), "the log says so:\n{log}");
+    between.let_go();
+    scene.until_ready("mfa").await;
+}
+
+/// One that takes over lists what is there, not what is in it.
+#[tokio::test]
+async fn taking_over_reads_no_file_whole() {
+    let plane = control_plane();
+    install_definition(&plane.client().await).await;
+    let between = Between::to(plane);
+    let mut scene = Scene::launch_as(plane, "take-over", async |client, namespace| {
+        may_lead(client, namespace, &user(namespace)).await;
+        options(namespace, user(namespace), between.kubeconfig(), &BY_DEFAULT)
+    })
+    .await;
+    let large = "x".repeat(1_000_000);
+    for number in 0..4 {
+        let metadata = json!({"name": format!("large-{number}"), "labels": { LABEL: "mfa" }});
+        scene.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": large}})).await;
+    }
+    scene.operator.wait_until_ready();
+    leads(&scene, &scene.operator, SOON).await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    scene.until_ready("mfa").await;
+    let lists = between.lists();
+    let of: Vec<_> = lists.iter().filter(|list| list.path.ends_with("/configmaps")).collect();
+    assert!(!of.is_empty(), "it lists them: {lists:?}");
+    assert!(of.iter().all(|list| list.accept.contains("PartialObjectMetadataList") && list.bytes < 100_000), "{of:?}");
+    scene.operator.stop();
+}
