@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::Client;
 use serde_json::Value;
 use smol_str::SmolStr;
 
 use super::cache::Cached;
 use super::list::{self, Selection};
-use super::memory::Memory;
+use super::memory::{Memory, Pauses};
 use super::view::config_map::ConfigMap;
 use super::view::revision::Revision;
 use super::view::{Resource, Seen, Slim};
@@ -51,11 +50,25 @@ pub struct Effect {
     pub dropped: bool,
 }
 
-/// The record that a ControllerRevision is, if it is one that this operator would have stored.
-#[must_use]
-pub fn record(object: &ControllerRevision) -> Option<Arc<Record>> {
-    let value = serde_json::to_value(object).ok()?;
-    serde_json::from_value::<Seen<Revision>>(value).ok()?.value(&Resource::REVISIONS).ok()?.record
+/// A record as it is stored.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Seconds since the Unix epoch.
+    pub created: i64,
+    pub record: Arc<Record>,
+}
+
+/// The records of all policies that ever had this name. What this operator would not have stored so is left out.
+///
+/// # Errors
+/// Of the API server.
+pub async fn records(client: &Client, namespace: &str, policy: &str) -> kube::Result<Vec<Recorded>> {
+    let labels = format!("{}={policy}", wire::POLICY_LABEL);
+    let mut found = Vec::new();
+    let recorded = |Revision { created, record, .. }| Some(Recorded { created, record: record? });
+    let selection = Selection { resource: Resource::REVISIONS, namespace: Some(namespace), labels: &labels };
+    list::each::<Revision>(client, selection, |read| found.extend(read.ok().and_then(recorded))).await?;
+    Ok(found)
 }
 
 /// Looks at the namespace of `edited`, a policy as the API server would store it, and decides.

@@ -46,7 +46,7 @@ use view::Resource;
 use view::config_map::ConfigMap;
 use view::revision::Revision;
 
-pub use foresee::{Effect, Foreseen, foresee, record};
+pub use foresee::{Effect, Foreseen, Recorded, foresee, records};
 pub use memory::Pauses;
 
 /// How the operator is run.

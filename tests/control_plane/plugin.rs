@@ -18,8 +18,8 @@ use crate::support::cluster_part;
 use crate::support::control_plane::control_plane;
 use crate::weakening::authors;
 
-struct Outcome {
-    code: i32,
+pub struct Outcome {
+    pub code: i32,
     output: String,
     errors: String,
 }
@@ -61,7 +61,7 @@ fn outcome(output: std::process::Output) -> Outcome {
     Outcome { code: output.status.code().expect("a status"), output: text(output.stdout), errors: text(output.stderr) }
 }
 
-fn mfa(scene: &Scene, arguments: &[&str]) -> Outcome {
+pub fn mfa(scene: &Scene, arguments: &[&str]) -> Outcome {
     let folder = folder();
     outcome(spawn(scene, folder.path(), arguments).wait_with_output().expect("it ends"))
 }

@@ -8,6 +8,7 @@ use crate::between::{BROKEN, Between};
 use crate::election::{BY_DEFAULT, MAX_AGE, leads, may_lead, options};
 use crate::metrics::until_value;
 use crate::objects::{LABEL, SETTINGS, WHOAMI, enforces, env, env_patch, generation, kratos, kratos_reading, policy, policy_with};
+use crate::plugin::mfa;
 use crate::rights::user;
 use crate::scene::{SOON, Scene, condition, text};
 use crate::support::control_plane::{control_plane, install_definition};
@@ -161,6 +162,7 @@ async fn a_record_deeper_than_any_parser_goes_stops_nobody() {
     // The client of these tests could not read the answer.
     scene.try_kubectl(&["create", "--filename", "-"], &record.to_string()).expect("the API server takes it");
     scene.until_event("RecordIgnored", &["deep"]).await;
+    assert_eq!(mfa(&scene, &["history", "mfa"]).code, 0, "the plugin reads past it as well");
     scene.operator.restart();
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": "5m"}})).await;
     scene.until_condition("mfa", "Ready", "True", "Ready").await;

@@ -1,7 +1,6 @@
 //! Every read of the plugin. What may not be read is noted, and the rest is shown.
 
 use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::{Event as CoreEvent, Pod as CorePod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube::api::{DynamicObject, ListParams};
@@ -12,6 +11,7 @@ use serde_json::Value;
 use super::view::{self, Overview, Policy, Target};
 use super::{Access, pods, reach, revisions};
 use crate::api::{self, MfaPolicySpec, MfaPolicyStatus};
+use crate::controller;
 use crate::policy::Kind;
 
 /// Longer than any answer of an API server that works.
@@ -138,10 +138,9 @@ impl Cluster {
     }
 
     async fn revisions(&self, policy: &Policy, not_seen: &mut Vec<String>) -> Result<Option<Vec<view::Revision>>, Failure> {
-        let api: Api<ControllerRevision> = Api::namespaced(self.client.clone(), &policy.namespace);
-        let params = ListParams::default().labels(&format!("{}={}", api::POLICY_LABEL, policy.name));
-        let listed = seen(api.list(&params).await, "controllerrevisions", &policy.namespace, not_seen)?;
-        Ok(listed.map(|listed| revisions::revisions(&listed.items, &policy.uid)))
+        let listed = controller::records(&self.client, &policy.namespace, &policy.name).await;
+        let listed = seen(listed, "controllerrevisions", &policy.namespace, not_seen)?;
+        Ok(listed.map(|listed| revisions::revisions(listed, &policy.uid)))
     }
 
     /// What happened to the policy, the oldest first; none where it may not be read.

@@ -52,3 +52,24 @@ fn revision(pod: &Pod, container: &str) -> Option<String> {
     let mut env = spec.containers.iter().filter(|own| own.name == container).flat_map(|own| own.env.iter().flatten());
     env.find(|entry| entry.name == REVISION)?.value.clone()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    /// The API server writes it for some lists of nothing.
+    #[test]
+    fn null_is_a_list_of_nothing() {
+        let nothing = json!({
+            "metadata": {"name": "kratos-0", "labels": null, "ownerReferences": null},
+            "spec": {"containers": null, "volumes": [{"name": "nothing", "projected": {"sources": null}}]},
+            "status": {"conditions": null, "containerStatuses": [{"name": "kratos", "restartCount": null, "state": null}]},
+        });
+        let read: Pod = from_value(nothing).expect("a pod");
+        let shown = pod(&read, "kratos");
+        assert_eq!((&*shown.name, shown.restarts, shown.revision, shown.trouble), ("kratos-0", 0, None, None));
+        assert!(!is_of(&read, Kind::StatefulSet, "kratos", "uid"));
+    }
+}

@@ -19,6 +19,8 @@ pub(in crate::controller) struct Revision {
     pub policy: SmolStr,
     pub uid: SmolStr,
     pub resource_version: SmolStr,
+    /// Seconds since the Unix epoch; zero where that is not told.
+    pub created: i64,
     pub record: Option<std::sync::Arc<Record>>,
 }
 
@@ -62,6 +64,7 @@ impl Slim for Revision {
             policy: metadata.labels.policy.as_deref().unwrap_or_default().into(),
             uid: metadata.uid.as_str().into(),
             resource_version: metadata.resource_version.as_str().into(),
+            created: metadata.created(),
             record: data.and_then(|data| record(&metadata, revision, &data)).map(std::sync::Arc::new),
         };
         (metadata.identity(), view)
