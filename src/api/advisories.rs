@@ -14,10 +14,11 @@ pub enum Advice {
     UntargetedServer,
     SessionCache,
     OriginsNotCovered,
+    NotCompared,
 }
 
 impl Advice {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::NoSecondFactor,
         Self::LookupSecretAlone,
         Self::StricterWhoami,
@@ -29,6 +30,7 @@ impl Advice {
         Self::UntargetedServer,
         Self::SessionCache,
         Self::OriginsNotCovered,
+        Self::NotCompared,
     ];
 
     #[must_use]
@@ -45,6 +47,7 @@ impl Advice {
             Self::UntargetedServer => "UntargetedServer",
             Self::SessionCache => "SessionCache",
             Self::OriginsNotCovered => "OriginsNotCovered",
+            Self::NotCompared => "NotCompared",
         }
     }
 }

@@ -47,8 +47,8 @@ impl Reason {
     pub fn remedy(self) -> Option<Remedy> {
         let (means, to_do) = match self {
             Self::InvalidSpec => (
-                "A rule is broken that the API server did not catch: a method that was applied would go off, what an earlier policy left in force is not stated, or the server's own configuration or version is against it.",
-                "Do what the message says; each refusal (docs/advisories.md#refused-unless-acknowledged) is explained by its word. What was accepted last stays in force; if nothing was, the server's own configuration does. What an earlier policy left on one target (docs/advisories.md#refused-until-it-is-stated) stops that target alone.",
+                "A rule is broken that the API server did not catch: a method would go off, what is in force would become weaker without being stated, or the server's own configuration or version is against it.",
+                "Do what the message says; each refusal (docs/advisories.md#refused-unless-acknowledged) is explained by its word. What was accepted last stays in force; if nothing was, the server's own configuration does. A target to which the policy is new (docs/advisories.md#refused-until-it-is-stated) is stopped alone.",
             ),
             Self::TargetNotFound => {
                 ("No such workload in the policy's namespace.", "Create it, or correct the name. It is picked up when it appears.")

@@ -67,17 +67,10 @@ pub const WEBAUTHN_OFF: (&str, &str) = switched_off!("webauthn", "enabled");
 pub const LOOKUP_SECRET_OFF: (&str, &str) = switched_off!("lookupSecret", "enabled");
 pub const CODE_OFF: (&str, &str) = switched_off!("code", "mfaEnabled");
 
-/// Of what an earlier policy left in force. No expressions: what stands on workloads only the operator sees.
+/// What the operator says of what stands on a target. No expressions: only the operator sees that.
 pub const NOT_STATED: &str = "it would be weaker than what is in force, and the policy does not say so: state it as it stands, or the weaker value (to leave it to the server, state that now and take it out afterwards)";
-pub const LEVEL_LEFT_OUT: &str = "it demands highest_available and would not state it any more: state it, or aal1 for the lower level (to leave it to the server, state it now and take it out afterwards)";
-pub const LEFT_IN_ANOTHER_CONTAINER: &str =
-    "its variables stand in another container, which would lose them: name that one, and change it once this policy governs the workload";
-pub const LEFT_AS_VARIABLES: &str =
-    "it has variables, which beat what a file may not: keep Environment, and change it once this policy governs the workload";
-pub const LEFT_AS_FILE: &str =
-    "it reads a file, which variables would beat: keep ConfigFile, and change it once this policy governs the workload";
-pub const LEFT_TO_OTHERS: &str = "workloads read it to which this policy delivers no file: set a name of its own";
-pub const LEFT_UNREADABLE: &str = "what is in it cannot be read: set a name of its own";
+pub const LEFT_IN_ANOTHER_CONTAINER: &str = "variables of an earlier policy stand in another container, which would lose them: name that one, and change it once this policy governs the workload";
+pub const LEFT_TO_OTHERS: &str = "other workloads read this file, too: state what is in it, or set a name of its own";
 
 /// Word in `acknowledge` for a relying party that goes away rather than changes.
 pub const NO_RELYING_PARTY: &str = "none";

@@ -235,19 +235,26 @@ async fn text(api: &Api<Seen<Files>>, config_map: &str, key: &str) -> Result<Opt
     Ok(files.and_then(|mut files| files.texts.remove(key)))
 }
 
-/// Reads what another policy left in the config map of this one, where a server may read it: any of the namespace.
+/// Reads what stands in the config map of the policy that the policy did not write, where a server may read it: any of the
+/// namespace.
 pub(super) async fn read_left_file(context: &Context, observed: &mut Observed) -> Result<(), Error> {
     let Some(name) = left_file(observed) else { return Ok(()) };
     let mounts = |workload: &Workload| workload.key.namespace == observed.key.namespace && workload.mounts.iter().any(|map| *map == name);
-    let reader = |own: &Arc<Workload>| mounts(own).then(|| (own.id(), own.is_given_a_file()));
-    let mounted_by: Vec<_> = context.cache.read(|tables| tables.workloads.all().filter_map(reader).collect());
-    if !mounted_by.is_empty() {
+    let is_target = |workload: &Workload| {
+        let mut named = observed.targets.iter().filter(|view| view.workload.as_ref().is_some_and(|own| own.uid == workload.uid));
+        named.any(|view| view.holder.as_ref().is_none_or(|holder| *holder == observed.key.name))
+    };
+    let (read, by_others) = context.cache.read(|tables| {
+        let readers = || tables.workloads.all().filter(|workload| mounts(workload));
+        (readers().next().is_some(), readers().any(|workload| !is_target(&workload)))
+    });
+    if read {
         let api = api::<Files>(&context.client, Resource::CONFIG_MAPS, Some(&observed.key.namespace));
         let overlay = match text(&api, name, CONFIG_KEY).await? {
             Some(file) => context.bases.off_runtime(move || Overlay::read(&file)).await.flatten(),
             None => None,
         };
-        observed.left_file = Some(LeftFile { config_map: name.into(), overlay, mounted_by });
+        observed.left_file = overlay.map(|overlay| LeftFile { config_map: name.into(), overlay, by_others });
     }
     Ok(())
 }

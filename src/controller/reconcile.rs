@@ -10,7 +10,7 @@ use tracing::{Instrument, Span, debug, error_span, info, warn};
 
 use super::ask::{self, Asked};
 use super::{Context, Error, apply, bases, note, observe, refresh, tell, words};
-use crate::api::{self as wire, EventReason};
+use crate::api::{self as wire, EventReason, Reason};
 use crate::plan::{
     Absence, ConfigMapStep, Key, Memory, Notice, Observed, Plan, PolicyObject, Report, Reversal, Ruling, Step, StuckPod, applied_before,
     manifest, plan, retrying,
@@ -96,6 +96,9 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
     let mut observed = observe::observe(context, key, now).await?;
     let decided = plan(&observed);
     name_in_log(&observed, &decided);
+    if decided.steps.iter().any(|step| matches!(step, Step::Refused { reason: Reason::InvalidSpec, .. })) {
+        bases::hasten(context, &observed);
+    }
     if observed.unheard && !decided.writes() {
         return Ok(Some(ask::NO_ROOM));
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::risks::{governed, merged};
-use super::{Observed, Replacement, TargetView, Workload};
+use super::{Observed, Replacement, TargetView, Workload, weighed};
 use crate::api::{Advice, Advisory};
 use crate::policy::{Kind, Level};
 use crate::server::kratos::{
@@ -25,6 +25,10 @@ pub fn advisories(observed: &Observed) -> Vec<Advisory> {
         given.extend(loses_pods(workload).then_some(Advice::DowntimeLikely));
         given.extend((!container.traits.drains).then_some(Advice::NoDrainDelay));
         given.into_iter().for_each(|advice| found.entry(advice).or_default().push(TargetView::to_string(view)));
+        let uncompared = weighed::uncompared(view, workload, container, spec);
+        if !uncompared.is_empty() {
+            found.entry(Advice::NotCompared).or_default().push(format!("{view} ({})", uncompared.join(", ")));
+        }
     }
     if !observed.untargeted.is_empty() {
         // A number would change with each of them.
@@ -135,6 +139,9 @@ fn message(advice: Advice) -> &'static str {
         }
         Advice::UntargetedServer => {
             "identity servers in this namespace that no policy names: whoever reaches them is asked for what their own configuration says; add them to spec.targetRefs, or write a policy for them"
+        }
+        Advice::NotCompared => {
+            "what the server's own configuration says of these cannot be read, so nobody compared it with the policy: a method that is on there goes off, and keys of another relying party or origin stop working; make sure that it says the same"
         }
         Advice::SessionCache => {
             "feature_flags.cacheable_sessions lets caches keep the answers of whoami until the session expires, so that a change of the level is seen late; set feature_flags.cacheable_sessions_max_age"

@@ -8,11 +8,11 @@ use super::proof::Proof;
 use super::target::known;
 use super::{Applied, Back, Before, Goal, Health, Observed, Plan, Report, Step, TargetView, Verdict, Workload, rollout};
 use crate::api::Reason;
-use crate::policy::VerificationMode;
+use crate::policy::{Kind, VerificationMode};
 
 /// After these steps. `reverted` has the uids of the workloads that lost all our fields.
 ///
-/// An entry lives as long as the workload is a target that this policy holds, or carries its label.
+/// An entry lives as long as the policy names the workload, whatever its uid, and no other holds it, or it carries the label.
 #[must_use]
 pub fn applied_after(observed: &Observed, plan: &Plan, report: &Report, reverted: &[SmolStr]) -> Vec<Applied> {
     let newest = observed.records.first();
@@ -20,14 +20,18 @@ pub fn applied_after(observed: &Observed, plan: &Plan, report: &Report, reverted
     if observed.policy.as_ref().is_some_and(|policy| policy.suspend) {
         return applied;
     }
-    let held = |view: &&TargetView| view.holder.as_ref().is_none_or(|holder| *holder == observed.key.name);
-    let targets = observed.targets.iter().filter(held).filter_map(|view| view.workload.as_ref());
-    let governed = observed.governed.iter().map(|view| &view.workload).filter(|workload| workload.own.policy_label);
-    // What cannot be read is there.
-    let unreadable =
-        observed.targets.iter().filter_map(|view| view.unreadable.as_ref()).chain(&observed.unreadable).map(|found| &*found.uid);
-    let known: Vec<&str> = targets.chain(governed).map(|workload| &*workload.uid).chain(unreadable).collect();
-    applied.retain(|entry| known.contains(&&*entry.uid) && !reverted.iter().any(|uid| **uid == entry.uid));
+    let held = |view: &TargetView| view.holder.as_ref().is_none_or(|holder| *holder == observed.key.name);
+    let named = |entry: &Applied| observed.targets.iter().any(|view| entry.is_of(view.kind, &view.name) && held(view));
+    let labelled = |entry: &Applied| {
+        let mut own = observed.governed.iter().filter(|view| view.workload.own.policy_label);
+        // What cannot be read is there.
+        own.any(|view| *view.workload.uid == *entry.uid) || observed.unreadable.iter().any(|found| *found.uid == *entry.uid)
+    };
+    applied.retain(|entry| (named(entry) || labelled(entry)) && !reverted.iter().any(|uid| **uid == entry.uid));
+    // What is given up is taken as anybody's when it is named again.
+    if observed.policy.as_ref().is_some_and(|policy| plan.is_in_order(observed, policy)) {
+        applied.iter_mut().filter(|entry| !named(entry)).for_each(|entry| entry.first = None);
+    }
     let Some(desired) = &plan.desired else { return applied };
     let file = File::after(observed, desired, report);
     let recorded = report.recorded || plan.verdict.is_some() || newest.is_some_and(|newest| newest.digest() == plan.digest);
@@ -48,6 +52,11 @@ pub fn applied_after(observed: &Observed, plan: &Plan, report: &Report, reverted
     }
     applied.sort_by(|a, b| (&a.name, &a.kind).cmp(&(&b.name, &b.kind)));
     applied
+}
+
+/// What was noted of the workload of this name when the policy last gave it something, whichever it was then.
+pub(super) fn of_name<'a>(observed: &'a Observed, kind: Kind, name: &str) -> Option<&'a Applied> {
+    observed.records.first()?.applied.iter().find(|entry| entry.first.is_some() && entry.is_of(kind, name))
 }
 
 fn put(applied: &mut Vec<Applied>, entry: Applied) {
@@ -81,6 +90,7 @@ fn entry(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, workl
         container: container.into(),
         record: goal.digest().to_string(),
         revision: desired.rendered.revision.clone(),
+        first: of_name(observed, view.kind, &view.name).and_then(|known| known.first).or(Some(observed.now)),
         rolled_out,
         reload: reload.cloned(),
         // Of another revision it proves nothing.
@@ -169,6 +179,7 @@ fn begin(
     } else {
         let good = adopted(workload, container, goal, view).into_iter().collect();
         let entry = unrecorded(observed, &workload.uid);
+        // What was noted of the one before stays until this one is written: it is what the policy had there.
         applied.extend(entry.map(|entry| Applied { container: container.into(), good, before: before(workload), ran_well, ..entry }));
     }
 }
@@ -192,6 +203,7 @@ fn unrecorded(observed: &Observed, uid: &str) -> Option<Applied> {
         container: String::new(),
         record: String::new(),
         revision: String::new(),
+        first: None,
         rolled_out: false,
         reload: None,
         answer: None,

@@ -188,6 +188,7 @@ pub(super) fn applied(record: &str, before: Before) -> Applied {
         container: "kratos".into(),
         record: record.into(),
         revision: "mfa-0123456789".into(),
+        first: Some(1),
         rolled_out: true,
         reload: None,
         answer: None,

@@ -15,7 +15,6 @@ mod fixtures;
 mod governed;
 mod judgement;
 mod last;
-mod leftovers;
 pub mod manifest;
 mod mark;
 mod news;
@@ -40,6 +39,7 @@ mod unchecked;
 mod unreadable;
 mod unusual;
 mod way_back;
+mod weighed;
 
 use std::sync::Arc;
 
@@ -59,7 +59,6 @@ pub use effective::hashes;
 pub use examination::{Examination, judged_well, to_examine};
 pub use governed::Governed;
 pub use last::{Cause, LastCondition, LastStatus, Levels, Transition};
-pub use leftovers::{LeftFile, left_file};
 pub use mark::Mark;
 pub use news::{News, Notice, message_digest, retrying, suspension};
 pub use observed::{
@@ -79,6 +78,7 @@ pub use target::{Step, container, is_adopted};
 pub use transitions::{levels, read as read_transition, seconds, written_levels};
 pub use unreadable::Unreadable;
 pub use unusual::{EnvFrom, EnvFromMap, EnvSource, FileSource, UnreadFile, Unusual};
+pub use weighed::{LeftFile, left_file};
 
 /// What to write. Nothing in it means that everything is as it should be.
 #[derive(Debug, Default)]
@@ -169,13 +169,19 @@ impl Plan {
 }
 
 impl Plan {
-    /// Whether the policy gives up some of what it governs, for good: one that cannot have its new targets keeps the old
-    /// ones, unless the new are each other's.
+    /// Whether the policy gives up some of what it governs, for good.
     #[must_use]
     pub fn lets_go(&self, observed: &Observed, policy: &PolicyObject) -> bool {
+        self.is_in_order(observed, policy) && given_up(observed).next().is_some()
+    }
+
+    /// Whether what the policy names is what it has: one that cannot have its new targets keeps the old ones, unless the new
+    /// are each other's.
+    #[must_use]
+    pub fn is_in_order(&self, observed: &Observed, policy: &PolicyObject) -> bool {
         let stands = |step: &Step| !matches!(step, Step::Refused { reason, .. } if *reason != Reason::TargetClaimed);
         let in_order = self.steps.iter().all(stands) && !matches!(self.config_map, Some(ConfigMapStep::Refused(_)));
-        observed.standing.accepted(policy).is_some() && in_order && given_up(observed).next().is_some()
+        observed.standing.accepted(policy).is_some() && in_order
     }
 }
 
@@ -282,7 +288,7 @@ fn config_map(observed: &Observed, policy: &PolicyObject, desired: &Desired, dig
             if let Err(holder) = claim_config_map(found, policy) {
                 return Some(ConfigMapStep::Refused((Reason::ConfigMapTaken, taken(&found.name, &holder))));
             }
-            if let Some(message) = leftovers::file_dropped(observed, policy, desired) {
+            if let Some(message) = weighed::file_taken(observed, policy, desired) {
                 return Some(ConfigMapStep::Refused((Reason::InvalidSpec, message)));
             }
             if found.deleting {

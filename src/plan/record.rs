@@ -53,6 +53,10 @@ pub struct Applied {
     pub record: String,
     /// Revision of its overlay.
     pub revision: String,
+    /// Since when the policy has kept the workload of this name, whatever its uid, in milliseconds since the Unix epoch. None
+    /// before its first apply, and once it is dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<Millis>,
     /// Its roll was seen done. Later scaling does not change that.
     pub rolled_out: bool,
     /// Its pods are about to read a new file, and have not been seen to do so.
@@ -165,6 +169,13 @@ pub struct Reload {
     /// The answer that must come back, where a stranger's file was replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<SmolStr>,
+}
+
+impl Applied {
+    #[must_use]
+    pub fn is_of(&self, kind: policy::Kind, name: &str) -> bool {
+        self.kind == kind.as_str() && self.name == name
+    }
 }
 
 impl TargetData {

@@ -1,7 +1,7 @@
 //! What is refused on top of what the targets have: where their own configuration or version makes
 //! another thing of the policy than it says.
 
-use super::{Container, EnvFrom, EnvSource, MountedFile, Observed, TargetView, Workload, target};
+use super::{Container, EnvFrom, EnvSource, MountedFile, Observed, TargetView, Workload, target, weighed};
 use crate::policy::{Delivery, Factor, Policy, Rejection};
 use crate::server::kratos::{Layer, Merged, Overlay, code_counts_for_everyone, conflicts, input};
 
@@ -63,7 +63,7 @@ pub fn may_be_refused(observed: &Observed) -> bool {
     let Some(spec) = observed.policy.as_ref().and_then(|policy| observed.standing.accepted(policy)) else { return false };
     // Even one that is off has origins.
     let merges = |factor: &Factor| matches!(factor, Factor::Code { enabled: true } | Factor::Webauthn { .. });
-    spec.factors.iter().any(merges) || spec.settings.is_none() || spec.whoami.is_none()
+    spec.factors.iter().any(merges) || spec.settings.is_none() || spec.whoami.is_none() || weighed::is_weighed(observed)
 }
 
 /// Why the policy cannot be on these targets, by the rules on the merged configuration.
@@ -76,7 +76,8 @@ pub fn refusals(observed: &Observed) -> Vec<Rejection> {
         // What was accepted once does not fall because nobody answers now.
         let silent = version.is_none() && has_code(observed);
         let code = code_counts_for_everyone(&merged, spec, version).filter(|_| !silent);
-        for rejection in conflicts(&merged, spec).into_iter().chain(code) {
+        let edited = weighed::edited(observed, view, workload, container, spec);
+        for rejection in conflicts(&merged, spec).into_iter().chain(code).chain(edited) {
             match found.iter_mut().find(|(known, _)| *known == rejection) {
                 Some((_, targets)) => targets.push(view.to_string()),
                 None => found.push((rejection, vec![view.to_string()])),

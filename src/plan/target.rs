@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use super::{
     Applied, Container, Desired, Goal, Mark, Millis, Observed, PolicyObject, Record, Refusal, TargetData, TargetView, Verdict, Workload,
-    leftovers, manifest, rollout,
+    manifest, rollout, weighed,
 };
 use crate::api::{self, Reason};
 use crate::policy::{Delivery, FieldConflicts, Kind};
@@ -176,7 +176,7 @@ fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &Ta
         );
         return Err((Reason::NotKratos, message));
     }
-    if let Some(message) = leftovers::target_dropped(observed, policy, desired, view, &workload, container) {
+    if let Some(message) = weighed::taken(observed, policy, desired, view, &workload, container) {
         return Err((Reason::InvalidSpec, message));
     }
     if desired.rendered.delivery == Delivery::ConfigFile {

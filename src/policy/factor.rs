@@ -42,17 +42,6 @@ impl Factor {
         }
     }
 
-    /// The rule, beside its message, that keeps it from going off unnoticed.
-    #[must_use]
-    pub fn switched_off_message(&self) -> &'static str {
-        match self {
-            Self::Totp { .. } => api::rules::TOTP_OFF.1,
-            Self::Webauthn { .. } => api::rules::WEBAUTHN_OFF.1,
-            Self::LookupSecret { .. } => api::rules::LOOKUP_SECRET_OFF.1,
-            Self::Code { .. } => api::rules::CODE_OFF.1,
-        }
-    }
-
     /// The factors that `methods` sets, whatever their values.
     #[must_use]
     pub fn from_methods(methods: &api::Methods) -> Vec<Self> {

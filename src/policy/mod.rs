@@ -5,12 +5,10 @@ use smol_str::SmolStr;
 
 mod factor;
 mod parse;
-mod transition;
 mod words;
 
 pub use factor::{Factor, RelyingParty};
 pub use parse::{is_object_name, nanoseconds, parse, parse_verification};
-pub use transition::{factors_lost, levels_left_out};
 pub use words::{DeletionPolicy, Delivery, FieldConflicts, Kind, Level, OnFailure, VerificationMode};
 
 /// A spec that passed every rule.

@@ -13,6 +13,7 @@ mod support;
 mod client;
 
 mod admission;
+mod adoption;
 mod advice;
 mod audit;
 mod between;

@@ -112,6 +112,12 @@ impl Overlay {
         }
     }
 
+    /// This one laid over another.
+    #[must_use]
+    pub fn over(&self, under: &Self) -> Self {
+        under.document().merge(&self.document()).typed().unwrap_or_else(|| self.clone())
+    }
+
     /// What a rendered file says, as far as a policy can.
     #[must_use]
     pub fn read(file: &str) -> Option<Self> {
