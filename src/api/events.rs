@@ -13,6 +13,7 @@ pub enum EventReason {
     RolledBackWeaker,
     Retrying,
     Resumed,
+    TakenByAge,
     DriftRepaired,
     StuckPodDeleted,
     RecordIgnored,
@@ -22,7 +23,7 @@ pub enum EventReason {
 }
 
 impl EventReason {
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::Ready(Reason::Ready),
         Self::Ready(Reason::Progressing),
         Self::Ready(Reason::NoPods),
@@ -51,6 +52,7 @@ impl EventReason {
         Self::RolledBackWeaker,
         Self::Retrying,
         Self::Resumed,
+        Self::TakenByAge,
         Self::DriftRepaired,
         Self::StuckPodDeleted,
         Self::RecordIgnored,
@@ -69,6 +71,7 @@ impl EventReason {
             Self::RolledBackWeaker => "RolledBackWeaker",
             Self::Retrying => "Retrying",
             Self::Resumed => "Resumed",
+            Self::TakenByAge => "TakenByAge",
             Self::DriftRepaired => "DriftRepaired",
             Self::StuckPodDeleted => "StuckPodDeleted",
             Self::RecordIgnored => "RecordIgnored",

@@ -16,12 +16,12 @@ use super::watch::api;
 use super::{Context, Error, ask, bases, env_from, examine};
 use crate::api as wire;
 use crate::plan::{
-    Absence, Candidate, ConfigMapView, Container, GovernedView, Key, Millis, NAMED, Observed, PolicyObject, Record, Standing, TargetData,
-    TargetView, Unreadable, Workload, WorkloadId, container, delivers_a_file, ends, given_up, hashes, holder, is_about_to_change, is_done,
-    may_be_refused, refusals,
+    Absence, Candidate, Claim, ConfigMapView, Container, GovernedView, Key, Millis, NAMED, Observed, PolicyObject, Record, Standing,
+    TargetData, TargetView, Unreadable, Workload, WorkloadId, claim, container, delivers_a_file, ends, given_up, hashes,
+    is_about_to_change, is_done, may_be_refused, refusals,
 };
 use crate::policy::{Rejection, Target, VerificationMode};
-use crate::server::kratos::{asks_for_code, runs_kratos};
+use crate::server::kratos::{Overlay, asks_for_code, runs_kratos};
 
 /// Gathers everything about one policy name.
 pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result<Observed, Error> {
@@ -125,7 +125,8 @@ pub(super) fn gather(
         .into_iter()
         .map(|target| {
             let (workload, unreadable) = (tables.workloads.get(&id(&target)), tables.workloads.unreadable(&id(&target)));
-            let holder = workload.as_ref().and_then(|workload| holder_of(context, tables, workload, policy.as_deref()));
+            let claim = workload.as_ref().and_then(|workload| claimed(context, tables, workload, policy.as_deref()));
+            let (holder, over) = claim.map(|claim| (claim.holder, claim.over)).unzip();
             let history = workload.as_ref().map(|workload| context.memory.history(&workload.uid, now)).unwrap_or_default();
             let (kind, name, container) = (target.kind, target.name, target.container);
             TargetView {
@@ -135,6 +136,7 @@ pub(super) fn gather(
                 workload,
                 unreadable,
                 holder,
+                over: over.flatten(),
                 pods: None,
                 proof: None,
                 content: None,
@@ -239,43 +241,40 @@ fn records(tables: &Tables, key: &Key, uid: &str) -> Vec<Arc<Record>> {
     records
 }
 
-fn holder_of(context: &Context, tables: &Tables, workload: &Workload, asking: Option<&PolicyObject>) -> Option<SmolStr> {
+/// Who holds the workload.
+fn claimed(context: &Context, tables: &Tables, workload: &Workload, asking: Option<&PolicyObject>) -> Option<Claim> {
     let mut naming = tables.policies.found_by(&Named::Workload(workload.id()));
     // The index knows what is named now. A policy keeps what it has until a look has accepted that it names it no more: one
     // whose spec is refused, or that is suspended, gives up nothing.
-    let label = workload.policy_label.as_ref().map(|name| workload.key.beside(name));
     let keeps =
         |policy: &Arc<PolicyObject>| policy.spec.is_err() || policy.suspend || !context.memory.has_let_go(&policy.uid, policy.generation);
-    let labelled = label.as_ref().and_then(|key| tables.policies.get(key)).filter(keeps);
-    naming.extend(labelled);
+    let governor = workload.governor().and_then(|name| tables.policies.get(&workload.key.beside(name)));
+    naming.extend(governor.filter(keeps));
     naming.extend(asking.and_then(|asking| tables.policies.get(&asking.key)));
     naming.sort_by(|a, b| a.key.cmp(&b.key));
     naming.dedup_by(|a, b| a.key == b.key);
-    let applied = |key: &Key, uid: &str| {
+    // One without a spec that can be read asks for nothing that is known.
+    let candidate = |key: &Key, uid: &str, policy: Option<&PolicyObject>| {
         let records = records(tables, key, uid);
-        records
-            .first()
-            .is_some_and(|newest| newest.applied.iter().any(|applied| applied.uid == *workload.uid && !applied.record.is_empty()))
+        let noted = || records.first().into_iter().flat_map(|newest| &newest.applied);
+        let applied = noted().any(|applied| applied.uid == *workload.uid && !applied.record.is_empty());
+        let first = noted().filter(|applied| applied.is_of(workload.kind, &workload.key.name)).find_map(|applied| applied.first);
+        let governs = applied || workload.governor() == Some(&key.name);
+        // One that is being deleted keeps what it has, one that holds still, or cannot be read, also what it had: they gain
+        // nothing.
+        let (keeps, gains) = policy.map_or((true, false), |policy| (!policy.deleting, !policy.deleting && !policy.suspend));
+        let stays = governs || (keeps && first.is_some()) || gains;
+        let settings = policy.and_then(|policy| policy.spec.as_ref().ok()).map(Overlay::of).unwrap_or_default();
+        let created = policy.map_or(i64::MAX, |policy| policy.created);
+        stays.then(|| Candidate { name: key.name.clone(), created, applied, first, settings })
     };
-    let candidate = |policy: &Arc<PolicyObject>| {
-        let applied = applied(&policy.key, &policy.uid);
-        let labelled = workload.own.policy_label && workload.policy_label.as_ref() == Some(&policy.key.name);
-        // One that is being deleted or holds still keeps what it has, and gains nothing.
-        let stays = !(policy.deleting || policy.suspend) || applied || labelled;
-        stays.then(|| Candidate { name: policy.key.name.clone(), created: policy.created, applied })
-    };
-    let mut candidates: Vec<_> = naming.iter().filter_map(candidate).collect();
-    // What one names that cannot be read is not known: it keeps what it has.
-    candidates.extend(tables.policies.all_unreadable().filter(|(key, _)| key.namespace == workload.key.namespace).filter_map(
-        |(key, policy)| {
-            let applied = applied(key, &policy.uid);
-            let labelled = workload.own.policy_label && workload.policy_label.as_ref() == Some(&key.name);
-            (applied || labelled).then(|| Candidate { name: key.name.clone(), created: i64::MAX, applied })
-        },
-    ));
+    let mut candidates: Vec<_> = naming.iter().filter_map(|policy| candidate(&policy.key, &policy.uid, Some(policy))).collect();
+    let unreadable = tables.policies.all_unreadable().filter(|(key, _)| key.namespace == workload.key.namespace);
+    candidates.extend(unreadable.filter_map(|(key, found)| candidate(key, &found.uid, None)));
+    let label = workload.policy_label.as_ref().map(|name| workload.key.beside(name));
     let pauses = |key: &Key| context.memory.claim_pause(key).is_some();
     let label_pauses = label.is_some_and(|key| !tables.policies.is_there(&key) && pauses(&key));
-    holder(workload, &candidates, label_pauses)
+    claim(workload, &candidates, label_pauses)
 }
 
 /// Whether a policy that the cache does not have is gone for good.

@@ -285,6 +285,7 @@ async fn write_targets(
         match apply::workload(context, workload, &body, container, adopted, *take_over).await {
             Ok(Ok(written)) => {
                 tell::wrote(context, policy, workload, *rolls, drift, &written.taken_from, desired);
+                view.over.iter().for_each(|over| tell::taken_by_age(context, policy, workload, over));
                 answers.targets[index] = Some(Ok(written.workload));
             }
             Ok(Err(refused)) => answers.targets[index] = Some(Err(refused)),

@@ -56,6 +56,14 @@ pub(super) fn wrote(
     }
 }
 
+/// Another policy would have the workload as well, and nothing but the age decided.
+pub(super) fn taken_by_age(context: &Context, policy: &PolicyObject, workload: &Workload, over: &str) {
+    let message = format!(
+        "the policy {over} names {workload} as well, neither had it before and neither is stricter: this one has it by its age, or its name; name it in one of them"
+    );
+    context.events.about_policy(&policy.key, &policy.uid, Notice { warning: true, reason: EventReason::TakenByAge, message });
+}
+
 /// Counts the rolls that were not seen to be done before.
 pub(super) fn finished(context: &Context, noted: &[Applied], applied: &[Applied]) {
     for entry in applied.iter().filter(|entry| entry.rolled_out) {

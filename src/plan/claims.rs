@@ -2,7 +2,8 @@
 
 use smol_str::SmolStr;
 
-use super::Workload;
+use super::{Governed, Millis, Workload};
+use crate::server::kratos::{Overlay, is_stricter};
 
 /// A policy that may hold a workload.
 #[derive(Clone, Debug)]
@@ -12,15 +13,40 @@ pub struct Candidate {
     pub created: i64,
     /// A record says that it applied to this very workload.
     pub applied: bool,
+    /// Since when it has kept the workload of this kind and name, whatever its uid, by its records.
+    pub first: Option<Millis>,
+    /// What it asks for.
+    pub settings: Overlay,
 }
 
-/// The policy that holds `workload` among those that name it: the one whose records say that it
-/// applied, else the one in the workload's own label, else the oldest. A policy that is gone
-/// keeps its workload while `label_pauses`, so that one that is recreated finds it as it was.
+/// Who holds a workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub holder: SmolStr,
+    /// Another one that would have it as well: neither had it before, and neither is stricter.
+    pub over: Option<SmolStr>,
+}
+
+impl Workload {
+    /// The policy that our label says governs this very object. One that was copied, or restored, has the label of the one it
+    /// was made after.
+    #[must_use]
+    pub fn governor(&self) -> Option<&SmolStr> {
+        let memory = Governed::read(self.governed.as_deref().filter(|_| self.own.governed));
+        let of_another = memory.and_then(|memory| memory.workload).is_some_and(|uid| *uid != *self.uid);
+        self.policy_label.as_ref().filter(|_| self.own.policy_label && !of_another)
+    }
+}
+
+/// The policy that holds `workload` among those that would have it: the one that governs this very object, by its records or,
+/// where they say nothing, by the label; else the one that has kept that name the longest; else the stricter, whatever the
+/// server's own files say; else the older, then the first by name. A policy that is gone keeps its workload while
+/// `label_pauses`, so that one that is recreated finds it as it was.
 #[must_use]
-pub fn holder(workload: &Workload, candidates: &[Candidate], label_pauses: bool) -> Option<SmolStr> {
-    let label = workload.policy_label.as_ref().filter(|_| workload.own.policy_label);
+pub fn claim(workload: &Workload, candidates: &[Candidate], label_pauses: bool) -> Option<Claim> {
+    let alone = |holder: &SmolStr| Some(Claim { holder: holder.clone(), over: None });
     let by_age = |a: &&Candidate, b: &&Candidate| (a.created, &a.name).cmp(&(b.created, &b.name));
+    let label = workload.governor();
     // The label is written with the apply, the record after it: where two records claim the
     // workload, the label tells which of them came last.
     let applied = candidates
@@ -28,83 +54,28 @@ pub fn holder(workload: &Workload, candidates: &[Candidate], label_pauses: bool)
         .filter(|candidate| candidate.applied)
         .min_by(|a, b| (Some(&a.name) != label).cmp(&(Some(&b.name) != label)).then(by_age(a, b)));
     if let Some(applied) = applied {
-        return Some(applied.name.clone());
+        return alone(&applied.name);
     }
-    if let Some(label) = label
-        && (label_pauses || candidates.iter().any(|candidate| candidate.name == *label))
-    {
-        return Some(label.clone());
+    let pausing = workload.policy_label.as_ref().filter(|_| workload.own.policy_label && label_pauses);
+    let named = label.filter(|label| candidates.iter().any(|candidate| candidate.name == **label));
+    if let Some(label) = pausing.or(named) {
+        return alone(label);
     }
-    candidates.iter().min_by(by_age).map(|oldest| oldest.name.clone())
+    let kept = candidates.iter().filter(|candidate| candidate.first.is_some());
+    if let Some(kept) = kept.min_by(|a, b| a.first.cmp(&b.first).then(by_age(a, b))) {
+        return alone(&kept.name);
+    }
+    let mut others: Vec<_> = candidates.iter().collect();
+    others.sort_by(by_age);
+    // Whoever is beaten once is beaten by all that come to lead later, so that one pass finds one whom nobody beats.
+    let holder = others.iter().copied().reduce(|first, next| if stricter(next, first) { next } else { first })?;
+    let over = others.iter().find(|other| other.name != holder.name && !stricter(holder, other));
+    Some(Claim { holder: holder.name.clone(), over: over.map(|over| over.name.clone()) })
+}
+
+fn stricter(one: &Candidate, other: &Candidate) -> bool {
+    is_stricter(&one.settings, &other.settings)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::fixtures::workload;
-
-    fn candidate(name: &str, created: i64, applied: bool) -> Candidate {
-        Candidate { name: name.into(), created, applied }
-    }
-
-    fn labelled(policy: &str, own: bool) -> Workload {
-        let mut workload = workload(1);
-        workload.policy_label = Some(policy.into());
-        workload.own.policy_label = own;
-        workload
-    }
-
-    proptest::proptest! {
-        /// Somebody gets it where anybody wants it, whatever the order in which they are found, and one that is
-        /// younger and has applied nothing changes nothing.
-        #[test]
-        fn it_is_total_order_free_and_stable(
-            claims in proptest::collection::vec((0..4_i64, proptest::bool::weighted(0.2)), 1..6),
-            label in proptest::option::of(0..7_usize),
-            (own, pauses) in (proptest::bool::ANY, proptest::bool::ANY),
-            turn in 0..6_usize,
-        ) {
-            let mut candidates: Vec<_> =
-                claims.iter().enumerate().map(|(index, (created, applied))| candidate(&format!("policy-{index}"), *created, *applied)).collect();
-            let mut workload = workload(1);
-            workload.policy_label = label.map(|index| format!("policy-{index}").into());
-            workload.own.policy_label = own;
-            let found = holder(&workload, &candidates, pauses);
-            proptest::prop_assert!(found.is_some());
-            let count = candidates.len();
-            candidates.rotate_left(turn % count);
-            proptest::prop_assert_eq!(&holder(&workload, &candidates, pauses), &found);
-            candidates.push(candidate("younger", 9, false));
-            proptest::prop_assert_eq!(&holder(&workload, &candidates, pauses), &found);
-        }
-    }
-
-    #[test]
-    fn the_one_that_applied_holds_it_however_young() {
-        let candidates = [candidate("old", 1, false), candidate("young", 2, true)];
-        assert_eq!(holder(&workload(1), &candidates, false).as_deref(), Some("young"));
-    }
-
-    #[test]
-    fn of_two_that_applied_the_label_tells_the_last() {
-        let candidates = [candidate("a", 1, true), candidate("b", 2, true)];
-        assert_eq!(holder(&labelled("b", true), &candidates, false).as_deref(), Some("b"));
-        assert_eq!(holder(&labelled("b", false), &candidates, false).as_deref(), Some("a"), "a label of somebody else's says nothing");
-    }
-
-    #[test]
-    fn a_label_holds_for_a_policy_that_names_it_or_pauses() {
-        let others = [candidate("other", 1, false)];
-        assert_eq!(holder(&labelled("gone", true), &others, true).as_deref(), Some("gone"));
-        assert_eq!(holder(&labelled("gone", true), &others, false).as_deref(), Some("other"));
-        let both = [candidate("other", 1, false), candidate("named", 2, false)];
-        assert_eq!(holder(&labelled("named", true), &both, false).as_deref(), Some("named"));
-    }
-
-    #[test]
-    fn else_the_oldest_then_the_first_by_name() {
-        let candidates = [candidate("b", 1, false), candidate("a", 1, false), candidate("0", 2, false)];
-        assert_eq!(holder(&workload(1), &candidates, false).as_deref(), Some("a"));
-        assert_eq!(holder(&workload(1), &[], false), None);
-    }
-}
+mod tests;

@@ -86,6 +86,7 @@ pub(super) fn target(workload: Workload) -> TargetView {
         workload: Some(Arc::new(workload)),
         unreadable: None,
         holder: None,
+        over: None,
         pods: None,
         content: None,
         well_since: None,

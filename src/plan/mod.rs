@@ -52,7 +52,7 @@ use crate::server::kratos::{Rendered, render};
 pub use advice::NAMED;
 pub use answer::Answer;
 pub use applied::{applied_after, applied_before, applied_judged};
-pub use claims::{Candidate, holder};
+pub use claims::{Candidate, Claim, claim};
 pub use confirmed::{Question, is_wrong, of_variables, pause, questions};
 pub use desired::{Desired, Goal, Standing};
 pub use effective::hashes;

@@ -159,6 +159,8 @@ pub struct TargetView {
     pub unreadable: Option<Arc<Unreadable>>,
     /// Name of the policy that holds the workload; none where nothing was found.
     pub holder: Option<SmolStr>,
+    /// Another policy that would have it as well, where nothing but the age decided between the two.
+    pub over: Option<SmolStr>,
     /// Its pods, listed while it moves, and where they read a file.
     pub pods: Option<Vec<Pod>>,
     /// Digest of all that decides whether a pod starts, our fields aside: the pod template and the

@@ -59,6 +59,60 @@ async fn two_that_come_before_their_target_go_by_age() {
     scene.until_ready("older").await;
     scene.until_condition("a-younger", "Accepted", "False", "TargetClaimed").await;
     assert_eq!(label(&scene.deployment("kratos").await), "older");
+    scene
+        .until("it is told that age alone decided", SOON, async || {
+            let told = scene.events("TakenByAge").await;
+            if told.iter().any(|event| event.to_string().contains("a-younger")) { Ok(()) } else { Err(format!("{told:?}")) }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn of_two_that_come_before_their_target_the_stricter_gets_it() {
+    let scene = Scene::start("claimed-by-strictness").await;
+    scene.create(policy("a-older", &["kratos"])).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let more = json!({"methods": {"totp": {"enabled": true}}});
+    scene.create(policy_with("rival", &["kratos"], more)).await;
+    scene.until_condition("rival", "Accepted", "False", "TargetNotFound").await;
+    scene.create(kratos("kratos")).await;
+    scene.until_ready("rival").await;
+    scene.until_condition("a-older", "Accepted", "False", "TargetClaimed").await;
+    assert_eq!(label(&scene.deployment("kratos").await), "rival");
+    assert!(scene.events("TakenByAge").await.is_empty(), "it was not decided by age");
+}
+
+/// Neither the age nor what is asked for counts: who had that name gets what is made under it.
+#[tokio::test]
+async fn one_that_is_made_anew_goes_to_the_policy_that_had_it() {
+    let scene = Scene::start("made-anew").await;
+    scene.create(kratos("kratos")).await;
+    let stricter = json!({"privilegedSessionMaxAge": "2m"});
+    scene.create(policy_with("a-stricter", &["elsewhere"], stricter)).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    scene.create(rival(&["kratos"])).await;
+    scene.until_ready("rival").await;
+    scene.edit("MfaPolicy", "a-stricter", json!({"spec": {"targetRefs": [{"name": "kratos"}]}})).await;
+    scene.until_condition("a-stricter", "Accepted", "False", "TargetClaimed").await;
+    let anew = async || {
+        scene.delete("Deployment", "kratos").await;
+        scene.until_condition("rival", "Accepted", "False", "TargetNotFound").await;
+        scene.create(kratos("kratos")).await;
+    };
+    anew().await;
+    scene.until_ready("rival").await;
+    scene.until_condition("a-stricter", "Accepted", "False", "TargetClaimed").await;
+    let now = scene.deployment("kratos").await;
+    assert_eq!((label(&now), env(&now, "kratos").get(MAX_AGE).map(String::as_str)), ("rival".into(), Some("5m")));
+
+    // Also while it holds still: nothing is written then.
+    scene.edit("MfaPolicy", "rival", json!({"spec": {"suspend": true}})).await;
+    scene.until_condition("rival", "Ready", "True", "Ready").await;
+    anew().await;
+    scene.throughout("it is kept for it", RETRY + Duration::from_secs(5), async || is_bare(&scene.deployment("kratos").await)).await;
+    scene.edit("MfaPolicy", "rival", json!({"spec": {"suspend": false}})).await;
+    scene.until_ready("rival").await;
+    assert_eq!(label(&scene.deployment("kratos").await), "rival");
 }
 
 #[tokio::test]

@@ -11,6 +11,10 @@ use crate::plan::fixtures::{applied as noted, container, governed, observed, rec
 use crate::plan::{Before, ConfigMapStep, ConfigMapView, MountedFile, Step, plan, refusals};
 use crate::policy::{DeletionPolicy, parse};
 
+#[path = "../../../tests/support/order.rs"]
+#[expect(dead_code, reason = "what the cluster says of a row is asked elsewhere")]
+mod table;
+
 const READABLE: &str = "{}";
 
 fn asking(mut observed: Observed, spec: Value) -> Observed {
@@ -212,4 +216,73 @@ fn a_file_that_was_left_is_weighed_for_whoever_reads_it() {
     observed.left_file = file(true);
     observed.config_maps[0].governed = Some(Governed { deletion_policy: DeletionPolicy::Revert, ..memory }.write().into());
     assert_eq!(refused_file(&observed), None, "it was to be emptied");
+}
+
+/// What stands on the target before the policy of a row comes to it: its own, another one's, or the server's own file.
+#[derive(Clone, Copy, Debug)]
+enum Had {
+    Itself,
+    Another,
+    Nobody,
+}
+
+/// The policy with what a row asks for, on what was there.
+fn put(row: &table::Row, had: Had, acknowledged: &[&str]) -> Observed {
+    let overlay = |part| Overlay::of(&parse("mfa", &serde_json::from_value(row.spec(part)).expect("a spec")).expect("it is valid"));
+    let old = overlay(&row.old);
+    let mut left = record("gone", 1, "highest_available");
+    Arc::make_mut(&mut left).data.overlay = old.clone();
+    let server = match had {
+        Had::Itself => governed("mfa", &left),
+        Had::Another => {
+            let mut server = governed("gone", &left);
+            let mut memory = Governed::read(server.governed.as_deref()).expect("a memory");
+            memory.deletion_policy = DeletionPolicy::Retain;
+            server.governed = Some(memory.write().into());
+            server
+        }
+        Had::Nobody => workload(1),
+    };
+    let mut observed = observed(vec![target(server)]);
+    if let Had::Itself = had {
+        let entry = noted(left.clone().digest(), Before::Nothing);
+        Arc::make_mut(&mut left).applied = vec![entry];
+        observed.records = vec![left];
+    }
+    let own = match &row.file {
+        Some(Value::String(_)) => None,
+        Some(part) => Some(vec![Layer::known(overlay(part.as_object().expect("a part of a spec")).document())]),
+        None => Some(Vec::new()),
+    };
+    let below = matches!(had, Had::Nobody).then(|| Layer::known(old.document()));
+    observed.targets[0].base = own.map(|files| files.into_iter().chain(below).collect());
+    let mut spec = row.new.clone();
+    // What other rules than the order say is not asked here.
+    let words: Vec<_> = acknowledged.iter().copied().chain(["CodeCountsForEveryone"]).collect();
+    spec.insert("acknowledge".into(), json!(words));
+    asking(observed, Value::Object(spec))
+}
+
+/// Why it does not get there: as an edit, or on that target.
+fn told_of(observed: &Observed) -> String {
+    let rejections = observed.standing.rejections.iter().cloned().chain(refusals(observed));
+    let edit: Vec<_> = rejections.map(|rejection| rejection.to_string()).collect();
+    edit.into_iter().chain(refused(observed)).collect()
+}
+
+#[test]
+fn every_row_is_decided_as_told_whoever_had_it_before() {
+    for row in table::rows() {
+        for (had, said) in [Had::Itself, Had::Another, Had::Nobody].into_iter().zip(row.operator.says()) {
+            let told = told_of(&put(&row, had, &[]));
+            match said {
+                "passes" => assert_eq!(told, "", "{row:?}, {had:?}"),
+                "state" => assert!(told.contains(rules::NOT_STATED), "{row:?}, {had:?}: {told}"),
+                word => {
+                    assert!(told.contains(word), "{row:?}, {had:?}: {told}");
+                    assert_eq!(told_of(&put(&row, had, &[word])), "", "{row:?}, {had:?}: its word suffices");
+                }
+            }
+        }
+    }
 }

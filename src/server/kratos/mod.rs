@@ -22,7 +22,7 @@ pub use inputs::{
 };
 pub use layers::{Layer, Merged, Value, changes};
 pub use merged::merge;
-pub use order::{Change, Side, not_compared, transition, weakened};
+pub use order::{Change, Side, is_stricter, not_compared, transition, weakened};
 pub use overlay::Overlay;
 pub use overrides::{may_begin, named_in, reaches, written_keys};
 pub use rendered::{Rendered, is_revision, render, revision};

@@ -45,6 +45,18 @@ pub fn not_compared(old: Side<'_>, new: Side<'_>) -> Vec<String> {
     refusals(old, new, Change::First, Verdict::Unknown).into_iter().map(|refusal| refusal.rejection.field).collect()
 }
 
+/// Whether one overlay demands at least what the other does, and the other does not, whatever lies under them.
+#[must_use]
+pub fn is_stricter(one: &Overlay, other: &Overlay) -> bool {
+    let merged = |overlay| Merged::of(None, &Layer::default(), overlay, Delivery::Environment);
+    let (one, other) = (merged(one), merged(other));
+    let demands = |new: &Merged, old: &Merged| {
+        let passes = |path: &String| ordered(path).1.compare(&old.value(path), &new.value(path)) == Verdict::Passes;
+        governed_paths().iter().all(passes)
+    };
+    demands(&one, &other) && !demands(&other, &one)
+}
+
 /// What an edit needs a word for by the rules of the definition, which see what a policy states and no file.
 #[must_use]
 pub fn transition(old: &Overlay, new: &Policy) -> Vec<Rejection> {

@@ -99,6 +99,15 @@ fn nothing_weaker_passes_both() {
 }
 
 #[test]
+fn every_leaf_has_its_rows() {
+    let tried: Vec<_> = table::rows().iter().map(tried).collect();
+    for path in governed_paths() {
+        let differs = |[edit, ..]: &[Tried; 3]| edit.before.0.value(path) != edit.after.0.value(path);
+        assert!(tried.iter().any(differs), "no row changes {path}");
+    }
+}
+
+#[test]
 fn every_leaf_is_ordered_and_a_new_one_passes_only_as_it_is() {
     for path in governed_paths() {
         assert!(!matches!(ordered(path).1, Rule::Other), "say how {path} is ordered, and add its rows to the table");
