@@ -239,7 +239,7 @@ async fn text(api: &Api<Seen<Files>>, config_map: &str, key: &str) -> Result<Opt
 /// namespace.
 pub(super) async fn read_left_file(context: &Context, observed: &mut Observed) -> Result<(), Error> {
     let Some(name) = left_file(observed) else { return Ok(()) };
-    let mounts = |workload: &Workload| workload.key.namespace == observed.key.namespace && workload.mounts.iter().any(|map| *map == name);
+    let mounts = |workload: &Workload| workload.key.namespace == observed.key.namespace && workload.may_mount(name);
     let is_target = |workload: &Workload| {
         let mut named = observed.targets.iter().filter(|view| view.workload.as_ref().is_some_and(|own| own.uid == workload.uid));
         named.any(|view| view.holder.as_ref().is_none_or(|holder| *holder == observed.key.name))
@@ -285,7 +285,7 @@ pub(super) async fn ask_versions(context: &Context, observed: &mut Observed) -> 
         let Some(container) = target_container(&workload, observed, index) else { continue };
         let version = match context.bases.version(&workload, &container.image) {
             Some(said) => said,
-            None if workload.selector.is_empty() || observed.verification().mode == VerificationMode::Off => None,
+            None if workload.selector.is_none() || observed.verification().mode == VerificationMode::Off => None,
             None => match context.asking.room() {
                 Some(_room) => ask_version(context, &workload, container, &observed.verification().port).await?,
                 None => {

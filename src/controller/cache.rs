@@ -42,7 +42,11 @@ impl Tables {
 
 /// The tables behind a lock.
 #[derive(Debug, Default)]
-pub(super) struct Cache(RwLock<Tables>);
+pub(super) struct Cache {
+    tables: RwLock<Tables>,
+    /// Names of images of identity servers.
+    server_images: Arc<[String]>,
+}
 
 /// What the cache holds.
 pub(super) trait Cached: Held {
@@ -50,6 +54,12 @@ pub(super) trait Cached: Held {
     fn table_mut(tables: &mut Tables) -> &mut Table<Self>;
     /// Policies to look at, given what a change of the object with this id concerns.
     fn policies(tables: &Tables, id: &Self::Id, concerned: Vec<Self::By>) -> Vec<Key>;
+
+    /// Without what can matter to no policy where these are the images of servers.
+    #[must_use]
+    fn of_interest(self, _: &[String]) -> Self {
+        self
+    }
 
     /// Counts the change; returns whom it concerns beside them.
     fn count(_: &mut Census, _: Option<&Self>, _: Option<&Self>) -> Option<Key> {
@@ -96,6 +106,10 @@ impl Cached for Workload {
 
     fn policies(tables: &Tables, id: &WorkloadId, concerned: Vec<Key>) -> Vec<Key> {
         tables.policies.found_by.get(&Named::Workload(id.clone())).into_iter().flatten().cloned().chain(concerned).collect()
+    }
+
+    fn of_interest(self, server_images: &[String]) -> Self {
+        Self::of_interest(self, server_images)
     }
 
     fn count(census: &mut Census, old: Option<&Self>, new: Option<&Self>) -> Option<Key> {
@@ -149,18 +163,26 @@ fn remove<T: Cached>(tables: &mut Tables, id: &T::Id) -> Vec<Key> {
 }
 
 impl Cache {
+    pub fn new(server_images: Arc<[String]>) -> Self {
+        Self { server_images, ..Self::default() }
+    }
+
+    fn entry<T: Cached>(&self, read: Result<T, Unreadable>) -> Entry<T> {
+        Entry::of(read.map(|object| object.of_interest(&self.server_images)))
+    }
+
     /// Reads several tables at one moment.
     pub fn read<R>(&self, read: impl FnOnce(&Tables) -> R) -> R {
-        read(&self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+        read(&self.tables.read().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     fn write<R>(&self, write: impl FnOnce(&mut Tables) -> R) -> R {
-        write(&mut self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner))
+        write(&mut self.tables.write().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     /// Holds what an event or an answer brings, unless something newer is held; returns the policies to look at.
     pub fn put<T: Cached>(&self, read: Result<T, Unreadable>) -> Vec<Key> {
-        let new = Entry::of(read);
+        let new = self.entry(read);
         self.write(|tables| {
             let held = T::table(tables).entries.get(&new.id());
             if held.is_some_and(|held| is_older(new.version(), held.version())) { Vec::new() } else { put(tables, new) }
@@ -170,13 +192,13 @@ impl Cache {
     /// Holds what a list brings, whatever its version: it says how things are, also where the storage of the cluster
     /// was taken back. Where it was read before an answer of ours, the watch that goes on from it brings that.
     pub fn put_listed<T: Cached>(&self, read: Result<T, Unreadable>) -> Vec<Key> {
-        self.write(|tables| put(tables, Entry::of(read)))
+        self.write(|tables| put(tables, self.entry(read)))
     }
 
     /// Holds the answer to a patch in place of what was patched. Where that is gone meanwhile, or
     /// another, the watch has been faster: the answer would bring it back for good.
     pub fn answered<T: Cached>(&self, read: Result<T, Unreadable>) -> Vec<Key> {
-        let new = Entry::of(read);
+        let new = self.entry(read);
         self.write(|tables| {
             let held = T::table(tables).entries.get(&new.id()).map(Entry::version);
             let is_newer = held.is_some_and(|held| held.0 == new.version().0 && !is_older(new.version(), held));
@@ -192,7 +214,7 @@ impl Cache {
                 return Vec::new();
             }
             match read {
-                Some(read) => put(tables, Entry::of(read)),
+                Some(read) => put(tables, self.entry(read)),
                 None => remove::<T>(tables, id),
             }
         })

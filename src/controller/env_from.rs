@@ -17,6 +17,8 @@ use crate::server::kratos::reaches;
 
 /// More than any container takes: the rest is told as not looked at.
 const MOST: usize = 16;
+/// Likewise of names in one of them.
+const MOST_NAMES: usize = 32;
 /// How long what was read is good for, and by how much workloads differ in that.
 const GOOD_FOR: Duration = Duration::from_secs(540);
 const SPREAD: u64 = 120_000;
@@ -99,7 +101,8 @@ async fn names(context: &Context, namespace: &str, name: &str, prefix: &str) -> 
         Err(error) => return Err(error.into()),
     };
     let names = keys.into_iter().map(|key| format_smolstr!("{prefix}{key}"));
-    Ok(Some(names.filter(|name| reaches(name).next().is_some()).collect()))
+    let names: Vec<_> = names.filter(|name| reaches(name).next().is_some()).take(MOST_NAMES + 1).collect();
+    Ok(Some(names).filter(|names| names.len() <= MOST_NAMES))
 }
 
 /// So that not all are read at once.

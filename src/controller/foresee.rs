@@ -206,6 +206,6 @@ impl Effect {
         self.container = Some(container.into());
         self.rolls = (!self.changes.is_empty()).then_some(workload.replicas);
         self.ends_old_first = workload.ends_old_first();
-        self.selector = workload.selector.clone();
+        self.selector = workload.selector.clone().unwrap_or_default();
     }
 }

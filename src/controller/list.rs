@@ -11,7 +11,7 @@ use super::view::{Listed, Resource, Seen, Slim};
 use crate::plan::{Key, Unreadable};
 
 /// Whole objects may be large: a page is held until it is decoded.
-const WHOLE: u32 = 50;
+const WHOLE: u32 = 16;
 const METADATA: u32 = 500;
 
 /// What is listed.

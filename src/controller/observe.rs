@@ -331,7 +331,7 @@ async fn list_pods(context: &Context, observed: &mut Observed) -> Result<(), Err
         let Some(workload) = target.workload.clone() else { continue };
         let reads = |file: &SmolStr| container(&workload, target).is_ok_and(|server| workload.file(&server.name, file).is_some());
         let asked = workload.own.policy_label && file.as_ref().is_some_and(reads);
-        if (is_done(&workload) && !asked) || workload.selector.is_empty() {
+        if (is_done(&workload) && !asked) || workload.selector.is_none() {
             continue;
         }
         let pods = pods_of(context, &workload).await?;
@@ -364,7 +364,8 @@ pub(super) struct Pods {
 
 pub(super) async fn pods_of(context: &Context, workload: &Workload) -> Result<Pods, Error> {
     let mut found = Pods::default();
-    let selection = Selection { resource: Resource::PODS, namespace: Some(&workload.key.namespace), labels: &workload.selector };
+    let Some(labels) = &workload.selector else { return Ok(found) };
+    let selection = Selection { resource: Resource::PODS, namespace: Some(&workload.key.namespace), labels };
     list::each(&context.client, selection, |read| match read {
         Ok(view) => found.own.extend(Some(view).filter(|view: &PodView| view.is_of(workload))),
         Err(unreadable) => found.unreadable = Some(unreadable),
@@ -384,15 +385,21 @@ async fn find_mounts(context: &Context, observed: &mut Observed) -> Result<(), E
     let mut is_known = true;
     let selection = Selection { resource: Resource::PODS, namespace: Some(&observed.key.namespace), labels: "" };
     list::each(&context.client, selection, |read| match read {
-        Ok(Mounts(maps)) => mounted.extend(maps),
+        Ok(Mounts(maps)) => {
+            is_known &= !maps.more;
+            mounted.extend(maps.into_iter().filter(|name| ending.iter().any(|index| observed.config_maps[*index].name == *name)));
+        }
         Err(_) => is_known = false,
     })
     .await?;
     // Any workload of the namespace: one that was reverted a moment ago has no label any more, and
     // one without pods starts some later.
     context.cache.read(|tables| {
-        for workload in tables.workloads.all().filter(|workload| workload.key.namespace == observed.key.namespace) {
-            mounted.extend(workload.mounts.iter().cloned());
+        let own = |workload: &&Arc<Workload>| workload.key.namespace == observed.key.namespace;
+        for name in ending.iter().map(|index| observed.config_maps[*index].name.clone()) {
+            if tables.workloads.all().filter(own).any(|workload| workload.may_mount(&name)) {
+                mounted.insert(name);
+            }
         }
         is_known &= tables.workloads.all_unreadable().all(|(id, _)| id.key.namespace != observed.key.namespace);
     });

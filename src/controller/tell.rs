@@ -110,7 +110,7 @@ pub(super) fn reverted(context: &Context, observed: &Observed, workload: &Worklo
         message.push_str(&format!("; another manager owns them too and keeps {}", kept.join(", ")));
     }
     let named = observed.policy.as_ref().and_then(|policy| observed.standing.config_map(policy));
-    let read = named.filter(|name| workload.mounts.contains(name));
+    let read = named.filter(|name| workload.may_mount(name));
     if let Some(config_map) = &read {
         message.push_str(&format!("; it still mounts ConfigMap {config_map}, which other targets read: remove the mount"));
     }

@@ -258,7 +258,7 @@ mod tests {
         assert!(types(&seen(&json!({}), None, |_| {})).is_empty());
         let from = |prefix: &str| {
             let unusual =
-                Unusual { env_from: vec![EnvSource::Secret { name: "keys".into(), prefix: prefix.into() }], ..Unusual::default() };
+                Unusual { env_from: vec![EnvSource::Secret { name: "keys".into(), prefix: prefix.into() }].into(), ..Unusual::default() };
             types(&seen(&json!({}), Some("{}"), |workload| workload.containers[0].unusual = unusual.boxed()))
         };
         assert!(from("").is_empty() && from("SELFSERVICE_METHODS_").is_empty());

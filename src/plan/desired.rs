@@ -203,8 +203,8 @@ mod tests {
     fn where_the_variables_are_gone_the_metadata_and_the_record_tell() {
         let mut record = record("mfa", 1, "highest_available");
         let mut stripped = governed("mfa", &record);
-        stripped.containers[0].env.clear();
-        stripped.own.env.clear();
+        stripped.containers[0].env = Vec::new().into();
+        stripped.own.env = Vec::new().into();
         let applied = Applied { uid: stripped.uid.to_string(), ..fixtures::applied(record.digest(), Before::Nothing) };
         Arc::make_mut(&mut record).applied = vec![applied];
         let records = [record.clone()];

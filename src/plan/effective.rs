@@ -252,8 +252,8 @@ mod tests {
         let file = MountedFile { config_map: "mfa".into(), key: "kratos.yaml".into(), reloads: true };
         let asked = |answer: &Answer| {
             let mut pod = Pod { answer: Some(answer.clone()), ..pod(&[]) };
-            pod.containers[0].files = vec![Some(file.clone())];
-            pod.containers[0].env = strict();
+            pod.containers[0].files = vec![Some(file.clone())].into();
+            pod.containers[0].env = strict().into();
             pod
         };
         view.pods = Some(answers.iter().map(asked).collect());
@@ -342,10 +342,10 @@ mod tests {
     #[test]
     fn pods_of_another_template_prove_nothing_about_it() {
         let mut unwired = view(&[hash("a"), hash("a")]);
-        unwired.pods.iter_mut().flatten().for_each(|pod| pod.containers[0].files.clear());
+        unwired.pods.iter_mut().flatten().for_each(|pod| pod.containers[0].files = Vec::new().into());
         assert_eq!(of(&unwired, None, 1), Reason::Progressing);
         let mut without_levels = view(&[hash("a"), hash("a")]);
-        without_levels.pods.iter_mut().flatten().for_each(|pod| pod.containers[0].env.clear());
+        without_levels.pods.iter_mut().flatten().for_each(|pod| pod.containers[0].env = Vec::new().into());
         assert_eq!(of(&without_levels, None, 1), Reason::Progressing);
     }
 }

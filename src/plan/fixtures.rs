@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::record::record_name;
 use super::{
-    Absence, Applied, Before, Container, Data, EnvFrom, EnvVar, Governed, History, Key, LastStatus, Observed, OwnFields, Pod, PolicyObject,
-    Record, Replacement, Standing, TargetData, TargetView, Traits, Trouble, UpdateStrategy, Workload, WorkloadStatus,
+    Absence, Applied, Before, Bounded, Container, Data, EnvFrom, EnvVar, Governed, History, Key, LastStatus, Observed, OwnFields, Pod,
+    PolicyObject, Record, Replacement, Standing, TargetData, TargetView, Traits, Trouble, UpdateStrategy, Workload, WorkloadStatus,
 };
 use crate::api;
 use crate::policy::{DeletionPolicy, Delivery, Kind, Verification, parse};
@@ -30,10 +30,10 @@ pub(super) fn workload(replicas: i32) -> Workload {
         update: UpdateStrategy::Rolling,
         min_ready_seconds: 0,
         replacement: Replacement::NewFirst,
-        selector: "app=kratos".into(),
-        containers: vec![container(&[])],
+        selector: Some("app=kratos".into()),
+        containers: vec![container(&[])].into(),
         last_manager: None,
-        mounts: Vec::new(),
+        mounts: Bounded::default(),
         status: WorkloadStatus {
             observed_generation: 2,
             total: replicas,
@@ -51,7 +51,7 @@ pub(super) fn container(env: &[(&str, &str)]) -> Container {
         name: "kratos".into(),
         image: "oryd/kratos:v1.3.1".into(),
         env: env.collect(),
-        files: Vec::new(),
+        files: Bounded::default(),
         traits: Traits { serves: true, ..Traits::default() },
         unusual: None,
     }
@@ -73,7 +73,7 @@ pub(super) fn pod(env: &[(&str, &str)]) -> Pod {
         annotations: Vec::new(),
         health: None,
         answer: None,
-        containers: vec![container(env)],
+        containers: vec![container(env)].into(),
         troubles: Vec::new(),
     }
 }
@@ -214,7 +214,7 @@ pub(super) fn governed(policy: &str, record: &Record) -> Workload {
             env: env.iter().map(|(name, _)| ("kratos".into(), (*name).into())).collect(),
             changed: None,
         },
-        containers: vec![container(&env)],
+        containers: vec![container(&env)].into(),
         ..workload(1)
     }
 }

@@ -43,7 +43,7 @@ impl Mark {
         named.map_or_else(
             || Self::Levels {
                 variables: server.map(told_apart_by).unwrap_or_default(),
-                file: server.and_then(|own| Some(own.files.last()?.as_ref()?.config_map.clone())),
+                file: server.and_then(|own| Some(own.last_file()?.config_map.clone())),
             },
             Self::Revision,
         )
@@ -176,10 +176,15 @@ impl super::MountedFile {
 }
 
 impl Container {
+    /// The configuration file that counts, if it is from a config map, and known.
+    fn last_file(&self) -> Option<&super::MountedFile> {
+        if self.files.more { None } else { self.files.last()?.as_ref() }
+    }
+
     /// Whether it reads the rendered file of this config map after every other.
     #[must_use]
     pub fn reads_last(&self, config_map: &str) -> bool {
-        matches!(self.files.last(), Some(Some(file)) if file.is_of(config_map))
+        self.last_file().is_some_and(|file| file.is_of(config_map))
     }
 }
 
@@ -237,11 +242,11 @@ pub fn running_levels(target: &TargetView, container: &str) -> (Option<Level>, O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::MountedFile;
     use crate::plan::fixtures::{container, pod, record, target, workload};
+    use crate::plan::{Bounded, MountedFile};
 
-    fn file(name: &str, reloads: bool) -> Vec<Option<MountedFile>> {
-        vec![Some(MountedFile { config_map: name.into(), key: "kratos.yaml".into(), reloads })]
+    fn file(name: &str, reloads: bool) -> Bounded<Option<MountedFile>, 16> {
+        vec![Some(MountedFile { config_map: name.into(), key: "kratos.yaml".into(), reloads })].into()
     }
 
     fn by_file(whoami: &str) -> Record {
@@ -256,7 +261,8 @@ mod tests {
         workload.containers = vec![
             Container { name: "sidecar".into(), files: file("its-own", true), ..container(&[]) },
             Container { files: file("mfa-mfa", true), ..container(&[(level_variables().1, "aal1")]) },
-        ];
+        ]
+        .into();
         let mark = Mark::of_template(&workload, "kratos");
         assert_eq!(mark, by_file("aal1").mark(&workload, "kratos"));
         let made = Pod { containers: workload.containers.clone(), ..pod(&[]) };
@@ -268,14 +274,16 @@ mod tests {
     fn variables_of_the_servers_own_are_part_of_what_pods_have_in_common() {
         let (settings, whoami) = level_variables();
         let mut own = workload(2);
-        own.containers = vec![Container { files: file("mfa-mfa", true), ..container(&[(settings, "aal1"), (REVISION, "v1")]) }];
+        own.containers = vec![Container { files: file("mfa-mfa", true), ..container(&[(settings, "aal1"), (REVISION, "v1")]) }].into();
         let wanted = by_file("highest_available").mark(&own, "kratos");
-        let with =
-            |env: &[(&str, &str)]| Pod { containers: vec![Container { files: file("mfa-mfa", true), ..container(env) }], ..pod(&[]) };
+        let with = |env: &[(&str, &str)]| Pod {
+            containers: vec![Container { files: file("mfa-mfa", true), ..container(env) }].into(),
+            ..pod(&[])
+        };
         let all = [(whoami, "highest_available"), (settings, "aal1"), (REVISION, "v1")];
         assert!(wanted.is_on(&with(&all), "kratos"));
         assert!(!wanted.is_on(&with(&all[..2]), "kratos") && !wanted.is_on(&with(&all[1..]), "kratos"));
-        own.own.env = vec![("kratos".into(), settings.into())];
+        own.own.env = vec![("kratos".into(), settings.into())].into();
         assert!(
             !by_file("highest_available").mark(&own, "kratos").is_on(&with(&all), "kratos"),
             "ours goes, where the policy leaves it out"
@@ -288,7 +296,7 @@ mod tests {
         let with = |env: &[(&str, &str)]| {
             let mut workload = workload(1);
             workload.own.env = env.iter().map(|(name, _)| ("kratos".into(), (*name).into())).collect();
-            workload.containers = vec![container(env)];
+            workload.containers = vec![container(env)].into();
             workload
         };
         assert!(by_file("aal1").is_on(&with(&[(whoami, "aal1")])));
@@ -342,6 +350,6 @@ mod tests {
     fn a_foreign_container_says_nothing() {
         let mark = Mark::Revision("mfa-0123456789".into());
         let other = Container { name: "other".into(), ..container(&[("REVISION", "mfa-0123456789")]) };
-        assert!(!mark.is_on(&Pod { containers: vec![other], ..pod(&[]) }, "kratos"));
+        assert!(!mark.is_on(&Pod { containers: vec![other].into(), ..pod(&[]) }, "kratos"));
     }
 }

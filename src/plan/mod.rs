@@ -5,6 +5,7 @@ mod adopted;
 mod advice;
 mod answer;
 mod applied;
+mod ceiling;
 mod claims;
 mod confirmed;
 mod desired;
@@ -52,6 +53,7 @@ use crate::server::kratos::{Rendered, render};
 pub use advice::NAMED;
 pub use answer::Answer;
 pub use applied::{applied_after, applied_before, applied_judged};
+pub use ceiling::Bounded;
 pub use claims::{Candidate, Claim, claim};
 pub use confirmed::{Question, is_wrong, of_variables, pause, questions};
 pub use desired::{Desired, Goal, Standing};
@@ -62,8 +64,8 @@ pub use last::{Cause, LastCondition, LastStatus, Levels, Transition};
 pub use mark::Mark;
 pub use news::{News, Notice, message_digest, retrying, suspension};
 pub use observed::{
-    Absence, ConfigMapView, Container, Content, EnvVar, GovernedView, History, Key, Millis, MountedFile, Observed, OwnFields, PolicyObject,
-    TargetView, UpdateStrategy, Workload, WorkloadId, WorkloadStatus,
+    Absence, ConfigMapView, Container, Containers, Content, EnvVar, GovernedView, History, Key, Millis, MountedFile, Observed, OwnFields,
+    PolicyObject, TargetView, UpdateStrategy, Workload, WorkloadId, WorkloadStatus,
 };
 pub use pod::{Health, Maker, Pod, TEMPLATE_HASH, Trouble};
 pub use proof::Proof;

@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 use super::record::Record;
 use super::shape::{Replacement, Traits};
 use super::unusual::{EnvFrom, Unusual};
-use super::{LastStatus, LeftFile, Pod, Proof, Standing, Unreadable};
+use super::{Bounded, LastStatus, LeftFile, Pod, Proof, Standing, Unreadable};
 use crate::policy::{DeletionPolicy, Kind, Policy, Rejection, Verification};
 use crate::server::kratos::Layer;
 
@@ -238,13 +238,13 @@ pub struct Workload {
     /// Seconds that a new pod must be ready before it counts.
     pub min_ready_seconds: i32,
     pub replacement: Replacement,
-    /// Label selector of its pods, in the form of a list request.
-    pub selector: SmolStr,
-    pub containers: Vec<Container>,
+    /// Label selector of its pods, in the form of a list request; none where it is longer than any that is kept.
+    pub selector: Option<SmolStr>,
+    pub containers: Containers,
     /// Who else changed the spec last.
     pub last_manager: Option<SmolStr>,
     /// Config maps that the pod template mounts.
-    pub mounts: Vec<SmolStr>,
+    pub mounts: Bounded<SmolStr, 32>,
     pub status: WorkloadStatus,
 }
 
@@ -263,6 +263,12 @@ impl Workload {
     #[must_use]
     pub fn is_kept_back(&self) -> bool {
         self.paused || self.update != UpdateStrategy::Rolling
+    }
+
+    /// Whether it mounts the config map, as far as is known.
+    #[must_use]
+    pub fn may_mount(&self, config_map: &str) -> bool {
+        self.mounts.more || self.mounts.iter().any(|own| *own == *config_map)
     }
 
     /// Whether our manager owns the variable.
@@ -301,20 +307,23 @@ pub struct OwnFields {
     pub policy_label: bool,
     pub governed: bool,
     /// (container, variable)
-    pub env: Vec<(SmolStr, SmolStr)>,
+    pub env: Bounded<(SmolStr, SmolStr), 32>,
     /// Last change of this set or its values.
     pub changed: Option<Millis>,
 }
+
+/// Those of a pod.
+pub type Containers = Bounded<Container, 16>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
     pub name: SmolStr,
     pub image: SmolStr,
     /// Only variables that a policy may set, and those that rules look at beside them.
-    pub env: Vec<EnvVar>,
+    pub env: Bounded<EnvVar, 64>,
     /// The configuration files that its command line names, in their order; none for one that is
     /// not from a config map.
-    pub files: Vec<Option<MountedFile>>,
+    pub files: Bounded<Option<MountedFile>, 16>,
     /// None for the usual container: it is held ten thousand times.
     pub unusual: Option<Box<Unusual>>,
     pub traits: Traits,

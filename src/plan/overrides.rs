@@ -74,7 +74,8 @@ pub fn is_unsettled(container: &Container, from: &EnvFrom, variable: &str) -> bo
     // A plain entry of the very name comes before one from elsewhere.
     let plain = container.env.iter().any(|entry| *entry.name == *variable);
     let from_elsewhere = |name: &SmolStr| writes(name) && !(plain && **name == *variable);
-    unusual.is_some_and(|unusual| unusual.aliases.iter().chain(&unusual.in_command).any(writes))
+    container.hides_variables()
+        || unusual.is_some_and(|unusual| unusual.aliases.iter().chain(&unusual.in_command).any(writes))
         || from.sources.iter().flat_map(|source| source.names.iter().flatten()).any(from_elsewhere)
 }
 
@@ -134,7 +135,8 @@ fn later_files(desired: &Desired, container: &Container, place: &str) -> Vec<Str
     };
     let remedy = format!("make that of ConfigMap {config_map} the last --config");
     let later = container.files.iter().enumerate().skip(ours + 1).map(named);
-    later.map(|file| format!("{place} reads {file} after the policy's, and the later one counts: {remedy}")).collect()
+    let beyond = container.files.more.then(|| "more files than are looked at".to_owned());
+    later.chain(beyond).map(|file| format!("{place} reads {file} after the policy's, and the later one counts: {remedy}")).collect()
 }
 
 /// The keys that the policy sets.
@@ -225,7 +227,7 @@ mod tests {
     }
 
     fn found(delivery: Delivery, container: Container, env_from: EnvFrom) -> Findings {
-        let view = TargetView { env_from, ..target(Workload { containers: vec![container], ..workload(1) }) };
+        let view = TargetView { env_from, ..target(Workload { containers: vec![container].into(), ..workload(1) }) };
         let workload = view.workload.clone().expect("a workload");
         find(&desired(delivery), &view, &workload, &workload.containers[0])
     }
@@ -246,7 +248,7 @@ mod tests {
 
     #[test]
     fn only_what_the_policy_sets_can_be_beaten() {
-        let alias = |name: &str| with(Unusual { aliases: vec![name.into()], ..Unusual::default() });
+        let alias = |name: &str| with(Unusual { aliases: vec![name.into()].into(), ..Unusual::default() });
         for delivery in [Delivery::Environment, Delivery::ConfigFile] {
             for name in ["session_whoami_required_aal", "Session", "SESSION_WHOAMI"] {
                 let found = found(delivery, alias(name), EnvFrom::default()).overrides;
@@ -264,7 +266,7 @@ mod tests {
         assert_eq!(found(Delivery::Environment, plain(), EnvFrom::default()), Findings::default());
         let beaten = found(Delivery::ConfigFile, plain(), EnvFrom::default()).overrides;
         assert!(matches!(beaten.as_slice(), [only] if only.contains(CODE) && !only.contains("aal1,")), "{beaten:?}");
-        let by_reference = Container { env: vec![EnvVar { name: CODE.into(), value: None }], ..kratos(&[]) };
+        let by_reference = Container { env: vec![EnvVar { name: CODE.into(), value: None }].into(), ..kratos(&[]) };
         assert_eq!(found(Delivery::ConfigFile, by_reference, EnvFrom::default()).overrides.len(), 1);
         // From a config map, a plain entry of the same name comes first.
         assert_eq!(found(Delivery::Environment, plain(), from_map(Some(&[WHOAMI, CODE]))), Findings::default());
@@ -277,8 +279,8 @@ mod tests {
     #[test]
     fn our_own_variables_that_are_about_to_go_beat_nothing() {
         let mut own = workload(1);
-        own.containers = vec![kratos(&[(CODE, "true")])];
-        own.own.env = vec![("kratos".into(), CODE.into())];
+        own.containers = vec![kratos(&[(CODE, "true")])].into();
+        own.own.env = vec![("kratos".into(), CODE.into())].into();
         let view = target(own.clone());
         assert_eq!(find(&desired(Delivery::ConfigFile), &view, &own, &own.containers[0]), Findings::default());
     }
@@ -286,8 +288,10 @@ mod tests {
     #[test]
     fn each_file_after_ours_is_named() {
         let unread = vec![UnreadFile { at: 2, path: "/etc/later.yaml".into(), source: FileSource::Secret("keys".into()) }];
-        let container =
-            Container { files: vec![file("base"), file("mfa-mfa"), None, file("extra")], ..with(Unusual { unread, ..Unusual::default() }) };
+        let container = Container {
+            files: vec![file("base"), file("mfa-mfa"), None, file("extra")].into(),
+            ..with(Unusual { unread: unread.into(), ..Unusual::default() })
+        };
         let found = found(Delivery::ConfigFile, container.clone(), EnvFrom::default());
         assert_eq!(found.overrides.len(), 2, "{found:?}");
         assert!(found.overrides[0].contains("the file /etc/later.yaml") && found.overrides[1].contains("ConfigMap extra"), "{found:?}");
@@ -304,12 +308,26 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_beyond_a_ceiling_is_named() {
+        let beyond = |container: Container| {
+            let unsettled = is_unsettled(&container, &EnvFrom::default(), CODE);
+            (found(Delivery::ConfigFile, container, EnvFrom::default()).not_checked.len(), unsettled)
+        };
+        assert_eq!(beyond(kratos(&[])), (0, false));
+        assert_eq!(beyond(kratos(&[]).unknown()), (2, true), "its variables and its files");
+        let mut files = kratos(&[]);
+        files.files.more = true;
+        assert_eq!(beyond(files), (1, false));
+    }
+
+    #[test]
     fn what_cannot_be_read_is_named() {
         let unusual = Unusual {
             env_from: vec![
                 EnvSource::Secret { name: "keys".into(), prefix: "".into() },
                 EnvSource::ConfigMap { name: "settings".into(), prefix: "".into() },
-            ],
+            ]
+            .into(),
             ..Unusual::default()
         };
         let found = |from| found(Delivery::Environment, with(unusual.clone()), from).not_checked;
@@ -322,17 +340,17 @@ mod tests {
         let not_checked = |container: Container, from: EnvFrom| found(Delivery::Environment, container, from).not_checked;
         let told = |name: &str, keys: &str| format!("env {name} of container kratos, which may set {keys}");
         let settings = "selfservice.flows.settings.required_aal";
-        let alias = |name: &str| with(Unusual { aliases: vec![name.into()], ..Unusual::default() });
+        let alias = |name: &str| with(Unusual { aliases: vec![name.into()].into(), ..Unusual::default() });
         assert_eq!(not_checked(alias("Session"), EnvFrom::default()), Vec::<String>::new(), "it is told as what beats the policy");
         let parent = "SELFSERVICE_FLOWS_RECOVERY";
         assert_eq!(not_checked(alias(parent), EnvFrom::default()), [told(parent, "selfservice.flows.recovery.enabled and 1 keys more")]);
-        let in_command = with(Unusual { in_command: vec!["FEATURE_FLAGS".into()], ..Unusual::default() });
+        let in_command = with(Unusual { in_command: vec!["FEATURE_FLAGS".into()].into(), ..Unusual::default() });
         assert_eq!(not_checked(in_command, EnvFrom::default()).len(), 1);
         let name = "SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL";
         for (value, known) in [(Some("aal1"), true), (Some("$(LEVEL)"), false), (None, false)] {
             let env = vec![EnvVar { name: name.into(), value: value.map(Into::into) }];
             let expected = if known { Vec::new() } else { vec![told(name, settings)] };
-            assert_eq!(not_checked(Container { env, ..kratos(&[]) }, EnvFrom::default()), expected);
+            assert_eq!(not_checked(Container { env: env.into(), ..kratos(&[]) }, EnvFrom::default()), expected);
         }
         assert_eq!(not_checked(kratos(&[]), from_map(Some(&[name]))), [told(name, settings)]);
         assert_eq!(not_checked(kratos(&[(name, "aal1")]), from_map(Some(&[name]))), Vec::<String>::new());
@@ -342,8 +360,9 @@ mod tests {
     fn what_of_a_file_is_not_known_is_named() {
         let told = |text: Option<&str>| {
             let layer = text.map_or_else(Layer::unread, |text| Layer::read(text, &mut Budget::default()));
-            let container = Container { files: vec![file("base"), file("mfa-mfa")], ..kratos(&[]) };
-            let view = TargetView { base: Some(Arc::from([layer])), ..target(Workload { containers: vec![container], ..workload(1) }) };
+            let container = Container { files: vec![file("base"), file("mfa-mfa")].into(), ..kratos(&[]) };
+            let view =
+                TargetView { base: Some(Arc::from([layer])), ..target(Workload { containers: vec![container].into(), ..workload(1) }) };
             let workload = view.workload.clone().expect("a workload");
             find(&desired(Delivery::Environment), &view, &workload, &workload.containers[0]).not_checked
         };
@@ -374,14 +393,15 @@ mod tests {
     #[test]
     fn a_level_is_unknown_where_something_else_may_set_it() {
         let plain = || kratos(&[(WHOAMI, "highest_available")]);
-        let alias = |name: &str| Container { unusual: Unusual { aliases: vec![name.into()], ..Unusual::default() }.boxed(), ..plain() };
+        let alias =
+            |name: &str| Container { unusual: Unusual { aliases: vec![name.into()].into(), ..Unusual::default() }.boxed(), ..plain() };
         let nothing = EnvFrom::default();
         assert!(!is_unsettled(&plain(), &nothing, WHOAMI));
         assert!(is_unsettled(&alias("session"), &nothing, WHOAMI));
         assert!(!is_unsettled(&alias("selfservice"), &nothing, WHOAMI));
         assert!(!is_unsettled(&plain(), &from_map(Some(&[WHOAMI])), WHOAMI));
         assert!(is_unsettled(&kratos(&[]), &from_map(Some(&[WHOAMI])), WHOAMI));
-        let view = TargetView { pods: None, ..target(Workload { containers: vec![alias("Session.Whoami")], ..workload(1) }) };
+        let view = TargetView { pods: None, ..target(Workload { containers: vec![alias("Session.Whoami")].into(), ..workload(1) }) };
         assert_eq!(crate::plan::mark::running_levels(&view, "kratos").1, None);
     }
 }

@@ -2,7 +2,7 @@
 
 use smol_str::SmolStr;
 
-use super::{Answer, Container, Millis};
+use super::{Answer, Containers, Millis};
 use crate::policy::Kind;
 
 /// A pod of a target.
@@ -31,7 +31,7 @@ pub struct Pod {
     /// What it says of its configuration; none where it was not asked.
     pub answer: Option<Answer>,
     /// Variables of its containers that a policy may set, as (container, variable).
-    pub containers: Vec<Container>,
+    pub containers: Containers,
     pub troubles: Vec<Trouble>,
 }
 

@@ -78,7 +78,7 @@ pub fn ends(observed: &Observed, map: &ConfigMapView) -> bool {
 fn end_config_maps(observed: &Observed, plan: &mut Plan, mounted: Option<ConfigMapEnd>) {
     let emptied = |map: &ConfigMapView| map.content.as_deref() == Some(&*crate::document::hex_digest(super::EMPTY_FILE, 16));
     // A workload that another policy takes over is not without its file in between.
-    let taken_over = |map: &ConfigMapView| observed.governed.iter().any(|view| view.claimant && view.workload.mounts.contains(&map.name));
+    let taken_over = |map: &ConfigMapView| observed.governed.iter().any(|view| view.claimant && view.workload.may_mount(&map.name));
     if observed.policy.is_none() && observed.config_maps.iter().any(|map| map.claimant) {
         // The claimant may go, too.
         plan.again = Some(observed.now + MOUNTED_AGAIN);

@@ -10,9 +10,9 @@ use crate::server::kratos::{Layer, Merged, Overlay, code_counts_for_everyone, co
 #[must_use]
 pub fn beside_ours<'a>(container: &'a Container, config_map: &str) -> Option<Vec<&'a Option<MountedFile>>> {
     let ours = |file: &MountedFile| *file.config_map == *config_map;
-    // Without its command line in the template, the image decides.
+    // Without its command line in the template, the image decides; where there is more of it than is kept, nobody knows.
     let files = || container.files.iter().filter(|file| !file.as_ref().is_some_and(ours)).collect();
-    let told = container.traits.serves || !container.files.is_empty();
+    let told = !container.files.more && (container.traits.serves || !container.files.is_empty());
     told.then(files)
 }
 
@@ -32,6 +32,9 @@ pub(super) fn environment(workload: &Workload, container: &Container, from: &Env
     let mut own = Layer::of_variables(others.map(|entry| (&*entry.name, entry.value.as_deref())));
     // A plain entry of the very name comes before one from elsewhere.
     let mut below = Layer::default();
+    if container.hides_variables() {
+        own.hide_all("");
+    }
     let Some(unusual) = container.unusual.as_deref() else { return own };
     unusual.aliases.iter().chain(&unusual.in_command).for_each(|name| own.hide(name));
     for source in &unusual.env_from {
@@ -106,7 +109,7 @@ mod tests {
     use super::*;
     use crate::document::Budget;
     use crate::plan::fixtures::{container, observed_with, target, workload};
-    use crate::plan::{EnvFromMap, Standing, Unusual};
+    use crate::plan::{Bounded, EnvFromMap, Standing, Unusual};
     use crate::policy::parse;
 
     fn seen(spec: Value, base: Option<&str>, env: &[(&str, &str)], version: Option<&str>) -> Observed {
@@ -114,7 +117,7 @@ mod tests {
             json!({"targetRefs": [{"name": "kratos"}], "requiredAAL": {"settings": "highest_available", "whoami": "highest_available"}});
         whole.as_object_mut().expect("a map").extend(spec.as_object().cloned().unwrap_or_default());
         let mut workload = workload(1);
-        workload.containers = vec![container(env)];
+        workload.containers = vec![container(env)].into();
         let mut view = target(workload);
         view.base = base.map(|text| Arc::from([Layer::read(text, &mut Budget::default())]));
         view.server_version = version.map(Into::into);
@@ -189,7 +192,7 @@ mod tests {
             let mut observed = seen(whoami_alone(), Some(base), env, None);
             let view = &mut observed.targets[0];
             let own = view.workload.as_mut().map(Arc::make_mut).expect("a workload");
-            own.containers[0].unusual = Unusual { env_from: vec![source.clone()], ..Unusual::default() }.boxed();
+            own.containers[0].unusual = Unusual { env_from: vec![source.clone()].into(), ..Unusual::default() }.boxed();
             let names = names.map(|names| names.iter().map(|name| (*name).into()).collect());
             view.env_from.sources = vec![EnvFromMap { source, names }];
             !fields(&observed).is_empty()
@@ -235,9 +238,9 @@ mod tests {
     fn files_are_known_only_with_the_command_line() {
         let file = |name: &str| Some(MountedFile { config_map: name.into(), key: "kratos.yaml".into(), reloads: true });
         let mut container = container(&[]);
-        container.files = vec![file("base"), None, file("ours")];
+        container.files = vec![file("base"), None, file("ours")].into();
         assert_eq!(beside_ours(&container, "ours"), Some(vec![&file("base"), &None]));
-        (container.traits.serves, container.files) = (false, Vec::new());
+        (container.traits.serves, container.files) = (false, Bounded::default());
         assert_eq!(beside_ours(&container, "ours"), None);
     }
 }

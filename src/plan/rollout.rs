@@ -256,8 +256,8 @@ mod tests {
     #[test]
     fn an_edit_waits_for_the_roll_under_way_ten_seconds_at_most() {
         let mut rolling = workload(2);
-        rolling.own.env = vec![("kratos".into(), "REVISION".into())];
-        rolling.containers = vec![container(&[("REVISION", REVISION)])];
+        rolling.own.env = vec![("kratos".into(), "REVISION".into())].into();
+        rolling.containers = vec![container(&[("REVISION", REVISION)])].into();
         rolling.status.updated = 1;
         let mut view = target(rolling);
         view.history.rolls = vec![100_000];

@@ -141,7 +141,7 @@ fn with(workload: &Workload, observed: &Observed, goal: &Goal) -> Workload {
             env: own.iter().map(|(name, _)| ("kratos".into(), (*name).into())).collect(),
             changed: Some(observed.now),
         },
-        containers: vec![super::Container { files, ..container(&own) }],
+        containers: vec![super::Container { files, ..container(&own) }].into(),
         ..workload.clone()
     }
 }
@@ -214,6 +214,7 @@ pub(super) fn run_each(observed: &mut Observed, fare: impl Fn(usize, &Desired) -
 /// A target whose server reads the file of the policy.
 pub(super) fn wired(workload: Workload, config_map: &str) -> Workload {
     let mut workload = workload;
-    workload.containers[0].files = vec![Some(MountedFile { config_map: config_map.into(), key: "kratos.yaml".into(), reloads: true })];
+    workload.containers[0].files =
+        vec![Some(MountedFile { config_map: config_map.into(), key: "kratos.yaml".into(), reloads: true })].into();
     workload
 }

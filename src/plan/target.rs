@@ -210,14 +210,19 @@ fn variables_are_free(desired: &Desired, container: &Container, view: &TargetVie
 /// # Errors
 /// Which ones there are instead.
 pub fn container<'a>(workload: &'a Workload, view: &TargetView) -> Result<&'a Container, Refusal> {
+    if workload.selector.is_none() {
+        let message = format!("the selector of {view} is longer than 2 KiB, so its pods cannot be listed: give it fewer labels");
+        return Err((Reason::ContainerNotFound, message));
+    }
     let named = |name: &str| workload.containers.iter().find(|container| *container.name == *name);
-    let found = match (&view.container, workload.containers.as_slice()) {
+    let found = match (&view.container, &*workload.containers) {
         (Some(name), _) => named(name),
-        (None, [only]) => Some(only),
+        (None, [only]) if !workload.containers.more => Some(only),
         (None, _) => named(&view.name).or_else(|| named("kratos")),
     };
     found.ok_or_else(|| {
-        let names: Vec<_> = workload.containers.iter().map(|container| &*container.name).collect();
+        let mut names: Vec<_> = workload.containers.iter().map(|container| &*container.name).collect();
+        names.extend(workload.containers.more.then_some("and more that are not read: put it among the first 16"));
         let message = match &view.container {
             Some(name) => format!("{view} has no container {name}, it has: {}", names.join(", ")),
             None => {
@@ -319,6 +324,11 @@ fn differences(
         if changed || !workload.owns(container, &variable.name) {
             fields.push((format!("env {}", variable.name), true));
         }
+    }
+    if workload.own.env.more {
+        // A write of ours leaves none but what it names.
+        rolls = true;
+        fields.push(("fields of the manager mfa-operator".into(), false));
     }
     for (inside, name) in &workload.own.env {
         if **inside != *container || !desired.variables().iter().any(|variable| *variable.name == **name) {

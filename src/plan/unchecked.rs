@@ -24,11 +24,24 @@ pub(super) fn not_checked(desired: &Desired, set: &Set, view: &TargetView, workl
             FileSource::Secret(secret) => format!("Secret {secret}, which {file} of container {name} comes from"),
             FileSource::Volume(volume) => format!("volume {volume}, which {file} of container {name} comes from"),
             FileSource::Toml => format!("{file} of container {name}, which is TOML: only YAML and JSON are read"),
+            FileSource::Beyond => format!("{file} of container {name}, which has more mounts than are read"),
             FileSource::Elsewhere => format!("{file} of container {name}, which comes from no volume"),
         }
     });
-    let all =
-        secrets.chain(maps).chain(files).chain(in_files(desired, view, container)).chain(in_variables(set, view, workload, container));
+    let beyond = [
+        (container.hides_variables(), format!("variables of container {name}: it has more of what sets them than is looked at")),
+        (
+            container.files.more,
+            format!("configuration files of container {name}: its command line names more of them, or is longer, than is looked at"),
+        ),
+    ];
+    let beyond = beyond.into_iter().filter_map(|(more, told)| more.then_some(told));
+    let all = beyond
+        .chain(secrets)
+        .chain(maps)
+        .chain(files)
+        .chain(in_files(desired, view, container))
+        .chain(in_variables(set, view, workload, container));
     all.take(MOST).collect()
 }
 

@@ -147,9 +147,9 @@ impl<'a> Reached<'a> {
         match &self.view.pods {
             Some(pods) => {
                 let ready = pods.iter().filter(|pod: &&Pod| pod.ready && !pod.deleting);
-                ready.map(|pod| pod.containers.as_slice()).collect()
+                ready.map(|pod| &*pod.containers).collect()
             }
-            None if self.workload.status.ready > 0 => vec![self.workload.containers.as_slice()],
+            None if self.workload.status.ready > 0 => vec![&*self.workload.containers],
             None => Vec::new(),
         }
     }

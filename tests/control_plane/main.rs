@@ -28,6 +28,7 @@ mod docs;
 mod drift;
 mod election;
 mod history;
+mod hostile;
 mod kinds;
 mod leftovers;
 mod merged;

@@ -367,6 +367,7 @@ pub fn resource(kind: &str) -> ApiResource {
         "ConfigMap" => ("", "v1", "configmaps"),
         "Namespace" => ("", "v1", "namespaces"),
         "Pod" => ("", "v1", "pods"),
+        "ResourceQuota" => ("", "v1", "resourcequotas"),
         "Secret" => ("", "v1", "secrets"),
         "ServiceAccount" => ("", "v1", "serviceaccounts"),
         other => panic!("add the kind {other} here"),

@@ -103,6 +103,14 @@ impl Operator {
         assert!(sent.is_ok_and(|status| status.success()), "no signal {signal} for the operator");
     }
 
+    /// The most memory that it ever had since its start, in KiB.
+    pub fn peak_memory(&self) -> u64 {
+        let id = self.process.as_ref().expect("it runs").id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a process has a status");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it has a peak");
+        peak.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// How it ended by itself; none while it runs.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         let status = self.process.as_mut()?.try_wait().expect("a child can be asked")?;

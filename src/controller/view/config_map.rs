@@ -4,7 +4,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
 use super::Slim;
+use super::bounded::cut;
 use super::metadata::Metadata;
+use super::workload::LONGEST_MEMORY;
 use crate::document::hex_digest;
 use crate::plan::{ConfigMapView, Key};
 
@@ -40,7 +42,7 @@ impl Slim for ConfigMap {
             resource_version: metadata.resource_version.as_str().into(),
             deleting: metadata.deletion_timestamp.is_some(),
             policy_label: metadata.labels.policy.as_deref().map(Into::into),
-            governed: metadata.annotations.governed.as_deref().map(Into::into),
+            governed: metadata.annotations.governed.as_deref().map(|text| cut(text, LONGEST_MEMORY)),
             own: metadata.own_entries().any(|entry| entry.policy_label()),
             // Whether that one still holds it is found out where it matters.
             holder: metadata.labels.policy.as_deref().map(Into::into),

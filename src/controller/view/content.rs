@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
 
-use super::workload::known_name;
+use super::container::known_name;
 use crate::document::hex_digest;
 use crate::plan::{Content, Millis};
 

@@ -1,15 +1,61 @@
 //! `metadata.managedFields`: only what our own manager owns, and only where it may own something.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
 use k8s_openapi::jiff::Timestamp;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use smol_str::SmolStr;
 
-use super::workload::known_name;
+use super::bounded::{Entries, cut};
+use super::container::known_name;
 use crate::api;
-use crate::plan::Millis;
+use crate::plan::{Bounded, Millis};
+
+/// All entries, of which only ours are kept: there may be any number, and ours the last of them.
+#[derive(Default)]
+pub(super) struct Managers {
+    pub own: Bounded<ManagedFields, 8>,
+    /// The last change of the spec by somebody else.
+    pub spec: Option<ManagedFields>,
+    /// The last change of anything, as it is written.
+    pub changed: Option<String>,
+}
+
+impl Managers {
+    fn take(&mut self, entry: ManagedFields) {
+        self.changed = entry.time.clone().max(self.changed.take());
+        if entry.manager == api::MANAGER {
+            self.own.push(entry);
+        } else if entry.has_spec() && self.spec.as_ref().is_none_or(|last| last.time <= entry.time) {
+            self.spec = Some(entry);
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Managers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+
+        impl<'de> Visitor<'de> for List {
+            type Value = Managers;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a list of fields by their managers")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Managers, A::Error> {
+                let mut all = Managers::default();
+                while let Some(entry) = list.next_element()? {
+                    all.take(entry);
+                }
+                Ok(all)
+            }
+        }
+
+        deserializer.deserialize_seq(List)
+    }
+}
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -78,14 +124,14 @@ struct FieldsOfTemplate {
 #[serde(default)]
 struct FieldsOfPodSpec {
     #[serde(rename = "f:containers")]
-    containers: BTreeMap<String, FieldsOfContainer>,
+    containers: Entries<FieldsOfContainer, 32>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct FieldsOfContainer {
     #[serde(rename = "f:env")]
-    env: BTreeMap<String, IgnoredAny>,
+    env: Entries<IgnoredAny, 32>,
 }
 
 #[derive(Deserialize)]
@@ -94,7 +140,7 @@ struct ItemKey {
 }
 
 impl ManagedFields {
-    pub fn has_spec(&self) -> bool {
+    fn has_spec(&self) -> bool {
         self.subresource.is_empty() && self.fields_v1.spec.is_some()
     }
 
@@ -102,12 +148,8 @@ impl ManagedFields {
         &self.manager
     }
 
-    pub fn time(&self) -> Option<&str> {
-        self.time.as_deref()
-    }
-
     pub fn own(&self) -> Option<OwnEntry<'_>> {
-        (self.manager == api::MANAGER && self.subresource.is_empty()).then(|| OwnEntry {
+        self.subresource.is_empty().then(|| OwnEntry {
             by_apply: self.operation == "Apply",
             changed: self.time.as_deref().and_then(|text| text.parse::<Timestamp>().ok()).map(Timestamp::as_millisecond),
             fields: &self.fields_v1,
@@ -129,24 +171,25 @@ impl OwnEntry<'_> {
     }
 
     /// Variables as (container, name).
-    pub fn env(&self) -> Vec<(SmolStr, SmolStr)> {
-        let mut found = Vec::new();
-        for (key, container) in self.template().into_iter().flat_map(|template| &template.spec.containers) {
+    pub fn env(&self) -> Bounded<(SmolStr, SmolStr), 32> {
+        let mut found = Bounded::default();
+        let Some(containers) = self.template().map(|template| &template.spec.containers.0) else { return found };
+        for (key, container) in containers.iter() {
             let Some(container_name) = item_name(key) else { continue };
-            found.extend(
-                container
-                    .env
-                    .keys()
-                    .filter_map(|key| item_name(key))
-                    .map(|name| (container_name.clone(), known_name(&name).unwrap_or(name))),
-            );
+            let names = container.env.0.iter().filter_map(|(key, _)| item_name(key));
+            found.extend(names.map(|name| (container_name.clone(), known_name(&name).unwrap_or(name))));
+            found.more |= container.env.0.more;
         }
+        found.more |= containers.more;
         found
     }
 }
 
+/// Longer than any name of a container, and than any variable of ours.
+const LONGEST: usize = 64;
+
 /// The name in a key such as `k:{"name":"kratos"}`.
 fn item_name(key: &str) -> Option<SmolStr> {
     let key: ItemKey = serde_json::from_str(key.strip_prefix("k:")?).ok()?;
-    Some(key.name.into())
+    Some(cut(&key.name, LONGEST))
 }

@@ -30,7 +30,7 @@ impl Slim for Files {
 
     fn from_raw(raw: Raw) -> (ObjectMeta, Self) {
         let Raw { metadata, data } = raw;
-        let changed = metadata.managed_fields.iter().filter_map(|entry| entry.time()).map(millis).max().unwrap_or_default();
+        let changed = metadata.managed_fields.changed.as_deref().map_or(0, millis);
         (metadata.identity(), Self { texts: data, changed })
     }
 }

@@ -5,9 +5,8 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::fields::{ManagedFields, OwnEntry};
-use crate::api;
-use crate::plan::Key;
+use super::fields::{ManagedFields, Managers, OwnEntry};
+use crate::plan::{Bounded, Key};
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -21,8 +20,8 @@ pub(super) struct Metadata {
     pub deletion_timestamp: Option<IgnoredAny>,
     pub labels: Labels,
     pub annotations: Annotations,
-    pub owner_references: Vec<Owner>,
-    pub managed_fields: Vec<ManagedFields>,
+    pub owner_references: Bounded<Owner, 32>,
+    pub managed_fields: Managers,
 }
 
 #[derive(Deserialize, Default)]
@@ -78,12 +77,11 @@ impl Metadata {
 
     /// Who else changed the spec last.
     pub fn spec_manager(&self) -> Option<&str> {
-        let with_spec = self.managed_fields.iter().filter(|entry| entry.has_spec() && entry.manager() != api::MANAGER);
-        with_spec.max_by_key(|entry| entry.time()).map(ManagedFields::manager)
+        self.managed_fields.spec.as_ref().map(ManagedFields::manager)
     }
 
     /// Our manager's entries, by apply and by update.
     pub fn own_entries(&self) -> impl Iterator<Item = OwnEntry<'_>> {
-        self.managed_fields.iter().filter_map(ManagedFields::own)
+        self.managed_fields.own.iter().filter_map(ManagedFields::own)
     }
 }

@@ -1,7 +1,11 @@
 //! Objects as the watches decode them: straight into the slim values of `plan`. What is dropped
 //! here is never held, which is what keeps ten thousand workloads in a few dozen megabytes.
 
+mod bounded;
+#[cfg(test)]
+mod ceilings;
 pub(super) mod config_map;
+mod container;
 pub(super) mod content;
 pub(super) mod env_source;
 mod fields;

@@ -6,10 +6,11 @@ use smol_str::SmolStr;
 
 use super::Slim;
 use super::metadata::Metadata;
-use super::volumes::{Volume, mounts};
+use super::volumes::{Volumes, mounts};
+use crate::plan::Bounded;
 
 #[derive(Clone, Debug)]
-pub(in crate::controller) struct Mounts(pub Vec<SmolStr>);
+pub(in crate::controller) struct Mounts(pub Bounded<SmolStr, 1024>);
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -21,7 +22,7 @@ pub(in crate::controller) struct Raw {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Spec {
-    volumes: Vec<Volume>,
+    volumes: Volumes,
 }
 
 impl Slim for Mounts {

@@ -10,11 +10,12 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
+use super::container::{RawContainer, containers};
 use super::metadata::Metadata;
 use super::seen::decode;
-use super::workload::{PodSpec, RawContainer};
+use super::workload::PodSpec;
 use super::{Condition, Slim, content, holds, millis, since};
-use crate::plan::{Maker, Pod, TEMPLATE_HASH, Trouble, Workload};
+use crate::plan::{Bounded, Maker, Pod, TEMPLATE_HASH, Trouble, Workload};
 
 /// A pod with what only the controller asks of it.
 #[derive(Clone, Debug)]
@@ -80,9 +81,9 @@ struct Status {
     phase: String,
     #[serde(rename = "podIP")]
     pod_ip: String,
-    conditions: Vec<Condition>,
-    init_container_statuses: Vec<ContainerStatus>,
-    container_statuses: Vec<ContainerStatus>,
+    conditions: Bounded<Condition, 32>,
+    init_container_statuses: Bounded<ContainerStatus, 32>,
+    container_statuses: Bounded<ContainerStatus, 32>,
 }
 
 #[derive(Deserialize, Default)]
@@ -164,7 +165,7 @@ impl Slim for PodView {
     fn from_raw(raw: Raw) -> (ObjectMeta, Self) {
         let Raw { metadata: Twice(metadata, words), spec: Twice(spec, raw_spec), status } = raw;
         let finished = matches!(status.phase.as_str(), "Succeeded" | "Failed");
-        let PodSpec { containers, init_containers, volumes, host_network } = spec;
+        let PodSpec { containers: own, init_containers, volumes, host_network } = spec;
         let address = status.pod_ip.parse::<IpAddr>().ok().filter(|_| !host_network);
         let mut run = DefaultHasher::new();
         metadata.uid.hash(&mut run);
@@ -178,7 +179,7 @@ impl Slim for PodView {
         let view = Self {
             run: run.finish(),
             address,
-            ports: containers.iter().flat_map(RawContainer::ports).collect(),
+            ports: own.iter().flat_map(RawContainer::ports).collect(),
             pod: Pod {
                 name: metadata.name.as_str().into(),
                 uid: metadata.uid.as_str().into(),
@@ -200,7 +201,7 @@ impl Slim for PodView {
                 scheduled: holds(&status.conditions, "PodScheduled"),
                 answer: None,
                 troubles: preparing.chain(status.container_statuses.iter().filter_map(|status| trouble(status, None))).collect(),
-                containers: containers.into_iter().map(|container| container.slim(&volumes)).collect(),
+                containers: containers(own, &volumes),
             },
             maker: metadata.owner_references.iter().find(|owner| owner.controller).map(|owner| Maker {
                 kind: owner.kind.as_str().into(),

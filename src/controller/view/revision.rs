@@ -3,6 +3,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
@@ -36,6 +37,10 @@ pub(in crate::controller) struct Raw {
 /// More than any policy comes to.
 const LARGEST: usize = 64 * 1024;
 
+fn noted<T: DeserializeOwned>(text: Option<&str>) -> Option<T> {
+    serde_json::from_str(text.filter(|text| text.len() <= LARGEST)?).ok()
+}
+
 fn record(metadata: &Metadata, revision: i64, data: &RawValue) -> Option<Record> {
     let policy = metadata.labels.policy.as_deref()?;
     let is_owner = |owner: &&Owner| owner.controller && owner.kind == api::KIND && owner.name == policy;
@@ -49,8 +54,8 @@ fn record(metadata: &Metadata, revision: i64, data: &RawValue) -> Option<Record>
         owner_uid: owner.uid.as_str().into(),
         revision,
         data: Data::read(&serde_json::from_str(data.get()).ok()?, digest)?,
-        verdict: metadata.annotations.verdict.as_deref().and_then(|text| serde_json::from_str(text).ok()),
-        applied: metadata.annotations.applied.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
+        verdict: noted(metadata.annotations.verdict.as_deref()),
+        applied: noted(metadata.annotations.applied.as_deref()).unwrap_or_default(),
     })
 }
 

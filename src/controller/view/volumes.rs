@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use smol_str::SmolStr;
 
-use crate::plan::{FileSource, MountedFile};
+use super::bounded::cut;
+use crate::plan::{Bounded, FileSource, MountedFile};
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -25,8 +26,11 @@ struct SecretVolume {
 #[serde(default)]
 struct ConfigMapSource {
     name: String,
-    items: Vec<Item>,
+    items: Items,
 }
+
+type Items = Bounded<Item, 64>;
+pub(super) type Volumes = Bounded<Volume, 64>;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -38,7 +42,7 @@ struct Item {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Projected {
-    sources: Vec<Source>,
+    sources: Bounded<Source, 16>,
 }
 
 #[derive(Deserialize, Default)]
@@ -52,7 +56,7 @@ struct Source {
 #[serde(default)]
 struct SecretSource {
     name: String,
-    items: Vec<Item>,
+    items: Items,
 }
 
 #[derive(Deserialize, Default)]
@@ -66,43 +70,71 @@ pub(super) struct Mount {
 
 impl Mount {
     /// The config maps whose files it shows.
-    pub fn config_maps(&self, volumes: &[Volume]) -> Vec<SmolStr> {
-        volumes.iter().find(|volume| volume.name == self.name).map(|volume| mounts(std::slice::from_ref(volume))).unwrap_or_default()
+    pub fn config_maps(&self, volumes: &Volumes) -> Vec<SmolStr> {
+        volumes.iter().find(|volume| volume.name == self.name).map(|volume| volume.config_maps().collect()).unwrap_or_default()
     }
 }
+
+/// A name of an object, in bytes.
+const LONGEST_NAME: usize = 253;
 
 /// Names of the config maps that these volumes mount.
-pub(super) fn mounts(volumes: &[Volume]) -> Vec<SmolStr> {
-    let direct = volumes.iter().filter_map(|volume| volume.config_map.as_ref());
-    let projected = volumes.iter().filter_map(|volume| volume.projected.as_ref()).flat_map(|projected| &projected.sources);
-    direct.chain(projected.filter_map(|source| source.config_map.as_ref())).map(|source| source.name.as_str().into()).collect()
+pub(super) fn mounts<const N: usize>(volumes: &Volumes) -> Bounded<SmolStr, N> {
+    let mut found: Bounded<SmolStr, N> = volumes.iter().flat_map(Volume::config_maps).collect();
+    found.more |= volumes.more || volumes.iter().any(Volume::has_more);
+    found
 }
 
-/// Where a file of a container comes from.
-///
-/// # Errors
-/// What else it comes from where that is no config map.
-pub(super) fn mounted_file(path: &str, working_dir: &str, mounts: &[Mount], volumes: &[Volume]) -> Result<MountedFile, FileSource> {
-    let path = segments(working_dir, path).ok_or(FileSource::Elsewhere)?;
-    let inside = |mount: &&Mount| segments("", &mount.mount_path).is_some_and(|above| path.starts_with(&above));
-    // Of mounts within each other the innermost counts.
-    let depth = |mount: &Mount| segments("", &mount.mount_path).map_or(0, |above| above.len());
-    let mount = mounts.iter().filter(inside).max_by_key(|mount| depth(mount)).ok_or(FileSource::Elsewhere)?;
-    let other = || FileSource::Volume(mount.name.as_str().into());
-    if mount.sub_path_expr.is_some() {
-        return Err(other());
-    }
-    let below = &path[depth(mount)..];
-    let sub_path: Vec<&str> = mount.sub_path.split('/').filter(|part| !part.is_empty()).collect();
-    let file = sub_path.iter().chain(below).copied().collect::<Vec<_>>().join("/");
-    match volumes.iter().find(|volume| volume.name == mount.name).and_then(|volume| volume.provider(&file)) {
-        // Kratos goes by the name of the file.
-        Some(Provider::ConfigMap(..)) if path.last().is_some_and(|name| name.ends_with(".toml")) => Err(FileSource::Toml),
-        Some(Provider::ConfigMap(name, key)) => {
-            Ok(MountedFile { config_map: name.into(), key: key.into(), reloads: mount.sub_path.is_empty() })
+/// Where the files of a container come from.
+pub(super) struct Places<'a> {
+    working_dir: &'a str,
+    /// Each with the parts of its path.
+    mounts: Vec<(Vec<&'a str>, &'a Mount)>,
+    volumes: &'a [Volume],
+    more: bool,
+}
+
+/// Longer than any path that a kernel takes.
+const LONGEST_PATH: usize = 4_096;
+
+impl<'a> Places<'a> {
+    pub fn of(working_dir: &'a str, mounts: &'a Bounded<Mount, 64>, volumes: &'a Volumes) -> Self {
+        let is_long = |mount: &Mount| mount.mount_path.len() > LONGEST_PATH;
+        let parts = |mount: &'a Mount| Some((segments("", &mount.mount_path)?, mount));
+        Self {
+            working_dir,
+            more: mounts.more || volumes.more || working_dir.len() > LONGEST_PATH || mounts.iter().any(is_long),
+            mounts: mounts.iter().filter(|mount| !is_long(mount)).filter_map(parts).collect(),
+            volumes,
         }
-        Some(Provider::Secret(name)) => Err(FileSource::Secret(name.into())),
-        None => Err(other()),
+    }
+
+    /// # Errors
+    /// What else it comes from where that is no config map.
+    pub fn file(&self, path: &str) -> Result<MountedFile, FileSource> {
+        if self.more {
+            return Err(FileSource::Beyond);
+        }
+        let path = Some(path).filter(|path| path.len() <= LONGEST_PATH).and_then(|path| segments(self.working_dir, path));
+        let path = path.ok_or(FileSource::Elsewhere)?;
+        // Of mounts within each other the innermost counts.
+        let inside = self.mounts.iter().filter(|(above, _)| path.starts_with(above));
+        let (above, mount) = inside.max_by_key(|(above, _)| above.len()).ok_or(FileSource::Elsewhere)?;
+        let other = || FileSource::Volume(cut(&mount.name, LONGEST_NAME));
+        if mount.sub_path_expr.is_some() || mount.sub_path.len() > LONGEST_PATH {
+            return Err(other());
+        }
+        let sub_path: Vec<&str> = mount.sub_path.split('/').filter(|part| !part.is_empty()).collect();
+        let file = sub_path.iter().chain(&path[above.len()..]).copied().collect::<Vec<_>>().join("/");
+        match self.volumes.iter().find(|volume| volume.name == mount.name).and_then(|volume| volume.provider(&file)) {
+            // Kratos goes by the name of the file.
+            Some(Provider::ConfigMap(..)) if path.last().is_some_and(|name| name.ends_with(".toml")) => Err(FileSource::Toml),
+            Some(Provider::ConfigMap(name, key)) => {
+                Ok(MountedFile { config_map: cut(name, LONGEST_NAME), key: cut(key, LONGEST_NAME), reloads: mount.sub_path.is_empty() })
+            }
+            Some(Provider::Secret(name)) => Err(FileSource::Secret(cut(name, LONGEST_NAME))),
+            None => Err(other()),
+        }
     }
 }
 
@@ -133,6 +165,16 @@ enum Provider<'a> {
 }
 
 impl Volume {
+    fn config_maps(&self) -> impl Iterator<Item = SmolStr> {
+        let projected =
+            self.projected.iter().flat_map(|projected| projected.sources.iter()).filter_map(|source| source.config_map.as_ref());
+        self.config_map.iter().chain(projected).map(|source| cut(&source.name, LONGEST_NAME))
+    }
+
+    fn has_more(&self) -> bool {
+        self.projected.as_ref().is_some_and(|projected| projected.sources.more)
+    }
+
     fn provider<'a>(&'a self, file: &'a str) -> Option<Provider<'a>> {
         if let Some(source) = &self.config_map {
             return Some(Provider::ConfigMap(&source.name, key(&source.items, file)?));
@@ -141,7 +183,8 @@ impl Volume {
             return Some(Provider::Secret(&secret.secret_name));
         }
         // Of two sources with the same file the later one wins.
-        let sources = self.projected.iter().flat_map(|projected| &projected.sources).rev();
+        let projected = self.projected.as_ref().filter(|projected| !projected.sources.more);
+        let sources = projected.into_iter().flat_map(|projected| projected.sources.iter().rev());
         let mut providers = sources.filter_map(|source| match (&source.config_map, &source.secret) {
             (Some(map), _) => Some(Provider::ConfigMap(&map.name, key(&map.items, file)?)),
             (None, Some(secret)) => key(&secret.items, file).map(|_| Provider::Secret(&secret.name)),
@@ -152,8 +195,8 @@ impl Volume {
 }
 
 /// The key that becomes this file. Without items every key may, under its own name.
-fn key<'a>(items: &'a [Item], file: &'a str) -> Option<&'a str> {
-    match items {
+fn key<'a>(items: &'a Items, file: &'a str) -> Option<&'a str> {
+    match &**items {
         [] => (!file.is_empty() && !file.contains('/')).then_some(file),
         items => items.iter().find(|item| item.path == file).map(|item| &*item.key),
     }
@@ -166,9 +209,9 @@ mod tests {
     use super::*;
 
     fn found(path: &str, mounts: Value, volumes: Value) -> Option<(String, String, bool)> {
-        let mounts: Vec<Mount> = serde_json::from_value(mounts).expect("mounts");
-        let volumes: Vec<Volume> = serde_json::from_value(volumes).expect("volumes");
-        let file = mounted_file(path, "", &mounts, &volumes).ok()?;
+        let mounts = serde_json::from_value(mounts).expect("mounts");
+        let volumes = serde_json::from_value(volumes).expect("volumes");
+        let file = Places::of("", &mounts, &volumes).file(path).ok()?;
         Some((file.config_map.to_string(), file.key.to_string(), file.reloads))
     }
 
@@ -226,9 +269,9 @@ mod tests {
     #[test]
     fn where_else_a_file_comes_from_is_named() {
         let of = |path: &str, mount: Value, volume: Value| {
-            let mounts: Vec<Mount> = serde_json::from_value(json!([mount])).expect("mounts");
-            let volumes: Vec<Volume> = serde_json::from_value(json!([volume])).expect("volumes");
-            mounted_file(path, "", &mounts, &volumes).err()
+            let mounts = serde_json::from_value(json!([mount])).expect("mounts");
+            let volumes = serde_json::from_value(json!([volume])).expect("volumes");
+            Places::of("", &mounts, &volumes).file(path).err()
         };
         let folder = || json!({"name": "v", "mountPath": "/etc/mfa"});
         let path = "/etc/mfa/kratos.yaml";

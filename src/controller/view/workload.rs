@@ -1,21 +1,21 @@
 //! Workloads: Deployments, StatefulSets and DaemonSets, whose fields hardly overlap.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use smol_str::SmolStr;
 
+use super::bounded::{Entries, cut};
+use super::container::{LONGEST_NAME, RawContainer, containers};
 use super::metadata::Metadata;
 use super::surge::{Share, Surge};
-use super::volumes::{Mount, Volume, mounted_file, mounts};
+use super::volumes::{Volumes, mounts};
 use super::{Condition, Slim, holds};
-use crate::plan::{
-    Container, EnvSource, EnvVar, OwnFields, Replacement, Traits, UnreadFile, Unusual, UpdateStrategy, Workload, WorkloadStatus, bounded,
-};
+use crate::plan::{Bounded, OwnFields, Replacement, UpdateStrategy, Workload, WorkloadStatus, bounded};
 use crate::policy::Kind;
-use crate::server::kratos::{config_files, governed_names, input, may_begin, named_in, reaches};
+
+/// What is held of it, in bytes: its selector, and what the operator itself wrote on it.
+const LONGEST_SELECTOR: usize = 2 * 1024;
+pub(super) const LONGEST_MEMORY: usize = 1024;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -56,8 +56,8 @@ struct RollingUpdate {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Selector {
-    match_labels: BTreeMap<String, String>,
-    match_expressions: Vec<Expression>,
+    match_labels: Entries<String, 32>,
+    match_expressions: Bounded<Expression, 32>,
 }
 
 #[derive(Deserialize, Default)]
@@ -65,7 +65,7 @@ struct Selector {
 struct Expression {
     key: String,
     operator: String,
-    values: Vec<String>,
+    values: Bounded<String, 32>,
 }
 
 #[derive(Deserialize, Default)]
@@ -78,72 +78,9 @@ struct Template {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct PodSpec {
     pub host_network: bool,
-    pub init_containers: Vec<RawContainer>,
-    pub containers: Vec<RawContainer>,
-    pub volumes: Vec<Volume>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct RawContainer {
-    name: String,
-    image: String,
-    command: Vec<String>,
-    args: Vec<String>,
-    working_dir: String,
-    env: Vec<RawEnv>,
-    env_from: Vec<RawEnvFrom>,
-    ports: Vec<Port>,
-    volume_mounts: Vec<Mount>,
-    lifecycle: Lifecycle,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Lifecycle {
-    pre_stop: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Port {
-    name: String,
-    container_port: u16,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct RawEnv {
-    name: String,
-    value: Option<String>,
-    value_from: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct RawEnvFrom {
-    prefix: String,
-    config_map_ref: Option<Reference>,
-    secret_ref: Option<Reference>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Reference {
-    name: String,
-}
-
-impl RawEnvFrom {
-    /// Where it may set what rules look at.
-    fn source(self) -> Option<EnvSource> {
-        if !may_begin(&self.prefix) {
-            return None;
-        }
-        let prefix = SmolStr::from(self.prefix);
-        let secret = |reference: Reference| EnvSource::Secret { name: reference.name.into(), prefix: prefix.clone() };
-        let config_map = |reference: Reference| EnvSource::ConfigMap { name: reference.name.into(), prefix: prefix.clone() };
-        self.secret_ref.map(secret).or_else(|| self.config_map_ref.map(config_map))
-    }
+    pub init_containers: Bounded<RawContainer, 16>,
+    pub containers: Bounded<RawContainer, 16>,
+    pub volumes: Volumes,
 }
 
 #[derive(Deserialize, Default)]
@@ -155,7 +92,7 @@ struct Status {
     ready_replicas: i32,
     available_replicas: i32,
     terminating_replicas: Option<i32>,
-    conditions: Vec<Condition>,
+    conditions: Bounded<Condition, 32>,
     /// From here on: DaemonSets, which have none of the counts above.
     desired_number_scheduled: Option<i32>,
     current_number_scheduled: i32,
@@ -164,67 +101,17 @@ struct Status {
     number_available: i32,
 }
 
-/// The name, if it is one that a policy may set, without a copy of its own.
-pub(super) fn known_name(name: &str) -> Option<SmolStr> {
-    let names = governed_names();
-    let index = names.binary_search_by(|known| known.as_str().cmp(name)).ok()?;
-    Some(SmolStr::new_static(&names[index]))
-}
-
-impl RawContainer {
-    pub fn name(&self) -> SmolStr {
-        self.name.as_str().into()
-    }
-
-    /// The config maps that it mounts.
-    pub fn mounted(&self, volumes: &[Volume]) -> Vec<SmolStr> {
-        self.volume_mounts.iter().flat_map(|mount| mount.config_maps(volumes)).collect()
-    }
-
-    /// As (container, name, number).
-    pub fn ports(&self) -> impl Iterator<Item = (SmolStr, SmolStr, u16)> {
-        self.ports.iter().map(|port| (self.name.as_str().into(), port.name.as_str().into(), port.container_port))
-    }
-
-    /// Without variables that no rule looks at: other values may be secrets, and none is needed.
-    pub fn slim(self, volumes: &[Volume]) -> Container {
-        let traits =
-            Traits { serves: self.command.iter().chain(&self.args).any(|word| word == "serve"), drains: self.lifecycle.pre_stop.is_some() };
-        let words = || self.command.iter().chain(&self.args).map(String::as_str);
-        let mut unusual = Unusual { in_command: names(words().flat_map(named_in)), ..Unusual::default() };
-        let mut files = Vec::new();
-        for (at, path) in config_files(words()).into_iter().enumerate() {
-            let file = mounted_file(path, &self.working_dir, &self.volume_mounts, volumes);
-            files.push(file.map_err(|source| unusual.unread.push(UnreadFile { at, path: path.into(), source })).ok());
-        }
-        let mut env = Vec::new();
-        for entry in self.env {
-            // Beside what a policy sets, what a rule looks at; no other value is held.
-            let beside = || input(&entry.name).map(|input| SmolStr::new_static(&input.name));
-            match known_name(&entry.name).or_else(beside) {
-                // An entry with neither is an empty value.
-                Some(name) => env.push(EnvVar { name, value: entry.value_from.is_none().then(|| entry.value.unwrap_or_default().into()) }),
-                None if reaches(&entry.name).next().is_none() => {}
-                None => unusual.aliases.push(entry.name.into()),
-            }
-        }
-        unusual.aliases = names(unusual.aliases.iter().map(SmolStr::as_str));
-        unusual.env_from = self.env_from.into_iter().filter_map(RawEnvFrom::source).collect();
-        // Exactly as large as they are: they are held ten thousand times.
-        env.shrink_to_fit();
-        files.shrink_to_fit();
-        Container { name: self.name.into(), image: self.image.into(), files, traits, env, unusual: unusual.boxed() }
-    }
-}
-
-/// Each once.
-fn names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<SmolStr> {
-    names.map(SmolStr::from).collect::<BTreeSet<_>>().into_iter().collect()
-}
-
 impl Selector {
-    fn to_query(&self) -> String {
-        let labels = self.match_labels.iter().map(|(key, value)| format!("{key}={value}"));
+    /// None where it is longer than any.
+    fn to_query(&self) -> Option<SmolStr> {
+        let more = self.match_labels.0.more
+            || self.match_expressions.more
+            || self.match_expressions.iter().any(|expression| expression.values.more);
+        Some(self.query()).filter(|query| !more && query.len() <= LONGEST_SELECTOR).map(SmolStr::from)
+    }
+
+    fn query(&self) -> String {
+        let labels = self.match_labels.0.iter().map(|(key, value)| format!("{key}={value}"));
         let expressions = self.match_expressions.iter().map(|expression| {
             let values = expression.values.join(",");
             match expression.operator.as_str() {
@@ -266,9 +153,10 @@ impl Slim for Workload {
         for entry in metadata.own_entries().filter(|entry| entry.by_apply) {
             own = OwnFields { policy_label: entry.policy_label(), governed: entry.governed(), env: entry.env(), changed: entry.changed };
         }
+        own.env.more |= metadata.managed_fields.own.more;
         let status = raw.status;
         let replicas = status.desired_number_scheduled.or(raw.spec.replicas).unwrap_or(1);
-        let PodSpec { containers, volumes, .. } = raw.spec.template.spec;
+        let PodSpec { containers: raw_containers, volumes, .. } = raw.spec.template.spec;
         let workload = Self {
             kind: Kind::default(),
             key: metadata.key(),
@@ -277,7 +165,7 @@ impl Slim for Workload {
             generation: metadata.generation,
             deleting: metadata.deletion_timestamp.is_some(),
             policy_label: metadata.labels.policy.as_deref().map(Into::into),
-            governed: metadata.annotations.governed.as_deref().map(Into::into),
+            governed: metadata.annotations.governed.as_deref().map(|text| cut(text, LONGEST_MEMORY)),
             allowed: metadata.annotations.allow.as_deref() == Some("true"),
             own,
             replicas,
@@ -288,10 +176,10 @@ impl Slim for Workload {
                 Some(surge) => surge.replacement(raw.spec.replicas.unwrap_or(1)),
                 None => raw.spec.update_strategy.replacement(),
             },
-            selector: raw.spec.selector.to_query().into(),
-            last_manager: metadata.spec_manager().map(|manager| bounded(manager).into()),
+            selector: raw.spec.selector.to_query(),
+            last_manager: metadata.spec_manager().map(|manager| cut(&bounded(manager), LONGEST_NAME)),
             mounts: mounts(&volumes),
-            containers: containers.into_iter().map(|container| container.slim(&volumes)).collect(),
+            containers: containers(raw_containers, &volumes),
             status: WorkloadStatus {
                 observed_generation: status.observed_generation,
                 total: status.replicas + status.current_number_scheduled,

@@ -152,8 +152,8 @@ fn the_first_revision_of_all_goes_back_to_no_policy() {
 fn what_stood_there_before_and_cannot_be_read_back_is_not_undone() {
     let mut observed = observed(targets(1));
     let mut workload = (*observed.targets[0].workload.clone().expect("a workload")).clone();
-    workload.own.env = vec![("kratos".into(), "SELFSERVICE_METHODS_TOTP_ENABLED".into())];
-    workload.containers = vec![fixtures::container(&[("SELFSERVICE_METHODS_TOTP_ENABLED", "false")])];
+    workload.own.env = vec![("kratos".into(), "SELFSERVICE_METHODS_TOTP_ENABLED".into())].into();
+    workload.containers = vec![fixtures::container(&[("SELFSERVICE_METHODS_TOTP_ENABLED", "false")])].into();
     observed.targets[0].workload = Some(Arc::new(workload));
     edit(&mut observed, strict());
     settle(&mut observed, STRICT_FAILS);

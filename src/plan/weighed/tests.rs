@@ -210,7 +210,7 @@ fn a_file_that_was_left_is_weighed_for_whoever_reads_it() {
     observed.left_file = file(false);
     assert_eq!(refused_file(&observed), None, "who does not read it loses nothing");
     let server = Arc::make_mut(observed.targets[0].workload.as_mut().expect("a workload"));
-    server.containers[0].files = vec![Some(MountedFile { config_map: "mfa-mfa".into(), key: "kratos.yaml".into(), reloads: true })];
+    server.containers[0].files = vec![Some(MountedFile { config_map: "mfa-mfa".into(), key: "kratos.yaml".into(), reloads: true })].into();
     let lowered = reading(observed.clone(), "session: {whoami: {required_aal: aal1}}");
     names(&lowered, "spec.requiredAAL.whoami");
     observed.left_file = file(true);
