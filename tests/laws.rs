@@ -1,14 +1,27 @@
 //! Laws: what holds for every policy, whatever strings it holds.
 
+use std::sync::LazyLock;
+
 use mfa_operator::api::MfaPolicySpec;
 use mfa_operator::document::{Document, Leaf};
-use mfa_operator::plan::{Data, TargetData};
+use mfa_operator::plan::{Data, TargetData, manifest};
 use mfa_operator::policy::{Delivery, Policy, parse};
 use mfa_operator::server::kratos::{
-    Change, Layer, Merged, Overlay, Rendered, Side, governed_names, render, transition, variables, weakened,
+    Change, LONGEST_VARIABLE, Layer, Merged, Overlay, Rendered, Side, governed_file, governed_names, governed_variables, render, transition,
+    variables, weakened,
 };
 use proptest::prelude::*;
+use regex::Regex;
 use serde_yaml::{Mapping, Value};
+
+/// As the API server reads it: the whole of a text.
+fn whole(form: &str) -> Regex {
+    Regex::new(&format!("^(?:{form})$")).expect("a form is a regular expression")
+}
+
+static FORMS: LazyLock<Vec<(String, Regex)>> =
+    LazyLock::new(|| governed_variables().into_iter().map(|(name, form)| (name, whole(&form))).collect());
+static FILE: LazyLock<Regex> = LazyLock::new(|| whole(&governed_file()));
 
 proptest! {
     #[test]
@@ -41,6 +54,18 @@ proptest! {
         let rendered = rendered(&spec);
         let read: Value = serde_yaml::from_str(&rendered.file).expect("the file is YAML");
         prop_assert_eq!(read, serde_yaml::to_value(&rendered.overlay).expect("an overlay is a tree"));
+    }
+
+    /// To them the chart's admission rules confine the operator.
+    #[test]
+    fn every_variable_has_the_form_of_its_key(spec in strategies::spec()) {
+        let rendered = rendered(&spec);
+        for variable in &rendered.variables {
+            let (_, form) = FORMS.iter().find(|(name, _)| *name == variable.name).expect("a variable of a policy has a form");
+            let value = manifest::literal(&variable.value);
+            prop_assert!(form.is_match(&value) && value.chars().count() <= LONGEST_VARIABLE, "{}={:?}", variable.name, value);
+        }
+        prop_assert!(FILE.is_match(&rendered.file), "{}", rendered.file);
     }
 
     /// Every value stands on one line, and each string in double quotes, with nothing in it that

@@ -150,6 +150,12 @@ pub const OBJECT_NAME: (&str, &str) =
 pub const OBJECT_NAME_MESSAGE: &str =
     "write the name of a Kubernetes object: lower case letters, digits, '-' and '.', beginning and ending with a letter or digit";
 
+/// By it admission tells the ConfigMaps that the operator may make from all others.
+pub const CONFIG_MAP_SUFFIX: &str = "-mfa";
+pub const CONFIG_MAP_NAME: (&str, &str) = ("self.endsWith('-mfa')", CONFIG_MAP_NAME_MESSAGE);
+pub const CONFIG_MAP_NAME_MESSAGE: &str =
+    "the name of a policy's ConfigMap ends in -mfa, for example kratos-mfa: the cluster lets the operator make no other";
+
 pub const DNS_LABEL: (&str, &str) = ("self.matches('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$')", DNS_LABEL_MESSAGE);
 pub const DNS_LABEL_MESSAGE: &str =
     "write the name of a container: at most 63 lower case letters, digits and '-', beginning and ending with a letter or digit";

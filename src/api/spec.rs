@@ -230,10 +230,11 @@ pub struct Delivery {
     #[x_kube(validation = rules::DELIVERY_TYPE)]
     pub type_: String,
 
-    /// Name of the ConfigMap that holds the rendered settings as kratos.yaml, whatever the type. Default: the policy's name followed by -mfa.
+    /// Name of the ConfigMap that holds the rendered settings as kratos.yaml, whatever the type; it ends in -mfa. Default: the policy's name followed by -mfa.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = "rules::MAX_NAME"))]
     #[x_kube(validation = rules::OBJECT_NAME)]
+    #[x_kube(validation = rules::CONFIG_MAP_NAME)]
     pub config_map_name: Option<String>,
 }
 

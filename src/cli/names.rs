@@ -1,12 +1,24 @@
-//! `mfa-operator names`: for `make generate`, the names that the chart's admission rules confine the operator to.
+//! `mfa-operator names`: for `make generate`, what the chart's admission rules hold the operator to: names of what it may
+//! write, and forms of what it may write there.
 
 use std::process::ExitCode;
 
-use crate::{api, server::kratos};
+use serde_json::{Map, Value, json};
+
+use crate::api::{self, rules};
+use crate::leader::{HOLDER_SUFFIX, Terms};
+use crate::plan::record;
+use crate::policy::{Delivery, Kind};
+use crate::server::kratos::{self, ValueForm};
 
 pub(super) fn run() -> ExitCode {
-    let names = serde_json::json!({
-        "variables": kratos::governed_names(),
+    let (settings, whoami) = kratos::level_variables();
+    let variables: Map<_, Value> = kratos::governed_variables().into_iter().map(|(name, form)| (name, form.into())).collect();
+    let names = json!({
+        "manager": api::MANAGER,
+        "variables": variables,
+        "longestVariable": kratos::LONGEST_VARIABLE,
+        "levelVariables": [settings, whoami],
         "file": kratos::governed_file(),
         "policyLabel": api::POLICY_LABEL,
         "governedAnnotation": api::GOVERNED_ANNOTATION,
@@ -14,6 +26,30 @@ pub(super) fn run() -> ExitCode {
         "verdictAnnotation": api::VERDICT_ANNOTATION,
         "allowAnnotation": api::ALLOW_ANNOTATION,
         "configKey": api::CONFIG_KEY,
+        "configMapSuffix": rules::CONFIG_MAP_SUFFIX,
+        "record": {
+            "name": record::NAME_PATTERN,
+            "overlay": overlay(),
+            "deliveries": [Delivery::Environment.as_str(), Delivery::ConfigFile.as_str()],
+            "kinds": Kind::ALL.map(Kind::as_str),
+            "longestName": rules::MAX_NAME,
+            "targets": rules::MAX_TARGETS,
+        },
+        "lease": {"seconds": Terms::default().duration.as_secs(), "holderSuffix": HOLDER_SUFFIX},
     });
     super::output::print(&format!("{names:#}\n"))
+}
+
+/// The tree of an overlay with every key. At its leaves stand `true` for true or false, the form of a text, or the form of
+/// an item and how many there may be.
+fn overlay() -> Value {
+    let mut tree = json!({});
+    for (path, form) in kratos::forms() {
+        *path.split('.').fold(&mut tree, |at, key| &mut at[key]) = match (form.as_text(), &form) {
+            (None, _) => true.into(),
+            (Some(item), ValueForm::List { most, .. }) => json!([item, most]),
+            (Some(text), _) => text.into(),
+        };
+    }
+    tree
 }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tracing::{error, info};
 
 use super::duration::duration;
-use crate::controller::{self, Pauses, Settings};
+use crate::controller::{self, Pauses, Probe, Settings};
 use crate::http;
 use crate::leader::{self, Candidate, Fence, Terms};
 use crate::plan::Key;
@@ -136,6 +136,7 @@ async fn operate(options: Options) -> Result<(), Box<dyn std::error::Error + Sen
             _ = interrupt.recv() => info!("SIGINT: the operator ends"),
         }
     };
+    let probe = options.lease.as_ref().map(|lease| Probe { client: clients.lease.clone(), namespace: lease.namespace.clone() });
     let (mut candidate, leading) = match options.lease {
         Some(lease) => {
             let (candidate, leading) = Candidate::new(clients.lease, lease, settings.instance.as_deref(), terms, fence);
@@ -150,7 +151,7 @@ async fn operate(options: Options) -> Result<(), Box<dyn std::error::Error + Sen
         }
     };
     tokio::select! {
-        ended = controller::run(clients.reads, clients.writes, settings, metrics.clone(), ready, leading, stop) => ended?,
+        ended = controller::run(clients.reads, clients.writes, probe, settings, metrics.clone(), ready, leading, stop) => ended?,
         never = http::probes(probes, is_ready) => match never {},
         never = http::metrics(scrapes, metrics) => match never {},
         lost = standing => return Err(lost.into()),

@@ -113,7 +113,7 @@ fn refusal(status: &Status, what: &str) -> Result<Refusal, Error> {
         // Somebody was faster, or it is gone: read again.
         404 | 409 => Err(Error::Stale),
         400 | 403 | 405 | 406 | 413 | 415 | 422 => {
-            let message = format!("the cluster refuses to write {what}: {}", status.message);
+            let message = format!("the cluster refuses to write {what}: {}", without_expression(&status.message));
             Ok((Reason::WriteRefused, bounded(&message)))
         }
         // An admission webhook that does not answer is as good as one that refuses: it may be so for long.
@@ -122,6 +122,17 @@ fn refusal(status: &Status, what: &str) -> Result<Refusal, Error> {
         }
         _ => Err(kube::Error::Api(Box::new(status.clone())).into()),
     }
+}
+
+/// The words of a refusal without the expression of an admission rule that could not be evaluated: it would leave no room
+/// for why.
+fn without_expression(message: &str) -> String {
+    let without = || {
+        let (before, rest) = message.split_once("expression '")?;
+        let (_, why) = rest.rsplit_once("' resulted in error: ")?;
+        Some(format!("{before}a rule could not be evaluated: {why}"))
+    };
+    without().unwrap_or_else(|| message.into())
 }
 
 /// Drops all our fields from a workload; returns the variables that a co-owner keeps alive.

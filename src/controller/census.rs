@@ -1,17 +1,19 @@
 //! Who is in a namespace: its policies by age, and the servers that carry no label of ours. For advice
-//! about a namespace, which one of its policies gives.
+//! about a namespace, which one of its policies gives. And what pods demand, for the metrics.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use smol_str::SmolStr;
 
-use crate::plan::{Key, PolicyObject, Workload, WorkloadId};
+use crate::plan::{Demand, Key, PolicyObject, Workload, WorkloadId};
 
 #[derive(Debug, Default)]
 pub(super) struct Census {
     /// As (namespace, seconds since the Unix epoch, name).
     policies: BTreeSet<(SmolStr, i64, SmolStr)>,
     servers: BTreeSet<(SmolStr, WorkloadId)>,
+    /// Of those that have a level from their template.
+    demands: HashMap<WorkloadId, Demand>,
 }
 
 impl Census {
@@ -27,6 +29,27 @@ impl Census {
         self.servers.range((namespace.clone(), least)..).take_while(move |(of, _)| of == namespace).map(|(_, id)| id)
     }
 
+    /// What the pods of a workload demand.
+    pub fn demand(&self, workload: &WorkloadId) -> Demand {
+        self.demands.get(workload).cloned().unwrap_or_default()
+    }
+
+    fn weigh(&mut self, old: Option<&Workload>, new: Option<&Workload>) {
+        if let Some(gone) = old.filter(|old| new.is_none_or(|new| new.uid != old.uid)) {
+            self.demands.remove(&gone.id());
+        }
+        let Some(new) = new else { return };
+        // One that had no level is known to have had none.
+        let nothing = Demand::default();
+        let known = self.demands.get(&new.id()).or(old.map(|_| &nothing));
+        let demand = Demand::after(known, new);
+        if demand.is_empty() {
+            self.demands.remove(&new.id());
+        } else {
+            self.demands.insert(new.id(), demand);
+        }
+    }
+
     pub fn count_policy(&mut self, old: Option<&PolicyObject>, new: Option<&PolicyObject>) {
         // One that is refused or about to go gives no advice.
         let speaks = |policy: &&PolicyObject| policy.spec.is_ok() && !policy.deleting;
@@ -40,6 +63,7 @@ impl Census {
 
     /// True where that changes who is without a policy.
     pub fn count_workload(&mut self, old: Option<&Workload>, new: Option<&Workload>) -> bool {
+        self.weigh(old, new);
         let counts = |workload: &&Workload| {
             let serves = workload.containers.iter().any(|container| container.traits.serves);
             serves && workload.replicas > 0 && !workload.own.policy_label && !workload.deleting

@@ -17,6 +17,7 @@ mod env_from;
 mod events;
 mod examine;
 mod foresee;
+mod guards;
 mod list;
 mod memory;
 mod note;
@@ -47,6 +48,7 @@ use view::config_map::ConfigMap;
 use view::revision::Revision;
 
 pub use foresee::{Effect, Foreseen, Recorded, foresee, records};
+pub use guards::Probe;
 pub use memory::Pauses;
 
 /// How the operator is run.
@@ -112,6 +114,7 @@ struct Context {
     metrics: Arc<Metrics>,
     crd_uid: CrdUid,
     bases: bases::Bases,
+    guards: guards::Known,
     /// Namespaces of which everything is known.
     opened: watch::Namespaces,
     /// Those in which it is this operator's turn, and what the one before wrote last is known.
@@ -157,6 +160,7 @@ impl Context {
             metrics,
             crd_uid: CrdUid::default(),
             bases: bases::Bases::default(),
+            guards: guards::Known::default(),
             opened: watch::Namespaces::default(),
             begun: watch::Namespaces::default(),
         }
@@ -181,13 +185,15 @@ impl Context {
 
 /// Runs until `stop` resolves. Work in a namespace begins when its first lists are complete and
 /// `leading` is true. `ready` becomes true when the lists are complete wherever the API server lets
-/// us read. `client` need not be able to write; everything that is written is sent by `writer`.
+/// us read. `client` need not be able to write; everything that is written is sent by `writer`. By `probe` it is found
+/// out whether this operator is confined.
 ///
 /// # Errors
 /// When a task panics: the process must end, for what it was doing is unknown.
 pub async fn run(
     client: Client,
     writer: Client,
+    probe: Option<Probe>,
     settings: Settings,
     metrics: Arc<Metrics>,
     ready: signal::Sender<bool>,
@@ -200,6 +206,7 @@ pub async fn run(
     scrape::add(&context);
     let mut background = JoinSet::new();
     background.spawn(events::tell(writer, telling, settings.instance.clone()));
+    background.spawn(guards::watch(context.clone(), probe));
     start_watches(&context, ready, leading, &mut background);
     let looking = context.clone();
     let work = queue::work(requests, stop, move |key| reconcile::reconcile(looking.clone(), key));

@@ -154,11 +154,11 @@ impl Document {
         yaml::write(&self.0)
     }
 
-    /// What the YAML of documents with some of these keys looks like, whatever their values, as a regular expression of
-    /// RE2 without its ends.
+    /// What the YAML of documents with some of these keys looks like, as a regular expression of RE2 without its ends.
+    /// `form` has the expression of a text, or of an item, between its quotes, by the path of its key.
     #[must_use]
-    pub fn pattern(&self) -> String {
-        yaml::pattern(&self.0, 0)
+    pub fn pattern(&self, form: &impl Fn(&str) -> String) -> String {
+        yaml::pattern(&self.0, &mut Vec::new(), form)
     }
 
     /// The frozen form that digests are taken over: compact JSON with sorted keys.

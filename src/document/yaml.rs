@@ -16,25 +16,31 @@ pub(super) fn write(value: &Value) -> String {
     out
 }
 
-/// What a mapping with some of these keys is written as, whatever their values, as a regular expression of RE2. The
-/// writer keeps the order of keys, so each stands below its own parent and at most once.
-pub(super) fn pattern(value: &Value, depth: usize) -> String {
-    const TEXT: &str = r#""(?:[^"\\[:cntrl:]]|\\[^[:cntrl:]])*""#;
+/// What a mapping with some of these keys is written as, as a regular expression of RE2: `form` has what stands between
+/// the quotes of a text, or of each item of a list, by the path of its key. The writer keeps the order of keys, so each
+/// stands below its own parent and at most once.
+pub(super) fn pattern(value: &Value, path: &mut Vec<String>, form: &impl Fn(&str) -> String) -> String {
     let Value::Mapping(mapping) = value else { return String::new() };
     let indent = |depth: usize| if depth == 0 { String::new() } else { format!(" {{{}}}", 2 * depth) };
+    let depth = path.len();
     // Without an only key there would be no parent.
     let optional = if mapping.len() == 1 { "" } else { "?" };
-    let of_key = |(key, value): (&Value, &Value)| {
-        let key = format!("{}{}:", indent(depth), key.as_str().unwrap_or_default());
+    let mut all = String::new();
+    for (key, value) in mapping {
+        let name = key.as_str().unwrap_or_default();
+        let key = format!("{}{name}:", indent(depth));
+        path.push(name.into());
+        let text = || format!(r#""(?:{})""#, form(&path.join(".")));
         let written = match value {
-            Value::Mapping(_) => format!(r"{key}\n{}", pattern(value, depth + 1)),
-            Value::Sequence(_) => format!(r"{key}\n(?:{}- {TEXT}\n)+", indent(depth + 1)),
+            Value::Mapping(_) => format!(r"{key}\n{}", pattern(value, path, form)),
+            Value::Sequence(_) => format!(r"{key}\n(?:{}- {}\n)+", indent(depth + 1), text()),
             Value::Bool(_) => format!(r"{key} (?:true|false)\n"),
-            _ => format!(r"{key} {TEXT}\n"),
+            _ => format!(r"{key} {}\n", text()),
         };
-        format!("(?:{written}){optional}")
-    };
-    mapping.iter().map(of_key).collect()
+        path.pop();
+        all.push_str(&format!("(?:{written}){optional}"));
+    }
+    all
 }
 
 fn block(value: &Value, depth: usize, out: &mut String) {

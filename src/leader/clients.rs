@@ -60,7 +60,8 @@ pub fn clients(mut config: Config, fence: &Fence, terms: Terms, metrics: &Arc<Me
     config.connect_timeout = Some(terms.renew_deadline / 2);
     config.read_timeout = config.connect_timeout;
     config.write_timeout = config.connect_timeout;
-    Ok(Clients { reads, writes, lease: Client::try_from(config)? })
+    let lease = ClientBuilder::try_from(config)?.with_layer(&Writes(metrics.clone())).build();
+    Ok(Clients { reads, writes, lease })
 }
 
 fn writes(config: &Config, fence: &Fence, terms: Terms, metrics: &Arc<Metrics>) -> kube::Result<Client> {

@@ -9,6 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 /// Nobody may keep everybody out for ever by one write.
 const LONGEST_PROMISE: Duration = Duration::from_secs(3_600);
 
+/// How many characters stand behind the name of a process that stands for election: an underscore and a number of its own.
+pub const HOLDER_SUFFIX: usize = 17;
+
 /// Time since the machine started: a clock that nobody can set.
 pub type Uptime = Duration;
 

@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 pub use clients::{Clients, clients};
-pub use election::Terms;
+pub use election::{HOLDER_SUFFIX, Terms};
 pub use fence::Fence;
 
 use crate::api::MANAGER;

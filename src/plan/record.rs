@@ -257,6 +257,9 @@ pub fn digest_in_name(name: &str) -> Option<&str> {
     parts.next()
 }
 
+/// How that name ends, as a regular expression of RE2: no object of others is called so by chance.
+pub const NAME_PATTERN: &str = "-mfa-[0-9a-f]{10}-[0-9a-f]{8}";
+
 /// Name of the record of `digest` for the policy with this name and uid.
 #[must_use]
 pub fn record_name(policy: &str, uid: &str, digest: &str) -> String {

@@ -41,9 +41,10 @@ pub fn parse(name: &str, spec: &api::MfaPolicySpec) -> Result<Policy, Vec<Reject
         Some(given) => {
             check.length("spec.delivery.configMapName", given, rules::MAX_NAME);
             check.that("spec.delivery.configMapName", is_object_name(given), rules::OBJECT_NAME.1);
+            check.that("spec.delivery.configMapName", given.ends_with(rules::CONFIG_MAP_SUFFIX), rules::CONFIG_MAP_NAME.1);
             given.to_owned()
         }
-        None => format!("{name}-mfa"),
+        None => format!("{name}{}", rules::CONFIG_MAP_SUFFIX),
     };
     let history_limit = spec.rollout.as_ref().and_then(|rollout| rollout.revision_history_limit).unwrap_or(5);
     check.that("spec.rollout.revisionHistoryLimit", (0..=rules::MAX_REVISIONS).contains(&history_limit), "write a number from 0 to 50");

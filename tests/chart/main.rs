@@ -79,11 +79,12 @@ fn the_schema_lets_no_unknown_name_pass() {
         (json!({"affinity": {"podAntiAffinity": {"requiredDuringScheduling": []}}}), "requiredDuringScheduling"),
         (json!({"tolerations": [{"efect": "NoSchedule"}]}), "efect"),
         (json!({"image": {"digest": "sha256:1"}}), "digest"),
-        (json!({"namespaces": ["Identity"]}), "namespaces"),
+        (json!({"watchNamespaces": ["Identity"]}), "watchNamespaces"),
+        (json!({"namespaces": ["identity"]}), "namespaces"),
         (json!({"extraEnv": [{"name": "MFA_OPERATOR_LEASE", "value": ""}]}), "extraEnv"),
         (json!({"networkPolicy": {"metricsFrom": [{"podSelectr": {}}]}}), "podSelectr"),
         (json!({"serviceAccount": {"create": false}}), "serviceAccount.name"),
-        (json!({"namespaces": ["a"], "tests": {"namespace": "b"}}), "tests.namespace"),
+        (in_namespaces(&["a"], json!({"namespace": "b"})), "tests.namespace"),
         (json!({"admission": {"confinement": {"alsoLabels": ["team lead"]}}}), "alsoLabels"),
         (json!({"admission": {"confinement": {"alsoAnnotations": ["/"]}}}), "alsoAnnotations"),
         (also("alsoAnnotations", "mfa-operator.dev/allow"), "take out mfa-operator.dev/allow"),
@@ -127,15 +128,18 @@ fn the_output_depends_on_the_values_alone() {
 
 #[test]
 fn some_namespaces_and_no_right_elsewhere() {
-    let objects = render(&json!({"namespaces": ["a", "b"]}));
+    let objects = render(&in_namespaces(&["a", "b"], json!({})));
     let own = find(&objects, "ClusterRole", NAME);
     let definition = json!([{
         "apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"],
         "resourceNames": ["mfapolicies.mfa-operator.dev"], "verbs": ["get"],
+    }, {
+        "apiGroups": ["admissionregistration.k8s.io"], "resources": ["validatingadmissionpolicybindings"],
+        "resourceNames": [format!("{NAME}-weakening"), format!("{NAME}-history")], "verbs": ["get"],
     }]);
     assert_eq!(own["rules"], definition);
     let everywhere = render(&json!({}));
-    let rules = find(&everywhere, "ClusterRole", NAME)["rules"].as_array().expect("rules")[1..].to_vec();
+    let rules = find(&everywhere, "ClusterRole", NAME)["rules"].as_array().expect("rules")[2..].to_vec();
     for kind in ["Role", "RoleBinding"] {
         let places: Vec<_> = objects.iter().filter(|object| object["kind"] == kind && object["metadata"]["name"] == NAME).collect();
         assert_eq!(places.iter().map(|object| &object["metadata"]["namespace"]).collect::<Vec<_>>(), ["a", "b"], "{kind}");
@@ -293,9 +297,59 @@ fn a_digest_wins_over_a_tag() {
     }
 }
 
+/// Nobody shall believe an admission policy to be there that is not.
+#[test]
+fn some_namespaces_and_every_admission_policy_is_spoken_of() {
+    let policies = ["confinement", "weakening", "history"];
+    let installed = |values: &Value, policy: &str| {
+        let name = format!("{NAME}-{policy}");
+        render(values).iter().any(|object| object["kind"] == "ValidatingAdmissionPolicyBinding" && object["metadata"]["name"] == name)
+    };
+    for policy in policies {
+        assert!(installed(&json!({}), policy), "{policy}: by default");
+        let said = |enabled: Value| {
+            let mut values = in_namespaces(&["a"], json!({}));
+            values["admission"][policy]["enabled"] = enabled;
+            values
+        };
+        let why = rendered(&said(Value::Null)).expect_err(policy);
+        for word in [&format!("admission.{policy}.enabled"), "watchNamespaces", "true: it does", "false: it does not"] {
+            assert!(why.contains(word), "{word} is missing in: {why}");
+        }
+        assert!(installed(&said(json!(true)), policy) && !installed(&said(json!(false)), policy), "{policy}");
+    }
+    let mut all = in_namespaces(&["a"], json!({}));
+    all["admission"] =
+        policies.into_iter().map(|policy| (policy.to_owned(), json!({"enabled": true}))).collect::<serde_json::Map<_, _>>().into();
+    for object in render(&all).iter().filter(|object| object["kind"] == "ValidatingAdmissionPolicyBinding") {
+        let spec = &object["spec"];
+        assert_eq!(spec["validationActions"], json!(["Deny", "Audit"]));
+        let everywhere = object["metadata"]["name"] == format!("{NAME}-confinement");
+        assert_eq!(spec["matchResources"].is_null(), everywhere, "{spec}");
+    }
+}
+
+/// Its duration is bounded by what the operator is told of it.
+#[test]
+fn the_lease_is_confined_to_twice_its_duration() {
+    let limits = |seconds: &str| {
+        let values = json!({"extraEnv": [{"name": "MFA_OPERATOR_LEASE_DURATION", "value": seconds}]});
+        rendered(&values).map(|objects| objects.contains(&format!("leaseDurationSeconds.orValue(0) <= {}", 60)))
+    };
+    assert!(rendered(&json!({})).expect("it renders").contains("leaseDurationSeconds.orValue(0) <= 30"));
+    assert!(limits("30s").expect("it renders"));
+    assert!(limits("1m").expect_err("no seconds").contains("MFA_OPERATOR_LEASE_DURATION in seconds"));
+}
+
 /// The values of each file in `ci/`.
 fn ci() -> Vec<Value> {
     files(&Path::new(CHART).join("ci")).iter().map(|path| serde_yaml::from_str(&text(path)).expect("it is YAML")).collect()
+}
+
+/// These namespaces alone, without the admission policies.
+fn in_namespaces(names: &[&str], tests: Value) -> Value {
+    let off = json!({"enabled": false});
+    json!({"watchNamespaces": names, "tests": tests, "admission": {"confinement": off, "weakening": off, "history": off}})
 }
 
 fn selects(selector: &Value, labels: &Value) -> bool {

@@ -49,5 +49,6 @@ fn entries(log: &Path, mark: u64, user: &str) -> Vec<Value> {
     let mut lines = String::new();
     file.read_to_string(&mut lines).expect("it is text");
     let own = lines.lines().filter(|line| line.contains(user)).filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    own.filter(|entry| entry["impersonatedUser"]["username"] == user && entry["stage"] == "ResponseComplete").collect()
+    let is_dry = |entry: &Value| entry["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun="));
+    own.filter(|entry| entry["impersonatedUser"]["username"] == user && entry["stage"] == "ResponseComplete" && !is_dry(entry)).collect()
 }

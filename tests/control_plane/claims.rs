@@ -254,7 +254,7 @@ async fn a_config_map_of_somebody_else_is_never_taken() {
     scene.until_condition("mfa", "Stalled", "True", "ConfigMapTaken").await;
     assert_eq!(scene.get("ConfigMap", "mfa-mfa").await["data"], foreign["data"]);
 
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"delivery": {"configMapName": "levels"}}})).await;
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"delivery": {"configMapName": "levels-mfa"}}})).await;
     scene.until_ready("mfa").await;
     assert_eq!(scene.get("ConfigMap", "mfa-mfa").await["data"], foreign["data"]);
     enforces(&scene.deployment("kratos").await).expect("another name resolves it");
@@ -284,7 +284,7 @@ async fn a_config_map_of_another_policy_is_never_taken() {
 #[tokio::test]
 async fn a_config_map_goes_on_with_its_workload() {
     let scene = Scene::start("map-handed-on").await;
-    let file = json!({"delivery": {"configMapName": "levels"}, "privilegedSessionMaxAge": "5m"});
+    let file = json!({"delivery": {"configMapName": "levels-mfa"}, "privilegedSessionMaxAge": "5m"});
     scene.create(kratos("kratos")).await;
     scene.create(policy_with("first", &["kratos"], json!({"delivery": file["delivery"]}))).await;
     scene.until_ready("first").await;
@@ -295,7 +295,7 @@ async fn a_config_map_goes_on_with_its_workload() {
     scene.until_condition_within(AFTER_THE_PAUSE + RETRY, "rival", "Ready", "True", "Ready").await;
     let after = scene.deployment("kratos").await;
     assert_eq!((generation(&after), label(&after)), (before + 1, "rival".into()), "one update, with no revert between");
-    let map = scene.get("ConfigMap", "levels").await;
+    let map = scene.get("ConfigMap", "levels-mfa").await;
     assert!(map["data"]["kratos.yaml"].as_str().is_some_and(|file| file.contains("5m")), "{}", map["data"]);
     assert_eq!(label(&map), "rival");
 }
@@ -307,8 +307,8 @@ async fn what_nobody_claims_any_more_is_reverted() {
     scene.create(kratos("kratos")).await;
     scene.create(policy("first", &["kratos"])).await;
     scene.until_ready("first").await;
-    scene.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "foreign"}})).await;
-    scene.create(policy_with("rival", &["kratos"], json!({"delivery": {"configMapName": "foreign"}}))).await;
+    scene.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "foreign-mfa"}})).await;
+    scene.create(policy_with("rival", &["kratos"], json!({"delivery": {"configMapName": "foreign-mfa"}}))).await;
     scene.until_condition("rival", "Accepted", "False", "TargetClaimed").await;
     scene.delete("MfaPolicy", "first").await;
     scene.until_condition_within(AFTER_THE_PAUSE, "rival", "Accepted", "False", "ConfigMapTaken").await;

@@ -51,8 +51,8 @@ async fn what_is_not_wired_is_told_with_the_values_to_add_and_goes_on_by_itself(
 async fn wiring_is_recognised_in_every_form() {
     let scene = Scene::start("forms").await;
     let volume = |source: Value| json!([{"name": "base", "emptyDir": {}}, source]);
-    let map = || volume(json!({"name": "mfa", "configMap": {"name": "levels"}}));
-    let own_map = |name: &str| volume(json!({"name": "mfa", "configMap": {"name": format!("levels-{name}")}}));
+    let map = || volume(json!({"name": "mfa", "configMap": {"name": "levels-mfa"}}));
+    let own_map = |name: &str| volume(json!({"name": "mfa", "configMap": {"name": format!("levels-{name}-mfa")}}));
     let folder = || json!([{"name": "base", "mountPath": "/etc/config"}, {"name": "mfa", "mountPath": "/etc/mfa"}]);
     let path = "/etc/mfa/kratos.yaml";
     let base = "/etc/config/kratos.yaml";
@@ -67,13 +67,13 @@ async fn wiring_is_recognised_in_every_form() {
         (
             "projected",
             args(&["serve", "all", "-c", path]),
-            volume(json!({"name": "mfa", "projected": {"sources": [{"configMap": {"name": "levels"}}]}})),
+            volume(json!({"name": "mfa", "projected": {"sources": [{"configMap": {"name": "levels-mfa"}}]}})),
             folder(),
         ),
         (
             "renamed",
             args(&["serve", "all", "-c", "/etc/mfa/levels.yaml"]),
-            volume(json!({"name": "mfa", "configMap": {"name": "levels", "items": [{"key": "kratos.yaml", "path": "levels.yaml"}]}})),
+            volume(json!({"name": "mfa", "configMap": {"name": "levels-mfa", "items": [{"key": "kratos.yaml", "path": "levels.yaml"}]}})),
             folder(),
         ),
     ];
@@ -104,16 +104,16 @@ async fn wiring_is_recognised_in_every_form() {
     for (name, command, volumes, mounts) in wired.iter().chain(&not_wired) {
         scene.create(deployment(name, command, volumes, mounts)).await;
     }
-    scene.create(by_file("wired", &names, json!({"delivery": {"configMapName": "levels"}}))).await;
+    scene.create(by_file("wired", &names, json!({"delivery": {"configMapName": "levels-mfa"}}))).await;
     scene.until_ready_without_pods("wired").await;
     for name in names {
         has_the_levels(&scene.deployment(name).await).unwrap_or_else(|found| panic!("{name}: {found}"));
     }
     for (name, ..) in &not_wired {
         // The file is read only where it says so.
-        scene.create(by_file(name, &[*name], json!({"delivery": {"configMapName": format!("levels-{name}")}}))).await;
+        scene.create(by_file(name, &[*name], json!({"delivery": {"configMapName": format!("levels-{name}-mfa")}}))).await;
         let message = scene.until_condition(name, "Accepted", "False", "NotWired").await;
-        assert!(message.contains(&format!("levels-{name}")) && message.contains("folder"), "{name}: {message}");
+        assert!(message.contains(&format!("levels-{name}-mfa")) && message.contains("folder"), "{name}: {message}");
         assert_eq!(env(&scene.deployment(name).await, "kratos").len(), 1, "{name}: no variable is written");
     }
 }

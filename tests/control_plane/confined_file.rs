@@ -15,7 +15,7 @@ const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
 async fn with_a_file(name: &str) -> Stage {
     let stage = confined(name).await;
-    let metadata = json!({"name": "ours", "labels": {LABEL: "mfa"}, "annotations": {GOVERNED: "{}"}});
+    let metadata = json!({"name": "ours-mfa", "labels": {LABEL: "mfa"}, "annotations": {GOVERNED: "{}"}});
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"kratos.yaml": "{}\n"}});
     stage.operator.create(map).await.expect("its own");
     stage
@@ -33,7 +33,7 @@ async fn every_file_that_is_rendered_passes() {
     assert!(files.len() > 10, "{files:?}");
     files.push(("the largest".into(), largest()));
     for (what, file) in files {
-        let answer = stage.operator.patch("ConfigMap", "ours", holding(&file)).await;
+        let answer = stage.operator.patch("ConfigMap", "ours-mfa", holding(&file)).await;
         answer.unwrap_or_else(|status| panic!("{what}: {}\n{file}", status.message));
     }
 }
@@ -66,7 +66,7 @@ fn largest() -> String {
 #[tokio::test]
 async fn a_stolen_token_has_a_file_say_nothing_else() {
     let stage = with_a_file("said").await;
-    stage.operator.patch("ConfigMap", "ours", holding(&golden(&Path::new(GOLDEN).join("everything")))).await.expect("its own file");
+    stage.operator.patch("ConfigMap", "ours-mfa", holding(&golden(&Path::new(GOLDEN).join("everything")))).await.expect("its own file");
     let methods = "selfservice:\n  methods:\n";
     let whoami = "session:\n  whoami:\n    required_aal: \"aal1\"\n";
     let mut passed = Vec::new();
@@ -97,7 +97,7 @@ async fn a_stolen_token_has_a_file_say_nothing_else() {
         ("a key without a value", "session:\n  whoami:\n"),
         ("a file behind nothing", &format!("{{}}\n{whoami}")),
     ] {
-        match stage.operator.patch("ConfigMap", "ours", holding(file)).await {
+        match stage.operator.patch("ConfigMap", "ours-mfa", holding(file)).await {
             Ok(_) => passed.push(what),
             Err(status) => assert!(status.message.contains("what a policy may set, and nothing else"), "{what}: {}", status.message),
         }

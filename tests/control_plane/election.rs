@@ -6,20 +6,19 @@ mod faults;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
-use kube::{Api, Client};
+use kube::Api;
+use kube::api::{DynamicObject, PostParams};
 use serde_json::{Value, json};
 
 use crate::audit::Write;
 use crate::objects::{LABEL, env, generation, kratos, policy};
-use crate::rights::{grant, user};
+use crate::rights::{LEASE, grant, may_lead, user};
 use crate::scene::{SOON, Scene, resource};
 use crate::stage;
 use crate::support::control_plane::{ControlPlane, control_plane, create_namespace, install_definition};
 use crate::support::operator::{Operator, Options};
 use crate::wire::Wire;
 
-const LEASE: &str = "mfa-operator";
 pub const MAX_AGE: &str = "SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE";
 /// Policies, each over a workload of its own.
 const MANY: usize = 16;
@@ -164,27 +163,6 @@ pub fn options(namespace: &str, user: String, kubeconfig: &Path, terms: &Terms) 
         log_format: "text",
         log: "info,mfa_operator=debug",
         arguments,
-    }
-}
-
-/// As the chart grants it.
-pub async fn may_lead(client: &Client, namespace: &str, user: &str) {
-    let group = "rbac.authorization.k8s.io";
-    let role = json!({
-        "apiVersion": format!("{group}/v1"), "kind": "Role", "metadata": {"name": "lease"},
-        "rules": [
-            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
-            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [LEASE], "verbs": ["get", "update"]},
-        ],
-    });
-    let binding = json!({
-        "apiVersion": format!("{group}/v1"), "kind": "RoleBinding", "metadata": {"name": format!("{user}-lease")},
-        "roleRef": {"apiGroup": group, "kind": "Role", "name": "lease"},
-        "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
-    });
-    for (kind, name, object) in [("Role", "lease".to_owned(), role), ("RoleBinding", format!("{user}-lease"), binding)] {
-        let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource(kind));
-        api.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(object)).await.expect("the rights are granted");
     }
 }
 

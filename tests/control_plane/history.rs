@@ -1,8 +1,10 @@
-//! What the operator remembers of a policy is out of reach for everybody else, and in nobody's way.
+//! What the operator remembers of a policy, and the file that it delivers, are out of reach for everybody else, and in
+//! nobody's way.
 
+use kube::core::response::Status;
 use serde_json::{Value, json};
 
-use crate::objects::{LABEL, policy, stateful};
+use crate::objects::{GOVERNED, LABEL, policy, stateful};
 use crate::scene::SOON;
 use crate::stage::{Person, Stage};
 
@@ -16,7 +18,12 @@ fn record(name: &str, labels: Value, policy: &Value) -> Value {
     })
 }
 
-/// With a record of the operator's, and somebody who may do everything in the namespace.
+fn file(name: &str, labels: Value) -> Value {
+    let metadata = json!({"name": name, "labels": labels, "annotations": {GOVERNED: "{}"}});
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"kratos.yaml": "{}\n"}})
+}
+
+/// With a record and a file of the operator's, and somebody who may do everything in the namespace.
 async fn remembered(name: &str) -> (Stage, Person, Value) {
     let stage = Stage::set(name, "history").await;
     let owner = stage.person("owner", "cluster-admin").await;
@@ -36,6 +43,7 @@ async fn remembered(name: &str) -> (Stage, Person, Value) {
         })
         .await;
     stage.operator.create(record("ours", json!({LABEL: "mfa"}), &policy)).await.expect("the operator writes its own");
+    stage.operator.create(file("mfa-mfa", json!({LABEL: "mfa"}))).await.expect("the operator writes its own");
     (stage, owner, policy)
 }
 
@@ -59,14 +67,82 @@ async fn nobody_else_writes_what_the_operator_remembers() {
             ("deletes all", person.delete_all(kind).await),
         ] {
             let status = answer.expect_err(what);
-            let as_said = status.code == 403 && status.message.contains("the operator's memory of a policy");
-            assert!(as_said, "{what}: {}", status.message);
+            assert!(is_guarded(&status), "{what}: {}", status.message);
         }
     }
     let ours = stage.admin.get(kind, "ours").await;
     assert_eq!((&ours["revision"], &ours["metadata"]["labels"][LABEL]), (&json!(1), &json!("mfa")));
     stage.operator.patch(kind, "ours", json!({"revision": 2})).await.expect("the operator may");
     stage.operator.delete(kind, "ours").await.expect("the operator may");
+}
+
+fn is_guarded(status: &Status) -> bool {
+    status.code == 403 && status.message.contains("it alone writes them: change the policy instead")
+}
+
+/// A level that stands in the file is in force wherever the server reads it.
+#[tokio::test]
+async fn nobody_else_writes_the_file_of_a_policy() {
+    let (stage, owner, _) = remembered("guarded").await;
+    let (kind, name) = ("ConfigMap", "mfa-mfa");
+    let weaker = json!({"kratos.yaml": "session:\n  whoami:\n    required_aal: \"aal1\"\n"});
+    let before = stage.admin.get(kind, name).await;
+    let with = |field: &str, value: Value| {
+        let mut changed = before.clone();
+        changed[field] = value;
+        changed
+    };
+    let stripped = json!({"labels": {LABEL: null}, "annotations": {GOVERNED: null}});
+    let owners = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "theirs", "uid": "x"}]);
+    owner.create(file("theirs", json!({}))).await.expect("one without our label is anybody's");
+    // The admin of the whole cluster is somebody else, too.
+    for person in [&owner, &stage.admin] {
+        let mut bare = with("data", weaker.clone());
+        bare["metadata"]["labels"] = json!({});
+        let mut applied = file(name, json!({LABEL: "mfa"}));
+        applied["data"] = weaker.clone();
+        for (what, answer) in [
+            ("rewrites", person.patch(kind, name, json!({"data": weaker})).await.map(drop)),
+            ("applies", person.seize(applied).await.map(drop)),
+            ("replaces", person.replace(with("data", weaker.clone())).await.map(drop)),
+            ("replaces without the label", person.replace(bare).await.map(drop)),
+            ("strips", person.patch(kind, name, json!({"metadata": stripped})).await.map(drop)),
+            ("strips and rewrites", person.patch(kind, name, json!({"metadata": stripped, "data": weaker})).await.map(drop)),
+            ("forgets", person.patch(kind, name, json!({"metadata": {"annotations": {GOVERNED: null}}})).await.map(drop)),
+            ("gives it to another policy", person.patch(kind, name, json!({"metadata": {"labels": {LABEL: "other"}}})).await.map(drop)),
+            ("freezes", person.replace(with("immutable", json!(true))).await.map(drop)),
+            ("keeps from going", person.patch(kind, name, json!({"metadata": {"finalizers": ["example.com/stay"]}})).await.map(drop)),
+            ("gives it an owner", person.patch(kind, name, json!({"metadata": {"ownerReferences": owners}})).await.map(drop)),
+            ("deletes", person.delete(kind, name).await),
+            ("deletes all", person.delete_all(kind).await),
+            ("puts the label", person.patch(kind, "theirs", json!({"metadata": {"labels": {LABEL: "mfa"}}})).await.map(drop)),
+            ("creates", person.create(file("forged-mfa", json!({LABEL: "mfa"}))).await.map(drop)),
+        ] {
+            let status = answer.expect_err(what);
+            assert!(is_guarded(&status), "{what}: {}", status.message);
+        }
+    }
+    assert_eq!(stage.admin.get(kind, name).await["metadata"]["resourceVersion"], before["metadata"]["resourceVersion"]);
+    stage.operator.patch(kind, name, json!({"data": weaker})).await.expect("the operator may");
+    stage.operator.delete(kind, name).await.expect("the operator may");
+    // As a backup brings it.
+    let status = stage.admin.create(file(name, json!({LABEL: "mfa"}))).await.expect_err("a restored copy");
+    assert!(is_guarded(&status), "{}", status.message);
+    stage.operator.create(file(name, json!({LABEL: "mfa"}))).await.expect("the operator makes it anew");
+}
+
+/// Those of somebody else pay nothing, and controllers that have no accounts of their own go on with their work.
+#[tokio::test]
+async fn what_carries_no_label_and_who_cleans_up_are_let_through() {
+    let (stage, owner, _) = remembered("unguarded").await;
+    owner.create(file("theirs", json!({"app": "x"}))).await.expect("the owner may");
+    owner.patch("ConfigMap", "theirs", json!({"data": {"kratos.yaml": "x"}})).await.expect("the owner may");
+    owner.delete("ConfigMap", "theirs").await.expect("the owner may");
+    let controllers = stage.acting_as("system:kube-controller-manager").await;
+    controllers.patch("ConfigMap", "mfa-mfa", json!({"metadata": {"labels": {"a": "b"}}})).await.expect("it may be any controller");
+    for (kind, name) in [("ConfigMap", "mfa-mfa"), ("ControllerRevision", "ours")] {
+        stage.acting_as("system:serviceaccount:kube-system:generic-garbage-collector").await.delete(kind, name).await.expect("it may");
+    }
 }
 
 #[tokio::test]

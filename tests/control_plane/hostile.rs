@@ -5,9 +5,9 @@ use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use crate::election::{BY_DEFAULT, MAX_AGE, leads, may_lead, options};
+use crate::election::{BY_DEFAULT, MAX_AGE, leads, options};
 use crate::objects::{LABEL, SETTINGS, WHOAMI, env, env_patch, kratos, policy};
-use crate::rights::{grant, user};
+use crate::rights::{grant, may_lead, user};
 use crate::scene::{SOON, Scene, identity, resource};
 use crate::support::control_plane::{control_plane, create_namespace, install_definition};
 use crate::support::operator::Operator;

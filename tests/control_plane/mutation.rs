@@ -1,11 +1,14 @@
 //! A policy engine that adds a label and an annotation to whatever is written. The confinement judges what came of a
 //! write, so it takes them for the operator's, and has to be told of them.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::confinement::granted;
 use crate::objects::{GOVERNED, LABEL, WHOAMI, env_patch, kratos, policy};
 use crate::stage::{Stage, apply};
+use crate::stolen::{RECORD, data};
 
 const CONFINED: &str = "admission.confinement.enabled=true";
 
@@ -56,10 +59,10 @@ async fn writes(stage: &Stage) -> Vec<(&'static str, Result<Value, String>)> {
     let owner = json!([{
         "apiVersion": "mfa-operator.dev/v1alpha1", "kind": "MfaPolicy", "name": "mfa", "uid": policy["metadata"]["uid"], "controller": true,
     }]);
-    let metadata = json!({"name": "ours", "labels": {LABEL: "mfa"}, "annotations": {GOVERNED: "{}"}});
+    let metadata = json!({"name": "ours-mfa", "labels": {LABEL: "mfa"}, "annotations": {GOVERNED: "{}"}});
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"kratos.yaml": "{}\n"}});
-    let metadata = json!({"name": "ours", "labels": {LABEL: "mfa"}, "ownerReferences": owner});
-    let record = json!({"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": metadata, "revision": 1, "data": {}});
+    let metadata = json!({"name": RECORD, "labels": {LABEL: "mfa"}, "ownerReferences": owner});
+    let record = json!({"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": metadata, "revision": 1, "data": data()});
     let mut answers = Vec::new();
     for (kind, object) in [("Deployment", workload), ("ConfigMap", map), ("ControllerRevision", record)] {
         answers.push((kind, stage.operator.apply(object).await.map_err(|status| status.message)));
@@ -96,7 +99,7 @@ async fn what_an_engine_adds_is_refused_until_it_is_named() {
         ("ConfigMap", json!({"data": {"kratos.yaml": "session:\n  whoami:\n    required_aal: \"aal1\"\n"}})),
         ("ControllerRevision", note),
     ] {
-        let name = if kind == "Deployment" { "kratos" } else { "ours" };
+        let name = BTreeMap::from([("Deployment", "kratos"), ("ConfigMap", "ours-mfa"), ("ControllerRevision", RECORD)])[kind];
         stage.operator.patch(kind, name, change).await.unwrap_or_else(|status| panic!("{kind}: {}", status.message));
     }
     let template = |metadata: Value| json!({"spec": {"template": {"metadata": metadata}}});

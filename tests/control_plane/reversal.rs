@@ -176,10 +176,10 @@ async fn another_container_gets_the_variables_in_the_same_update() {
 async fn a_renamed_config_map_takes_the_place_of_the_old_one() {
     let scene = governed_scene("renamed", &["kratos"]).await;
     let before = scene.deployment("kratos").await;
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"delivery": {"configMapName": "levels"}}})).await;
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"delivery": {"configMapName": "levels-mfa"}}})).await;
     scene
         .until("the old ConfigMap is gone and the new one is there", SOON, async || {
-            let (old, new) = (scene.find("ConfigMap", "mfa-mfa").await, scene.find("ConfigMap", "levels").await);
+            let (old, new) = (scene.find("ConfigMap", "mfa-mfa").await, scene.find("ConfigMap", "levels-mfa").await);
             if old.is_none() && new.is_some() { Ok(()) } else { Err(format!("old: {old:?}, new: {new:?}")) }
         })
         .await;
@@ -194,9 +194,11 @@ async fn a_renamed_config_map_keeps_its_content_while_it_is_mounted() {
     scene.create(policy("mfa", &["kratos"])).await;
     scene.until_ready("mfa").await;
     let file = scene.get("ConfigMap", "mfa-mfa").await["data"].clone();
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"delivery": {"configMapName": "levels"}}})).await;
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"delivery": {"configMapName": "levels-mfa"}}})).await;
     scene
-        .until("the new ConfigMap is there", SOON, async || scene.find("ConfigMap", "levels").await.map(|_| ()).ok_or("it is not".into()))
+        .until("the new ConfigMap is there", SOON, async || {
+            scene.find("ConfigMap", "levels-mfa").await.map(|_| ()).ok_or("it is not".into())
+        })
         .await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(scene.get("ConfigMap", "mfa-mfa").await["data"], file, "the next pod start still reads it");
@@ -364,7 +366,7 @@ async fn a_new_policy_of_the_same_name_leaves_what_was_retained() {
     scene.create(kratos("second")).await;
     let mut retaining = policy("mfa", &["kratos"]);
     retaining["spec"]["deletionPolicy"] = json!("Retain");
-    retaining["spec"]["delivery"] = json!({"configMapName": "first"});
+    retaining["spec"]["delivery"] = json!({"configMapName": "first-mfa"});
     scene.create(retaining).await;
     scene.until_ready("mfa").await;
     scene.delete("MfaPolicy", "mfa").await;
@@ -372,7 +374,7 @@ async fn a_new_policy_of_the_same_name_leaves_what_was_retained() {
     scene.until_ready("mfa").await;
     scene
         .throughout("what was retained stays", Duration::from_secs(5), async || {
-            scene.find("ConfigMap", "first").await.ok_or("the ConfigMap is gone")?;
+            scene.find("ConfigMap", "first-mfa").await.ok_or("the ConfigMap is gone")?;
             enforces(&scene.deployment("kratos").await)
         })
         .await;

@@ -13,6 +13,9 @@ use crate::stage;
 use crate::support::control_plane::{ControlPlane, create_namespace};
 use crate::support::operator::Options;
 
+/// The Lease of an election, in the namespace of its scene.
+pub const LEASE: &str = "mfa-operator";
+
 pub fn user(namespace: &str) -> String {
     format!("mfa-operator-of-{namespace}")
 }
@@ -70,14 +73,44 @@ pub async fn grant(client: &Client, namespace: &str, user: &str) {
     }
 }
 
+/// Lets this user stand for election, as the chart does.
+pub async fn may_lead(client: &Client, namespace: &str, user: &str) {
+    let group = "rbac.authorization.k8s.io";
+    let role = json!({
+        "apiVersion": format!("{group}/v1"), "kind": "Role", "metadata": {"name": "lease"},
+        "rules": [
+            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
+            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [LEASE], "verbs": ["get", "update"]},
+        ],
+    });
+    let binding = json!({
+        "apiVersion": format!("{group}/v1"), "kind": "RoleBinding", "metadata": {"name": format!("{user}-lease")},
+        "roleRef": {"apiGroup": group, "kind": "Role", "name": "lease"},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
+    });
+    for (kind, name, object) in [("Role", "lease".to_owned(), role), ("RoleBinding", format!("{user}-lease"), binding)] {
+        let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource(kind));
+        api.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(object)).await.expect("the rights are granted");
+    }
+}
+
 /// The chart's own, for the operators of all scenes instead of the one account.
 static CONFINEMENT: LazyLock<Vec<Value>> = LazyLock::new(|| {
-    let all = stage::rendered("scenes", &["admission.weakening.enabled=false".into(), "admission.history.enabled=false".into()]);
+    let off = ["weakening", "history"].map(|policy| format!("admission.{policy}.enabled=false"));
+    // The longest that any of the elections has.
+    let lease = ["extraEnv[0].name=MFA_OPERATOR_LEASE_DURATION".into(), "extraEnv[0].value=900s".into()];
+    let all = stage::rendered("scenes", &[off.as_slice(), &lease].concat());
     let mut policies: Vec<_> = all.into_iter().filter(|object| identity(object).0.contains("ValidatingAdmission")).collect();
     let operator =
         policies.iter_mut().find_map(|object| object.pointer_mut("/spec/matchConditions/0/expression")).expect("it is of one user");
     assert_eq!(*operator, json!("request.userInfo.username == 'system:serviceaccount:scenes:scenes-mfa-operator'"));
     *operator = json!(format!("request.userInfo.username.startsWith('{}')", user("")));
+    // They act in the name of a user, which is of no pod; each election has a Lease of its own.
+    let spec = policies.iter_mut().find_map(|object| object.pointer_mut("/spec/variables")).expect("it has variables");
+    for (name, expression) in [("pod", "'mfa-operator'"), ("lease", &*format!("request.namespace + '/{LEASE}'"))] {
+        let variable = spec.as_array_mut().and_then(|all| all.iter_mut().find(|variable| variable["name"] == name));
+        variable.unwrap_or_else(|| panic!("there is no variable {name}"))["expression"] = json!(expression);
+    }
     policies
 });
 

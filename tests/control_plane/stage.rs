@@ -27,6 +27,17 @@ pub struct Person {
     namespace: String,
 }
 
+/// The pod of the operator's account.
+pub const POD: &str = "operator-0";
+
+/// One of this account, which nothing runs.
+pub fn pod(name: &str, account: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+        "spec": {"serviceAccountName": account, "containers": [{"name": "a", "image": "b"}]},
+    })
+}
+
 pub struct Stage {
     pub namespace: String,
     /// May everything.
@@ -47,7 +58,8 @@ impl Stage {
         let client = plane.client().await;
         install_definition(&client).await;
         let namespace = create_namespace(&client, name).await;
-        let mut settings = vec![format!("namespaces={{{namespace}}}"), format!("fullnameOverride={namespace}")];
+        let mut settings = vec![format!("watchNamespaces={{{namespace}}}"), format!("fullnameOverride={namespace}")];
+        settings.extend(["confinement", "weakening", "history"].map(|policy| format!("admission.{policy}.enabled=false")));
         settings.extend(values.iter().map(|value| (*value).to_owned()));
         for object in rendered(&namespace, &settings) {
             // Its rights and their limits; the rest of the chart stays away.
@@ -56,8 +68,10 @@ impl Stage {
                 apply(&client, &namespace, object).await;
             }
         }
-        let operator = Person::with_the_token_of(plane, &namespace, &namespace).await;
         let admin = Person { client, namespace: namespace.clone() };
+        // It runs nowhere, and is there: a token for it says that it is of this pod.
+        admin.create(pod(POD, &namespace)).await.expect("the account has a pod");
+        let operator = Person::with_the_token_of(plane, &namespace, &namespace, Some(POD)).await;
         Self { namespace, admin, operator }
     }
 
@@ -65,7 +79,20 @@ impl Stage {
     pub async fn person(&self, name: &str, role: &str) -> Person {
         self.admin.create(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})).await.expect("an account");
         self.grant(name, role).await;
-        Person::with_the_token_of(control_plane(), &self.namespace, name).await
+        Person::with_the_token_of(control_plane(), &self.namespace, name, None).await
+    }
+
+    /// One for the operator's pod.
+    pub async fn token(&self) -> String {
+        token(control_plane(), &self.namespace, &self.namespace, Some(POD)).await
+    }
+
+    /// The admin in the name of somebody else.
+    pub async fn acting_as(&self, user: &str) -> Person {
+        let mut config = config(control_plane()).await;
+        config.auth_info.impersonate = Some(user.into());
+        config.auth_info.impersonate_groups = Some(vec!["system:masters".into()]);
+        Person { client: Client::try_from(config).expect("a client"), namespace: self.namespace.clone() }
     }
 
     pub async fn grant(&self, account: &str, role: &str) {
@@ -113,8 +140,7 @@ impl Drop for Stage {
     /// What is cluster-wide would otherwise be asked at every write of the other tests.
     fn drop(&mut self) {
         let kubeconfig = control_plane().folder().join("kubeconfig");
-        let kinds =
-            "validatingadmissionpolicybindings,validatingadmissionpolicies,mutatingadmissionpolicybindings,mutatingadmissionpolicies";
+        let kinds = "validatingadmissionpolicybindings,validatingadmissionpolicies,mutatingadmissionpolicybindings,mutatingadmissionpolicies,clusterrolebindings";
         let _ = Command::new(cluster_part("node").join("kubectl"))
             .args(["delete", kinds, "--wait=false", "--selector", &format!("app.kubernetes.io/instance={}", self.namespace)])
             .env("KUBECONFIG", kubeconfig)
@@ -123,16 +149,21 @@ impl Drop for Stage {
 }
 
 impl Person {
-    async fn with_the_token_of(plane: &ControlPlane, namespace: &str, account: &str) -> Self {
-        let accounts = Api::<DynamicObject>::namespaced_with(plane.client().await, namespace, &resource("ServiceAccount"));
-        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
-        let answer: Value = accounts.create_subresource("token", account, &PostParams::default(), &request).await.expect("a token");
-        let kubeconfig = Kubeconfig::read_from(plane.folder().join("kubeconfig")).expect("a ready control plane has a kubeconfig");
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("it names one cluster");
-        config.default_retry = false;
-        let token: AuthInfo = serde_json::from_value(json!({"token": answer["status"]["token"]})).expect("a token is a credential");
+    /// With a token for this pod of the account, or for none.
+    pub async fn with_the_token_of(plane: &ControlPlane, namespace: &str, account: &str, pod: Option<&str>) -> Self {
+        Self::with(plane, namespace, &token(plane, namespace, account, pod).await).await
+    }
+
+    /// Whoever has this token.
+    pub async fn with(plane: &ControlPlane, namespace: &str, token: &str) -> Self {
+        let mut config = config(plane).await;
+        let token: AuthInfo = serde_json::from_value(json!({ "token": token })).expect("a token is a credential");
         config.auth_info = token;
         Self { client: Client::try_from(config).expect("a client"), namespace: namespace.into() }
+    }
+
+    pub fn of(client: Client, namespace: &str) -> Self {
+        Self { client, namespace: namespace.into() }
     }
 
     pub fn client(&self) -> &Client {
@@ -141,7 +172,7 @@ impl Person {
 
     fn api(&self, kind: &str) -> Api<DynamicObject> {
         match kind {
-            "Namespace" => Api::all_with(self.client.clone(), &resource(kind)),
+            "Namespace" | "ClusterRoleBinding" | "ValidatingAdmissionPolicyBinding" => Api::all_with(self.client.clone(), &resource(kind)),
             _ => Api::namespaced_with(self.client.clone(), &self.namespace, &resource(kind)),
         }
     }
@@ -166,6 +197,13 @@ impl Person {
         answer(self.api(&kind).create(&PostParams::default(), &object).await)
     }
 
+    /// As `kubectl replace` does.
+    pub async fn replace(&self, object: Value) -> Answer {
+        let (kind, name) = identity(&object);
+        let object = serde_json::from_value(object).expect("an object has kind and metadata");
+        answer(self.api(&kind).replace(&name, &PostParams::default(), &object).await)
+    }
+
     /// As `kubectl patch` does: lists of a built-in kind merge by their keys.
     pub async fn patch(&self, kind: &str, name: &str, patch: Value) -> Answer {
         let patch = if kind == "MfaPolicy" { Patch::Merge(patch) } else { Patch::Strategic(patch) };
@@ -184,12 +222,38 @@ impl Person {
 
     /// As the operator writes.
     pub async fn apply(&self, object: Value) -> Answer {
+        self.apply_by(&PatchParams::apply("mfa-operator"), object).await
+    }
+
+    /// As `kubectl apply --server-side --force-conflicts` does.
+    pub async fn seize(&self, object: Value) -> Answer {
+        self.apply_by(&PatchParams::apply("kubectl").force(), object).await
+    }
+
+    async fn apply_by(&self, params: &PatchParams, object: Value) -> Answer {
         let (kind, name) = identity(&object);
-        answer(self.api(&kind).patch(&name, &PatchParams::apply("mfa-operator"), &Patch::Apply(object)).await)
+        answer(self.api(&kind).patch(&name, params, &Patch::Apply(object)).await)
     }
 
     pub async fn delete(&self, kind: &str, name: &str) -> Result<(), Box<Status>> {
-        self.api(kind).delete(name, &DeleteParams::default()).await.map(drop).map_err(refused)
+        self.delete_by(kind, name, &DeleteParams::default()).await
+    }
+
+    /// As `kubectl delete --force` does.
+    pub async fn delete_by_force(&self, kind: &str, name: &str) -> Result<(), Box<Status>> {
+        self.delete_by(kind, name, &DeleteParams::default().grace_period(0)).await
+    }
+
+    async fn delete_by(&self, kind: &str, name: &str, params: &DeleteParams) -> Result<(), Box<Status>> {
+        self.api(kind).delete(name, params).await.map(drop).map_err(refused)
+    }
+
+    /// As `kubectl --raw` does: the body is JSON, or what the verb makes of none.
+    pub async fn send(&self, method: &str, path: &str, body: &Value) -> Result<(), Box<Status>> {
+        let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let request = http::Request::builder().method(method).uri(path).header("content-type", kind);
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        self.client.request_text(request.body(body).expect("a request")).await.map(drop).map_err(refused)
     }
 
     /// As `kubectl delete --cascade=orphan` does.
@@ -201,6 +265,23 @@ impl Person {
         let all = kube::api::ListParams::default();
         self.api(kind).delete_collection(&DeleteParams::default(), &all).await.map(drop).map_err(refused)
     }
+}
+
+/// One for this pod of the account, or for none.
+async fn token(plane: &ControlPlane, namespace: &str, account: &str, pod: Option<&str>) -> String {
+    let accounts = Api::<DynamicObject>::namespaced_with(plane.client().await, namespace, &resource("ServiceAccount"));
+    let bound = pod.map(|name| json!({"apiVersion": "v1", "kind": "Pod", "name": name}));
+    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"boundObjectRef": bound}});
+    let answer: Value = accounts.create_subresource("token", account, &PostParams::default(), &request).await.expect("a token");
+    answer["status"]["token"].as_str().expect("a token").into()
+}
+
+/// The admin's.
+async fn config(plane: &ControlPlane) -> Config {
+    let kubeconfig = Kubeconfig::read_from(plane.folder().join("kubeconfig")).expect("a ready control plane has a kubeconfig");
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("it names one cluster");
+    config.default_retry = false;
+    config
 }
 
 fn answer(answer: kube::Result<DynamicObject>) -> Answer {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::between::{BROKEN, Between};
-use crate::election::{BY_DEFAULT, MAX_AGE, leads, may_lead, options};
+use crate::election::{BY_DEFAULT, MAX_AGE, leads, options};
 use crate::metrics::until_value;
 use crate::objects::{LABEL, SETTINGS, WHOAMI, enforces, env, env_patch, generation, kratos, kratos_reading, policy, policy_with};
 use crate::plugin::mfa;
-use crate::rights::user;
+use crate::rights::{may_lead, user};
 use crate::scene::{SOON, Scene, condition, text};
 use crate::support::control_plane::{control_plane, install_definition};
 
@@ -129,21 +129,21 @@ async fn a_policy_that_cannot_be_read_is_not_gone() {
 #[tokio::test]
 async fn a_file_that_cannot_be_read_exists() {
     let (_between, scene) = between("unreadable-file").await;
-    scene.create(kratos_reading("kratos", "mfa-file")).await;
-    let delivery = json!({"delivery": {"type": "ConfigFile", "configMapName": "mfa-file"}});
+    scene.create(kratos_reading("kratos", "file-mfa")).await;
+    let delivery = json!({"delivery": {"type": "ConfigFile", "configMapName": "file-mfa"}});
     scene.create(policy_with("mfa", &["kratos"], delivery)).await;
     scene.until_ready("mfa").await;
-    annotate(&scene, "ConfigMap", "mfa-file", Some(BROKEN.1)).await;
-    let before = scene.get("ConfigMap", "mfa-file").await["metadata"]["resourceVersion"].clone();
+    annotate(&scene, "ConfigMap", "file-mfa", Some(BROKEN.1)).await;
+    let before = scene.get("ConfigMap", "file-mfa").await["metadata"]["resourceVersion"].clone();
     let message = scene.until_condition("mfa", "Ready", "False", "Unreadable").await;
-    assert!(message.contains("ConfigMap mfa-file"), "{message}");
+    assert!(message.contains("ConfigMap file-mfa"), "{message}");
     // A name that is free, as far as what can be read tells.
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"delivery": {"configMapName": "another"}}})).await;
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"delivery": {"configMapName": "another-mfa"}}})).await;
     let message = scene.until_condition("mfa", "Accepted", "False", "NotWired").await;
     assert!(message.contains("another"), "{message}");
-    assert_eq!(scene.get("ConfigMap", "mfa-file").await["metadata"]["resourceVersion"], before, "it is left as it is");
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"delivery": {"configMapName": "mfa-file"}}})).await;
-    annotate(&scene, "ConfigMap", "mfa-file", None).await;
+    assert_eq!(scene.get("ConfigMap", "file-mfa").await["metadata"]["resourceVersion"], before, "it is left as it is");
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"delivery": {"configMapName": "file-mfa"}}})).await;
+    annotate(&scene, "ConfigMap", "file-mfa", None).await;
     scene.until_ready("mfa").await;
 }
 

@@ -125,7 +125,7 @@ fn edits() -> Vec<Row> {
         row("targetRefs.container", json!({}), json!({"targetRefs": [{"name": "kratos", "container": "neighbour"}]}), Weaker),
         row("delivery.type", json!({}), json!({"delivery": {"type": "Environment"}}), Stricter),
         row("delivery.type", json!({}), json!({"delivery": {"type": "ConfigFile"}}), Weaker),
-        row("delivery.configMapName", json!({}), json!({"delivery": {"configMapName": "other"}}), Weaker),
+        row("delivery.configMapName", json!({}), json!({"delivery": {"configMapName": "other-mfa"}}), Weaker),
         row("rollout.progressTimeout", json!({}), json!({"rollout": {"progressTimeout": "10m"}}), Stricter),
         row("rollout.progressTimeout", json!({}), json!({"rollout": {"progressTimeout": "1s"}}), Weaker),
         row("rollout.onFailure", json!({}), json!({"rollout": {"onFailure": "Hold"}}), Weaker),
@@ -163,7 +163,7 @@ fn creations() -> Vec<(String, Value, Is)> {
 fn others() -> Vec<(&'static str, Value, Is)> {
     vec![
         ("targetRefs", json!({"targetRefs": [{"kind": "DaemonSet", "name": "a", "container": "b"}]}), Stricter),
-        ("delivery", json!({"delivery": {"type": "ConfigFile", "configMapName": "a"}}), Stricter),
+        ("delivery", json!({"delivery": {"type": "ConfigFile", "configMapName": "a-mfa"}}), Stricter),
         ("rollout", json!({"rollout": {"progressTimeout": "1m", "onFailure": "Hold", "revisionHistoryLimit": 0}}), Stricter),
         ("verification", json!({"verification": {"mode": "Off", "port": "1", "timeout": "1s"}}), Stricter),
         ("fieldConflicts", json!({"fieldConflicts": "TakeOver"}), Weaker),

@@ -63,8 +63,8 @@ pub fn come_and_gone() {
     let session = public.sign_in(&person);
     assert_eq!(public.whoami(&session).verdict(), AT_AAL1);
 
-    let served = format!("namespaces={{{NAMESPACE}}}");
-    cluster::operator_of(PREVIOUS, "helm3", SYSTEM, &["--set", &served]);
+    let served = format!("watchNamespaces={{{NAMESPACE}}}");
+    cluster::operator_of(PREVIOUS, "helm3", SYSTEM, &["--set", &format!("namespaces={{{NAMESPACE}}}")]);
     cluster::apply(&cluster::policy(ELSEWHERE, "kratos", "kratos", &strict()));
     cluster::apply(&cluster::policy(NAMESPACE, "kratos", "kratos", &strict()));
     cluster::await_ready(NAMESPACE, "kratos");
@@ -74,7 +74,8 @@ pub fn come_and_gone() {
     public.step_up(&session, &authenticator);
     let before = cluster::uids(NAMESPACE, "kratos");
 
-    cluster::operator("helm3", SYSTEM, &["--set", &served]);
+    let guarded = ["confinement", "weakening", "history"].map(|policy| format!("admission.{policy}.enabled=true")).join(",");
+    cluster::operator("helm3", SYSTEM, &["--set", &served, "--set", &guarded]);
     assert_rights();
     cluster::await_ready(NAMESPACE, "kratos");
     assert_tested("helm3", NAMESPACE);

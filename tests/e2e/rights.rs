@@ -100,7 +100,8 @@ fn granted() -> BTreeSet<Right> {
 }
 
 pub fn is_write(entry: &Value) -> bool {
-    !matches!(entry["verb"].as_str(), Some("get" | "list" | "watch"))
+    let is_dry = entry["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun="));
+    !is_dry && !matches!(entry["verb"].as_str(), Some("get" | "list" | "watch"))
 }
 
 /// What the operator asked for, as the audit log has it, in its order. What it asked for when Helm had taken its rights

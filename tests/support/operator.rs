@@ -18,7 +18,7 @@ const STOP: Duration = Duration::from_secs(70);
 pub struct Options {
     pub kubeconfig: PathBuf,
     pub namespaces: Vec<String>,
-    /// Who it is to the API server.
+    /// Who it is to the API server; empty where its kubeconfig says so.
     pub user: String,
     /// In text, or as JSON.
     pub log_format: &'static str,
@@ -167,14 +167,17 @@ impl Drop for Operator {
 }
 
 fn spawn(options: &Options, [metrics, probes]: [SocketAddr; 2], log: &Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_mfa-operator"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mfa-operator"));
+    if !options.user.is_empty() {
+        // Of the client library: the audit log tells this operator from everybody else by it.
+        command.env("KUBE_RS_DEBUG_IMPERSONATE_USER", &options.user);
+    }
+    command
         .args(["run", "--namespaces", &options.namespaces.join(","), "--listen", &metrics.to_string()])
         .args(["--listen-probes", &probes.to_string()])
         .args(["--log", options.log, "--log-format", options.log_format])
         .env("KUBECONFIG", &options.kubeconfig)
         .args(&options.arguments)
-        // Of the client library: the audit log tells this operator from everybody else by it.
-        .env("KUBE_RS_DEBUG_IMPERSONATE_USER", &options.user)
         .stdin(Stdio::null())
         .stdout(append(log))
         .stderr(append(log))

@@ -34,14 +34,28 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ include "mfa-operator.fullname" . }}
 {{- end }}
 
+{{/* How long the Lease is held in silence: what extraEnv says, else what the operator does by itself. */}}
+{{- define "mfa-operator.leaseSeconds" -}}
+{{- $seconds := (.Files.Get "files/names.json" | fromJson).lease.seconds | int -}}
+{{- range .Values.extraEnv }}
+{{- if eq .name "MFA_OPERATOR_LEASE_DURATION" }}
+{{- if not (regexMatch "^[1-9][0-9]*s$" (.value | default "")) }}
+{{- fail "extraEnv: write MFA_OPERATOR_LEASE_DURATION in seconds, for example 30s: the admission policy confines the Lease to twice that" }}
+{{- end }}
+{{- $seconds = trimSuffix "s" .value | int -}}
+{{- end }}
+{{- end }}
+{{- $seconds -}}
+{{- end }}
+
 {{/* Where helm test puts its policy: a namespace that the operator serves. */}}
 {{- define "mfa-operator.testNamespace" -}}
 {{- with .Values.tests.namespace }}
-{{- if and $.Values.namespaces (not (has . $.Values.namespaces)) }}
-{{- fail (printf "tests.namespace: the operator does not serve %s; choose one of %s" . (join ", " $.Values.namespaces)) }}
+{{- if and $.Values.watchNamespaces (not (has . $.Values.watchNamespaces)) }}
+{{- fail (printf "tests.namespace: the operator does not serve %s; choose one of %s" . (join ", " $.Values.watchNamespaces)) }}
 {{- end }}
 {{- end }}
-{{- .Values.tests.namespace | default (first .Values.namespaces) | default .Release.Namespace }}
+{{- .Values.tests.namespace | default (first .Values.watchNamespaces) | default .Release.Namespace }}
 {{- end }}
 
 {{- define "mfa-operator.serviceAccountName" -}}

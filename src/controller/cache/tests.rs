@@ -110,16 +110,16 @@ fn a_policy_is_found_by_all_that_it_names() {
         |by: Named| cache.read(|tables| tables.policies.found_by(&by).iter().map(|policy| policy.key.name.clone()).collect::<Vec<_>>());
     let map = |name: &str| Named::ConfigMap(Key::new("identity", name));
     let kratos = || Named::Workload(WorkloadId { kind: crate::policy::Kind::Deployment, key: Key::new("identity", "kratos") });
-    cache.put(Ok(policy("a", "shared")));
-    cache.put(Ok(policy("b", "shared")));
-    cache.put(Ok(policy("c", "other")));
-    assert_eq!((names(map("shared")), names(map("other"))), (vec!["a".into(), "b".into()], vec!["c".into()]));
+    cache.put(Ok(policy("a", "shared-mfa")));
+    cache.put(Ok(policy("b", "shared-mfa")));
+    cache.put(Ok(policy("c", "other-mfa")));
+    assert_eq!((names(map("shared-mfa")), names(map("other-mfa"))), (vec!["a".into(), "b".into()], vec!["c".into()]));
     assert_eq!(names(kratos()).len(), 3);
-    let edited = PolicyObject { generation: 2, resource_version: "2".into(), ..policy("b", "other") };
+    let edited = PolicyObject { generation: 2, resource_version: "2".into(), ..policy("b", "other-mfa") };
     cache.put(Ok(edited));
-    assert_eq!((names(map("shared")), names(map("other"))), (vec!["a".into()], vec!["c".into(), "b".into()]));
+    assert_eq!((names(map("shared-mfa")), names(map("other-mfa"))), (vec!["a".into()], vec!["c".into(), "b".into()]));
     cache.remove::<PolicyObject>(&Key::new("identity", "a"));
-    assert!(cache.read(|tables| !tables.policies.is_found_by(&map("shared"))));
+    assert!(cache.read(|tables| !tables.policies.is_found_by(&map("shared-mfa"))));
 }
 
 #[test]

@@ -262,7 +262,7 @@ fn of_a_policy() {
             "totp": {"issuer": "Example"},
             "webauthn": {"rp": {"id": "example.com", "displayName": "Example", "origins": ["https://example.com"]}},
         },
-        "delivery": {"type": "ConfigFile", "configMapName": "mfa"},
+        "delivery": {"type": "ConfigFile", "configMapName": "kratos-mfa"},
         "rollout": {"progressTimeout": "5m", "onFailure": "Hold"},
         "verification": {"mode": "Required", "port": "4434", "timeout": "1s"},
         "fieldConflicts": "TakeOver",

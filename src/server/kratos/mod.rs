@@ -2,6 +2,7 @@
 
 mod command;
 mod conflicts;
+mod forms;
 mod image;
 mod inputs;
 mod layers;
@@ -15,6 +16,7 @@ mod version;
 
 pub use command::config_files;
 pub use conflicts::{asks_for_code, code_counts_for_everyone, conflicts};
+pub use forms::{LONGEST_VARIABLE, ValueForm, forms, governed_file, governed_variables};
 pub use image::runs_kratos;
 pub use inputs::{
     CACHEABLE_SESSIONS, CACHEABLE_SESSIONS_MAX_AGE, CODE_ENABLED, Form, Input, LINK_ENABLED, RECOVERY_ENABLED, RECOVERY_USE,
@@ -26,5 +28,5 @@ pub use order::{Change, Side, is_stricter, not_compared, transition, weakened};
 pub use overlay::Overlay;
 pub use overrides::{may_begin, named_in, reaches, written_keys};
 pub use rendered::{Rendered, is_revision, render, revision};
-pub use variables::{REVISION, Variable, governed_file, governed_names, level_variables, variables};
+pub use variables::{REVISION, Variable, governed_names, level_variables, variables};
 pub use version::Version;

@@ -20,6 +20,9 @@ pub struct Rendered {
 /// How a revision begins, and how many hex digits follow.
 const REVISION_FORM: (&str, usize) = ("mfa-", 10);
 
+/// The same as a regular expression of RE2, without its ends.
+pub(super) const REVISION_PATTERN: &str = "mfa-[0-9a-f]{10}";
+
 /// The revision of an overlay that is delivered so.
 #[must_use]
 pub fn revision(overlay: &Overlay, delivery: Delivery) -> String {

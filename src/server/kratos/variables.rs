@@ -21,6 +21,11 @@ pub struct Variable {
 /// and Kratos 25.4 and later answers it at `/admin/health/config`.
 pub const REVISION: &str = "REVISION";
 
+/// The variable of the key at this path, its keys joined by dots.
+pub(super) fn name_of(path: &str) -> String {
+    path.replace('.', "_").to_ascii_uppercase()
+}
+
 /// The variables of a container that is given the overlay so, sorted by name. Beside a file these are the levels alone:
 /// no file is above them. The revision is not among those, because a server that knows it answers it in the place of the
 /// digest that tells whether the file was read.
@@ -43,7 +48,7 @@ fn named(document: &Document) -> Vec<Variable> {
         .leaves()
         .into_iter()
         .map(|(path, leaf)| Variable {
-            name: path.join("_").to_ascii_uppercase(),
+            name: name_of(&path.join(".")),
             value: match leaf {
                 Leaf::Bool(value) => value.to_string(),
                 Leaf::Text(text) => text.to_owned(),
@@ -84,7 +89,7 @@ impl Overlay {
         let named = |name: &str| own.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
         let mut tree = serde_json::Map::new();
         for (path, kind) in everything().document().leaves() {
-            let Some(value) = named(&path.join("_").to_ascii_uppercase()) else { continue };
+            let Some(value) = named(&name_of(&path.join("."))) else { continue };
             let value = match kind {
                 Leaf::Bool(_) => match value.parse::<bool>() {
                     Ok(value) => value.into(),
@@ -131,22 +136,17 @@ pub fn governed_names() -> &'static [String] {
     &NAMES
 }
 
-/// What the rendered file of every policy looks like, as a regular expression of RE2 without its ends.
-#[must_use]
-pub fn governed_file() -> String {
-    // A comment ends where any reader sees a line end, so it has none of the characters that some take for one.
-    format!(r"(?:# [ -~]*\n)*(?:[{{][}}]\n|{})", everything().document().pattern())
-}
-
 /// The variables of `session.whoami.required_aal` and `selfservice.flows.settings.required_aal`:
 /// what a pod that carries them demands. Returned as (settings, whoami).
 #[must_use]
 pub fn level_variables() -> (&'static str, &'static str) {
     static NAMES: LazyLock<(String, String)> = LazyLock::new(|| {
-        let name_of =
-            |policy: &Policy| named(&Overlay::of(policy).document()).into_iter().next().map(|variable| variable.name).unwrap_or_default();
+        let only = |policy: &Policy| {
+            let variables = named(&Overlay::of(policy).document());
+            variables.into_iter().next().map(|variable| variable.name).unwrap_or_default()
+        };
         let none = empty();
-        (name_of(&Policy { settings: Some(Level::Aal1), ..none.clone() }), name_of(&Policy { whoami: Some(Level::Aal1), ..none }))
+        (only(&Policy { settings: Some(Level::Aal1), ..none.clone() }), only(&Policy { whoami: Some(Level::Aal1), ..none }))
     });
     (&NAMES.0, &NAMES.1)
 }

@@ -73,6 +73,7 @@ pub struct Metrics {
     errors: Counters<1>,
     last_success: Gauge,
     writes: Counters<3>,
+    confined: Counters<1>,
     watch_errors: Counters<1>,
     watch_lists: Counters<1>,
     rollouts_started: Counters<1>,
@@ -92,6 +93,7 @@ impl Default for Metrics {
             errors: registered(&mut registry, &table::ERRORS, Family::default()),
             last_success: registered(&mut registry, &table::LAST_SUCCESS, Gauge::default()),
             writes: registered(&mut registry, &table::WRITES, Family::default()),
+            confined: registered(&mut registry, &table::CONFINED, Family::default()),
             watch_errors: registered(&mut registry, &table::WATCH_ERRORS, Family::default()),
             watch_lists: registered(&mut registry, &table::WATCH_STARTS, Family::default()),
             rollouts_started: registered(&mut registry, &table::ROLLOUTS_STARTED, Family::default()),
@@ -106,6 +108,7 @@ impl Default for Metrics {
         registry.register(table::BUILD.name, table::BUILD.help, build);
         registry.register_collector(Box::new(Process));
         // A rate over a counter that begins with its first event does not see that event.
+        begin(&metrics.confined, "resource", &requests::RESOURCES);
         begin(&metrics.reconciles, "result", &["success", "stale", "error"]);
         begin(&metrics.errors, "kind", &["deadline", "unreachable", "forbidden", "rejected", "server", "other"]);
         begin(&metrics.rollbacks, "weaker", &["true", "false"]);
@@ -165,6 +168,10 @@ impl Metrics {
 
     pub fn wrote(&self, resource: &'static str, verb: &'static str, result: &'static str) {
         self.writes.get_or_create(&[("resource", resource), ("verb", verb), ("result", result)]).inc();
+    }
+
+    pub fn confined(&self, resource: &'static str) {
+        self.confined.get_or_create(&[("resource", resource)]).inc();
     }
 
     /// A watch begins with a full list.

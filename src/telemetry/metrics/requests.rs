@@ -1,11 +1,16 @@
-//! Writes to the API server are counted where they leave the client, so that none is forgotten.
+//! Writes to the API server are counted where they leave the client, so that none is forgotten. What the operator's own
+//! confinement refuses is told apart by the words of the refusal.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
-use futures::future::{BoxFuture, Either, FutureExt};
-use tower::{Layer, Service};
+use futures::future::{BoxFuture, FutureExt};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Body as Streams;
+use tower::{BoxError, Layer, Service};
 
 use super::Metrics;
 
@@ -31,30 +36,58 @@ impl<S, B, R> Service<Request<B>> for Counted<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
     S::Future: Send + 'static,
-    S::Response: Send,
-    S::Error: Send,
+    S::Error: Into<BoxError>,
+    R: Streams<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
 {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Either<S::Future, BoxFuture<'static, Result<S::Response, S::Error>>>;
+    type Response = Response<Answer>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Response<Answer>, BoxError>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Some(verb) = verb(request.method(), request.headers()) else { return Either::Left(self.inner.call(request)) };
+        // A dry run writes nothing, whatever comes of it.
+        let is_dry = request.uri().query().is_some_and(|query| query.contains("dryRun="));
+        let verb = verb(request.method(), request.headers()).filter(|_| !is_dry);
         let (resource, metrics) = (resource(request.uri().path()), self.metrics.clone());
         let answer = self.inner.call(request);
-        Either::Right(
-            async move {
-                let answer = answer.await;
-                metrics.wrote(resource, verb, answer.as_ref().map_or("error", |answer| result(answer.status())));
-                answer
+        async move {
+            let answer = answer.await.map_err(Into::into);
+            let Some(verb) = verb else { return answer.map(|answer| answer.map(streamed)) };
+            metrics.wrote(resource, verb, answer.as_ref().map_or("error", |answer| result(answer.status())));
+            let (head, body) = answer?.into_parts();
+            if head.status != StatusCode::FORBIDDEN {
+                return Ok(Response::from_parts(head, streamed(body)));
             }
-            .boxed(),
-        )
+            let words = Limited::new(body, MAX_REFUSAL).collect().await?.to_bytes();
+            if is_by_confinement(&String::from_utf8_lossy(&words)) {
+                metrics.confined(resource);
+            }
+            Ok(Response::from_parts(head, streamed(Full::new(words))))
+        }
+        .boxed()
     }
+}
+
+type Answer = UnsyncBoxBody<Bytes, BoxError>;
+
+fn streamed(body: impl Streams<Data = Bytes, Error: Into<BoxError>> + Send + 'static) -> Answer {
+    body.map_err(Into::into).boxed_unsync()
+}
+
+/// More than any Status of a refusal, in bytes.
+const MAX_REFUSAL: usize = 256 * 1024;
+
+/// Whether these are the words of an API server that refuses by the policy that the chart calls confinement.
+#[must_use]
+pub fn is_by_confinement(words: &str) -> bool {
+    words
+        .split("ValidatingAdmissionPolicy '")
+        .skip(1)
+        .any(|rest| rest.split('\'').next().is_some_and(|name| name.ends_with("-confinement")))
 }
 
 /// None for what reads.
@@ -71,18 +104,18 @@ fn verb(method: &Method, headers: &HeaderMap) -> Option<&'static str> {
 }
 
 /// Whatever this operator writes; names of objects are never among it.
-const RESOURCES: [&str; 8] =
-    ["deployments", "statefulsets", "daemonsets", "configmaps", "controllerrevisions", "mfapolicies", "pods", "events"];
+pub(super) const RESOURCES: [&str; 9] =
+    ["deployments", "statefulsets", "daemonsets", "configmaps", "controllerrevisions", "mfapolicies/status", "pods", "events", "leases"];
 
 /// From `/apis/GROUP/VERSION/namespaces/NAMESPACE/RESOURCE/NAME/SUBRESOURCE`.
 fn resource(path: &str) -> &'static str {
     let mut rest = path.split('/').skip_while(|part| *part != "namespaces").skip(2);
-    let found = rest.next().and_then(|part| RESOURCES.into_iter().find(|resource| *resource == part));
-    match (found, rest.nth(1)) {
-        (Some("mfapolicies"), Some("status")) => "mfapolicies/status",
-        (Some(resource), None) => resource,
-        _ => "other",
-    }
+    let (first, below) = (rest.next().unwrap_or_default(), rest.nth(1));
+    let is = |resource: &&str| match resource.split_once('/') {
+        None => *resource == first && below.is_none(),
+        Some((resource, subresource)) => resource == first && below == Some(subresource),
+    };
+    RESOURCES.into_iter().find(is).unwrap_or("other")
 }
 
 fn result(status: StatusCode) -> &'static str {
@@ -107,10 +140,22 @@ mod tests {
             ("/api/v1/namespaces/namespaces/configmaps", "configmaps"),
             ("/api/v1/namespaces/pods/secrets/pods", "other"),
             ("/apis/apps/v1/namespaces/identity/deployments/kratos/scale", "other"),
+            ("/apis/coordination.k8s.io/v1/namespaces/mfa-operator/leases/mfa-operator", "leases"),
+            ("/apis/mfa-operator.dev/v1alpha1/namespaces/identity/mfapolicies/kratos", "other"),
             ("/version", "other"),
         ] {
             assert_eq!(resource(path), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn a_refusal_names_who_refuses() {
+        let words = |name: &str| format!("pods \"a\" is forbidden: ValidatingAdmissionPolicy '{name}' with binding 'b' denied request: c");
+        assert!(is_by_confinement(&words("mfa-operator-confinement")));
+        for other in ["mfa-operator-history", "confinement-of-others", "x"] {
+            assert!(!is_by_confinement(&words(other)), "{other}");
+        }
+        assert!(!is_by_confinement("leases.coordination.k8s.io is forbidden: User cannot create resource"));
     }
 
     #[test]

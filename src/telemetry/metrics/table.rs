@@ -49,7 +49,10 @@ pub const POLICY: Metric = Metric {
             "revision",
             "what its pods shall have: wanted and being applied, after a rollback what it went back to; in force everywhere once the policy is Ready. Empty where that is the server's own configuration. Equal policies have equal revisions, also in different clusters",
         ),
-        ("settings", "weakest level that any pod demands for the settings page: `aal1`, `highest_available` or `Unknown`"),
+        (
+            "settings",
+            "weakest level that any pod demands for the settings page, by the pod templates and the counts of their controllers, whatever the status says: `aal1`, `highest_available` or `Unknown`",
+        ),
         ("whoami", "likewise for sessions"),
     ],
     help: "What the pods of each policy shall have, and what they demand, always 1",
@@ -57,14 +60,21 @@ pub const POLICY: Metric = Metric {
 pub const POLICY_NOT_READY: Metric = Metric {
     name: "mfa_policy_not_ready",
     type_: Type::Gauge,
-    labels: &[NAMESPACE, NAME, ("reason", "reason of the condition Ready; `Unknown` where none was told yet")],
+    labels: &[
+        NAMESPACE,
+        NAME,
+        (
+            "reason",
+            "reason of the condition Ready; `Unknown` where none was told yet, or where that says Ready while `mfa_policy_weaker` is 1",
+        ),
+    ],
     help: "1 for each policy that is not Ready; there is no series for one that is",
 };
 pub const POLICY_WEAKER: Metric = Metric {
     name: "mfa_policy_weaker",
     type_: Type::Gauge,
     labels: &[NAMESPACE, NAME],
-    help: "1 for each policy of which some pod demands less than it asks for, or is not known to demand as much; no series for others",
+    help: "1 for each policy of which some pod demands less than it asks for, or is not known to demand as much, by the pod templates and the counts of their controllers; no series for others. Every operator tells it, also one that stands by or whose status says otherwise",
 };
 pub const POLICY_OVERRIDDEN: Metric = Metric {
     name: "mfa_policy_overridden",
@@ -190,6 +200,21 @@ pub const PODS_ASKED: Metric = Metric {
     labels: &[("answer", "`hash`, `revision`, `other`: an answer that tells nothing, `unreachable` or `late`: no time was left")],
     help: "Pods that were asked at their admin port, by what they answered",
 };
+pub const CONFINED: Metric = Metric {
+    name: "mfa_operator_writes_confined",
+    type_: Type::Counter,
+    labels: &[("resource", "plural name, with the subresource")],
+    help: "Writes that the admission policy of its own confinement refused to the operator: it and the policy are of different versions, or something changes what it writes on its way",
+};
+pub const PROTECTION: Metric = Metric {
+    name: "mfa_operator_protection",
+    type_: Type::Gauge,
+    labels: &[
+        ("policy", "`confinement`, `weakening` or `history`"),
+        ("state", "`InForce`; `Absent`: nothing is refused by it; `Unknown`: the operator could not find out"),
+    ],
+    help: "Whether the cluster holds to each admission policy of the chart, as the operator finds out itself, always 1",
+};
 pub const LEADER: Metric = Metric {
     name: "mfa_operator_leader",
     type_: Type::Gauge,
@@ -205,7 +230,7 @@ pub const BUILD: Metric = Metric {
 pub const MEMORY: Metric = Metric { name: "process_resident_memory_bytes", type_: Type::Gauge, labels: &[], help: "Memory of the process" };
 
 /// In the order of docs/metrics.md.
-pub const ALL: [&Metric; 25] = [
+pub const ALL: [&Metric; 27] = [
     &POLICY,
     &POLICY_NOT_READY,
     &POLICY_WEAKER,
@@ -221,6 +246,8 @@ pub const ALL: [&Metric; 25] = [
     &VERIFICATIONS,
     &PODS_ASKED,
     &WRITES,
+    &CONFINED,
+    &PROTECTION,
     &RECONCILES,
     &DURATION,
     &ERRORS,
