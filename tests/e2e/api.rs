@@ -14,6 +14,7 @@ fn folder(namespace: &str, kind: &str) -> String {
         "mfapolicy" => return format!("/apis/mfa-operator.dev/v1alpha1/namespaces/{namespace}/mfapolicies"),
         "role" | "rolebinding" => "apis/rbac.authorization.k8s.io/v1",
         "clusterrole" => return "/apis/rbac.authorization.k8s.io/v1/clusterroles".into(),
+        "validatingadmissionpolicy" => return "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies".into(),
         other => panic!("say here where a {other} is served"),
     };
     format!("/{api}/namespaces/{namespace}/{kind}s")
