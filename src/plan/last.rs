@@ -21,6 +21,8 @@ pub struct LastStatus {
     /// Digest of the message of Ready, and of Overridden where that is there.
     pub message: u64,
     pub overridden: u64,
+    /// The weakest levels that pods run; none where it tells none.
+    pub running: Option<Levels>,
     /// The changes of the enforced level that it tells of, the newest last.
     pub transitions: Box<[Transition]>,
 }

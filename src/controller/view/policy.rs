@@ -13,7 +13,7 @@ use super::metadata::Metadata;
 use crate::api::{self, ConditionType};
 use crate::document::hex_digest;
 use crate::plan::{LastCondition, LastStatus, PolicyObject, bounded, message_digest, read_transition};
-use crate::policy::{DeletionPolicy, Policy, Rejection, Verification, VerificationMode, parse, parse_verification};
+use crate::policy::{DeletionPolicy, Level, Policy, Rejection, Verification, VerificationMode, parse, parse_verification};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -79,6 +79,7 @@ fn last_status(raw: Value) -> LastStatus {
         generation: status.observed_generation.unwrap_or_default(),
         revision: status.revision.as_deref().filter(|revision| revision.len() <= 128).map(Into::into),
         transitions: status.transitions.iter().filter_map(read_transition).collect(),
+        running: status.required_aal.map(|aal| (Level::from_word(&aal.settings), Level::from_word(&aal.whoami))),
     }
 }
 

@@ -48,6 +48,7 @@ fn after(generation: i64, last: &MfaPolicyStatus) -> PolicyObject {
     };
     let digest = |condition: Option<&Condition>| condition.map_or(0, |condition| message_digest(&condition.message));
     let status = LastStatus {
+        running: None,
         digest: 1,
         conditions: last.conditions.iter().map(kept).collect(),
         reason: find(ConditionType::Ready).map(|ready| ready.reason.as_str().into()).unwrap_or_default(),
