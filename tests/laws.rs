@@ -7,8 +7,8 @@ use mfa_operator::document::{Document, Leaf};
 use mfa_operator::plan::{Data, TargetData, manifest};
 use mfa_operator::policy::{Delivery, Policy, parse};
 use mfa_operator::server::kratos::{
-    Change, LONGEST_VARIABLE, Layer, Merged, Overlay, Rendered, Side, governed_file, governed_names, governed_variables, render, transition,
-    variables, weakened,
+    Change, LONGEST_VARIABLE, Layer, Merged, Overlay, Rendered, Side, governed_file, governed_names, governed_variables, render,
+    transition, variables, weakened,
 };
 use proptest::prelude::*;
 use regex::Regex;
