@@ -144,6 +144,7 @@ async fn operate(options: Options) -> Result<(), Box<dyn std::error::Error + Sen
         }
         None => (None, leader::alone()),
     };
+    let clients = controller::Clients { reads: clients.reads, writes: clients.writes, probe };
     let standing = async {
         match &mut candidate {
             Some(candidate) => candidate.stand().await,
@@ -151,7 +152,7 @@ async fn operate(options: Options) -> Result<(), Box<dyn std::error::Error + Sen
         }
     };
     tokio::select! {
-        ended = controller::run(clients.reads, clients.writes, probe, settings, metrics.clone(), ready, leading, stop) => ended?,
+        ended = controller::run(clients, settings, metrics.clone(), ready, leading, stop) => ended?,
         never = http::probes(probes, is_ready) => match never {},
         never = http::metrics(scrapes, metrics) => match never {},
         lost = standing => return Err(lost.into()),

@@ -51,6 +51,16 @@ pub use foresee::{Effect, Foreseen, Recorded, foresee, records};
 pub use guards::Probe;
 pub use memory::Pauses;
 
+/// How the API server is asked.
+pub struct Clients {
+    /// It need not be able to write.
+    pub reads: Client,
+    /// For everything that is written.
+    pub writes: Client,
+    /// By it is found out whether this operator is confined; none where it has no Lease.
+    pub probe: Option<Probe>,
+}
+
 /// How the operator is run.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -185,15 +195,12 @@ impl Context {
 
 /// Runs until `stop` resolves. Work in a namespace begins when its first lists are complete and
 /// `leading` is true. `ready` becomes true when the lists are complete wherever the API server lets
-/// us read. `client` need not be able to write; everything that is written is sent by `writer`. By `probe` it is found
-/// out whether this operator is confined.
+/// us read.
 ///
 /// # Errors
 /// When a task panics: the process must end, for what it was doing is unknown.
 pub async fn run(
-    client: Client,
-    writer: Client,
-    probe: Option<Probe>,
+    clients: Clients,
     settings: Settings,
     metrics: Arc<Metrics>,
     ready: signal::Sender<bool>,
@@ -202,10 +209,11 @@ pub async fn run(
 ) -> Result<(), Error> {
     let (queue, requests) = queue::queue();
     let (events, telling) = events::events();
-    let context = Arc::new(Context::new(client, writer.clone(), settings.clone(), queue, events, metrics));
+    let Clients { reads, writes, probe } = clients;
+    let context = Arc::new(Context::new(reads, writes.clone(), settings.clone(), queue, events, metrics));
     scrape::add(&context);
     let mut background = JoinSet::new();
-    background.spawn(events::tell(writer, telling, settings.instance.clone()));
+    background.spawn(events::tell(writes, telling, settings.instance.clone()));
     background.spawn(guards::watch(context.clone(), probe));
     start_watches(&context, ready, leading, &mut background);
     let looking = context.clone();
