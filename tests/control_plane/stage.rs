@@ -14,8 +14,8 @@ use crate::scene::{identity, resource};
 use crate::support::cluster_part;
 use crate::support::control_plane::{ControlPlane, control_plane, create_namespace, install_definition};
 
-/// A change of the admission policies takes a moment until it holds.
-const SOON: Duration = Duration::from_secs(30);
+/// A change of the admission policies takes a moment until it holds, and on a busy machine more than one.
+const SOON: Duration = Duration::from_secs(120);
 /// The controllers that remove things serve all tests at once.
 const GOING: Duration = Duration::from_secs(120);
 
