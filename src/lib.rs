@@ -9,6 +9,8 @@ pub mod api;
 pub mod cli;
 pub mod controller;
 pub mod document;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod http;
 pub mod leader;
 pub mod lint;

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 /// Each room and what it may use, from the ground up.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("api", &[]),
     ("policy", &["api"]),
     ("document", &["api", "policy"]),
@@ -19,6 +19,7 @@ const ROOMS: [(&str, &[&str]); 12] = [
     ("controller", &["api", "policy", "document", "server", "plan", "admin", "telemetry"]),
     ("leader", &["api", "plan", "telemetry"]),
     ("http", &["telemetry"]),
+    ("fuzz", &["api", "policy", "document", "server", "plan", "lint", "admin", "controller"]),
     ("cli", &["api", "policy", "document", "server", "plan", "lint", "controller", "leader", "http", "telemetry"]),
 ];
 

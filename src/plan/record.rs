@@ -205,7 +205,8 @@ impl Data {
     #[must_use]
     pub fn read(stored: &serde_json::Value, digest: &str) -> Option<Self> {
         let data: Self = serde_json::from_value(stored.clone()).ok()?;
-        (data.is_sound() && data.digest() == digest).then_some(data)
+        let is_exact = serde_json::to_value(&data).is_ok_and(|again| again == *stored);
+        (is_exact && data.is_sound() && data.digest() == digest).then_some(data)
     }
 
     /// Whether it is what an accepted policy would be remembered as.

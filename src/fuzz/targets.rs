@@ -1,0 +1,192 @@
+//! The targets.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{LazyLock, Mutex, mpsc};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::hostile;
+use crate::admin;
+use crate::api::MfaPolicySpec;
+use crate::document::{Budget, Document, Wanted};
+use crate::lint::{Server, review};
+use crate::plan::{Data, Health, TargetData};
+use crate::policy::{Delivery, Policy, parse};
+use crate::server::kratos::{
+    Layer, Merged, Overlay, code_counts_for_everyone, config_files, conflicts, governed_names, named_in, render, variables,
+};
+
+const BASE: &str = r#"
+x: &flows
+  settings: {required_aal: aal1, privileged_session_max_age: 15m}
+selfservice:
+  flows:
+    <<: *flows
+  methods:
+    totp: {enabled: true, config: {issuer: "Example"}}
+    webauthn:
+      enabled: true
+      config: {passwordless: false, rp: {id: example.com, display_name: Example, origins: ["https://example.com"]}}
+    lookup_secret: {enabled: false}
+    code: {passwordless_enabled: true, mfa_enabled: false}
+session: {whoami: {required_aal: highest_available}}
+"#;
+
+const PATHS: [&str; 6] = [
+    "selfservice.flows.settings.required_aal",
+    "session.whoami.required_aal",
+    "selfservice.methods.totp.enabled",
+    "selfservice.methods.webauthn.config.rp.origins",
+    "selfservice.methods.webauthn.config.rp.id",
+    "selfservice.methods.code.passwordless_enabled",
+];
+
+/// The server's own file: what is read of its wanted paths is what stands there in the whole of it.
+pub(super) fn base(script: &[u8]) {
+    let text = hostile::text(&[BASE, "{}", "a: {b: [1, ~, x]}\n---\nb: 1\n"], script);
+    let some = Document::read(&text, &Wanted::paths(PATHS), &mut Budget::default());
+    if let Ok(all) = Document::parse(&text) {
+        let some = some.expect("less is wanted of what can be read");
+        for path in PATHS {
+            if let (Some(one), Some(other)) = (some.flag(path), all.flag(path)) {
+                assert_eq!(one, other, "{path} in {text:?}");
+            }
+            assert!(!some.has(path) || all.has(path), "{path} in {text:?}");
+        }
+    }
+    let read = || Layer::read(&text, &mut Budget::default()).canonical();
+    assert_eq!(read(), read(), "{text:?}");
+}
+
+/// Arguments and variables of a container.
+pub(super) fn arguments(script: &[u8]) {
+    let seeds = [
+        "serve all --config /etc/a.yaml,/etc/b.yaml -c /c",
+        "SELFSERVICE_FLOWS_SETTINGS={\"required_aal\":\"aal1\"} session_whoami_required_aal=aal2",
+        "sh -c exec\u{a0}kratos\u{a0}serve\u{a0}--config=/a",
+    ];
+    let text = hostile::text(&seeds, script);
+    let words: Vec<_> = text.split(' ').collect();
+    for file in config_files(words.iter().copied()) {
+        assert!(words.iter().any(|word| word.contains(file)), "{file:?} is in none of {words:?}");
+    }
+    words.iter().for_each(|word| drop(named_in(word)));
+    let entry = |word: &&'_ str| -> (String, Option<String>) {
+        word.split_once('=').map_or(((*word).into(), None), |(name, value)| (name.into(), Some(value.into())))
+    };
+    let entries: Vec<_> = words.iter().map(entry).collect();
+    let mut environment = Layer::of_variables(entries.iter().map(|(name, value)| (name.as_str(), value.as_deref())));
+    words.iter().take(4).for_each(|word| environment.hide(word));
+    let policy = accepted();
+    for delivery in [Delivery::Environment, Delivery::ConfigFile] {
+        let merged = Merged::of(None, &environment, &Overlay::of(&policy), delivery);
+        drop(conflicts(&merged, &policy));
+        drop(code_counts_for_everyone(&merged, &policy, None));
+    }
+}
+
+fn spec() -> Value {
+    json!({
+        "targetRefs": [{"group": "apps", "kind": "Deployment", "name": "kratos", "container": "kratos"}],
+        "requiredAAL": {"settings": "highest_available", "whoami": "aal1"},
+        "privilegedSessionMaxAge": "15m",
+        "methods": {
+            "totp": {"enabled": true, "issuer": "Smith & Sons"},
+            "webauthn": {"enabled": true, "rp": {"id": "example.com", "displayName": "Example", "origins": ["https://example.com"]}},
+            "lookupSecret": {"enabled": true},
+            "code": {"mfaEnabled": true},
+        },
+        "delivery": {"type": "ConfigFile", "configMapName": "kratos-mfa"},
+        "rollout": {"revisionHistoryLimit": 3},
+        "acknowledge": ["SettingsBypass"],
+    })
+}
+
+fn accepted() -> Policy {
+    let spec: MfaPolicySpec = serde_json::from_value(spec()).expect("it is a spec");
+    parse("kratos", &spec).expect("it is accepted")
+}
+
+/// A spec: whatever is accepted is written so that it is read back as the same, from its file and from its variables.
+pub(super) fn policy(script: &[u8]) {
+    let tree = hostile::tree(&[spec()], script);
+    let Ok(spec) = serde_json::from_value::<MfaPolicySpec>(tree) else { return };
+    let Ok(policy) = parse("kratos", &spec) else { return };
+    let rendered = render("kratos", Overlay::of(&policy), policy.delivery);
+    assert_eq!(Overlay::read(&rendered.file).as_ref(), Some(&rendered.overlay), "from its file");
+    let all = variables(&rendered.overlay, Delivery::Environment);
+    assert!(all.iter().all(|variable| governed_names().contains(&variable.name) && !variable.value.contains('\0')));
+    let all: Vec<_> = all.iter().map(|variable| (variable.name.as_str(), variable.value.clone())).collect();
+    assert_eq!(Overlay::from_variables(&all), Some(rendered.overlay), "from its variables");
+}
+
+/// A record: it is believed only where it is, to the last field, what would have been stored.
+pub(super) fn record(script: &[u8]) {
+    let policy = accepted();
+    let targets = vec![TargetData { kind: "Deployment".into(), name: "kratos".into(), container: "kratos".into() }];
+    let data = Data { overlay: Overlay::of(&policy), delivery: policy.delivery, config_map_name: "kratos-mfa".into(), targets };
+    let stored = hostile::tree(&[serde_json::to_value(&data).expect("a record is JSON")], script);
+    if let Ok(claimed) = serde_json::from_value::<Data>(stored.clone())
+        && let Some(read) = Data::read(&stored, &claimed.digest())
+    {
+        assert_eq!(serde_json::to_value(&read).expect("a record is JSON"), stored);
+    }
+    let passes = Data::read(&stored, &data.digest());
+    assert!(passes.is_none_or(|passes| passes == data), "another one passes for it: {stored}");
+}
+
+/// What answers in the place of Kratos: any bytes, over a real connection.
+pub(super) fn answer(script: &[u8]) {
+    static STRANGER: LazyLock<(SocketAddr, Mutex<mpsc::Sender<String>>)> = LazyLock::new(stranger);
+    static RUNTIME: LazyLock<tokio::runtime::Runtime> =
+        LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"));
+    let hash = "0123456789abcdef".repeat(4);
+    let well = format!("HTTP/1.1 200 OK\r\nContent-Length: 64\r\n\r\n{hash}");
+    let version = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{\"version\":\"v1.3.1\"}";
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let seeds = [well.as_str(), version, chunked, "HTTP/1.1 503 Service Unavailable\r\n\r\n", "HTTP/1.0 301 Moved\r\nLocation: /\r\n\r\n"];
+    let said = hostile::text(&seeds, script);
+    // One question after the other.
+    let answers = STRANGER.1.lock().expect("nobody panics here");
+    (0..3).for_each(|_| answers.send(said.clone()).expect("the stranger is there"));
+    let (address, patience) = (STRANGER.0, Duration::from_secs(5));
+    let (config, health, version) = RUNTIME.block_on(async {
+        (admin::config(address, patience).await, admin::health(address, patience).await, admin::version(address, patience).await)
+    });
+    drop((config, answers));
+    assert!(!matches!(health, Health::Unwell) || said.contains("503"), "{said:?}");
+    assert!(version.is_none_or(|version| version.len() <= 32 && said.contains(version.as_str())), "{said:?}");
+}
+
+/// Takes connections one by one, hears the question, says what it is told to, and closes.
+fn stranger() -> (SocketAddr, Mutex<mpsc::Sender<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (send, answers) = mpsc::channel::<String>();
+    std::thread::spawn(move || {
+        for answer in answers {
+            let Ok((mut stream, _)) = listener.accept() else { return };
+            let _ = stream.read(&mut [0; 1_024]);
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    (address, Mutex::new(send))
+}
+
+/// Files of a pull request: each finding has a place in the text and says something.
+pub(super) fn check(script: &[u8]) {
+    let block = "apiVersion: mfa-operator.dev/v1alpha1\nkind: MfaPolicy\nmetadata: {name: kratos}\nspec:\n  \
+                 targetRefs: [{name: kratos}]\n  requiredAAL: {whoami: highest_available}\n";
+    let policy = json!({"apiVersion": "mfa-operator.dev/v1alpha1", "kind": "MfaPolicy", "metadata": {"name": "kratos"}, "spec": spec()});
+    let policy = serde_json::to_string_pretty(&policy).expect("it is JSON");
+    let list = format!("apiVersion: v1\nkind: List\nitems:\n- {policy}\n- null\n");
+    let base = Document::parse(BASE).expect("it is YAML");
+    let text = hostile::text(&[&policy, block, &list], script);
+    let lines = text.lines().count();
+    for finding in review(&text, Server { base: Some(std::slice::from_ref(&base)), version: None }).findings {
+        assert!((1..=lines + 1).contains(&finding.place.line), "{finding:?} of {lines} lines: {text:?}");
+        assert!(!finding.message.is_empty(), "{text:?}");
+    }
+}
