@@ -17,6 +17,8 @@ mod env_from;
 mod events;
 mod examine;
 mod foresee;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod guards;
 mod list;
 mod memory;

@@ -13,9 +13,10 @@ mod tests;
 /// A target: its name, which is that of its corpus, and what it does with a script.
 pub type Target = (&'static str, fn(&[u8]));
 
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("base", targets::base),
     ("arguments", targets::arguments),
+    ("object", targets::object),
     ("policy", targets::policy),
     ("record", targets::record),
     ("answer", targets::answer),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::hostile;
 use crate::admin;
 use crate::api::MfaPolicySpec;
+use crate::controller;
 use crate::document::{Budget, Document, Wanted};
 use crate::lint::{Server, review};
 use crate::plan::{Data, Health, TargetData};
@@ -184,9 +185,83 @@ pub(super) fn check(script: &[u8]) {
     let list = format!("apiVersion: v1\nkind: List\nitems:\n- {policy}\n- null\n");
     let base = Document::parse(BASE).expect("it is YAML");
     let text = hostile::text(&[&policy, block, &list], script);
-    let lines = text.lines().count();
+    // All that YAML takes for the end of a line.
+    let lines = text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).count();
     for finding in review(&text, Server { base: Some(std::slice::from_ref(&base)), version: None }).findings {
+        // The end of the text is a place, too.
         assert!((1..=lines + 1).contains(&finding.place.line), "{finding:?} of {lines} lines: {text:?}");
         assert!(!finding.message.is_empty(), "{text:?}");
+    }
+}
+
+/// What a watch brings.
+pub(super) fn object(script: &[u8]) {
+    static SEEDS: LazyLock<Vec<Value>> = LazyLock::new(|| {
+        let metadata = json!({
+            "name": "kratos", "namespace": "identity", "uid": "0c1f", "resourceVersion": "12", "generation": 3,
+            "creationTimestamp": "2026-01-02T03:04:05Z", "labels": {"mfa-operator.dev/policy": "kratos"}, "annotations": {"a": "b"},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "kratos-1", "uid": "2", "controller": true}],
+            "managedFields": [{"manager": "mfa-operator", "operation": "Apply", "apiVersion": "apps/v1", "fieldsType": "FieldsV1",
+                "fieldsV1": {"f:spec": {"f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"kratos\"}": {"f:env": {}}}}}}}}],
+        });
+        let container = json!({
+            "name": "kratos", "image": "oryd/kratos:v1.3.1", "command": ["kratos"], "args": ["serve", "--config", "/etc/config/kratos.yaml"],
+            "env": [{"name": "SESSION_WHOAMI_REQUIRED_AAL", "value": "aal1"},
+                {"name": "DSN", "valueFrom": {"secretKeyRef": {"name": "kratos", "key": "dsn"}}}],
+            "envFrom": [{"prefix": "A_", "configMapRef": {"name": "more"}}],
+            "ports": [{"containerPort": 4434}], "volumeMounts": [{"name": "config", "mountPath": "/etc/config", "subPath": "x"}],
+        });
+        let pod = json!({
+            "containers": [container], "initContainers": [container],
+            "volumes": [{"name": "config", "configMap": {"name": "kratos", "items": [{"key": "kratos.yaml", "path": "kratos.yaml"}]}},
+                {"name": "all", "projected": {"sources": [{"configMap": {"name": "more"}}, {"secret": {"name": "s"}}]}}],
+        });
+        let of = |api_version: &str, kind: &str, more: Value| {
+            let mut object = json!({"apiVersion": api_version, "kind": kind, "metadata": metadata});
+            more.as_object().expect("fields").iter().for_each(|(key, value)| object[key] = value.clone());
+            object
+        };
+        vec![
+            of(
+                "apps/v1",
+                "Deployment",
+                json!({
+                    "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "kratos"}}, "strategy": {"type": "RollingUpdate"},
+                        "template": {"metadata": {"labels": {"app": "kratos"}}, "spec": pod}},
+                    "status": {"observedGeneration": 3, "replicas": 2, "readyReplicas": 2, "updatedReplicas": 2,
+                        "conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]},
+                }),
+            ),
+            of(
+                "v1",
+                "Pod",
+                json!({
+                    "spec": pod,
+                    "status": {"phase": "Running", "podIP": "10.0.0.1", "startTime": "2026-01-02T03:04:05Z",
+                        "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-02T03:04:05Z"}],
+                        "containerStatuses": [{"name": "kratos", "ready": true, "restartCount": 1, "image": "i", "imageID": "i",
+                            "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"exitCode": 3}}}]},
+                }),
+            ),
+            of("v1", "ConfigMap", json!({"data": {"kratos.yaml": "a: 1"}, "binaryData": {"b": "AA=="}, "immutable": false})),
+            of("apps/v1", "ControllerRevision", json!({"revision": 3, "data": {"overlay": {}, "delivery": "Environment"}})),
+            of(
+                "mfa-operator.dev/v1alpha1",
+                "MfaPolicy",
+                json!({
+                    "spec": spec(), "status": {"observedGeneration": 3, "revision": 2, "conditions": [{"type": "Ready", "status": "True"}]},
+                }),
+            ),
+        ]
+    });
+    // As a tree, or as a text that a server would not write.
+    let tree = || hostile::tree(&SEEDS, script.get(1..).unwrap_or_default()).to_string();
+    match script.first() {
+        Some(first) if first % 4 == 0 => {
+            let texts: Vec<_> = SEEDS.iter().map(Value::to_string).collect();
+            let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+            controller::fuzz::object(&hostile::text(&texts, script.get(1..).unwrap_or_default()));
+        }
+        _ => controller::fuzz::object(&tree()),
     }
 }
