@@ -390,7 +390,7 @@ pub(super) async fn status_of(
     uid: &str,
     version: &str,
     status: &wire::MfaPolicyStatus,
-) -> Result<Option<Result<PolicyObject, Unreadable>>, Error> {
+) -> Result<Option<Result<PolicyObject, Arc<Unreadable>>>, Error> {
     let body = json!({
         "apiVersion": format!("{}/{}", wire::GROUP, wire::VERSION),
         "kind": wire::KIND,

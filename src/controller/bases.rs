@@ -246,7 +246,7 @@ pub(super) async fn read_left_file(context: &Context, observed: &mut Observed) -
     };
     let (read, by_others) = context.cache.read(|tables| {
         let readers = || tables.workloads.all().filter(|workload| mounts(workload));
-        (readers().next().is_some(), readers().any(|workload| !is_target(&workload)))
+        (readers().next().is_some(), readers().any(|workload| !is_target(workload)))
     });
     if read {
         let api = api::<Files>(&context.client, Resource::CONFIG_MAPS, Some(&observed.key.namespace));

@@ -167,7 +167,7 @@ impl Cache {
         Self { server_images, ..Self::default() }
     }
 
-    fn entry<T: Cached>(&self, read: Result<T, Unreadable>) -> Entry<T> {
+    fn entry<T: Cached>(&self, read: Result<T, Arc<Unreadable>>) -> Entry<T> {
         Entry::of(read.map(|object| object.of_interest(&self.server_images)))
     }
 
@@ -181,7 +181,7 @@ impl Cache {
     }
 
     /// Holds what an event or an answer brings, unless something newer is held; returns the policies to look at.
-    pub fn put<T: Cached>(&self, read: Result<T, Unreadable>) -> Vec<Key> {
+    pub fn put<T: Cached>(&self, read: Result<T, Arc<Unreadable>>) -> Vec<Key> {
         let new = self.entry(read);
         self.write(|tables| {
             let held = T::table(tables).entries.get(&new.id());
@@ -191,13 +191,13 @@ impl Cache {
 
     /// Holds what a list brings, whatever its version: it says how things are, also where the storage of the cluster
     /// was taken back. Where it was read before an answer of ours, the watch that goes on from it brings that.
-    pub fn put_listed<T: Cached>(&self, read: Result<T, Unreadable>) -> Vec<Key> {
+    pub fn put_listed<T: Cached>(&self, read: Result<T, Arc<Unreadable>>) -> Vec<Key> {
         self.write(|tables| put(tables, self.entry(read)))
     }
 
     /// Holds the answer to a patch in place of what was patched. Where that is gone meanwhile, or
     /// another, the watch has been faster: the answer would bring it back for good.
-    pub fn answered<T: Cached>(&self, read: Result<T, Unreadable>) -> Vec<Key> {
+    pub fn answered<T: Cached>(&self, read: Result<T, Arc<Unreadable>>) -> Vec<Key> {
         let new = self.entry(read);
         self.write(|tables| {
             let held = T::table(tables).entries.get(&new.id()).map(Entry::version);
@@ -208,7 +208,7 @@ impl Cache {
 
     /// Holds what was read of this object, or removes it, if what is held is still what it was `before` that: else a
     /// watch has been faster.
-    pub fn refresh<T: Cached>(&self, id: &T::Id, before: &Option<Versioned>, read: Option<Result<T, Unreadable>>) -> Vec<Key> {
+    pub fn refresh<T: Cached>(&self, id: &T::Id, before: &Option<Versioned>, read: Option<Result<T, Arc<Unreadable>>>) -> Vec<Key> {
         self.write(|tables| {
             if T::table(tables).versioned(id) != *before {
                 return Vec::new();

@@ -1,6 +1,7 @@
 //! Lists, page by page: what a page holds is let go before the next one is asked for.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use kube::api::ListParams;
 use kube::core::{ObjectList, Request};
@@ -31,7 +32,7 @@ pub(super) struct Selection<'a> {
 pub(super) async fn each<T: Slim>(
     client: &Client,
     selection: Selection<'_>,
-    mut take: impl FnMut(Result<T, Unreadable>),
+    mut take: impl FnMut(Result<T, Arc<Unreadable>>),
 ) -> kube::Result<()> {
     let Selection { resource, namespace, labels } = selection;
     let request = Request::new(Seen::<T>::url_path(&resource, namespace));

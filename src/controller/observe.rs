@@ -337,7 +337,7 @@ async fn list_pods(context: &Context, observed: &mut Observed) -> Result<(), Err
         let pods = pods_of(context, &workload).await?;
         let asked = container(&workload, target).ok().filter(|_| asked);
         let room = asked.and_then(|_| context.asking.room());
-        target.unreadable = pods.unreadable.map(Arc::new);
+        target.unreadable = pods.unreadable;
         let pods = match asked {
             Some(container) if room.is_some() => ask::each(pods.own.into_iter(), &container.name, &verification, deadline).await,
             _ => pods.own.into_iter().map(|view| view.pod).collect(),
@@ -359,7 +359,7 @@ async fn list_pods(context: &Context, observed: &mut Observed) -> Result<(), Err
 pub(super) struct Pods {
     pub own: Vec<PodView>,
     /// One that its selector finds and that cannot be read: whose it is, and what it runs, is not known.
-    pub unreadable: Option<Unreadable>,
+    pub unreadable: Option<Arc<Unreadable>>,
 }
 
 pub(super) async fn pods_of(context: &Context, workload: &Workload) -> Result<Pods, Error> {

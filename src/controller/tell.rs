@@ -24,7 +24,6 @@ pub(super) fn config_map_written(context: &Context, policy: &PolicyObject, desir
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "one sentence about one write")]
 pub(super) fn wrote(
     context: &Context,
     policy: &PolicyObject,

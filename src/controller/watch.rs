@@ -133,7 +133,7 @@ impl<I> Default for Listing<I> {
 }
 
 /// What was seen, or none of what has no name. Of an object that cannot be read the log tells once.
-fn named_object<T: Slim>(context: &Context, resource: &Resource, seen: Seen<T>) -> Option<Result<T, Unreadable>> {
+fn named_object<T: Slim>(context: &Context, resource: &Resource, seen: Seen<T>) -> Option<Result<T, Arc<Unreadable>>> {
     let is_nameless = seen.is_nameless();
     let read = seen.value(resource);
     if is_nameless {
@@ -146,7 +146,7 @@ fn named_object<T: Slim>(context: &Context, resource: &Resource, seen: Seen<T>) 
         }
         return None;
     }
-    if let Err(Unreadable { kind, key, uid, field, .. }) = &read
+    if let Err(Unreadable { kind, key, uid, field, .. }) = read.as_ref().map_err(|unreadable| &**unreadable)
         && context.memory.tell_once(&format!("unreadable {kind} {key} {uid} {field}"))
     {
         warn!(kind, object = %key, field = field.as_str(), "it cannot be read: what it holds is not known");
@@ -154,7 +154,7 @@ fn named_object<T: Slim>(context: &Context, resource: &Resource, seen: Seen<T>) 
     Some(read)
 }
 
-fn id_of<T: Held>(read: &Result<T, Unreadable>) -> T::Id {
+fn id_of<T: Held>(read: &Result<T, Arc<Unreadable>>) -> T::Id {
     match read {
         Ok(object) => object.id(),
         Err(unreadable) => T::Id::of_unreadable(unreadable),

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::objects::{SECRET, SETTINGS, WHOAMI, daemon, enforces, env, generation, kratos, kratos_reading, policy_with, stateful};
-use crate::scene::{SOON, Scene, text};
+use crate::scene::{AFTER_THE_PAUSE, SOON, Scene, text};
 
 pub const STRICT: &str = "highest_available";
 
@@ -156,15 +156,22 @@ async fn a_level_that_is_stated_no_more_is_the_servers_own_again() {
     scene.create(kratos_reading("kratos", "mfa-mfa")).await;
     scene.create(by_file("mfa", &["kratos"], json!({}))).await;
     scene.until_ready_without_pods("mfa").await;
+    let until_settings = async |wanted: Option<&str>| {
+        scene
+            .until(&format!("{SETTINGS} is {wanted:?}"), AFTER_THE_PAUSE, async || {
+                let now = env(&scene.deployment("kratos").await, "kratos");
+                if now.get(SETTINGS).map(String::as_str) == wanted { Ok(()) } else { Err(format!("{now:?}")) }
+            })
+            .await;
+    };
+    // Its own file cannot be read here, so what is in force has to be stated weaker before it is left to the server.
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"requiredAAL": {"settings": "aal1", "whoami": "aal1"}}})).await;
+    until_settings(Some("aal1")).await;
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"requiredAAL": {"settings": null}}})).await;
-    scene
-        .until("it is gone", SOON, async || {
-            let now = env(&scene.deployment("kratos").await, "kratos");
-            if now.contains_key(SETTINGS) { Err(format!("{now:?}")) } else { Ok(()) }
-        })
-        .await;
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"requiredAAL": {"settings": STRICT}}})).await;
-    scene.until("it is there again", SOON, async || has_the_levels(&scene.deployment("kratos").await)).await;
+    until_settings(None).await;
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"requiredAAL": {"settings": STRICT, "whoami": STRICT}}})).await;
+    until_settings(Some(STRICT)).await;
+    has_the_levels(&scene.deployment("kratos").await).expect("both are there again");
 }
 
 /// What stands on a workload stays where its wiring is lost, and what the policy asks for since waits.

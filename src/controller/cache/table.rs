@@ -16,10 +16,10 @@ pub(super) enum Entry<T> {
 }
 
 impl<T: Held> Entry<T> {
-    pub(super) fn of(read: Result<T, Unreadable>) -> Self {
+    pub(super) fn of(read: Result<T, Arc<Unreadable>>) -> Self {
         match read {
             Ok(object) => Self::Object(Arc::new(object)),
-            Err(unreadable) => Self::Unreadable(Arc::new(unreadable)),
+            Err(unreadable) => Self::Unreadable(unreadable),
         }
     }
 

@@ -46,8 +46,9 @@ fn key() -> Key {
     Key::new("identity", "mfa")
 }
 
-fn unreadable(uid: &str, version: &str) -> Unreadable {
-    Unreadable { kind: "ConfigMap", key: key(), uid: uid.into(), version: version.into(), label: Some("mfa".into()), field: "data".into() }
+fn unreadable(uid: &str, version: &str) -> Arc<Unreadable> {
+    let label = Some("mfa".into());
+    Arc::new(Unreadable { kind: "ConfigMap", key: key(), uid: uid.into(), version: version.into(), label, field: "data".into() })
 }
 
 #[test]

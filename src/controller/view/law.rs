@@ -3,6 +3,7 @@
 
 use std::fmt::Debug;
 use std::iter::once;
+use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap as CoreMap, Pod};
@@ -132,7 +133,7 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
 }
 
 /// Never an error: that would end the stream.
-fn seen<T: Slim>(text: &str) -> Result<T, Unreadable> {
+fn seen<T: Slim>(text: &str) -> Result<T, Arc<Unreadable>> {
     let stream = format!(r#"{{"type":"MODIFIED","object":{text}}}"#);
     let event = serde_json::from_str::<WatchEvent<Seen<T>>>(&stream).unwrap_or_else(|error| panic!("{error}: {text}"));
     let WatchEvent::Modified(seen) = event else { panic!("no modification") };
@@ -345,6 +346,6 @@ fn a_stream_goes_on_after_whatever_it_brings() {
     let list = format!(r#"{{"kind":"List","apiVersion":"v1","metadata":{{}},"items":{items}}}"#);
     let list: ObjectList<Seen<ConfigMap>> = serde_json::from_str(&list).expect("a list");
     let names = list.items.into_iter().map(|seen| seen.value(&Resource::CONFIG_MAPS));
-    let names: Vec<_> = names.map(|read| read.map(|map| map.key.name).map_err(|unreadable| unreadable.key.name)).collect();
+    let names: Vec<_> = names.map(|read| read.map(|map| map.key.name).map_err(|unreadable| unreadable.key.name.clone())).collect();
     assert_eq!(names, [Ok("a".into()), Err("b".into()), Ok("c".into())]);
 }

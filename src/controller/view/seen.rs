@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicResourceScope;
@@ -20,7 +21,7 @@ use crate::plan::{Key, Unreadable, bounded};
 #[derive(Clone, Debug)]
 pub(in crate::controller) struct Seen<T> {
     metadata: ObjectMeta,
-    value: Result<T, Unreadable>,
+    value: Result<T, Arc<Unreadable>>,
 }
 
 /// What holds for the client library where the version cannot be read: a watch goes on from any.
@@ -29,10 +30,10 @@ const ANY_VERSION: &str = "0";
 impl<T: Slim> Seen<T> {
     /// # Errors
     /// What can be told of it where it cannot be read.
-    pub fn value(self, resource: &Resource) -> Result<T, Unreadable> {
+    pub fn value(self, resource: &Resource) -> Result<T, Arc<Unreadable>> {
         match self.value {
             Ok(value) => Ok(value.of_kind(resource.kind)),
-            Err(unreadable) => Err(Unreadable { kind: resource.kind, ..unreadable }),
+            Err(unreadable) => Err(Arc::new(Unreadable { kind: resource.kind, ..Arc::unwrap_or_clone(unreadable) })),
         }
     }
 
@@ -52,7 +53,7 @@ impl<T: Slim> Seen<T> {
             Ok((metadata, value)) => (metadata, Ok(value)),
             Err(field) => {
                 let (metadata, unreadable) = unreadable(text, &field);
-                (metadata, Err(unreadable))
+                (metadata, Err(Arc::new(unreadable)))
             }
         };
         metadata.resource_version = metadata.resource_version.filter(|version| !version.is_empty()).or(Some(ANY_VERSION.into()));
