@@ -2,7 +2,7 @@
 //! And what they may not be written like.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test has files, processes and a clock")]
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,7 +17,8 @@ fn tree(script: &str, stand_ins: &[(&str, &str)]) -> tempfile::TempDir {
         std::fs::create_dir_all(tree.path().join(folder)).expect("a folder");
     }
     for name in [script, "scripts/environment"] {
-        std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join(name), tree.path().join(name)).expect("a script can be copied");
+        let text = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("it can be read");
+        write_program(&tree.path().join(name), &text);
     }
     write_stand_ins(tree.path(), stand_ins);
     tree
@@ -25,10 +26,16 @@ fn tree(script: &str, stand_ins: &[(&str, &str)]) -> tempfile::TempDir {
 
 fn write_stand_ins(tree: &Path, stand_ins: &[(&str, &str)]) {
     for (name, does) in stand_ins {
-        let path = tree.join(name);
-        std::fs::write(&path, format!("#!/bin/sh\n{does}\n")).expect("a file can be written");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+        write_program(&tree.join(name), format!("#!/bin/sh\n{does}\n").as_bytes());
     }
+}
+
+/// By another process: a child that another test starts at this moment would hold a file of this one open for writing, and such
+/// a file cannot be executed.
+fn write_program(path: &Path, text: &[u8]) {
+    let mut install = Command::new("install").args(["-m", "755", "/dev/stdin"]).arg(path).stdin(Stdio::piped()).spawn().expect("it starts");
+    install.stdin.take().expect("it is piped").write_all(text).expect("it reads");
+    assert!(install.wait().expect("it ends").success(), "{}", path.display());
 }
 
 /// In a process group of its own, as a shell gives it one, where an interrupt is not ignored.
@@ -227,8 +234,7 @@ impl FirstUser {
     fn with_kratos(program: &[u8]) -> Self {
         let mut user = Self::new();
         let path = user.tree.path().join("kratos");
-        std::fs::write(&path, program).expect("a file can be written");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+        write_program(&path, program);
         user.kratos = Some(path);
         user
     }
