@@ -17,7 +17,7 @@ const LISTEN: &str = "127.0.0.1:9099";
 const ALL_OF_IT: &str = "3h";
 
 /// What a rollout and a rollback do not bring.
-const SELDOM: [&str; 2] = ["mfa_workload_left", "mfa_policy_overridden"];
+const SELDOM: [&str; 3] = ["mfa_workload_left", "mfa_policy_overridden", "mfa_operator_unreadable_objects"];
 
 static STARTED: Mutex<Option<(Child, tempfile::TempDir)>> = Mutex::new(None);
 
