@@ -90,6 +90,22 @@ fn every_page_can_be_reached_from_the_readme() {
     assert!(unread.is_empty(), "no way leads from README.md to {unread:?}");
 }
 
+/// By its number a decision is spoken of.
+#[test]
+fn no_two_decisions_have_one_number() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/decisions");
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("it is there") {
+        let path = entry.expect("it can be listed").path();
+        let number = path.file_name().and_then(|name| name.to_str()?.split_once('-')?.0.parse::<u32>().ok()).expect("a number, and words");
+        let text = std::fs::read_to_string(&path).expect("it can be read");
+        assert!(text.starts_with(&format!("# {number}. ")), "{} has another number in its title", path.display());
+        numbers.push(number);
+    }
+    numbers.sort_unstable();
+    assert!(numbers.len() > 10 && numbers.windows(2).all(|pair| pair[0] < pair[1]), "two have one number: {numbers:?}");
+}
+
 #[test]
 fn anchors_are_those_of_github() {
     for (title, expected) in [

@@ -108,7 +108,7 @@ fn node<'a>(tree: &'a mut Value, script: &mut Script<'_>) -> &'a mut Value {
         _ => 0,
     };
     // Sooner or later it stops.
-    if below == 0 || choice % 8 == 0 {
+    if below == 0 || choice.is_multiple_of(8) {
         return tree;
     }
     match tree {

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::metrics::until_value;
+use crate::metrics::{until_value, value};
 use crate::objects::{WHOAMI, enforces, env_patch, kratos, policy};
 use crate::rights;
 use crate::scene::{SOON, Scene};
@@ -130,7 +130,12 @@ async fn what_the_confinement_refuses_to_the_operator_is_counted() {
     let message = scene.until_condition("mfa", "Accepted", "False", "WriteRefused").await;
     assert!(message.contains("-confinement'"), "{message}");
     scene.until_condition("mfa", "Ready", "False", "WriteRefused").await;
-    until_value(&scene, "mfa_operator_writes_confined_total{resource=\"deployments\"}", SOON, 1.0).await;
+    // It tries again and again, and each refusal counts.
+    let counted = async || match value(&scene, "mfa_operator_writes_confined_total{resource=\"deployments\"}") {
+        some if some >= 1.0 => Ok(()),
+        other => Err(format!("it is {other}")),
+    };
+    scene.until("the refusal is counted", SOON, counted).await;
     for kind in ["mutatingadmissionpolicybinding", "mutatingadmissionpolicy"] {
         scene.kubectl(&["delete", kind, &scene.namespace]);
     }

@@ -23,7 +23,7 @@ fn series(scene: &Scene) -> BTreeMap<String, f64> {
     samples.map(|(name, value)| (name.to_owned(), value.parse().unwrap_or_else(|_| panic!("{name} is {value}")))).collect()
 }
 
-fn value(scene: &Scene, name: &str) -> f64 {
+pub fn value(scene: &Scene, name: &str) -> f64 {
     series(scene).get(name).copied().unwrap_or_default()
 }
 

@@ -218,7 +218,10 @@ async fn what_a_policy_left_behind_is_foreseen_to_be_taken_over() {
     assert!(!foreseen.output.contains("first"), "{}", foreseen.output);
     let less = diff(&scene, &policy_with("next", &["kratos"], json!({"requiredAAL": {"whoami": "highest_available"}})), &[]);
     assert_eq!(less.code, 1, "{}", less.all());
-    says(&less.output, &["Deployment kratos: would be left as it is", "an earlier policy left in force", "spec.requiredAAL.settings"]);
+    says(
+        &less.output,
+        &["Deployment kratos: would be left as it is", "it would be weaker than what is in force", "spec.requiredAAL.settings"],
+    );
 }
 
 /// What the server's own configuration has against an edit only the operator knows.
