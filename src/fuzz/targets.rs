@@ -152,13 +152,15 @@ pub(super) fn answer(script: &[u8]) {
     // One question after the other.
     let answers = STRANGER.1.lock().expect("nobody panics here");
     (0..3).for_each(|_| answers.send(said.clone()).expect("the stranger is there"));
-    let (address, patience) = (STRANGER.0, Duration::from_secs(5));
+    // Silence counts against a server, and a busy machine is no silence.
+    let (address, patience) = (STRANGER.0, Duration::from_secs(60));
     let (config, health, version) = RUNTIME.block_on(async {
         (admin::config(address, patience).await, admin::health(address, patience).await, admin::version(address, patience).await)
     });
     drop((config, answers));
     assert!(!matches!(health, Health::Unwell) || said.contains("503"), "{said:?}");
-    assert!(version.is_none_or(|version| version.len() <= 32 && said.contains(version.as_str())), "{said:?}");
+    let is_plain = |version: &str| version.len() <= 32 && version.chars().all(|said| matches!(said, '0'..='9' | '.' | 'v'));
+    assert!(version.is_none_or(|version| is_plain(&version)), "{said:?}");
 }
 
 /// Takes connections one by one, hears the question, says what it is told to, and closes.
