@@ -1,15 +1,15 @@
-//! Inputs that somebody hostile could have written: seeds, changed as a script of bytes says. A fuzzer that finds scripts
-//! gets past the first brace so, and any script gives an input.
+//! Inputs that somebody hostile could have written: seeds, changed as bytes say. A fuzzer gets past the first brace so,
+//! and any bytes give something.
 
 use serde_json::{Map, Value};
 
 /// More changes than find anything new.
 const CHANGES: usize = 8;
 
-/// A script, read to its end and then as zeros.
-struct Script<'a>(&'a [u8]);
+/// Bytes, read to their end and then as zeros.
+struct Input<'a>(&'a [u8]);
 
-impl Script<'_> {
+impl Input<'_> {
     fn next(&mut self) -> usize {
         let Some((first, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;
@@ -24,19 +24,19 @@ impl Script<'_> {
     }
 }
 
-/// A text: what the script holds itself, or one of the seeds with some of it taken away, repeated or replaced.
-pub fn text(seeds: &[&str], script: &[u8]) -> String {
-    let mut script = Script(script);
-    let choice = script.next();
+/// A text: what the input holds itself, or one of the seeds with some of it taken away, repeated or replaced.
+pub fn text(seeds: &[&str], input: &[u8]) -> String {
+    let mut input = Input(input);
+    let choice = input.next();
     if choice % 4 == 0 {
-        return script.text(usize::MAX);
+        return input.text(usize::MAX);
     }
     let mut text: Vec<char> = seeds[choice / 4 % seeds.len()].chars().collect();
     for _ in 0..CHANGES {
-        if script.0.is_empty() {
+        if input.0.is_empty() {
             break;
         }
-        let (kind, from, length) = (script.next(), script.next() * 256 + script.next(), script.next());
+        let (kind, from, length) = (input.next(), input.next() * 256 + input.next(), input.next());
         let from = from % (text.len() + 1);
         let to = (from + length).min(text.len());
         let part: Vec<char> = text[from..to].to_vec();
@@ -44,7 +44,7 @@ pub fn text(seeds: &[&str], script: &[u8]) -> String {
             0 => Vec::new(),
             1 => part.repeat(3),
             2 => part.iter().rev().copied().collect(),
-            3 => script.text(length).chars().collect(),
+            3 => input.text(length).chars().collect(),
             _ => ["&a ", "*a", "<<: ", "? ", "|\n", "- ", "---\n", "\u{feff}", "\t", "!!str ", "{", "[", "\"", "~"][length % 14]
                 .chars()
                 .collect(),
@@ -55,16 +55,16 @@ pub fn text(seeds: &[&str], script: &[u8]) -> String {
 }
 
 /// A tree: one of the seeds, with values of it replaced, taken away, added or moved.
-pub fn tree(seeds: &[Value], script: &[u8]) -> Value {
-    let mut script = Script(script);
-    let mut tree = seeds[script.next() % seeds.len()].clone();
+pub fn tree(seeds: &[Value], input: &[u8]) -> Value {
+    let mut input = Input(input);
+    let mut tree = seeds[input.next() % seeds.len()].clone();
     for _ in 0..CHANGES {
-        if script.0.is_empty() {
+        if input.0.is_empty() {
             break;
         }
-        let other = node(&mut tree, &mut script).clone();
-        let target = node(&mut tree, &mut script);
-        let kind = script.next();
+        let other = node(&mut tree, &mut input).clone();
+        let target = node(&mut tree, &mut input);
+        let kind = input.next();
         *target = match kind % 18 {
             0 => Value::Null,
             1 => Value::Array(Vec::new()),
@@ -80,7 +80,7 @@ pub fn tree(seeds: &[Value], script: &[u8]) -> Value {
             11 => Value::Array(vec![target.clone(); 3]),
             12 => target.as_str().and_then(|text| text.parse::<i64>().ok()).map_or(Value::Bool(false), Value::from),
             13 => target.to_string().into(),
-            14 => script.text(24).into(),
+            14 => input.text(24).into(),
             15 => match target {
                 Value::Object(map) => map.iter().skip(1).map(|(key, value)| (key.clone(), value.clone())).collect(),
                 _ => Value::Null,
@@ -88,7 +88,7 @@ pub fn tree(seeds: &[Value], script: &[u8]) -> Value {
             16 => match target {
                 Value::Object(map) => {
                     let mut map = map.clone();
-                    map.insert(script.text(12), other);
+                    map.insert(input.text(12), other);
                     Value::Object(map)
                 }
                 _ => other,
@@ -100,8 +100,8 @@ pub fn tree(seeds: &[Value], script: &[u8]) -> Value {
 }
 
 /// Some value of the tree.
-fn node<'a>(tree: &'a mut Value, script: &mut Script<'_>) -> &'a mut Value {
-    let choice = script.next();
+fn node<'a>(tree: &'a mut Value, input: &mut Input<'_>) -> &'a mut Value {
+    let choice = input.next();
     let below = match &*tree {
         Value::Array(items) => items.len(),
         Value::Object(map) => map.len(),
@@ -112,8 +112,8 @@ fn node<'a>(tree: &'a mut Value, script: &mut Script<'_>) -> &'a mut Value {
         return tree;
     }
     match tree {
-        Value::Array(items) => node(&mut items[choice % below], script),
-        Value::Object(map) => node(map.iter_mut().nth(choice % below).expect("there are so many").1, script),
+        Value::Array(items) => node(&mut items[choice % below], input),
+        Value::Object(map) => node(map.iter_mut().nth(choice % below).expect("there are so many").1, input),
         _ => unreachable!("it has something below"),
     }
 }

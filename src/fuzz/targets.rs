@@ -45,8 +45,8 @@ const PATHS: [&str; 6] = [
 ];
 
 /// The server's own file: what is read of its wanted paths is what stands there in the whole of it.
-pub(super) fn base(script: &[u8]) {
-    let text = hostile::text(&[BASE, "{}", "a: {b: [1, ~, x]}\n---\nb: 1\n"], script);
+pub(super) fn base(input: &[u8]) {
+    let text = hostile::text(&[BASE, "{}", "a: {b: [1, ~, x]}\n---\nb: 1\n"], input);
     let some = Document::read(&text, &Wanted::paths(PATHS), &mut Budget::default());
     if let Ok(all) = Document::parse(&text) {
         let some = some.expect("less is wanted of what can be read");
@@ -62,13 +62,13 @@ pub(super) fn base(script: &[u8]) {
 }
 
 /// Arguments and variables of a container.
-pub(super) fn arguments(script: &[u8]) {
+pub(super) fn arguments(input: &[u8]) {
     let seeds = [
         "serve all --config /etc/a.yaml,/etc/b.yaml -c /c",
         "SELFSERVICE_FLOWS_SETTINGS={\"required_aal\":\"aal1\"} session_whoami_required_aal=aal2",
         "sh -c exec\u{a0}kratos\u{a0}serve\u{a0}--config=/a",
     ];
-    let text = hostile::text(&seeds, script);
+    let text = hostile::text(&seeds, input);
     let words: Vec<_> = text.split(' ').collect();
     for file in config_files(words.iter().copied()) {
         assert!(words.iter().any(|word| word.contains(file)), "{file:?} is in none of {words:?}");
@@ -111,8 +111,8 @@ fn accepted() -> Policy {
 }
 
 /// A spec: whatever is accepted is written so that it is read back as the same, from its file and from its variables.
-pub(super) fn policy(script: &[u8]) {
-    let tree = hostile::tree(&[spec()], script);
+pub(super) fn policy(input: &[u8]) {
+    let tree = hostile::tree(&[spec()], input);
     let Ok(spec) = serde_json::from_value::<MfaPolicySpec>(tree) else { return };
     let Ok(policy) = parse("kratos", &spec) else { return };
     let rendered = render("kratos", Overlay::of(&policy), policy.delivery);
@@ -124,11 +124,11 @@ pub(super) fn policy(script: &[u8]) {
 }
 
 /// A record: it is believed only where it is, to the last field, what would have been stored.
-pub(super) fn record(script: &[u8]) {
+pub(super) fn record(input: &[u8]) {
     let policy = accepted();
     let targets = vec![TargetData { kind: "Deployment".into(), name: "kratos".into(), container: "kratos".into() }];
     let data = Data { overlay: Overlay::of(&policy), delivery: policy.delivery, config_map_name: "kratos-mfa".into(), targets };
-    let stored = hostile::tree(&[serde_json::to_value(&data).expect("a record is JSON")], script);
+    let stored = hostile::tree(&[serde_json::to_value(&data).expect("a record is JSON")], input);
     if let Ok(claimed) = serde_json::from_value::<Data>(stored.clone())
         && let Some(read) = Data::read(&stored, &claimed.digest())
     {
@@ -139,7 +139,7 @@ pub(super) fn record(script: &[u8]) {
 }
 
 /// What answers in the place of Kratos: any bytes, over a real connection.
-pub(super) fn answer(script: &[u8]) {
+pub(super) fn answer(input: &[u8]) {
     static STRANGER: LazyLock<(SocketAddr, Mutex<mpsc::Sender<String>>)> = LazyLock::new(stranger);
     static RUNTIME: LazyLock<tokio::runtime::Runtime> =
         LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"));
@@ -148,7 +148,7 @@ pub(super) fn answer(script: &[u8]) {
     let version = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{\"version\":\"v1.3.1\"}";
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
     let seeds = [well.as_str(), version, chunked, "HTTP/1.1 503 Service Unavailable\r\n\r\n", "HTTP/1.0 301 Moved\r\nLocation: /\r\n\r\n"];
-    let said = hostile::text(&seeds, script);
+    let said = hostile::text(&seeds, input);
     // One question after the other.
     let answers = STRANGER.1.lock().expect("nobody panics here");
     (0..3).for_each(|_| answers.send(said.clone()).expect("the stranger is there"));
@@ -179,14 +179,14 @@ fn stranger() -> (SocketAddr, Mutex<mpsc::Sender<String>>) {
 }
 
 /// Files of a pull request: each finding has a place in the text and says something.
-pub(super) fn check(script: &[u8]) {
+pub(super) fn check(input: &[u8]) {
     let block = "apiVersion: mfa-operator.dev/v1alpha1\nkind: MfaPolicy\nmetadata: {name: kratos}\nspec:\n  \
                  targetRefs: [{name: kratos}]\n  requiredAAL: {whoami: highest_available}\n";
     let policy = json!({"apiVersion": "mfa-operator.dev/v1alpha1", "kind": "MfaPolicy", "metadata": {"name": "kratos"}, "spec": spec()});
     let policy = serde_json::to_string_pretty(&policy).expect("it is JSON");
     let list = format!("apiVersion: v1\nkind: List\nitems:\n- {policy}\n- null\n");
     let base = Document::parse(BASE).expect("it is YAML");
-    let text = hostile::text(&[&policy, block, &list], script);
+    let text = hostile::text(&[&policy, block, &list], input);
     // All that YAML takes for the end of a line.
     let lines = text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).count();
     for finding in review(&text, Server { base: Some(std::slice::from_ref(&base)), version: None }).findings {
@@ -197,7 +197,7 @@ pub(super) fn check(script: &[u8]) {
 }
 
 /// What a watch brings.
-pub(super) fn object(script: &[u8]) {
+pub(super) fn object(input: &[u8]) {
     static SEEDS: LazyLock<Vec<Value>> = LazyLock::new(|| {
         let metadata = json!({
             "name": "kratos", "namespace": "identity", "uid": "0c1f", "resourceVersion": "12", "generation": 3,
@@ -257,12 +257,12 @@ pub(super) fn object(script: &[u8]) {
         ]
     });
     // As a tree, or as a text that a server would not write.
-    let tree = || hostile::tree(&SEEDS, script.get(1..).unwrap_or_default()).to_string();
-    match script.first() {
+    let tree = || hostile::tree(&SEEDS, input.get(1..).unwrap_or_default()).to_string();
+    match input.first() {
         Some(first) if first % 4 == 0 => {
             let texts: Vec<_> = SEEDS.iter().map(Value::to_string).collect();
             let texts: Vec<_> = texts.iter().map(String::as_str).collect();
-            controller::fuzz::object(&hostile::text(&texts, script.get(1..).unwrap_or_default()));
+            controller::fuzz::object(&hostile::text(&texts, input.get(1..).unwrap_or_default()));
         }
         _ => controller::fuzz::object(&tree()),
     }

@@ -1,4 +1,4 @@
-//! Every target for some seconds: what its corpus holds first, then scripts that are like those, and any others.
+//! Every target for some seconds: what its corpus holds first, then inputs that are like those, and any others.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -16,24 +16,24 @@ fn time() -> Duration {
     Duration::from_secs(if std::env::var_os("MFA_OPERATOR_LONG").is_some() { 60 } else { 5 })
 }
 
-/// The same scripts in every run, as far as the time goes: a find of chance would fail a change that it has nothing to do with.
+/// The same inputs in every run, as far as the time goes: a find of chance would fail a change that it has nothing to do with.
 /// `MFA_OPERATOR_SEED` makes others, and `MFA_OPERATOR_LONG` a minute of them.
 #[test]
-fn no_reader_falls_over_any_bytes() {
+fn no_bytes_make_a_parser_panic() {
     let seed = std::env::var("MFA_OPERATOR_SEED").unwrap_or_default();
     std::thread::scope(|scope| {
         for (name, target) in TARGETS {
             let seed = Sha256::digest(format!("{seed} {name}"));
             scope.spawn(move || {
-                let fell = scripts(name, &seed).find(|script| catch_unwind(AssertUnwindSafe(|| target(script))).is_err());
-                assert_eq!(fell, None, "the target {name} falls over this script");
+                let fell = inputs(name, &seed).find(|input| catch_unwind(AssertUnwindSafe(|| target(input))).is_err());
+                assert_eq!(fell, None, "the target {name} panics at this input");
             });
         }
     });
 }
 
 /// Of the corpus, and then as many as the time allows.
-fn scripts(name: &str, seed: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+fn inputs(name: &str, seed: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let corpus = corpus(name);
     let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, seed));
     let end = Instant::now() + time();

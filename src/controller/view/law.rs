@@ -200,7 +200,6 @@ fn workload<K: DeserializeOwned + Serialize>() -> Value {
     let own = json!({
         "f:metadata": {"f:labels": {"f:mfa-operator.dev/policy": {}}, "f:annotations": {"f:mfa-operator.dev/governed": {}}},
         "f:spec": {"f:template": {
-            "f:metadata": {"f:annotations": {"f:mfa-operator.dev/required-aal": {}}},
             "f:spec": {"f:containers": {"k:{\"name\":\"text\"}": {"f:env": {"k:{\"name\":\"REVISION\"}": {}}}}},
         }},
     });

@@ -7,4 +7,4 @@ use libfuzzer_sys::fuzz_target;
 
 static NAME: LazyLock<String> = LazyLock::new(|| std::env::var("MFA_OPERATOR_TARGET").expect("MFA_OPERATOR_TARGET names a target"));
 
-fuzz_target!(|script: &[u8]| assert!(mfa_operator::fuzz::run(&NAME, script), "there is no target {}", *NAME));
+fuzz_target!(|input: &[u8]| assert!(mfa_operator::fuzz::run(&NAME, input), "there is no target {}", *NAME));
