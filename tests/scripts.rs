@@ -286,6 +286,15 @@ fn a_first_user_gets_a_cluster() {
 }
 
 #[test]
+fn a_full_disk_is_told_before_anything_is_built() {
+    let user = FirstUser::new();
+    write_stand_ins(user.tree.path(), &[("bin/df", "printf '  Avail\\n   778M\\n'")]);
+    let (up, said) = user.cluster("up");
+    assert!(!up && said.contains("778 MiB are free") && said.contains("MFA_OPERATOR_CACHE"), "{said}");
+    assert_eq!(user.built(), [""; 0]);
+}
+
+#[test]
 fn a_kratos_that_is_given_is_the_one_that_runs() {
     let user = FirstUser::with_kratos(b"#!/bin/sh\n# of the user\n");
     user.up_and_down();
