@@ -58,6 +58,7 @@ pub enum Reason {
     WriteRefused,
     RolledOut,
     NoPods,
+    PodsOfAnotherOwner,
     Progressing,
     Waiting,
     TargetPaused,
@@ -75,7 +76,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 27] = [
+    const ALL: [Self; 28] = [
         Self::Accepted,
         Self::InvalidSpec,
         Self::NotKratos,
@@ -89,6 +90,7 @@ impl Reason {
         Self::WriteRefused,
         Self::RolledOut,
         Self::NoPods,
+        Self::PodsOfAnotherOwner,
         Self::Progressing,
         Self::Waiting,
         Self::TargetPaused,
@@ -126,6 +128,7 @@ impl Reason {
             Self::WriteRefused => "WriteRefused",
             Self::RolledOut => "RolledOut",
             Self::NoPods => "NoPods",
+            Self::PodsOfAnotherOwner => "PodsOfAnotherOwner",
             Self::Progressing => "Progressing",
             Self::Waiting => "Waiting",
             Self::TargetPaused => "TargetPaused",

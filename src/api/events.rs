@@ -23,7 +23,7 @@ pub enum EventReason {
 }
 
 impl EventReason {
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::Ready(Reason::Ready),
         Self::Ready(Reason::Progressing),
         Self::Ready(Reason::NoPods),
@@ -43,6 +43,7 @@ impl EventReason {
         Self::Ready(Reason::RolledBack),
         Self::Ready(Reason::Suspended),
         Self::Ready(Reason::Overridden),
+        Self::Ready(Reason::PodsOfAnotherOwner),
         Self::Ready(Reason::Mismatch),
         Self::Ready(Reason::Unreachable),
         Self::Ready(Reason::NotSupported),

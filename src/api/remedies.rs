@@ -12,7 +12,7 @@ pub struct Remedy {
 
 impl Reason {
     /// Whatever keeps a policy from being ready.
-    pub const NOT_READY: [Self; 21] = [
+    pub const NOT_READY: [Self; 22] = [
         Self::InvalidSpec,
         Self::TargetNotFound,
         Self::Unreadable,
@@ -30,6 +30,7 @@ impl Reason {
         Self::Crashing,
         Self::Suspended,
         Self::Overridden,
+        Self::PodsOfAnotherOwner,
         Self::Mismatch,
         Self::Unreachable,
         Self::NotSupported,
@@ -105,6 +106,10 @@ impl Reason {
             Self::Overridden => (
                 "The container has what can beat the policy: a variable of another spelling (session_whoami_required_aal) or of a parent (SESSION), under ConfigFile any variable of a key that the policy sets, the levels aside, or a later --config. Which of two variables counts may differ from pod to pod.",
                 "Remove what the message names, where it says. See what beats a policy (docs/overrides.md).",
+            ),
+            Self::PodsOfAnotherOwner => (
+                "Pods have the labels that a target selects, and a workload controls them that this policy does not govern: a Rollout of Argo's, or a Deployment with the same labels. They may serve sign-in, and what they demand is not known: SETTINGS and WHOAMI are Unknown. Pods of a Job count only where their command says serve: that of the migration in Ory's chart has the labels and serves nobody.",
+                "Name their workload in spec.targetRefs if it is a Deployment, StatefulSet or DaemonSet; otherwise give its pods other labels, or read about Argo Rollouts (docs/gitops.md#argo-rollouts). It goes on by itself when they are gone.",
             ),
             Self::Mismatch => (
                 "A pod answers another revision than it was started with, or the pods of a target answer differently. Delivery by a file: three minutes after a change a pod still runs what it had; it serves on, and would not start again.",

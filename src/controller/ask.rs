@@ -126,7 +126,7 @@ impl Asking {
 /// write does not wait for pods: they are asked at the next look.
 pub(super) async fn pods(context: &Context, observed: &mut Observed, decided: &Plan) -> Result<Asked, Error> {
     let mut next: Option<Duration> = None;
-    let deadline = deadline(&observed.verification());
+    let mut budget = Budget::of(&observed.verification());
     for (index, question) in questions(observed, decided) {
         let target = &observed.targets[index];
         let Some(workload) = target.workload.clone() else { continue };
@@ -134,7 +134,7 @@ pub(super) async fn pods(context: &Context, observed: &mut Observed, decided: &P
         // What is written brings a look of its own.
         let is_due = !decided.writes() && known.as_ref().is_none_or(|known| !known.is_fresh(&workload));
         if is_due && let Some(_room) = context.asking.room() {
-            let asked = Arc::new(ask(context, observed, (target, &workload), question, known.as_deref(), deadline).await?);
+            let asked = Arc::new(ask(context, observed, (target, &workload), question, known.as_deref(), &mut budget).await?);
             context.asking.keep(&workload, asked.clone());
             known = Some(asked);
         } else if is_due && known.is_none() && was_told(observed) {
@@ -146,6 +146,7 @@ pub(super) async fn pods(context: &Context, observed: &mut Observed, decided: &P
         if !decided.writes() {
             next = Some(next.map_or(pause, |next| next.min(pause)));
         }
+        observed.targets[index].selected = context.selected.recall(&workload);
         observed.targets[index].proof = known.map(|known| known.proof.clone());
     }
     Ok(Asked::Again(next))
@@ -167,15 +168,15 @@ async fn ask(
     (target, workload): (&TargetView, &Workload),
     question: Question,
     known: Option<&Known>,
-    deadline: Instant,
+    budget: &mut Budget,
 ) -> Result<Known, Error> {
     let now = Instant::now();
-    let observe::Pods { own: views, unreadable } = observe::pods_of(context, workload).await?;
+    let observe::Pods { own: views, unreadable } = observe::pods_of(context, observed, workload).await?;
     let told = known.map(|known| known.told.as_slice()).unwrap_or_default();
     // Those that have answered are spared, unless it is time, or they would be compared with what they no longer are.
     let mut kept = if known.is_some_and(|known| now < known.again) { told } else { &[] };
     let (pods, told, wrong) = loop {
-        let heard = hear(views.clone(), &question, told, kept, now, deadline).await;
+        let heard = budget.spend(async |deadline| hear(views.clone(), &question, told, kept, now, deadline).await).await;
         heard.iter().filter(|(.., at)| *at == now).filter_map(|(pod, ..)| pod.answer.as_ref()).for_each(|answer| {
             context.metrics.pod_asked(word(answer));
         });
@@ -262,9 +263,22 @@ fn spread(uid: &str) -> Duration {
     Duration::from_millis(hasher.finish() % SPREAD)
 }
 
-/// When asking ends, if it begins now. One pod has its whole time.
-pub(super) fn deadline(verification: &Verification) -> Instant {
-    Instant::now() + ASKING.max(patience(verification))
+/// What is left of the time in which one look may ask pods. A slow API server takes nothing of it.
+pub(super) struct Budget(Duration);
+
+impl Budget {
+    /// One pod has its whole time.
+    pub fn of(verification: &Verification) -> Self {
+        Self(ASKING.max(patience(verification)))
+    }
+
+    /// Asks until it is used up.
+    pub async fn spend<T>(&mut self, ask: impl AsyncFnOnce(Instant) -> T) -> T {
+        let begun = Instant::now();
+        let answer = ask(begun + self.0).await;
+        self.0 = self.0.saturating_sub(begun.elapsed());
+        answer
+    }
 }
 
 fn patience(verification: &Verification) -> Duration {

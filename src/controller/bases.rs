@@ -287,7 +287,7 @@ pub(super) async fn ask_versions(context: &Context, observed: &mut Observed) -> 
             Some(said) => said,
             None if workload.selector.is_none() || observed.verification().mode == VerificationMode::Off => None,
             None => match context.asking.room() {
-                Some(_room) => ask_version(context, &workload, container, &observed.verification().port).await?,
+                Some(_room) => ask_version(context, observed, &workload, container).await?,
                 None => {
                     observed.unheard = true;
                     None
@@ -299,12 +299,14 @@ pub(super) async fn ask_versions(context: &Context, observed: &mut Observed) -> 
     Ok(())
 }
 
-/// The first pod that says it, of those that run what the template names.
-async fn ask_version(context: &Context, workload: &Workload, container: &Container, port: &str) -> Result<Option<SmolStr>, Error> {
-    let own = observe::pods_of(context, workload).await?.own.into_iter();
-    let runs = |view: &PodView| view.pod.containers.iter().any(|live| live.name == container.name && live.image == container.image);
-    let ready = own.filter(|view| view.pod.ready && !view.pod.deleting && runs(view));
-    let addresses = ready.filter_map(|view| view.listens(&container.name, port));
+/// The first pod that says it, of those whose template names the same image: in the pod itself it may read otherwise.
+async fn ask_version(context: &Context, observed: &Observed, workload: &Workload, container: &Container) -> Result<Option<SmolStr>, Error> {
+    let own = observe::pods_of(context, observed, workload).await?.own;
+    let port = observed.verification().port;
+    let runs =
+        |view: &PodView| view.maker.as_ref().and_then(|maker| maker.template.as_ref()).is_some_and(|template| template.runs(container));
+    let ready = own.iter().filter(|view| view.pod.ready && !view.pod.deleting && runs(view));
+    let addresses = ready.filter_map(|view| view.listens(&container.name, &port));
     let addresses: Vec<_> = addresses.take(ASKED).collect();
     let mut version = None;
     for address in &addresses {

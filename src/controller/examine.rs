@@ -24,23 +24,27 @@ const ASKED: usize = 8;
 
 pub(super) async fn examine(context: &Context, observed: &mut Observed) -> Result<(), Error> {
     // All targets together: pods that are silent must not hold up the look.
-    let deadline = ask::deadline(&observed.verification());
+    let mut budget = ask::Budget::of(&observed.verification());
     for Examination { index, health } in to_examine(observed) {
         let target = &observed.targets[index];
         let Some(workload) = target.workload.clone() else { continue };
         let content = content_of(context, observed, target, &workload).await?;
         let room = if health { context.asking.room() } else { None };
         let pods = match room {
-            Some(_room) => Some(with_health(context, observed, target, &workload, deadline).await?),
+            Some(_room) => Some(with_health(context, observed, target, &workload, &mut budget).await?),
             None => None,
         };
         observed.unheard |= health && pods.is_none();
         let target = &mut observed.targets[index];
         target.content = content;
         if let Some(pods) = pods {
+            // What was not asked breaks nothing off.
+            let is_known = !pods.iter().any(|pod| pod.health == Some(Health::NotYet));
             target.pods = Some(pods);
             let well = judged_well(observed, index);
-            observed.targets[index].well_since = context.memory.runs_well(&workload.uid, well, observed.now);
+            if well || is_known {
+                observed.targets[index].well_since = context.memory.runs_well(&workload.uid, well, observed.now);
+            }
         }
     }
     Ok(())
@@ -91,7 +95,7 @@ async fn content_of(context: &Context, observed: &Observed, target: &TargetView,
         let taken: BTreeMap<_, _> = map.texts.into_iter().filter(|(key, _)| is_taken(key)).collect();
         texts.insert(name.to_string(), json!(taken));
     }
-    Ok(Some(content::of_template(template, &Value::Object(texts), changed)))
+    Ok(Some(content::of_all(template.clone(), &Value::Object(texts), changed)))
 }
 
 /// Whether the policy writes the config map, by what it says itself: labels are anybody's.
@@ -106,9 +110,10 @@ async fn with_health(
     observed: &Observed,
     target: &TargetView,
     workload: &Workload,
-    deadline: Instant,
+    budget: &mut ask::Budget,
 ) -> Result<Vec<Pod>, Error> {
-    let views = observe::pods_of(context, workload).await?.own;
+    let mut views = observe::pods_of(context, observed, workload).await?.own;
+    context.memory.sighted(views.iter_mut().map(|view| &mut view.pod), observed.now);
     let name = container(workload, target).map(|container| container.name.clone()).unwrap_or_default();
     let answers = target.pods.iter().flatten().filter_map(|pod| Some((pod.uid.clone(), pod.answer.clone()?))).collect::<Vec<_>>();
     let port = &observed.verification().port;
@@ -117,11 +122,14 @@ async fn with_health(
     // Those that are ready first: what they say is what a failure is judged by.
     asked.sort_by_key(|(index, _)| !views[*index].pod.ready);
     let asked = asked.into_iter().take(ASKED);
-    let asked = asked.map(|(index, address)| async move {
-        let health = tokio::time::timeout_at(deadline, admin::health(address, PATIENCE)).await;
-        (index, health.unwrap_or(Health::NotYet))
-    });
-    let told: Vec<_> = futures::stream::iter(asked.collect::<Vec<_>>()).buffer_unordered(ASKED).collect().await;
+    let ask = async |deadline: Instant| {
+        let asked = asked.map(|(index, address)| async move {
+            let health = tokio::time::timeout_at(deadline, admin::health(address, PATIENCE)).await;
+            (index, health.unwrap_or(Health::NotYet))
+        });
+        futures::stream::iter(asked.collect::<Vec<_>>()).buffer_unordered(ASKED).collect::<Vec<_>>().await
+    };
+    let told = budget.spend(ask).await;
     let mut pods: Vec<_> = views.into_iter().map(|view| view.pod).collect();
     for (index, health) in told {
         pods[index].health = Some(health);

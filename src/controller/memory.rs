@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 use tokio::time::Instant;
 
 use super::tell::Untold;
-use crate::plan::{History, Key, Millis, WorkloadId};
+use crate::plan::{History, Key, Millis, Pod, WorkloadId};
 use gone::Gone;
 
 pub use gone::Pauses;
@@ -57,6 +57,19 @@ struct State {
     left: HashMap<Key, Vec<WorkloadId>>,
     /// Since when, and when it was last asked for.
     well_since: HashMap<SmolStr, (Instant, Instant)>,
+    /// By the uid of the pod.
+    sights: HashMap<SmolStr, Sight>,
+}
+
+/// What was seen of a pod.
+#[derive(Clone, Copy, Debug)]
+struct Sight {
+    ready: bool,
+    since: Instant,
+    crashes: i32,
+    /// When the last of them was first seen.
+    crashed: Instant,
+    last: Instant,
 }
 
 /// What was done to an object.
@@ -156,6 +169,25 @@ impl Memory {
         let (since, asked) = state.well_since.entry(uid.into()).or_insert_with(|| (Instant::now(), Instant::now()));
         *asked = Instant::now();
         Some(at(*since, now))
+    }
+
+    /// Says of each pod since when it was seen as it is: what its kubelet says is by another clock.
+    pub fn sighted<'a>(&self, pods: impl Iterator<Item = &'a mut Pod>, now: Millis) {
+        let mut state = self.state();
+        for pod in pods {
+            if state.sights.len().is_power_of_two() {
+                state.sights.retain(|_, sight| is_recent(&sight.last));
+            }
+            let crashes = pod.troubles.iter().map(|trouble| trouble.crashes).sum();
+            let moment = Instant::now();
+            let new = Sight { ready: pod.ready, since: moment, crashes, crashed: moment, last: moment };
+            let sight = state.sights.entry(pod.uid.clone()).or_insert(new);
+            let since = if sight.ready == pod.ready { sight.since } else { moment };
+            let crashed = if crashes > sight.crashes { moment } else { sight.crashed };
+            *sight = Sight { since, crashed, ..new };
+            pod.seen = at(since, now);
+            pod.troubles.iter_mut().for_each(|trouble| trouble.finished = trouble.finished.min(at(crashed, now)));
+        }
     }
 
     /// True the first time that `what` is told.

@@ -13,6 +13,7 @@ mod bases;
 mod begin;
 mod cache;
 mod census;
+mod claimed;
 mod env_from;
 mod events;
 mod examine;
@@ -21,6 +22,7 @@ mod foresee;
 pub mod fuzz;
 mod guards;
 mod list;
+mod makers;
 mod memory;
 mod note;
 mod observe;
@@ -28,6 +30,7 @@ mod queue;
 mod reconcile;
 mod refresh;
 mod scrape;
+mod selected;
 mod tell;
 mod view;
 mod watch;
@@ -127,6 +130,8 @@ struct Context {
     crd_uid: CrdUid,
     bases: bases::Bases,
     guards: guards::Known,
+    makers: makers::Makers,
+    selected: selected::Known,
     /// Namespaces of which everything is known.
     opened: watch::Namespaces,
     /// Those in which it is this operator's turn, and what the one before wrote last is known.
@@ -173,6 +178,8 @@ impl Context {
             crd_uid: CrdUid::default(),
             bases: bases::Bases::default(),
             guards: guards::Known::default(),
+            makers: makers::Makers::default(),
+            selected: selected::Known::default(),
             opened: watch::Namespaces::default(),
             begun: watch::Namespaces::default(),
         }

@@ -13,15 +13,15 @@ use super::list::{self, Selection};
 use super::view::config_map::ConfigMap;
 use super::view::{Mounts, PodView, Resource};
 use super::watch::api;
-use super::{Context, Error, ask, bases, env_from, examine};
+use super::{Context, Error, ask, bases, claimed, env_from, examine, makers, selected};
 use crate::api as wire;
 use crate::plan::{
-    Absence, Candidate, Claim, ConfigMapView, Container, GovernedView, Key, Millis, NAMED, Observed, PolicyObject, Record, Standing,
-    TargetData, TargetView, Unreadable, Workload, WorkloadId, claim, container, delivers_a_file, ends, given_up, hashes,
-    is_about_to_change, is_done, may_be_refused, refusals,
+    Absence, ConfigMapView, Container, GovernedView, Key, Millis, NAMED, Observed, PolicyObject, Record, Selected, Standing, TargetData,
+    TargetView, Unreadable, Workload, WorkloadId, container, delivers_a_file, ends, given_up, hashes, is_about_to_change, is_done,
+    may_be_refused, refusals,
 };
 use crate::policy::{Rejection, Target, VerificationMode};
-use crate::server::kratos::{Overlay, asks_for_code, runs_kratos};
+use crate::server::kratos::{asks_for_code, runs_kratos};
 
 /// Gathers everything about one policy name.
 pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result<Observed, Error> {
@@ -57,6 +57,7 @@ pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result
     bases::read_left_file(context, &mut observed).await?;
     list_pods(context, &mut observed).await?;
     examine::examine(context, &mut observed).await?;
+    selected::look(context, &mut observed).await?;
     if is_about_to_change(&observed) {
         bases::read(context, &mut observed).await?;
     }
@@ -125,7 +126,7 @@ pub(super) fn gather(
         .into_iter()
         .map(|target| {
             let (workload, unreadable) = (tables.workloads.get(&id(&target)), tables.workloads.unreadable(&id(&target)));
-            let claim = workload.as_ref().and_then(|workload| claimed(context, tables, workload, policy.as_deref()));
+            let claim = workload.as_ref().and_then(|workload| claimed::by(context, tables, workload, policy.as_deref()));
             let (holder, over) = claim.map(|claim| (claim.holder, claim.over)).unzip();
             let history = workload.as_ref().map(|workload| context.memory.history(&workload.uid, now)).unwrap_or_default();
             let (kind, name, container) = (target.kind, target.name, target.container);
@@ -138,6 +139,7 @@ pub(super) fn gather(
                 holder,
                 over: over.flatten(),
                 pods: None,
+                selected: Selected::default(),
                 proof: None,
                 content: None,
                 well_since: None,
@@ -228,7 +230,7 @@ pub(super) fn claimants(context: &Context, observed: &Observed) -> Vec<Key> {
 }
 
 /// Records of the policy with this uid, newest first.
-fn records(tables: &Tables, key: &Key, uid: &str) -> Vec<Arc<Record>> {
+pub(super) fn records(tables: &Tables, key: &Key, uid: &str) -> Vec<Arc<Record>> {
     let mut records: Vec<_> = tables
         .revisions
         .found_by(key)
@@ -239,42 +241,6 @@ fn records(tables: &Tables, key: &Key, uid: &str) -> Vec<Arc<Record>> {
     // Of two with one number it is always the same that comes first.
     records.sort_by_cached_key(|record| std::cmp::Reverse((record.is_plausible(), record.revision, record.name.clone())));
     records
-}
-
-/// Who holds the workload.
-fn claimed(context: &Context, tables: &Tables, workload: &Workload, asking: Option<&PolicyObject>) -> Option<Claim> {
-    let mut naming = tables.policies.found_by(&Named::Workload(workload.id()));
-    // The index knows what is named now. A policy keeps what it has until a look has accepted that it names it no more: one
-    // whose spec is refused, or that is suspended, gives up nothing.
-    let keeps =
-        |policy: &Arc<PolicyObject>| policy.spec.is_err() || policy.suspend || !context.memory.has_let_go(&policy.uid, policy.generation);
-    let governor = workload.governor().and_then(|name| tables.policies.get(&workload.key.beside(name)));
-    naming.extend(governor.filter(keeps));
-    naming.extend(asking.and_then(|asking| tables.policies.get(&asking.key)));
-    naming.sort_by(|a, b| a.key.cmp(&b.key));
-    naming.dedup_by(|a, b| a.key == b.key);
-    // One without a spec that can be read asks for nothing that is known.
-    let candidate = |key: &Key, uid: &str, policy: Option<&PolicyObject>| {
-        let records = records(tables, key, uid);
-        let noted = || records.first().into_iter().flat_map(|newest| &newest.applied);
-        let applied = noted().any(|applied| applied.uid == *workload.uid && !applied.record.is_empty());
-        let first = noted().filter(|applied| applied.is_of(workload.kind, &workload.key.name)).find_map(|applied| applied.first);
-        let governs = applied || workload.governor() == Some(&key.name);
-        // One that is being deleted keeps what it has, one that holds still, or cannot be read, also what it had: they gain
-        // nothing.
-        let (keeps, gains) = policy.map_or((true, false), |policy| (!policy.deleting, !policy.deleting && !policy.suspend));
-        let stays = governs || (keeps && first.is_some()) || gains;
-        let settings = policy.and_then(|policy| policy.spec.as_ref().ok()).map(Overlay::of).unwrap_or_default();
-        let created = policy.map_or(i64::MAX, |policy| policy.created);
-        stays.then(|| Candidate { name: key.name.clone(), created, applied, first, settings })
-    };
-    let mut candidates: Vec<_> = naming.iter().filter_map(|policy| candidate(&policy.key, &policy.uid, Some(policy))).collect();
-    let unreadable = tables.policies.all_unreadable().filter(|(key, _)| key.namespace == workload.key.namespace);
-    candidates.extend(unreadable.filter_map(|(key, found)| candidate(key, &found.uid, None)));
-    let label = workload.policy_label.as_ref().map(|name| workload.key.beside(name));
-    let pauses = |key: &Key| context.memory.claim_pause(key).is_some();
-    let label_pauses = label.is_some_and(|key| !tables.policies.is_there(&key) && pauses(&key));
-    claim(workload, &candidates, label_pauses)
 }
 
 /// Whether a policy that the cache does not have is gone for good.
@@ -324,22 +290,27 @@ pub(super) async fn crd_uid(context: &Context, needed: bool) -> Result<SmolStr, 
 /// Lists the pods of each target that moves, and asks those that read a file of ours what they have.
 async fn list_pods(context: &Context, observed: &mut Observed) -> Result<(), Error> {
     let verification = observed.verification();
-    let deadline = ask::deadline(&verification);
+    let mut budget = ask::Budget::of(&verification);
     let file = observed.policy.as_ref().filter(|_| delivers_a_file(observed) && verification.mode != VerificationMode::Off);
     let file = file.and_then(|policy| observed.standing.config_map(policy));
-    for target in &mut observed.targets {
+    for index in 0..observed.targets.len() {
+        let target = &observed.targets[index];
         let Some(workload) = target.workload.clone() else { continue };
         let reads = |file: &SmolStr| container(&workload, target).is_ok_and(|server| workload.file(&server.name, file).is_some());
         let asked = workload.own.policy_label && file.as_ref().is_some_and(reads);
         if (is_done(&workload) && !asked) || workload.selector.is_none() {
             continue;
         }
-        let pods = pods_of(context, &workload).await?;
+        let mut pods = pods_of(context, observed, &workload).await?;
+        context.memory.sighted(pods.own.iter_mut().map(|view| &mut view.pod), observed.now);
+        let target = &mut observed.targets[index];
         let asked = container(&workload, target).ok().filter(|_| asked);
         let room = asked.and_then(|_| context.asking.room());
         target.unreadable = pods.unreadable;
         let pods = match asked {
-            Some(container) if room.is_some() => ask::each(pods.own.into_iter(), &container.name, &verification, deadline).await,
+            Some(container) if room.is_some() => {
+                budget.spend(async |deadline| ask::each(pods.own.into_iter(), &container.name, &verification, deadline).await).await
+            }
             _ => pods.own.into_iter().map(|view| view.pod).collect(),
         };
         if asked.is_some() && room.is_none() {
@@ -362,15 +333,18 @@ pub(super) struct Pods {
     pub unreadable: Option<Arc<Unreadable>>,
 }
 
-pub(super) async fn pods_of(context: &Context, workload: &Workload) -> Result<Pods, Error> {
+/// It is remembered whether the selector finds pods of others, too.
+pub(super) async fn pods_of(context: &Context, observed: &Observed, workload: &Workload) -> Result<Pods, Error> {
     let mut found = Pods::default();
     let Some(labels) = &workload.selector else { return Ok(found) };
     let selection = Selection { resource: Resource::PODS, namespace: Some(&workload.key.namespace), labels };
     list::each(&context.client, selection, |read| match read {
-        Ok(view) => found.own.extend(Some(view).filter(|view: &PodView| view.is_of(workload))),
+        Ok(view) => found.own.push(view),
         Err(unreadable) => found.unreadable = Some(unreadable),
     })
     .await?;
+    makers::read(context, workload, &mut found.own).await?;
+    found.own = selected::sort(context, observed, workload, found.own);
     Ok(found)
 }
 

@@ -9,7 +9,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span, debug, error_span, info, warn};
 
 use super::ask::{self, Asked};
-use super::{Context, Error, apply, bases, note, observe, refresh, tell, words};
+use super::{Context, Error, apply, bases, note, observe, refresh, selected, tell, words};
 use crate::api::{self as wire, EventReason, Reason};
 use crate::plan::{
     Absence, ConfigMapStep, Key, Memory, Notice, Observed, Plan, PolicyObject, Report, Reversal, Ruling, Step, StuckPod, applied_before,
@@ -140,7 +140,8 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
     let kept = decided.desired.is_some() || observed.policy.as_ref().is_some_and(|policy| policy.spec.is_ok());
     let corrected = !decided.rejections.is_empty() && kept;
     let retry = (outcome.refused || uncertain || corrected).then_some(RETRY_REFUSED);
-    Ok([again, asked_again, told_again, retry, bases::grows_old(context, &observed)].into_iter().flatten().min())
+    let looked_again = selected::again(context, &observed);
+    Ok([again, asked_again, told_again, retry, bases::grows_old(context, &observed), looked_again].into_iter().flatten().min())
 }
 
 /// Whoever waits for what the policy gives up may have it from now on.

@@ -75,9 +75,10 @@ fn entry(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, workl
         _ => None,
     };
     let desired = &*goal.desired;
-    // A file that running pods are to read is proven by their answers, where they answer.
+    // A file that running pods are to read is proven by their answers, where they answer: whether it must change them may not
+    // be known.
     let unread = effective::reload(observed, plan, workload)
-        .is_some_and(|reload| agreed.is_none() && reload.changes == Some(true) && !reload.before.is_empty());
+        .is_some_and(|reload| agreed.is_none() && reload.changes != Some(false) && !reload.before.is_empty());
     let is_asked = observed.verification().mode != VerificationMode::Off;
     let proven = rolled_out && workload.replicas > 0 && (rolls || !(unread && is_asked && effective::is_by_file(desired)));
     let reload = effective::reload(observed, plan, workload).filter(|_| !rolls && agreed.is_none() && effective::is_by_file(desired));

@@ -1,7 +1,8 @@
 //! Which targets have to be looked at closely, because a roll fails there or must not begin unseen.
 
 use super::judgement::{self, Roll};
-use super::{Mark, Millis, Observed, PolicyObject, TargetView, Workload, container};
+use super::target::known;
+use super::{Applied, Mark, Millis, Observed, PolicyObject, TargetView, Workload, container};
 
 /// A target whose making has to be read.
 pub struct Examination {
@@ -35,7 +36,7 @@ fn with_container(view: &TargetView) -> Option<(&Workload, &str)> {
 
 fn fails(observed: &Observed, policy: &PolicyObject, view: &TargetView, workload: &Workload, container: &str) -> bool {
     let Some(pods) = view.pods.as_ref().filter(|_| !workload.own.env.is_empty()) else { return false };
-    judgement::is_suspect(workload, pods, &own_roll(observed, policy, container, &Mark::of_template(workload, container)))
+    judgement::is_suspect(workload, pods, &own_roll(observed, policy, workload, container, &Mark::of_template(workload, container)))
 }
 
 fn ends_first(observed: &Observed, policy: &PolicyObject, workload: &Workload, container: &str) -> bool {
@@ -47,13 +48,14 @@ fn ends_first(observed: &Observed, policy: &PolicyObject, workload: &Workload, c
 }
 
 /// The roll under way, by what the workload itself carries.
-fn own_roll<'a>(observed: &'a Observed, policy: &PolicyObject, container: &'a str, mark: &'a Mark) -> Roll<'a> {
+fn own_roll<'a>(observed: &'a Observed, policy: &PolicyObject, workload: &Workload, container: &'a str, mark: &'a Mark) -> Roll<'a> {
     let config_map = match mark {
         Mark::Levels { file, .. } => file.as_deref(),
         Mark::Revision(_) => None,
     };
     let progress_timeout = policy.spec.as_ref().map_or(Millis::MAX / 2, |spec| spec.progress_timeout);
-    Roll { container, mark, config_map, progress_timeout, now: observed.now }
+    let file_since = known(observed, workload).and_then(Applied::file_since);
+    Roll { container, mark, config_map, file_since, progress_timeout, now: observed.now }
 }
 
 /// Whether old pods of this target run well while new ones fail.
@@ -63,7 +65,7 @@ pub fn judged_well(observed: &Observed, index: usize) -> bool {
         let (policy, view) = (observed.policy.as_ref()?, observed.targets.get(index)?);
         let (workload, container) = with_container(view)?;
         let mark = (!workload.own.env.is_empty()).then(|| Mark::of_template(workload, container))?;
-        let roll = own_roll(observed, policy, container, &mark);
+        let roll = own_roll(observed, policy, workload, container, &mark);
         Some(judgement::runs_well(view, workload, view.pods.as_deref()?, &roll))
     };
     well().unwrap_or_default()

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::record::record_name;
 use super::{
     Absence, Applied, Before, Bounded, Container, Data, EnvFrom, EnvVar, Governed, History, Key, LastStatus, Observed, OwnFields, Pod,
-    PolicyObject, Record, Replacement, Standing, TargetData, TargetView, Traits, Trouble, UpdateStrategy, Workload, WorkloadStatus,
+    PolicyObject, Record, Replacement, Selected, Standing, TargetData, TargetView, Traits, Trouble, UpdateStrategy, Workload,
+    WorkloadStatus,
 };
 use crate::api;
 use crate::policy::{DeletionPolicy, Delivery, Kind, Verification, parse};
@@ -65,12 +66,11 @@ pub(super) fn pod(env: &[(&str, &str)]) -> Pod {
         created: 0,
         deleting: false,
         ready: true,
-        ready_since: 0,
+        seen: 0,
         scheduled: true,
         unready: Vec::new(),
         cut_off: false,
-        content: "content".into(),
-        annotations: Vec::new(),
+        template: Some("template".into()),
         health: None,
         answer: None,
         containers: vec![container(env)].into(),
@@ -88,6 +88,7 @@ pub(super) fn target(workload: Workload) -> TargetView {
         holder: None,
         over: None,
         pods: None,
+        selected: Selected::OwnAlone,
         content: None,
         well_since: None,
         proof: None,

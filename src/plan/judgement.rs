@@ -31,6 +31,8 @@ pub struct Roll<'a> {
     pub mark: &'a Mark,
     /// The config map of ours that they read, if they read one.
     pub config_map: Option<&'a str>,
+    /// When that got a file which running pods are to read, and have not been seen to.
+    pub file_since: Option<Millis>,
     /// In milliseconds.
     pub progress_timeout: Millis,
     pub now: Millis,
@@ -73,7 +75,8 @@ pub fn judge(view: &TargetView, workload: &Workload, roll: &Roll<'_>, known: Opt
             Ok(Control::Old) if holds_since(&sign, view.well_since, workload, roll) => return Judgement::Failed(sign.evidence),
             // An outage that has just ended may be what it fell over.
             Ok(Control::Old) => {}
-            Ok(Control::Before) => return Judgement::Failed(sign.evidence),
+            Ok(Control::Before) if lasts(&sign, sign.since, workload, roll) => return Judgement::Failed(sign.evidence),
+            Ok(Control::Before) => {}
             Err(why) => unproven = unproven.or(Some(Judgement::Unproven(sign.evidence, why))),
         }
     }
@@ -87,11 +90,16 @@ fn is_out_of_reach(pod: &Pod, pods: &[Pod]) -> bool {
 
 fn holds_since(sign: &Sign<'_>, well_since: Option<Millis>, workload: &Workload, roll: &Roll<'_>) -> bool {
     let Some(well_since) = well_since else { return false };
+    (sign.kind != Kind::Crashed || sign.since >= well_since) && lasts(sign, sign.since.max(well_since), workload, roll)
+}
+
+/// Whether it has been so for long enough, since then.
+fn lasts(sign: &Sign<'_>, since: Millis, workload: &Workload, roll: &Roll<'_>) -> bool {
     match sign.kind {
-        Kind::Crashed => sign.since >= well_since,
+        Kind::Crashed => true,
         // The kubelet says so of faults of the node, too, and tries again.
-        Kind::CannotStart => roll.now - sign.since.max(well_since) >= LASTING,
-        Kind::Unready => roll.now - sign.since.max(well_since) >= patience(workload, roll),
+        Kind::CannotStart => roll.now - since >= LASTING,
+        Kind::Unready => roll.now - since >= patience(workload, roll),
     }
 }
 
@@ -104,9 +112,10 @@ pub fn is_suspect(workload: &Workload, pods: &[Pod], roll: &Roll<'_>) -> bool {
     new_pods(pods, roll).any(first_crash) || signs(workload, pods, &sooner).next().is_some()
 }
 
-/// Pods from before the roll.
+/// Pods from before the roll, or from before the file: whatever restarts pods meanwhile has them start with that.
 fn old_pods<'a>(pods: &'a [Pod], roll: &'a Roll<'_>) -> impl Iterator<Item = &'a Pod> {
-    pods.iter().filter(|pod| !pod.deleting && !roll.mark.is_on(pod, roll.container))
+    let before = |pod: &Pod| !roll.mark.is_on(pod, roll.container) || roll.file_since.is_some_and(|since| pod.created < since);
+    pods.iter().filter(move |pod| !pod.deleting && before(pod))
 }
 
 /// Whether an old pod like the failing ones runs well.
@@ -116,8 +125,11 @@ pub fn runs_well(view: &TargetView, workload: &Workload, pods: &[Pod], roll: &Ro
     suspects.any(|suspect| matches!(control(view, workload, pods, roll, suspect, None), Ok(Control::Old)))
 }
 
+/// Those that should have come up since. One that was down before the file came says nothing of it.
 fn new_pods<'a>(pods: &'a [Pod], roll: &'a Roll<'_>) -> impl Iterator<Item = &'a Pod> {
-    pods.iter().filter(|pod| !pod.deleting && pod.scheduled && !pod.ready && roll.mark.is_on(pod, roll.container))
+    let came_down_since = |pod: &&Pod| roll.file_since.is_none_or(|since| pod.seen >= since);
+    let new = pods.iter().filter(|pod| !pod.deleting && pod.scheduled && !pod.ready && roll.mark.is_on(pod, roll.container));
+    new.filter(came_down_since)
 }
 
 fn signs<'a>(workload: &'a Workload, pods: &'a [Pod], roll: &'a Roll<'_>) -> impl Iterator<Item = Sign<'a>> {
@@ -147,7 +159,7 @@ fn failing<'a>(pod: &'a Pod, roll: &Roll<'_>) -> Option<Sign<'a>> {
     };
     pod.troubles.iter().filter(|trouble| counts(trouble, roll)).find_map(|trouble| {
         if cannot_start(trouble) {
-            Some(Sign { since: pod.created, ..of(trouble, Kind::CannotStart) })
+            Some(Sign { since: pod.seen, ..of(trouble, Kind::CannotStart) })
         } else {
             (trouble.crashes >= CRASHES).then(|| of(trouble, Kind::Crashed))
         }
@@ -167,8 +179,8 @@ fn unready<'a>(workload: &Workload, pods: &[Pod], pod: &'a Pod, roll: &Roll<'_>)
     if !pod.unready.iter().any(server) || waits || pod.cut_off {
         return None;
     }
-    let became_ready = pods.iter().filter(|pod| pod.ready && roll.mark.is_on(pod, roll.container)).map(|pod| pod.ready_since);
-    let since = became_ready.chain([pod.ready_since, pod.created, workload.own.changed.unwrap_or_default()]).max().unwrap_or(roll.now);
+    let became_ready = pods.iter().filter(|pod| pod.ready && roll.mark.is_on(pod, roll.container)).map(|pod| pod.seen);
+    let since = became_ready.chain([pod.seen]).max().unwrap_or(roll.now);
     (roll.now - since >= patience(workload, roll)).then(|| Sign {
         pod,
         evidence: Evidence { pod: pod.name.clone(), container: roll.container.into(), reason: "not ready in time".into(), exit_code: None },
@@ -213,11 +225,11 @@ fn control(
     if ready.is_empty() {
         return Err("no pod from before is ready either".into());
     }
-    let told = |pod: &Pod| -> Vec<SmolStr> {
-        let value = |key: &SmolStr| pod.annotations.iter().find(|(own, _)| own == key).map(|(_, value)| value.clone());
-        content.annotations.iter().map(|(key, _)| value(key).unwrap_or_default()).collect()
-    };
-    let alike: Vec<_> = ready.into_iter().filter(|pod| pod.content == failing.content && told(pod) == told(failing)).collect();
+    let known: Vec<_> = ready.into_iter().filter(|pod| pod.template.is_some()).collect();
+    if known.is_empty() || failing.template.is_none() {
+        return Err("the templates that its pods were made from could not be read".into());
+    }
+    let alike: Vec<_> = known.into_iter().filter(|pod| pod.template == failing.template).collect();
     if alike.is_empty() {
         return Err("something else in its pod template changed as well".into());
     }

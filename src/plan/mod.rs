@@ -66,10 +66,10 @@ pub use last::{Cause, LastCondition, LastStatus, Levels, Transition};
 pub use mark::Mark;
 pub use news::{News, Notice, message_digest, retrying, suspension};
 pub use observed::{
-    Absence, ConfigMapView, Container, Containers, Content, EnvVar, GovernedView, History, Key, Millis, MountedFile, Observed, OwnFields,
-    PolicyObject, TargetView, UpdateStrategy, Workload, WorkloadId, WorkloadStatus,
+    Absence, ConfigMapView, Container, Containers, Content, EnvVar, GovernedView, History, Key, Millis, MountedFile, Observed, OtherPods,
+    OwnFields, PolicyObject, Selected, TargetView, UpdateStrategy, Workload, WorkloadId, WorkloadStatus,
 };
-pub use pod::{Health, Maker, Pod, TEMPLATE_HASH, Trouble};
+pub use pod::{Health, Pod, Trouble};
 pub use proof::Proof;
 pub use record::{Applied, Back, Before, Data, Evidence, Record, Reload, TargetData, Verdict};
 pub use reversal::{ConfigMapEnd, Memory, Reversal, ends, given_up};

@@ -163,6 +163,7 @@ pub struct TargetView {
     pub over: Option<SmolStr>,
     /// Its pods, listed while it moves, and where they read a file.
     pub pods: Option<Vec<Pod>>,
+    pub selected: Selected,
     /// Digest of all that decides whether a pod starts, our fields aside: the pod template and the
     /// config maps that its server reads. Read only where a revision failed, or is about to.
     pub content: Option<Content>,
@@ -188,12 +189,45 @@ impl std::fmt::Display for TargetView {
     }
 }
 
+impl TargetView {
+    /// Whether what its own pods and its template demand is all that its selector stands for.
+    #[must_use]
+    pub fn speaks_for_all(&self) -> bool {
+        match self.selected {
+            Selected::OwnAlone => true,
+            Selected::Others(_) => false,
+            // Pods of its own would be seen: where none is wanted, others may be all that serve.
+            Selected::Unknown => self.workload.as_ref().is_some_and(|workload| workload.replicas > 0),
+        }
+    }
+}
+
+/// Whose pods the selector of a target finds, those aside that are finished, about to go, or controlled by nobody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Selected {
+    /// It was not looked for.
+    #[default]
+    Unknown,
+    /// Those of what the policy governs, or none.
+    OwnAlone,
+    Others(OtherPods),
+}
+
+/// Pods of a workload that the policy does not govern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherPods {
+    /// The first of them.
+    pub pod: SmolStr,
+    /// Who made it, in words.
+    pub owner: SmolStr,
+    /// How many beside it.
+    pub more: usize,
+}
+
 /// What is in a pod template beside our fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
     pub digest: SmolStr,
-    /// Annotations of its pods, each as (key, digest of the value).
-    pub annotations: Vec<(SmolStr, SmolStr)>,
     /// Last change of a config map that its server is made from, ours aside.
     pub changed: Millis,
 }

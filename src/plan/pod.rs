@@ -3,7 +3,6 @@
 use smol_str::SmolStr;
 
 use super::{Answer, Containers, Millis};
-use crate::policy::Kind;
 
 /// A pod of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,17 +14,15 @@ pub struct Pod {
     pub created: Millis,
     pub deleting: bool,
     pub ready: bool,
-    /// Since when it is ready or is not; zero where that is not told.
-    pub ready_since: Millis,
+    /// Since when this process sees it as ready as it is, by its own clock: the kubelet's may be another.
+    pub seen: Millis,
     pub scheduled: bool,
     /// Containers that are not ready.
     pub unready: Vec<SmolStr>,
     /// Its containers are ready and it is not: its node is gone, or something else has a say.
     pub cut_off: bool,
-    /// Digest of what it was made from, our fields aside.
-    pub content: SmolStr,
-    /// Its annotations, each as (key, digest of the value).
-    pub annotations: Vec<(SmolStr, SmolStr)>,
+    /// Digest of the template that it was made from, our fields aside; none where that cannot be read.
+    pub template: Option<SmolStr>,
     /// How its server is, by its own word; none where it was not asked.
     pub health: Option<Health>,
     /// What it says of its configuration; none where it was not asked.
@@ -33,31 +30,6 @@ pub struct Pod {
     /// Variables of its containers that a policy may set, as (container, variable).
     pub containers: Containers,
     pub troubles: Vec<Trouble>,
-}
-
-/// By which a Deployment tells its ReplicaSets apart.
-pub const TEMPLATE_HASH: &str = "pod-template-hash";
-
-/// The controller that a pod names as its owner.
-#[derive(Clone, Debug)]
-pub struct Maker {
-    pub kind: SmolStr,
-    pub name: SmolStr,
-    pub uid: SmolStr,
-    /// [`TEMPLATE_HASH`] of the pod; empty where it has none.
-    pub template_hash: SmolStr,
-}
-
-impl Maker {
-    /// Whether it is the workload, or made by it: labels alone may be another's, too.
-    #[must_use]
-    pub fn is(&self, kind: Kind, name: &str, uid: &str) -> bool {
-        match kind {
-            // One of several that the Deployment made: another one's with the same labels has another name.
-            Kind::Deployment => self.kind == "ReplicaSet" && *self.name == format!("{name}-{}", self.template_hash),
-            Kind::StatefulSet | Kind::DaemonSet => *self.uid == *uid,
-        }
-    }
 }
 
 /// How a server is, by its own word.
@@ -85,25 +57,8 @@ pub struct Trouble {
     pub ended: bool,
     /// How often it ended by itself with an error, as far as is told.
     pub crashes: i32,
-    /// When it last ended; zero where it did not.
+    /// When it last ended, or was first seen to have, whichever is earlier: two clocks tell. Zero where it did not.
     pub finished: Millis,
     /// Of a container that prepares the pod: the config maps that it mounts.
     pub prepares: Option<Vec<SmolStr>>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pod_of_another_deployment_with_the_same_labels_is_not_ours() {
-        let made_by = |replica_set: &str, hash: &str, deployment: &str| {
-            let maker = Maker { kind: "ReplicaSet".into(), name: replica_set.into(), uid: "x".into(), template_hash: hash.into() };
-            maker.is(Kind::Deployment, deployment, "y")
-        };
-        assert!(made_by("kratos-5d4f", "5d4f", "kratos"));
-        assert!(!made_by("kratos-copy-5d4f", "5d4f", "kratos"));
-        assert!(!made_by("kratos-copy-5d4f", "copy-5d4f", "other"));
-        assert!(!made_by("kratos-5d4f", "", "kratos"));
-    }
 }

@@ -78,6 +78,14 @@ pub struct Applied {
     pub ran_well: Option<SmolStr>,
 }
 
+impl Applied {
+    /// When the file was written that its pods are about to read.
+    #[must_use]
+    pub fn file_since(&self) -> Option<Millis> {
+        self.reload.as_ref().map(|reload| reload.since)
+    }
+}
+
 /// What a target had of ours before a policy came to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Before {

@@ -9,7 +9,7 @@ use super::judgement::{self, Judgement, Roll};
 use super::record::{Back, Evidence};
 use super::target::known;
 use super::way_back::{has_recovered, is_innocent, ways_back};
-use super::{Desired, Goal, Mark, Millis, Observed, Plan, Pod, PolicyObject, Step, TargetView, Verdict};
+use super::{Applied, Desired, Goal, Mark, Millis, Observed, Plan, Pod, PolicyObject, Step, TargetView, Verdict};
 use crate::policy::{Delivery, Kind, Level, OnFailure};
 use crate::server::kratos::{Rendered, render};
 
@@ -104,17 +104,26 @@ fn nothing(observed: &Observed, desired: &Desired) -> Goal {
 }
 
 /// How the roll of a target is told and timed.
-pub(super) fn roll<'a>(policy: &PolicyObject, desired: &'a Desired, container: &'a str, mark: &'a Mark, now: Millis) -> Roll<'a> {
+fn roll<'a>(
+    policy: &PolicyObject,
+    desired: &'a Desired,
+    container: &'a str,
+    mark: &'a Mark,
+    known: Option<&Applied>,
+    now: Millis,
+) -> Roll<'a> {
     let config_map = (desired.rendered.delivery == Delivery::ConfigFile).then_some(&*desired.config_map);
     let progress_timeout = policy.spec.as_ref().map_or(Millis::MAX / 2, |spec| spec.progress_timeout);
-    Roll { container, mark, config_map, progress_timeout, now }
+    let file_since = known.and_then(Applied::file_since);
+    Roll { container, mark, config_map, file_since, progress_timeout, now }
 }
 
 /// Judges a target whose roll is under way.
 pub(super) fn judge(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &TargetView, container: &str) -> Judgement {
     let Some(workload) = &view.workload else { return Judgement::Open };
     let mark = desired.mark(workload, container);
-    judgement::judge(view, workload, &roll(policy, desired, container, &mark, observed.now), known(observed, workload))
+    let known = known(observed, workload);
+    judgement::judge(view, workload, &roll(policy, desired, container, &mark, known, observed.now), known)
 }
 
 /// What becomes of a verdict over what the policy asks for.
@@ -220,7 +229,7 @@ pub(super) fn stuck(observed: &Observed, policy: &PolicyObject, plan: &Plan) -> 
         let fails = |pod: &&Pod| {
             let own = marks.iter().find(|mark| mark.is_on(pod, container) && !wanted.is_on(pod, container));
             own.is_some_and(|mark| {
-                let roll = roll(policy, &goal.desired, container, mark, observed.now);
+                let roll = roll(policy, &goal.desired, container, mark, None, observed.now);
                 // What failed need not fail once more to be in the way of what takes its place.
                 let in_the_way = || failed.as_ref() == Some(mark) && judgement::is_not_ready(pod);
                 in_the_way() || judgement::is_failing(workload, pods, pod, &roll)

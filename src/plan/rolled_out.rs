@@ -6,7 +6,9 @@ use super::judgement::Judgement;
 use super::record::Evidence;
 use super::status::Refusal;
 use super::way_back::{Stays, ways_back};
-use super::{Millis, Observed, Plan, PolicyObject, Ruling, Step, TargetView, Verdict, Workload, rollback, rollout, seconds};
+use super::{
+    Millis, Observed, OtherPods, Plan, PolicyObject, Ruling, Selected, Step, TargetView, Verdict, Workload, rollback, rollout, seconds,
+};
 use crate::api::{self, Reason};
 use crate::policy::OnFailure;
 
@@ -40,12 +42,24 @@ pub(super) fn rolled_out(observed: &Observed, policy: &PolicyObject, views: &[Ta
     if !accepted {
         return (Reason::Progressing, "the last accepted policy is in force on every target".into());
     }
+    if let Some(message) = views.iter().find_map(of_another) {
+        return (Reason::PodsOfAnotherOwner, message);
+    }
     let revision = &desired.rendered.revision;
     let wanted = views.iter().filter_map(|view| view.workload.as_ref()).fold(0_i32, |sum, workload| sum.saturating_add(workload.replicas));
     if wanted == 0 {
         return (Reason::NoPods, format!("no pod runs; each one that starts enforces revision {revision}"));
     }
     (Reason::RolledOut, format!("every pod enforces revision {revision}"))
+}
+
+/// What stands behind the same labels and is not governed.
+fn of_another(view: &TargetView) -> Option<String> {
+    let Selected::Others(OtherPods { pod, owner, more }) = &view.selected else { return None };
+    let more = if *more > 0 { format!(" and {more} more") } else { String::new() };
+    Some(format!(
+        "the selector of {view} finds pod {pod}{more} of {owner}, which this policy does not govern, so that it is not known what these pods demand: name their Deployment, StatefulSet or DaemonSet in spec.targetRefs, or give them other labels; of a Rollout of Argo's see docs/gitops.md#argo-rollouts"
+    ))
 }
 
 /// Why the roll of a target is not done.

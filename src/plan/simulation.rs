@@ -180,7 +180,7 @@ pub(super) fn run_each(observed: &mut Observed, fare: impl Fn(usize, &Desired) -
         let is_made = |desired: &&Arc<Desired>| desired.mark(&workload, "kratos").is_on(&template, "kratos");
         let made = [&goal.desired].into_iter().chain(&recorded).find(is_made);
         let fare = made.map_or(Fare::Lives, |desired| fare(index, desired));
-        let ready = Pod { name: "new".into(), uid: "new".into(), ready_since: now, ..template.clone() };
+        let ready = Pod { name: "new".into(), uid: "new".into(), seen: now, ..template.clone() };
         let crash = super::Trouble { finished: now, ..super::fixtures::crash(2) };
         let failing =
             Pod { name: "new".into(), uid: "new".into(), ready: false, unready: vec!["kratos".into()], troubles: vec![crash], ..template };
@@ -204,7 +204,7 @@ pub(super) fn run_each(observed: &mut Observed, fare: impl Fn(usize, &Desired) -
         };
         moved |= status != workload.status;
         view.pods = Some(pods);
-        view.content = Some(Content { digest: "content".into(), annotations: Vec::new(), changed: 0 });
+        view.content = Some(Content { digest: "content".into(), changed: 0 });
         view.well_since = Some(0);
         view.workload = Some(Arc::new(Workload { status, ..(*workload).clone() }));
     }

@@ -256,6 +256,7 @@ fn target_status(
     };
     let (open_settings, open_whoami) = desired.map(|desired| left_open(desired, view, workload, step)).unwrap_or_default();
     let (settings, whoami) = (settings.or(open_settings), whoami.or(open_whoami));
+    let (settings, whoami) = if view.speaks_for_all() { (settings, whoami) } else { Levels::default() };
     TargetStatus {
         container: container.map(Into::into),
         server_version: view.server_version.as_deref().map(Into::into),

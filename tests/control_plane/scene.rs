@@ -83,6 +83,8 @@ impl Scene {
             | "CustomResourceDefinition"
             | "ValidatingAdmissionPolicy"
             | "ValidatingAdmissionPolicyBinding"
+            | "MutatingAdmissionPolicy"
+            | "MutatingAdmissionPolicyBinding"
             | "ValidatingWebhookConfiguration" => Api::all_with(self.client.clone(), &resource),
             _ => Api::namespaced_with(self.client.clone(), &self.namespace, &resource),
         }
@@ -363,6 +365,7 @@ pub fn resource(kind: &str) -> ApiResource {
         "ClusterRoleBinding" => ("rbac.authorization.k8s.io", "v1", "clusterrolebindings"),
         "Role" => ("rbac.authorization.k8s.io", "v1", "roles"),
         "RoleBinding" => ("rbac.authorization.k8s.io", "v1", "rolebindings"),
+        "Job" => ("batch", "v1", "jobs"),
         "Lease" => ("coordination.k8s.io", "v1", "leases"),
         "ConfigMap" => ("", "v1", "configmaps"),
         "Namespace" => ("", "v1", "namespaces"),

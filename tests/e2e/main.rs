@@ -16,6 +16,7 @@ mod containers;
 mod disruption;
 mod enrolment;
 mod failure;
+mod fronts;
 mod guides;
 mod install;
 mod kills;
@@ -109,6 +110,8 @@ fn main() -> ExitCode {
         test("rollback: one target keeps what another does not survive", rollback::every_target),
         test("rollback: a raised level stays while new pods are made to fail", rollback::innocent),
         test("rollback: a file that new pods do not survive", rollback::file),
+        test("rollback: behind a mesh, TLS or a proxy", fronts::taken_back),
+        test("rollback: pods that admission changes", fronts::mutated),
         test("guides: who is enrolled", enrolment::queries),
         test("guides: step-up by Oathkeeper", step_up::by_oathkeeper),
         test("second factors arrive", methods::second_factors),

@@ -1,10 +1,11 @@
 //! Every read of the plugin. What may not be read is noted, and the rest is shown.
 
 use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Event as CoreEvent, Pod as CorePod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube::api::{DynamicObject, ListParams};
-use kube::core::{ApiResource, Selector};
+use kube::core::{ApiResource, ObjectList, PartialObjectMeta, Selector};
 use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
 
@@ -112,14 +113,37 @@ impl Cluster {
         else {
             return Ok(None);
         };
-        let listed = self.list_pods(namespace, &ListParams::default().labels_from(&selector), not_seen).await?;
-        let (uid, name) = (workload.uid().unwrap_or_default(), workload.name_any());
+        let params = ListParams::default().labels_from(&selector);
+        let listed = self.list_pods(namespace, &params, not_seen).await?;
+        let Some(makers) = self.makers(namespace, kind, workload.uid().unwrap_or_default(), &params, not_seen).await? else {
+            return Ok(None);
+        };
         let container = target.status.container.clone().unwrap_or_default();
         let own = listed.map(|listed| {
-            let own = listed.iter().filter(|pod| pods::is_of(pod, kind, &name, &uid));
+            let own = listed.iter().filter(|pod| makers.iter().any(|uid| uid == pods::controller(*pod)));
             own.map(|pod| pods::pod(pod, &container)).collect()
         });
         Ok(own)
+    }
+
+    /// The uids of what makes the pods of a workload: itself, or its ReplicaSets, which have the labels of its pods.
+    async fn makers(
+        &self,
+        namespace: &str,
+        kind: Kind,
+        uid: String,
+        params: &ListParams,
+        not_seen: &mut Vec<String>,
+    ) -> Result<Option<Vec<String>>, Failure> {
+        if kind != Kind::Deployment {
+            return Ok(Some(vec![uid]));
+        }
+        let api: Api<ReplicaSet> = Api::namespaced(self.client.clone(), namespace);
+        let listed = seen(api.list_metadata(params).await, "replicasets", namespace, not_seen)?;
+        let own = |listed: ObjectList<PartialObjectMeta<ReplicaSet>>| {
+            listed.items.iter().filter(|made| pods::controller(*made) == uid).filter_map(ResourceExt::uid).collect()
+        };
+        Ok(listed.map(own))
     }
 
     /// Names of the pods with these labels that are not about to end; none where they may not be read.

@@ -4,19 +4,12 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
 
 use super::view;
-use crate::plan::{Maker, TEMPLATE_HASH};
-use crate::policy::Kind;
 use crate::server::kratos::REVISION;
 
-/// Whether the workload made it.
-pub(super) fn is_of(pod: &Pod, kind: Kind, name: &str, uid: &str) -> bool {
-    let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
-    owner.is_some_and(|owner| {
-        let template_hash = pod.labels().get(TEMPLATE_HASH).map(String::as_str).unwrap_or_default().into();
-        let maker =
-            Maker { kind: owner.kind.as_str().into(), name: owner.name.as_str().into(), uid: owner.uid.as_str().into(), template_hash };
-        maker.is(kind, name, uid)
-    })
+/// The uid of who controls an object; empty where nobody does.
+pub(super) fn controller(object: &impl ResourceExt) -> &str {
+    let owner = object.owner_references().iter().find(|owner| owner.controller == Some(true));
+    owner.map(|owner| owner.uid.as_str()).unwrap_or_default()
 }
 
 pub(super) fn pod(pod: &Pod, container: &str) -> view::Pod {
@@ -70,6 +63,6 @@ mod tests {
         let read: Pod = from_value(nothing).expect("a pod");
         let shown = pod(&read, "kratos");
         assert_eq!((&*shown.name, shown.restarts, shown.revision, shown.trouble), ("kratos-0", 0, None, None));
-        assert!(!is_of(&read, Kind::StatefulSet, "kratos", "uid"));
+        assert_eq!(controller(&read), "");
     }
 }

@@ -2,6 +2,7 @@
 //! the policy, and whether somebody changed what a failed revision failed with.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
@@ -10,84 +11,63 @@ use super::container::known_name;
 use crate::document::hex_digest;
 use crate::plan::{Content, Millis};
 
-/// Of a volume that the API server adds to each pod under a name of its own.
-const TOKEN_VOLUME: &str = "kube-api-access-";
+/// By which a Deployment tells its ReplicaSets apart.
+const TEMPLATE_HASH: &str = "pod-template-hash";
 /// A restart on purpose changes nothing that a pod is made from.
 const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
+/// Which object Reloader restarted the pods for last.
+const RELOADED: &str = "reloader.stakater.com/last-reloaded-from";
 const DIGITS: usize = 16;
 
-/// Digest of what decides whether the containers of a pod start: their own fields, volumes and
-/// identity. What the scheduler or a controller adds to each pod is not among it, nor are our variables.
-pub(super) fn of_pod_spec(spec: &Value) -> SmolStr {
-    let all = |name: &str, item: fn(&Value) -> Value| -> Value {
-        spec[name].as_array().into_iter().flatten().filter(|found| !is_token(found)).map(item).collect()
-    };
-    const WHOLE: [&str; 12] = [
-        "serviceAccountName",
-        "securityContext",
-        "hostNetwork",
-        "hostPID",
-        "hostIPC",
-        "nodeSelector",
-        "dnsPolicy",
-        "dnsConfig",
-        "hostAliases",
-        "runtimeClassName",
-        "shareProcessNamespace",
-        "automountServiceAccountToken",
-    ];
-    let whole: Map<_, _> = WHOLE.into_iter().map(|name| (name.to_owned(), spec[name].clone())).collect();
-    let parts = json!({
-        "containers": all("containers", container),
-        "initContainers": all("initContainers", container),
-        "volumes": all("volumes", volume),
-        "whole": whole,
-    });
-    hex_digest(&parts.to_string(), DIGITS).into()
+/// Digest of a pod template: of all that its pods are made from, but for our variables and what only restarts them.
+pub(super) fn of_template(mut template: Value) -> SmolStr {
+    let labels = entries(&template["metadata"]["labels"], |key, _| key != TEMPLATE_HASH);
+    let annotations =
+        entries(&template["metadata"]["annotations"], |key, value| key != RESTARTED && !(key == RELOADED && is_for_a_config_map(value)));
+    let mut spec = template.get_mut("spec").map(Value::take).unwrap_or_default();
+    for list in ["initContainers", "containers"] {
+        let containers = spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+        containers.filter_map(|container| container.get_mut("env")?.as_array_mut()).for_each(|env| {
+            env.retain(|entry| !entry["name"].as_str().is_some_and(|name| known_name(name).is_some() || is_digest_of_a_config_map(name)));
+        });
+    }
+    hex_digest(&json!([labels, annotations, without_nothing(spec)]).to_string(), DIGITS).into()
 }
 
-fn container(container: &Value) -> Value {
-    let mut container = container.clone();
-    if let Some(env) = container["env"].as_array_mut() {
-        env.retain(|entry| entry["name"].as_str().and_then(known_name).is_none());
-    }
-    if container["env"].as_array().is_some_and(Vec::is_empty) {
-        container.as_object_mut().map(|fields| fields.remove("env"));
-    }
-    if let Some(mounts) = container["volumeMounts"].as_array_mut() {
-        mounts.retain(|mount| !is_token(mount));
-    }
-    without_nothing(container)
+fn entries(map: &Value, counts: impl Fn(&str, &Value) -> bool) -> Map<String, Value> {
+    let all = map.as_object().into_iter().flatten();
+    all.filter(|(key, value)| counts(key, value)).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-/// Each pod of a StatefulSet has a claim of its own.
-fn volume(volume: &Value) -> Value {
-    let mut volume = volume.clone();
-    if volume["persistentVolumeClaim"].is_object() {
-        volume["persistentVolumeClaim"] = Value::Null;
-    }
-    without_nothing(volume)
+/// Set by Reloader, which restarts pods by it. What the server reads of config maps is compared by itself, and what of them
+/// is ours is the policy.
+fn is_digest_of_a_config_map(variable: &str) -> bool {
+    variable.starts_with("STAKATER_") && variable.ends_with("_CONFIGMAP")
 }
 
-/// What was looked up and is not there stands as null.
+/// Likewise, where Reloader writes an annotation instead.
+fn is_for_a_config_map(reloaded: &Value) -> bool {
+    let source: Value = reloaded.as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    source["type"] == "CONFIGMAP"
+}
+
+/// An empty list stands for none.
 fn without_nothing(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let empty = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
-            Value::Object(fields.into_iter().filter(|(_, value)| !empty(value)).collect::<Map<_, _>>())
+            let fields = fields.into_iter().map(|(key, value)| (key, without_nothing(value)));
+            Value::Object(fields.filter(|(_, value)| !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty())).collect())
         }
+        Value::Array(items) => items.into_iter().map(without_nothing).collect(),
         value => value,
     }
 }
 
-fn is_token(named: &Value) -> bool {
-    named["name"].as_str().is_some_and(|name| name.starts_with(TOKEN_VOLUME))
-}
-
-/// Annotations with a digest of each value.
-pub(super) fn annotations(all: &Value) -> Vec<(SmolStr, SmolStr)> {
-    let all = all.as_object().into_iter().flatten().filter(|(key, _)| *key != RESTARTED);
-    all.map(|(key, value)| (key.as_str().into(), hex_digest(value.as_str().unwrap_or_default(), DIGITS).into())).collect()
+/// A container, as it is told from others.
+pub(super) fn of_container(name: &str, image: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (name, image).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The config maps that the server of a pod template is made from, each with what it takes of it; none stands for all
@@ -123,10 +103,9 @@ pub(in crate::controller) fn config_maps(template: &Value, server: &str) -> BTre
 }
 
 /// The content of a pod template, together with that of the config maps that its server is made from.
-pub(in crate::controller) fn of_template(template: &Value, config_maps: &Value, changed: Millis) -> Content {
-    let annotations = annotations(&template["metadata"]["annotations"]);
-    let parts = json!([of_pod_spec(&template["spec"]), annotations, config_maps]);
-    Content { digest: hex_digest(&parts.to_string(), DIGITS).into(), annotations, changed }
+pub(in crate::controller) fn of_all(template: Value, config_maps: &Value, changed: Millis) -> Content {
+    let parts = json!([&*of_template(template), config_maps]);
+    Content { digest: hex_digest(&parts.to_string(), DIGITS).into(), changed }
 }
 
 #[cfg(test)]
@@ -144,45 +123,76 @@ mod tests {
         })
     }
 
-    #[test]
-    fn what_a_pod_is_given_by_itself_and_by_us_makes_no_difference() {
-        let mut pod = spec();
-        pod["nodeName"] = json!("node-1");
-        pod["containers"][0]["env"] = json!([{"name": "DSN", "value": "memory"}]);
-        pod["containers"][0]["volumeMounts"].as_array_mut().expect("mounts").push(json!({"name": "kube-api-access-x", "mountPath": "/x"}));
-        pod["volumes"].as_array_mut().expect("volumes").push(json!({"name": "kube-api-access-x", "projected": {}}));
-        assert_eq!(of_pod_spec(&pod), of_pod_spec(&spec()));
-        let mut bare = spec();
-        bare["containers"][0]["env"] = json!([{"name": "REVISION", "value": "x"}]);
-        let mut without = spec();
-        without["containers"][0].as_object_mut().expect("a container").remove("env");
-        assert_eq!(of_pod_spec(&bare), of_pod_spec(&without));
+    fn template() -> Value {
+        json!({"metadata": {"labels": {"app": "kratos", "pod-template-hash": "5d4f"}, "annotations": {"checksum/config": "1"}}, "spec": spec()})
     }
 
     #[test]
-    fn whatever_else_decides_whether_it_starts_makes_one() {
-        let edits: [fn(&mut Value); 5] = [
-            |spec| spec["containers"][0]["image"] = json!("kratos:2"),
-            |spec| spec["containers"][0]["env"][0]["value"] = json!("postgres"),
-            |spec| spec["containers"][0]["args"] = json!(["serve"]),
-            |spec| spec["volumes"][0]["configMap"]["name"] = json!("other"),
-            |spec| spec["initContainers"] = json!([{"name": "migrate", "image": "kratos:1"}]),
+    fn our_fields_and_what_only_restarts_pods_make_no_difference() {
+        let edits: [fn(&mut Value); 6] = [
+            |template| template["metadata"]["labels"]["pod-template-hash"] = json!("6e5a"),
+            |template| template["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] = json!("now"),
+            |template| {
+                let source = json!({"type": "CONFIGMAP", "name": "kratos-mfa", "hash": "x"}).to_string();
+                template["metadata"]["annotations"]["reloader.stakater.com/last-reloaded-from"] = json!(source);
+            },
+            |template| template["spec"]["containers"][0]["env"][1]["value"] = json!("mfa-ffffffffff"),
+            |template| {
+                let env = template["spec"]["containers"][0]["env"].as_array_mut().expect("a list");
+                env.push(json!({"name": "STAKATER_KRATOS_MFA_CONFIGMAP", "value": "x"}));
+            },
+            |template| template["spec"]["initContainers"] = json!([]),
         ];
         for (index, edit) in edits.iter().enumerate() {
-            let mut changed = spec();
+            let mut changed = template();
             edit(&mut changed);
-            assert_ne!(of_pod_spec(&changed), of_pod_spec(&spec()), "edit {index}");
+            assert_eq!(of_template(changed), of_template(template()), "edit {index}");
+        }
+        let with = |env: Value| {
+            let mut changed = template();
+            changed["spec"]["containers"][0]["env"] = env;
+            changed
+        };
+        let mut without = template();
+        without["spec"]["containers"][0].as_object_mut().expect("a container").remove("env");
+        assert_eq!(of_template(with(json!([{"name": "REVISION", "value": "x"}]))), of_template(without));
+    }
+
+    #[test]
+    fn whatever_else_changes_in_it_makes_one() {
+        let edits: [fn(&mut Value); 10] = [
+            |template| template["metadata"]["labels"]["version"] = json!("2"),
+            |template| template["metadata"]["annotations"]["checksum/config"] = json!("2"),
+            |template| {
+                let source = json!({"type": "SECRET", "name": "kratos", "hash": "x"}).to_string();
+                template["metadata"]["annotations"]["reloader.stakater.com/last-reloaded-from"] = json!(source);
+            },
+            |template| template["spec"]["containers"][0]["image"] = json!("kratos:2"),
+            |template| template["spec"]["containers"][0]["env"][0]["value"] = json!("postgres"),
+            |template| {
+                let env = template["spec"]["containers"][0]["env"].as_array_mut().expect("a list");
+                env.push(json!({"name": "STAKATER_KRATOS_SECRET", "value": "x"}));
+            },
+            |template| template["spec"]["containers"][0]["args"] = json!(["serve"]),
+            |template| template["spec"]["volumes"][0]["configMap"]["name"] = json!("other"),
+            |template| template["spec"]["initContainers"] = json!([{"name": "migrate", "image": "kratos:1"}]),
+            |template| template["spec"]["terminationGracePeriodSeconds"] = json!(5),
+        ];
+        for (index, edit) in edits.iter().enumerate() {
+            let mut changed = template();
+            edit(&mut changed);
+            assert_ne!(of_template(changed), of_template(template()), "edit {index}");
         }
     }
 
     #[test]
-    fn a_template_changes_with_its_annotations_and_the_files_of_its_server() {
-        let template = |annotations: Value| json!({"metadata": {"annotations": annotations}, "spec": spec()});
-        let of = |annotations: Value, file: &str| of_template(&template(annotations), &json!({"kratos": file}), 0).digest;
-        let own = json!({"kubectl.kubernetes.io/restartedAt": "now"});
-        assert_eq!(of(own, "a"), of(json!({}), "a"));
-        assert_ne!(of(json!({"checksum/config": "1"}), "a"), of(json!({"checksum/config": "2"}), "a"));
-        assert_ne!(of(json!({}), "a"), of(json!({}), "b"));
+    fn the_content_changes_with_the_template_and_the_files_of_its_server() {
+        let of = |file: &str| of_all(template(), &json!({"kratos": file}), 0).digest;
+        assert_eq!(of("a"), of("a"));
+        assert_ne!(of("a"), of("b"));
+        let mut other = template();
+        other["metadata"]["annotations"] = json!({});
+        assert_ne!(of_all(other, &json!({"kratos": "a"}), 0).digest, of("a"));
     }
 
     #[test]

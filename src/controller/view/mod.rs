@@ -14,6 +14,7 @@ mod files;
 mod law;
 mod lenient;
 mod listed;
+pub(super) mod maker;
 mod metadata;
 mod mounts;
 mod pod;
@@ -55,6 +56,7 @@ impl Resource {
     pub(super) const POLICIES: Self = Self { group: api::GROUP, version: api::VERSION, kind: api::KIND, plural: api::PLURAL };
     pub(super) const CONFIG_MAPS: Self = Self { group: "", version: "v1", kind: "ConfigMap", plural: "configmaps" };
     pub(super) const REVISIONS: Self = Self { group: api::APPS, version: "v1", kind: "ControllerRevision", plural: "controllerrevisions" };
+    pub(super) const REPLICA_SETS: Self = Self { group: api::APPS, version: "v1", kind: "ReplicaSet", plural: "replicasets" };
     pub(super) const PODS: Self = Self { group: "", version: "v1", kind: "Pod", plural: "pods" };
 
     pub(super) fn of(kind: Kind) -> Self {
@@ -64,6 +66,11 @@ impl Resource {
             Kind::DaemonSet => "daemonsets",
         };
         Self { group: api::APPS, version: "v1", kind: kind.as_str(), plural }
+    }
+
+    /// Of its objects in a namespace; not of the core group.
+    pub(super) fn path(&self, namespace: &str) -> String {
+        format!("/apis/{}/{}/namespaces/{namespace}/{}", self.group, self.version, self.plural)
     }
 }
 
@@ -90,17 +97,10 @@ struct Condition {
     #[serde(rename = "type")]
     type_: String,
     status: String,
-    last_transition_time: Option<String>,
 }
 
 fn holds(conditions: &[Condition], type_: &str) -> bool {
     conditions.iter().any(|condition| condition.type_ == type_ && condition.status == "True")
-}
-
-/// Since when the condition is as it is; zero where that is not told.
-fn since(conditions: &[Condition], type_: &str) -> Millis {
-    let found = conditions.iter().find(|condition| condition.type_ == type_);
-    found.and_then(|condition| condition.last_transition_time.as_deref()).map_or(0, millis)
 }
 
 /// A time of the API; zero where it is none.

@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::{DeserializeOwned, Error};
@@ -11,11 +12,12 @@ use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
 use super::container::{RawContainer, containers};
+use super::maker::{Maker, Owner};
 use super::metadata::Metadata;
 use super::seen::decode;
 use super::workload::PodSpec;
-use super::{Condition, Slim, content, holds, millis, since};
-use crate::plan::{Bounded, Maker, Pod, TEMPLATE_HASH, Trouble, Workload};
+use super::{Condition, Resource, Slim, holds, millis};
+use crate::plan::{Bounded, Pod, Trouble};
 
 /// A pod with what only the controller asks of it.
 #[derive(Clone, Debug)]
@@ -27,9 +29,16 @@ pub(in crate::controller) struct PodView {
     address: Option<IpAddr>,
     /// As (container, name, number).
     ports: Vec<(SmolStr, SmolStr, u16)>,
-    maker: Option<Maker>,
+    /// Who controls it, by its own word.
+    pub owner: Option<Owner>,
+    /// By which a StatefulSet or DaemonSet tells its templates apart.
+    pub revision: SmolStr,
+    /// What that is; none before it was read, and where it cannot be.
+    pub maker: Option<Arc<Maker>>,
 }
 
+/// Of pods that are not a Deployment's.
+const REVISION_LABEL: &str = "controller-revision-hash";
 /// Of Kratos' admin API, as its own chart names it, and where it listens by itself.
 const ADMIN_PORT: (&str, u16) = ("http-admin", 4434);
 
@@ -42,8 +51,31 @@ impl PodView {
         Some(SocketAddr::new(self.address?, number))
     }
 
-    pub fn is_of(&self, workload: &Workload) -> bool {
-        self.maker.as_ref().is_some_and(|maker| maker.is(workload.kind, &workload.key.name, &workload.uid))
+    /// Whether it may answer sign-in: what a Job runs ends by itself, as a migration does, unless its command says otherwise.
+    pub fn may_serve(&self) -> bool {
+        let is_job = self.owner.as_ref().is_some_and(|owner| owner.kind == "Job");
+        !is_job || self.pod.containers.more || self.pod.containers.iter().any(|container| container.traits.serves)
+    }
+
+    /// The uid of the workload that it is of in the end; empty where that cannot be told, and none where nobody made it.
+    pub fn made_by(&self) -> Option<SmolStr> {
+        let owner = self.owner.as_ref()?;
+        if *owner.kind != *Resource::REPLICA_SETS.kind {
+            return Some(owner.uid.clone());
+        }
+        let above = self.maker.as_ref().and_then(|maker| maker.owner.as_ref());
+        Some(above.map(|above| above.uid.clone()).unwrap_or_default())
+    }
+
+    /// The same in words.
+    pub fn whose(&self) -> SmolStr {
+        let Some(owner) = &self.owner else { return SmolStr::default() };
+        match self.maker.as_ref().and_then(|maker| maker.owner.as_ref()) {
+            Some(above) if *owner.kind == *Resource::REPLICA_SETS.kind => {
+                smol_str::format_smolstr!("{} {} of {} {}", owner.kind, owner.name, above.kind, above.name)
+            }
+            _ => smol_str::format_smolstr!("{} {}", owner.kind, owner.name),
+        }
     }
 }
 
@@ -52,7 +84,7 @@ impl PodView {
 #[serde(default)]
 pub(in crate::controller) struct Raw {
     metadata: Twice<Metadata, Words>,
-    spec: Twice<PodSpec, Value>,
+    spec: PodSpec,
     status: Status,
 }
 
@@ -67,12 +99,11 @@ impl<'de, A: DeserializeOwned + Default, B: DeserializeOwned + Default> Deserial
     }
 }
 
-/// All labels and annotations.
+/// All labels.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Words {
     labels: Value,
-    annotations: Value,
 }
 
 #[derive(Deserialize, Default)]
@@ -163,7 +194,7 @@ impl Slim for PodView {
     type Raw = Raw;
 
     fn from_raw(raw: Raw) -> (ObjectMeta, Self) {
-        let Raw { metadata: Twice(metadata, words), spec: Twice(spec, raw_spec), status } = raw;
+        let Raw { metadata: Twice(metadata, words), spec, status } = raw;
         let finished = matches!(status.phase.as_str(), "Succeeded" | "Failed");
         let PodSpec { containers: own, init_containers, volumes, host_network } = spec;
         let address = status.pod_ip.parse::<IpAddr>().ok().filter(|_| !host_network);
@@ -187,10 +218,9 @@ impl Slim for PodView {
                 created: metadata.created() * 1_000,
                 deleting: metadata.deletion_timestamp.is_some() || finished,
                 ready,
-                ready_since: since(&status.conditions, "Ready"),
+                seen: 0,
                 cut_off: !ready && holds(&status.conditions, "ContainersReady"),
-                content: content::of_pod_spec(&raw_spec),
-                annotations: content::annotations(&words.annotations),
+                template: None,
                 health: None,
                 unready: status
                     .container_statuses
@@ -203,31 +233,10 @@ impl Slim for PodView {
                 troubles: preparing.chain(status.container_statuses.iter().filter_map(|status| trouble(status, None))).collect(),
                 containers: containers(own, &volumes),
             },
-            maker: metadata.owner_references.iter().find(|owner| owner.controller).map(|owner| Maker {
-                kind: owner.kind.as_str().into(),
-                name: owner.name.as_str().into(),
-                uid: owner.uid.as_str().into(),
-                template_hash: words.labels[TEMPLATE_HASH].as_str().unwrap_or_default().into(),
-            }),
+            owner: Owner::of(&metadata.owner_references),
+            revision: words.labels[REVISION_LABEL].as_str().unwrap_or_default().into(),
+            maker: None,
         };
         (metadata.identity(), view)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn its_maker_is_the_owner_that_controls_it() {
-        let owners = json!([
-            {"kind": "Workflow", "name": "other", "uid": "x"},
-            {"kind": "ReplicaSet", "name": "kratos-5d4f", "uid": "y", "controller": true},
-        ]);
-        let raw = json!({"metadata": {"name": "pod", "labels": {"pod-template-hash": "5d4f"}, "ownerReferences": owners}});
-        let maker = PodView::from_raw(serde_json::from_value(raw).expect("a pod")).1.maker.expect("it has one");
-        assert_eq!([&*maker.kind, &*maker.name, &*maker.uid, &*maker.template_hash], ["ReplicaSet", "kratos-5d4f", "y", "5d4f"]);
     }
 }

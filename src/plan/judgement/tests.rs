@@ -13,14 +13,7 @@ fn mark() -> Mark {
 }
 
 fn new(troubles: Vec<Trouble>) -> Pod {
-    Pod {
-        name: "new".into(),
-        ready: false,
-        unready: vec!["kratos".into()],
-        troubles,
-        ready_since: NOW - MINUTE,
-        ..pod(&[("REVISION", NEW)])
-    }
+    Pod { name: "new".into(), ready: false, unready: vec!["kratos".into()], troubles, seen: NOW - MINUTE, ..pod(&[("REVISION", NEW)]) }
 }
 
 fn old() -> Pod {
@@ -36,13 +29,13 @@ fn workload() -> Workload {
 }
 
 fn view(pods: Vec<Pod>) -> TargetView {
-    let content = Content { digest: "whole".into(), annotations: Vec::new(), changed: 0 };
+    let content = Content { digest: "whole".into(), changed: 0 };
     TargetView { pods: Some(pods), content: Some(content), well_since: Some(NOW - 10 * MINUTE), ..target(workload()) }
 }
 
 fn of(view: &TargetView, workload: &Workload, known: Option<&Applied>) -> Judgement {
     let mark = mark();
-    let roll = Roll { container: "kratos", mark: &mark, config_map: None, progress_timeout: 10 * MINUTE, now: NOW };
+    let roll = Roll { container: "kratos", mark: &mark, config_map: None, file_since: None, progress_timeout: 10 * MINUTE, now: NOW };
     judge(view, workload, &roll, known)
 }
 
@@ -64,7 +57,7 @@ fn the_second_crash_beside_an_old_pod_that_runs_well_is_a_failure() {
     assert_eq!(judged(vec![old(), new(vec![crash(1)])]), Judgement::Open, "one crash may be anybody's");
     let config = || vec![trouble("CreateContainerError")];
     assert!(matches!(judged(vec![old(), new(config())]), Judgement::Failed(_)));
-    assert_eq!(judged(vec![old(), Pod { created: NOW - LASTING / 2, ..new(config()) }]), Judgement::Open, "the kubelet tries again");
+    assert_eq!(judged(vec![old(), Pod { seen: NOW - LASTING / 2, ..new(config()) }]), Judgement::Open, "the kubelet tries again");
     assert!(why(judged(vec![old(), new(vec![trouble("CreateContainerConfigError")])])).contains("not there"));
     let memory = Trouble { reason: "OOMKilled".into(), exit_code: Some(137), finished: NOW, ..crash(2) };
     assert!(matches!(judged(vec![old(), new(vec![memory])]), Judgement::Failed(_)));
@@ -73,11 +66,11 @@ fn the_second_crash_beside_an_old_pod_that_runs_well_is_a_failure() {
 #[test]
 fn what_the_cluster_cannot_do_is_never_one() {
     for reason in ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ContainerCreating", "PodInitializing"] {
-        let waits = Pod { ready_since: 0, ..new(vec![trouble(reason)]) };
+        let waits = Pod { seen: 0, ..new(vec![trouble(reason)]) };
         assert_eq!(judged(vec![old(), waits]), Judgement::Open, "{reason}");
     }
-    assert_eq!(judged(vec![old(), Pod { scheduled: false, ready_since: 0, ..new(vec![]) }]), Judgement::Open, "no node takes it");
-    assert_eq!(judged(vec![old(), Pod { cut_off: true, ready_since: 0, ..new(vec![]) }]), Judgement::Open, "its node is gone");
+    assert_eq!(judged(vec![old(), Pod { scheduled: false, seen: 0, ..new(vec![]) }]), Judgement::Open, "no node takes it");
+    assert_eq!(judged(vec![old(), Pod { cut_off: true, seen: 0, ..new(vec![]) }]), Judgement::Open, "its node is gone");
     assert_eq!(judged(vec![old(), Pod { deleting: true, ..crashing() }]), Judgement::Open, "it is ended");
     let sidecar = Trouble { container: "proxy".into(), finished: NOW, ..crash(5) };
     assert_eq!(judged(vec![old(), new(vec![sidecar])]), Judgement::Open, "a sidecar is nobody's policy");
@@ -85,26 +78,24 @@ fn what_the_cluster_cannot_do_is_never_one() {
 
 #[test]
 fn a_pod_has_its_time_to_become_ready_and_every_other_that_does_renews_it() {
-    let late = Pod { ready_since: NOW - 10 * MINUTE, ..new(vec![]) };
+    let late = Pod { seen: NOW - 10 * MINUTE, ..new(vec![]) };
     assert!(matches!(judged(vec![old(), late.clone()]), Judgement::Failed(_)));
-    assert_eq!(judged(vec![old(), Pod { ready_since: NOW - 9 * MINUTE, ..late.clone() }]), Judgement::Open);
-    let progress = Pod { ready: true, ready_since: NOW - MINUTE, unready: vec![], ..late.clone() };
+    assert_eq!(judged(vec![old(), Pod { seen: NOW - 9 * MINUTE, ..late.clone() }]), Judgement::Open);
+    let progress = Pod { ready: true, seen: NOW - MINUTE, unready: vec![], ..late.clone() };
     assert_eq!(judged(vec![old(), progress, late.clone()]), Judgement::Open, "a slow roll that goes on is none");
     let probed = Trouble { exit_code: Some(137), ended: true, ..trouble("CrashLoopBackOff") };
     let killed = Pod { troubles: vec![probed], ..late.clone() };
     assert!(matches!(judged(vec![old(), killed.clone()]), Judgement::Failed(_)), "ended by its probe, it is not ready");
-    assert_eq!(judged(vec![old(), Pod { ready_since: NOW, ..killed }]), Judgement::Open, "and has not crashed");
+    assert_eq!(judged(vec![old(), Pod { seen: NOW, ..killed }]), Judgement::Open, "and has not crashed");
     let slow = Workload { min_ready_seconds: 60, ..workload() };
     assert_eq!(of(&view(vec![old(), late.clone()]), &slow, None), Judgement::Open, "minReadySeconds come on top");
-    let written = Workload { own: crate::plan::OwnFields { changed: Some(NOW - MINUTE), ..workload().own }, ..workload() };
-    assert_eq!(of(&view(vec![old(), late]), &written, None), Judgement::Open, "the roll began a minute ago");
 }
 
 #[test]
 fn without_an_old_pod_like_it_that_runs_well_the_policy_may_not_be_why() {
     assert!(why(judged(vec![crashing()])).contains("no pod from before is left"));
     assert!(why(judged(vec![Pod { ready: false, ..old() }, crashing()])).contains("is ready either"));
-    assert!(why(judged(vec![Pod { content: "other".into(), ..old() }, crashing()])).contains("something else in its pod template"));
+    assert!(why(judged(vec![Pod { template: Some("other".into()), ..old() }, crashing()])).contains("something else in its pod template"));
     let away = Pod { health: Some(Health::Unwell), ..old() };
     assert!(why(judged(vec![away.clone(), crashing()])).contains("its database may be away"));
     let unasked = Pod { health: None, ..old() };
@@ -125,7 +116,7 @@ fn without_an_old_pod_like_it_that_runs_well_the_policy_may_not_be_why() {
 
 #[test]
 fn a_pod_that_others_can_be_told_from_by_its_silence_may_be_on_a_lost_node() {
-    let late = Pod { ready_since: NOW - 10 * MINUTE, health: Some(Health::Unreachable), ..new(vec![]) };
+    let late = Pod { seen: NOW - 10 * MINUTE, health: Some(Health::Unreachable), ..new(vec![]) };
     assert!(why(judged(vec![old(), late.clone()])).contains("its node may be lost"));
     let refused = Pod { health: Some(Health::NotHeard), ..late.clone() };
     assert!(matches!(judged(vec![old(), refused]), Judgement::Failed(_)), "it is there");
@@ -134,12 +125,41 @@ fn a_pod_that_others_can_be_told_from_by_its_silence_may_be_on_a_lost_node() {
 }
 
 #[test]
-fn an_annotation_of_the_template_that_changed_counts_and_one_of_the_pods_alone_does_not() {
-    let annotated = |pod: Pod, value: &str| Pod { annotations: vec![("checksum/config".into(), value.into())], ..pod };
-    let mut view = view(vec![annotated(old(), "1"), annotated(crashing(), "2")]);
-    assert!(matches!(of(&view, &workload(), None), Judgement::Failed(_)));
-    view.content = Some(Content { digest: "whole".into(), annotations: vec![("checksum/config".into(), "2".into())], changed: 0 });
-    assert!(why(of(&view, &workload(), None)).contains("something else in its pod template"));
+fn what_cannot_be_read_of_a_template_proves_nothing() {
+    let unread = |pod: Pod| Pod { template: None, ..pod };
+    for pods in [vec![unread(old()), crashing()], vec![old(), unread(crashing())], vec![unread(old()), unread(crashing())]] {
+        assert!(why(judged(pods)).contains("could not be read"));
+    }
+    assert!(matches!(judged(vec![unread(old()), old(), crashing()]), Judgement::Failed(_)), "one that can be suffices");
+}
+
+/// Reloader restarts pods for a file that they were to read by themselves; an eviction does the same.
+#[test]
+fn pods_that_start_with_a_new_file_are_compared_with_those_that_have_not() {
+    let since = NOW - 2 * MINUTE;
+    let of = |pods: Vec<Pod>| {
+        let mark = mark();
+        let roll = Roll {
+            container: "kratos",
+            mark: &mark,
+            config_map: Some("mfa"),
+            file_since: Some(since),
+            progress_timeout: 10 * MINUTE,
+            now: NOW,
+        };
+        judge(&view(pods), &workload(), &roll, None)
+    };
+    let marked = |pod: Pod| Pod { containers: crashing().containers, ..pod };
+    let before = Pod { created: since - MINUTE, ..marked(old()) };
+    let started = Pod { created: since + MINUTE, ..crashing() };
+    assert!(matches!(of(vec![before.clone(), started.clone()]), Judgement::Failed(_)));
+    let after = Pod { created: since + 1, ..marked(old()) };
+    assert!(why(of(vec![after, started.clone()])).contains("no pod from before"), "it started with the file as well");
+    let other = Pod { template: Some("other".into()), ..before.clone() };
+    assert!(why(of(vec![other, started])).contains("something else in its pod template"));
+    let down = Pod { created: since - MINUTE, seen: since - MINUTE, ..crashing() };
+    assert_eq!(of(vec![before.clone(), down.clone()]), Judgement::Open, "it was down before the file came");
+    assert!(matches!(of(vec![before, Pod { seen: since + 1, ..down }]), Judgement::Failed(_)), "its container started with it");
 }
 
 #[test]
@@ -160,6 +180,13 @@ fn where_a_roll_ends_every_old_pod_first_it_counts_that_they_ran_well_before() {
     assert!(why(of(&view, &recreate, Some(&applied(Some("other"))))).contains("changed as well"));
     assert!(why(of(&view, &recreate, Some(&applied(None)))).contains("no pod from before"));
     assert!(why(of(&view, &workload(), Some(&applied(Some("whole"))))).contains("no pod from before"), "this one keeps them");
+    // By one clock: how long a pod is not ready counts from when it was first seen so.
+    let unready = |seen: Millis| TargetView { pods: Some(vec![Pod { seen, created: 0, ..new(vec![]) }]), ..view.clone() };
+    assert!(matches!(of(&unready(NOW - 10 * MINUTE), &recreate, Some(&applied(Some("whole")))), Judgement::Failed(_)));
+    assert_eq!(of(&unready(NOW - 9 * MINUTE), &recreate, Some(&applied(Some("whole")))), Judgement::Open);
+    let cannot = |seen: Millis| TargetView { pods: Some(vec![Pod { seen, ..new(vec![trouble("CreateContainerError")]) }]), ..view.clone() };
+    assert!(matches!(of(&cannot(NOW - LASTING), &recreate, Some(&applied(Some("whole")))), Judgement::Failed(_)));
+    assert_eq!(of(&cannot(NOW - LASTING + 1), &recreate, Some(&applied(Some("whole")))), Judgement::Open, "the kubelet tries again");
 }
 
 #[test]
@@ -167,7 +194,8 @@ fn what_prepares_a_pod_counts_where_it_reads_our_file() {
     let init = |map: &str| Trouble { container: "migrate".into(), prepares: Some(vec![map.into()]), finished: NOW, ..crash(2) };
     let of = |map: &str| {
         let mark = mark();
-        let roll = Roll { container: "kratos", mark: &mark, config_map: Some("mfa"), progress_timeout: 10 * MINUTE, now: NOW };
+        let roll =
+            Roll { container: "kratos", mark: &mark, config_map: Some("mfa"), file_since: None, progress_timeout: 10 * MINUTE, now: NOW };
         judge(&view(vec![old(), new(vec![init(map)])]), &workload(), &roll, None)
     };
     assert!(matches!(of("mfa"), Judgement::Failed(_)));

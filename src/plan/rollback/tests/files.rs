@@ -37,29 +37,32 @@ fn a_target_that_is_added_and_fails_takes_the_file_from_none_that_was_good() {
     assert_eq!(observed.config_maps[0].content.as_deref(), Some(&*content(file)));
 }
 
+/// Whether or not it is known that they have to answer something else.
 #[test]
 fn a_file_that_no_pod_has_read_is_not_good_yet() {
-    let mut observed = observed(all_wired(targets(1)));
-    observed.targets[0].base = Some(Vec::new().into());
-    edit(&mut observed, by_file(lax()));
-    settle(&mut observed, ALL_LIVE);
-    let answers = |observed: &mut Observed, hash: &str| {
-        let pods = observed.targets[0].pods.iter_mut().flatten();
-        pods.for_each(|pod| pod.answer = Some(Answer::Hash(hash.into())));
-    };
-    let look = |observed: &mut Observed| {
-        let decided = plan(observed);
-        simulation::act(observed, &decided);
-        let newest = &observed.records[0];
-        newest.applied[0].good.iter().any(|good| **good == *newest.digest())
-    };
-    answers(&mut observed, "a");
-    edit(&mut observed, by_file(json!({"requiredAAL": {"whoami": "aal1"}, "privilegedSessionMaxAge": "5m"})));
-    for _ in 0..3 {
-        assert!(!look(&mut observed), "its pods answer what they did before");
+    for base in [Some(Vec::new().into()), None] {
+        let mut observed = observed(all_wired(targets(1)));
+        observed.targets[0].base = base;
+        edit(&mut observed, by_file(lax()));
+        settle(&mut observed, ALL_LIVE);
+        let answers = |observed: &mut Observed, hash: &str| {
+            let pods = observed.targets[0].pods.iter_mut().flatten();
+            pods.for_each(|pod| pod.answer = Some(Answer::Hash(hash.into())));
+        };
+        let look = |observed: &mut Observed| {
+            let decided = plan(observed);
+            simulation::act(observed, &decided);
+            let newest = &observed.records[0];
+            newest.applied[0].good.iter().any(|good| **good == *newest.digest())
+        };
+        answers(&mut observed, "a");
+        edit(&mut observed, by_file(json!({"requiredAAL": {"whoami": "aal1"}, "privilegedSessionMaxAge": "5m"})));
+        for _ in 0..3 {
+            assert!(!look(&mut observed), "its pods answer what they did before");
+        }
+        answers(&mut observed, "b");
+        assert!((0..3).any(|_| look(&mut observed)), "they have read it");
     }
-    answers(&mut observed, "b");
-    assert!((0..3).any(|_| look(&mut observed)), "they have read it");
 }
 
 #[test]

@@ -2,15 +2,23 @@
 //
 //	probe sleep                   until it is stopped
 //	probe serve [ADDRESS]         answers each request with its host name; default :8080
+//	probe proxy ADDRESS TO KIND   passes connections on to another address, or stands in their way: close ends each, tls
+//	                              speaks nothing but TLS, a number is the status that every request gets
 //	probe fault KIND VALUE        the same, but where a variable has this value it is unready (answers 503) or hungry (takes memory without end)
 //	probe get URL [SECONDS]       prints status and body, tried for so long until it answers 2xx; default 0
 //	probe lookup NAME [SECONDS]   prints the addresses of a name, tried for so long
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -35,7 +43,7 @@ func main() {
 }
 
 func run(args []string) error {
-	args = append(args, "", "", "")
+	args = append(args, "", "", "", "")
 	switch args[0] {
 	case "sleep":
 		for {
@@ -43,6 +51,8 @@ func run(args []string) error {
 		}
 	case "serve":
 		return serve(args[1], http.StatusOK)
+	case "proxy":
+		return proxy(args[1], args[2], args[3])
 	case "fault":
 		return fault(args[1], args[2])
 	case "get":
@@ -53,7 +63,7 @@ func run(args []string) error {
 			return strings.Join(addresses, "\n"), err
 		})
 	}
-	return errors.New("sleep, serve, fault, get or lookup")
+	return errors.New("sleep, serve, proxy, fault, get or lookup")
 }
 
 func fault(kind, value string) error {
@@ -92,6 +102,53 @@ func serve(address string, status int) error {
 		w.WriteHeader(status)
 		fmt.Fprintln(w, name)
 	}))
+}
+
+func proxy(address, to, kind string) error {
+	if status, err := strconv.Atoi(kind); err == nil {
+		return serve(address, status)
+	}
+	if kind == "tls" {
+		return serveTLS(address)
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	for {
+		client, err := listener.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer client.Close()
+			if kind != "pass" {
+				return
+			}
+			server, err := net.Dial("tcp", to)
+			if err != nil {
+				return
+			}
+			defer server.Close()
+			go io.Copy(server, client)
+			io.Copy(client, server)
+		}()
+	}
+}
+
+func serveTLS(address string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	own := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour)}
+	signed, err := x509.CreateCertificate(rand.Reader, own, own, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	certificates := []tls.Certificate{{Certificate: [][]byte{signed}, PrivateKey: key}}
+	server := http.Server{Addr: address, TLSConfig: &tls.Config{Certificates: certificates}}
+	return server.ListenAndServeTLS("", "")
 }
 
 func get(url string) (string, error) {

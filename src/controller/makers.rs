@@ -1,0 +1,118 @@
+//! Who made a pod, and from which template. A pod names a ReplicaSet or a ControllerRevision, and what admission adds to
+//! it stands in none of them: so whether two pods are made from the same is read there. It is remembered by uid, and of
+//! a template nothing but digests.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kube::api::GetParams;
+use kube::core::Request;
+use smol_str::SmolStr;
+use tokio::time::Instant;
+
+use super::view::maker::Maker;
+use super::view::{PodView, Resource};
+use super::{Context, Error};
+use crate::plan::Workload;
+use crate::policy::{Kind, is_object_name};
+
+/// How long it counts that the workload is the owner: it stays that until somebody takes the label from the maker.
+const FRESH: Duration = Duration::from_secs(3_600);
+/// The same of any other, which the workload may take over, and of what is not there.
+const SOON: Duration = Duration::from_secs(30);
+/// More than the pods of one workload are made by at any time: of what there are too many, the owner is not known.
+const READ_AT_MOST: usize = 32;
+
+/// What was read, by the uid of the maker, or of the workload and the name of its revision.
+#[derive(Debug, Default)]
+pub(super) struct Makers(Mutex<HashMap<(SmolStr, SmolStr), Entry>>);
+
+#[derive(Debug)]
+struct Entry {
+    maker: Arc<Maker>,
+    read: Instant,
+}
+
+impl Makers {
+    fn all(&self) -> MutexGuard<'_, HashMap<(SmolStr, SmolStr), Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recall(&self, key: &(SmolStr, SmolStr), workload: &Workload) -> Option<Arc<Maker>> {
+        let all = self.all();
+        let entry = all.get(key)?;
+        let fresh = if entry.maker.is_of(workload) { FRESH } else { SOON };
+        (entry.read.elapsed() < fresh).then(|| entry.maker.clone())
+    }
+
+    fn keep(&self, key: (SmolStr, SmolStr), maker: Maker) -> Arc<Maker> {
+        let mut all = self.all();
+        // Seldom enough to cost nothing, often enough to stay within twice what is needed.
+        if all.len().is_power_of_two() {
+            all.retain(|_, entry| entry.read.elapsed() < FRESH);
+        }
+        let maker = Arc::new(maker);
+        all.insert(key, Entry { maker: maker.clone(), read: Instant::now() });
+        maker
+    }
+}
+
+impl Maker {
+    fn is_of(&self, workload: &Workload) -> bool {
+        self.owner.as_ref().is_some_and(|owner| owner.uid == workload.uid)
+    }
+}
+
+/// Says of each of these pods, which the workload's selector finds, what made it: labels alone may be another's, too.
+pub(super) async fn read(context: &Context, workload: &Workload, pods: &mut [PodView]) -> Result<(), Error> {
+    let mut left = READ_AT_MOST;
+    for pod in pods {
+        let Some(owner) = &pod.owner else { continue };
+        pod.maker = if *owner.kind == *Resource::REPLICA_SETS.kind {
+            one(context, workload, Resource::REPLICA_SETS, &owner.name, Some(&owner.uid), &mut left).await?
+        } else if owner.uid == workload.uid {
+            let revision = workload.revision_named(&pod.revision);
+            let found = one(context, workload, Resource::REVISIONS, &revision, None, &mut left).await?;
+            // Whoever labels a pod otherwise makes its template unknown, and nothing else.
+            found.filter(|maker| maker.is_of(workload))
+        } else {
+            None
+        };
+        let template = pod.maker.as_ref().and_then(|maker| maker.template.as_ref());
+        pod.pod.template = template.map(|template| template.digest.clone());
+    }
+    Ok(())
+}
+
+impl Workload {
+    /// The name of its revision with this label: that is the whole of it, or what follows the name of the workload.
+    fn revision_named(&self, label: &SmolStr) -> SmolStr {
+        if self.kind == Kind::DaemonSet { format!("{}-{label}", self.key.name).into() } else { label.clone() }
+    }
+}
+
+async fn one(
+    context: &Context,
+    workload: &Workload,
+    resource: Resource,
+    name: &SmolStr,
+    uid: Option<&SmolStr>,
+    left: &mut usize,
+) -> Result<Option<Arc<Maker>>, Error> {
+    let key = (uid.unwrap_or(&workload.uid).clone(), name.clone());
+    if let Some(known) = context.makers.recall(&key, workload) {
+        return Ok(Some(known));
+    }
+    if *left == 0 || !is_object_name(name) {
+        return Ok(None);
+    }
+    *left -= 1;
+    let request = Request::new(resource.path(&workload.key.namespace)).get(name, &GetParams::default());
+    let json = match context.client.request_text(request.map_err(kube::Error::BuildRequest)?).await {
+        Ok(json) => json,
+        Err(kube::Error::Api(status)) if status.is_not_found() => String::new(),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Some(context.makers.keep(key, Maker::read(&json, uid.map(SmolStr::as_str)))))
+}

@@ -1,0 +1,134 @@
+//! Whose pods the selector of a target finds. That a workload has the labels of others is nothing that it says of itself,
+//! so it is looked for: whenever its pods are listed, at none wanted, and now and then where nobody else lists them.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use smol_str::SmolStr;
+use tokio::time::Instant;
+
+use super::view::PodView;
+use super::{Context, Error, observe};
+use crate::plan::{Observed, OtherPods, Selected, TargetView, Workload};
+use crate::policy::VerificationMode;
+
+/// How long it counts that there are none, as pods are asked anew that proved what they can, and by how much more at most.
+const FRESH: Duration = Duration::from_secs(600);
+const JITTER: u64 = 120;
+/// The same where there are some: they may be about to go.
+const SOON: Duration = Duration::from_secs(30);
+
+/// What was found, by the uid of the workload.
+#[derive(Debug, Default)]
+pub(super) struct Known(Mutex<HashMap<SmolStr, Entry>>);
+
+#[derive(Debug)]
+struct Entry {
+    selected: Selected,
+    /// Of the workload then.
+    resource_version: SmolStr,
+    /// No pod was wanted.
+    at_rest: bool,
+    until: Instant,
+}
+
+impl Known {
+    fn all(&self) -> MutexGuard<'_, HashMap<SmolStr, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What counts now.
+    pub fn recall(&self, workload: &Workload) -> Selected {
+        let all = self.all();
+        let entry = all.get(&workload.uid).filter(|entry| entry.at_rest == is_at_rest(workload));
+        entry.map(|entry| entry.selected.clone()).unwrap_or_default()
+    }
+
+    /// Whether somebody has to look again.
+    fn is_due(&self, workload: &Workload, verification: VerificationMode) -> bool {
+        let all = self.all();
+        let entry = all.get(&workload.uid).filter(|entry| entry.at_rest == is_at_rest(workload));
+        // Where pods are asked, that brings a list by itself.
+        let alone = is_at_rest(workload) || verification == VerificationMode::Off;
+        match entry {
+            None => alone,
+            // Whoever takes its place edits it.
+            Some(entry) if is_at_rest(workload) && entry.resource_version != workload.resource_version => true,
+            Some(entry) => Instant::now() >= entry.until && (alone || matches!(entry.selected, Selected::Others(_))),
+        }
+    }
+
+    fn until(&self, workload: &Workload) -> Option<Instant> {
+        Some(self.all().get(&workload.uid)?.until)
+    }
+
+    fn keep(&self, workload: &Workload, selected: Selected) {
+        let now = Instant::now();
+        let mut uid = DefaultHasher::new();
+        workload.uid.hash(&mut uid);
+        let fresh = FRESH + Duration::from_secs(uid.finish() % JITTER);
+        let until = now + if matches!(selected, Selected::Others(_)) { SOON } else { fresh };
+        let mut all = self.all();
+        // Seldom enough to cost nothing, often enough to stay within twice what is needed.
+        if all.len().is_power_of_two() {
+            all.retain(|_, entry| entry.until + FRESH > now);
+        }
+        let resource_version = workload.resource_version.clone();
+        all.insert(workload.uid.clone(), Entry { selected, resource_version, at_rest: is_at_rest(workload), until });
+    }
+}
+
+fn is_at_rest(workload: &Workload) -> bool {
+    workload.replicas == 0
+}
+
+/// Takes out the pods that the workload made, and remembers whose the others are.
+pub(super) fn sort(context: &Context, observed: &Observed, workload: &Workload, pods: Vec<PodView>) -> Vec<PodView> {
+    let governed: HashSet<_> = governed(observed).collect();
+    let mut others = pods.iter().filter(|view| !view.pod.deleting && view.may_serve()).filter_map(|view| {
+        let owner = view.made_by()?;
+        (!governed.contains(&owner)).then_some(view)
+    });
+    let selected = match others.next() {
+        Some(first) => Selected::Others(OtherPods { pod: first.pod.name.clone(), owner: first.whose(), more: others.count() }),
+        None => Selected::OwnAlone,
+    };
+    context.selected.keep(workload, selected);
+    pods.into_iter().filter(|view| view.made_by().as_ref() == Some(&workload.uid)).collect()
+}
+
+/// The uids of the workloads that the policy governs.
+fn governed(observed: &Observed) -> impl Iterator<Item = SmolStr> {
+    let held = |view: &&TargetView| view.holder.as_ref().is_none_or(|holder| *holder == observed.key.name);
+    let targets = observed.targets.iter().filter(held).filter_map(|view| view.workload.as_ref());
+    targets.chain(observed.governed.iter().map(|view| &view.workload)).map(|workload| workload.uid.clone())
+}
+
+/// Looks where that is due, and says of each target what is known.
+pub(super) async fn look(context: &Context, observed: &mut Observed) -> Result<(), Error> {
+    if observed.policy.is_none() {
+        return Ok(());
+    }
+    for index in 0..observed.targets.len() {
+        let Some(workload) = observed.targets[index].workload.clone() else { continue };
+        let is_due = context.selected.is_due(&workload, observed.verification().mode);
+        if is_due && workload.selector.is_some() && !workload.deleting {
+            observe::pods_of(context, observed, &workload).await?;
+        }
+        observed.targets[index].selected = context.selected.recall(&workload);
+    }
+    Ok(())
+}
+
+/// When to look again, where nobody else would.
+pub(super) fn again(context: &Context, observed: &Observed) -> Option<Duration> {
+    let alone = |view: &&TargetView| {
+        let is_at_rest = view.workload.as_ref().is_some_and(|workload| is_at_rest(workload));
+        is_at_rest || observed.verification().mode == VerificationMode::Off || matches!(view.selected, Selected::Others(_))
+    };
+    let targets = observed.targets.iter().filter(alone).filter_map(|view| view.workload.as_ref()).filter(|workload| !workload.deleting);
+    let until = targets.filter_map(|workload| context.selected.until(workload)).min()?;
+    Some(until.saturating_duration_since(Instant::now()))
+}

@@ -1,0 +1,157 @@
+//! Pods that a target's selector finds, and that are somebody else's: as those of a Rollout of Argo's are, which takes its
+//! template from a Deployment without pods.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::objects::{kratos, policy};
+use crate::scene::{SOON, Scene, text};
+use crate::stand_in::{StandIn, free_port, ok, say_ready, serving_at, start_pods};
+
+const HASH: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+/// As long as pods of others may be about to go, and then some.
+const LOOKED_AGAIN: Duration = Duration::from_secs(90);
+
+/// A ReplicaSet of this name and size over pods with these labels, controlled by something that stands for a Rollout.
+async fn replica_set(scene: &Scene, name: &str, labels: Value, port: u16) {
+    let rollout = scene.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("of-{name}")}})).await;
+    let owner = json!([{
+        "apiVersion": "v1", "kind": "ConfigMap", "name": rollout["metadata"]["name"], "uid": rollout["metadata"]["uid"], "controller": true,
+    }]);
+    let mut template = serving_at("kratos", port)["spec"]["template"].clone();
+    template["metadata"] = json!({ "labels": labels });
+    scene
+        .create(json!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": name, "labels": labels, "ownerReferences": owner},
+            "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
+        }))
+        .await;
+    pod_of(scene, name).await;
+}
+
+/// The pod that this ReplicaSet made.
+async fn pod_of(scene: &Scene, replica_set: &str) -> String {
+    let find = async || {
+        let pods = scene.list("Pod").await;
+        let own = pods.iter().find(|pod| pod["metadata"]["ownerReferences"][0]["name"] == replica_set);
+        own.map(|pod| text(&pod["metadata"]["name"])).ok_or_else(|| format!("{pods:?}"))
+    };
+    scene.until("its pod is there", SOON, find).await
+}
+
+async fn until_levels(scene: &Scene, level: &str) {
+    let told = async || {
+        let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
+        let all = json!({"settings": level, "whoami": level});
+        if status["requiredAAL"] == all && status["targets"][0]["requiredAAL"] == all { Ok(()) } else { Err(status.to_string()) }
+    };
+    scene.until(&format!("the levels are {level}"), LOOKED_AGAIN, told).await;
+}
+
+/// Whoever scales a workload to nothing, and takes its template, edits it.
+async fn nudge(scene: &Scene) {
+    scene.edit("Deployment", "kratos", json!({"metadata": {"annotations": {"rollout.example/revision": "1"}}})).await;
+}
+
+#[tokio::test]
+async fn of_a_deployment_without_pods_nothing_is_claimed_while_others_have_its_labels() {
+    let mut scene = Scene::start("others-at-rest").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    scene.until_ready_without_pods("mfa").await;
+    until_levels(&scene, "highest_available").await;
+
+    replica_set(&scene, "kratos-canary", json!({"app": "kratos", "rollouts-pod-template-hash": "canary"}), 4434).await;
+    nudge(&scene).await;
+    let told = scene.until_condition("mfa", "Ready", "False", "PodsOfAnotherOwner").await;
+    let pod = pod_of(&scene, "kratos-canary").await;
+    for word in [&*pod, "ReplicaSet kratos-canary of ConfigMap of-kratos-canary", "spec.targetRefs", "argo-rollouts"] {
+        assert!(told.contains(word), "{word:?} is not in {told}");
+    }
+    until_levels(&scene, "Unknown").await;
+    scene.until_event("PodsOfAnotherOwner", &[&pod]).await;
+    scene.until_condition("mfa", "RolledOut", "False", "PodsOfAnotherOwner").await;
+    // Nothing is remembered that is not looked for.
+    scene.operator.restart();
+    scene.until_condition("mfa", "Ready", "False", "PodsOfAnotherOwner").await;
+
+    scene.delete("ReplicaSet", "kratos-canary").await;
+    scene.until_condition_within(LOOKED_AGAIN, "mfa", "Ready", "True", "Ready").await;
+    until_levels(&scene, "highest_available").await;
+}
+
+#[tokio::test]
+async fn whose_a_pod_is_is_told_by_uid_and_not_by_the_name_of_who_made_it() {
+    let scene = Scene::start("others-by-uid").await;
+    let port = free_port();
+    scene.create(serving_at("kratos", port)).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    scene.until_condition("mfa", "RolledOut", "True", "NoPods").await;
+    let own = StandIn::saying(port, ok(HASH));
+    start_pods(&scene, "kratos", &[own.address]).await;
+    scene.until_condition("mfa", "Effective", "True", "HashesAgree").await;
+
+    // As one of the Deployment's own would be called.
+    replica_set(&scene, "kratos-5d4f", json!({"app": "kratos", "pod-template-hash": "5d4f"}), port).await;
+    let stranger = StandIn::saying(port, ok("hunter2"));
+    say_ready(&scene, &pod_of(&scene, "kratos-5d4f").await, stranger.address).await;
+    nudge(&scene).await;
+    scene.until_condition("mfa", "Ready", "False", "PodsOfAnotherOwner").await;
+    scene.until_condition("mfa", "Effective", "True", "HashesAgree").await;
+    until_levels(&scene, "Unknown").await;
+    assert_eq!(stranger.asked(), 0, "somebody else's pod was asked");
+}
+
+#[tokio::test]
+async fn two_workloads_of_one_policy_may_share_their_labels() {
+    let scene = Scene::start("others-shared").await;
+    let mut second = kratos("second");
+    for labels in ["/spec/selector/matchLabels", "/spec/template/metadata/labels"] {
+        *second.pointer_mut(labels).expect("it has labels") = json!({"app": "kratos", "part": "second"});
+    }
+    second["spec"]["replicas"] = json!(1);
+    scene.create(kratos("kratos")).await;
+    scene.create(second).await;
+    let both = json!({"targetRefs": [{"name": "kratos"}, {"name": "second"}], "verification": {"mode": "Off"}});
+    scene.create(policy("mfa", &["kratos"])).await;
+    let told = scene.until_condition("mfa", "Ready", "False", "PodsOfAnotherOwner").await;
+    assert!(told.contains("of Deployment second"), "{told}");
+    scene.edit("MfaPolicy", "mfa", json!({ "spec": both })).await;
+    let pods = scene.list("Pod").await;
+    assert!(!pods.is_empty(), "the second has one");
+    let told = async || {
+        let ready = scene.get("MfaPolicy", "mfa").await["status"]["conditions"].to_string();
+        if ready.contains("PodsOfAnotherOwner") { Err(ready) } else { Ok(()) }
+    };
+    scene.until("they are the policy's own", LOOKED_AGAIN, told).await;
+}
+
+/// As the one is that Ory's chart migrates the database with: it has the labels of the server.
+#[tokio::test]
+async fn a_job_that_serves_nobody_is_no_pod_of_another_owner() {
+    let scene = Scene::start("others-job").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    scene.until_ready_without_pods("mfa").await;
+    let job = |name: &str, args: Value| {
+        let container = json!({"name": "kratos", "image": "oryd/kratos:v1.3.1", "args": args});
+        json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name},
+            "spec": {"template": {
+                "metadata": {"labels": {"app": "kratos"}},
+                "spec": {"restartPolicy": "Never", "containers": [container]},
+            }},
+        })
+    };
+    scene.create(job("kratos-automigrate", json!(["migrate", "sql", "-e", "--yes", "--config", "/etc/config/kratos.yaml"]))).await;
+    let migrating = pod_of(&scene, "kratos-automigrate").await;
+    nudge(&scene).await;
+    until_levels(&scene, "highest_available").await;
+    // One that serves is told, so that it is known to have looked.
+    scene.create(job("kratos-serves", json!(["serve", "all"]))).await;
+    let serving = pod_of(&scene, "kratos-serves").await;
+    nudge(&scene).await;
+    let told = scene.until_condition("mfa", "Ready", "False", "PodsOfAnotherOwner").await;
+    assert!(told.contains(&serving) && !told.contains(&migrating) && !told.contains("more"), "{told}");
+}
