@@ -119,11 +119,104 @@ fn the_servers_own_configuration_adds_its_rules_and_is_never_repeated() {
     assert_eq!(broken.status, 2);
     assert!(broken.errors.contains("broken.yaml:") && !broken.errors.contains("hunter2"), "{}", broken.errors);
     assert_eq!(check(folder.path(), &["policy.yaml", "--base", "missing.yaml"], "").status, 2);
-    for (other, words) in [("apiVersion: v1\nkind: ConfigMap\n", "Kubernetes object"), ("kratos: {config: {}}\n", "kratos.config")] {
+    let umbrella =
+        "replicaCount: 1\nkratos:\n  enabled: true\n  kratos:\n    config:\n      selfservice: {flows: {settings: {required_aal: aal1}}}\n";
+    for (other, words) in [
+        ("apiVersion: v1\nkind: ConfigMap\n", "Kubernetes object"),
+        ("kratos: {config: {session: {}}}\n", "has one at kratos.config"),
+        (umbrella, "has one at kratos.kratos.config"),
+        ("replicaCount: 1\n", "no key at its root"),
+    ] {
         let folder = folder_with(&[("policy.yaml", GOOD), ("other.yaml", other)]);
         let outcome = check(folder.path(), &["policy.yaml", "--base", "other.yaml"], "");
         assert!(outcome.status == 2 && outcome.errors.contains(words), "{}", outcome.errors);
     }
+    let folder = folder_with(&[("policy.yaml", GOOD), ("newer.yaml", "session: {}\nnovelty: hunter2\n")]);
+    let outcome = check(folder.path(), &["policy.yaml", "--base", "newer.yaml"], "");
+    assert_eq!(outcome.status, 0, "{}", outcome.output);
+    assert!(outcome.errors.contains("newer.yaml: warning: novelty is no key") && !outcome.errors.contains("hunter2"), "{}", outcome.errors);
+}
+
+/// What the operator would advise, as far as the files tell.
+#[test]
+fn advice_is_printed_and_is_no_problem() {
+    let trusting = "selfservice: {methods: {oidc: {enabled: true, config: {providers: [{id: example-idp, client_secret: hunter2, aal2_amr_values: [mfa, pwd]}]}}}}\n";
+    let passwordless = "selfservice: {methods: {code: {enabled: true, passwordless_enabled: true}}}\n";
+    let both = GOOD.replace("    whoami", "    settings: highest_available\n    whoami")
+        + "  methods: {totp: {enabled: true}, lookupSecret: {enabled: true}}\n";
+    let taken = both.clone() + "  acknowledge: [UpstreamMfaTrusted]\n";
+    let folder = folder_with(&[
+        ("plain.yaml", GOOD),
+        ("both.yaml", &both),
+        ("taken.yaml", &taken),
+        ("empty.yaml", "{}\n"),
+        ("trusting.yaml", trusting),
+        ("passwordless.yaml", passwordless),
+    ]);
+    for (arguments, advice) in [
+        (&["plain.yaml", "--base", "empty.yaml"][..], &["NoSecondFactor"][..]),
+        (&["plain.yaml"], &[]),
+        (&["both.yaml", "--base", "empty.yaml"], &[]),
+        (&["both.yaml", "--base", "trusting.yaml"], &["UpstreamMfaTrusted"]),
+        (&["taken.yaml", "--base", "trusting.yaml"], &[]),
+        (&["both.yaml", "--base", "passwordless.yaml", "--server-version", "v1.2.0"], &["PasswordlessCodeNotAsked"]),
+        (&["both.yaml", "--base", "passwordless.yaml", "--server-version", "v1.3.1"], &[]),
+        (&["both.yaml", "--base", "passwordless.yaml"], &[]),
+    ] {
+        let outcome = check(folder.path(), arguments, "");
+        assert_eq!(outcome.status, 0, "{arguments:?}: {}", outcome.output);
+        let told: Vec<_> = outcome.output.lines().filter_map(|line| line.split("advice ").nth(1)?.split(':').next()).collect();
+        assert_eq!(told, advice, "{arguments:?}: {}", outcome.output);
+        assert_eq!(outcome.errors.contains("0 problems, 1 piece of advice"), !advice.is_empty(), "{}", outcome.errors);
+        assert!(!outcome.output.contains("hunter2"), "{}", outcome.output);
+    }
+    let told = check(folder.path(), &["both.yaml", "--base", "trusting.yaml"], "").output;
+    assert!(told.starts_with("both.yaml:5:1: advice UpstreamMfaTrusted: example-idp by mfa, pwd; pwd proves no second factor"), "{told}");
+    let json = check(folder.path(), &["both.yaml", "--base", "trusting.yaml", "-o", "json"], "").output;
+    let found: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&found[0]["advice"], &found[0]["policy"]), (&"UpstreamMfaTrusted".into(), &"kratos".into()));
+}
+
+/// As `kubectl get -o yaml` prints it, and as kubectl takes it.
+#[test]
+fn a_policy_as_a_cluster_gave_it_and_one_with_anchors_are_sound() {
+    let exported = GOOD.replace(
+        "metadata:\n",
+        "metadata:\n  creationTimestamp: \"2026-11-01T10:00:00Z\"\n  generation: 3\n  resourceVersion: \"4711\"\n  uid: 00000000-0000-0000-0000-000000000000\n  managedFields:\n    - {manager: kubectl, operation: Apply, apiVersion: mfa-operator.dev/v1alpha1, time: \"2026-11-01T10:00:00Z\", fieldsType: FieldsV1, fieldsV1: {\"f:spec\": {}}}\n",
+    ) + "  deletionPolicy: Revert\n  fieldConflicts: Refuse\n  suspend: false\nstatus:\n  observedGeneration: 3\n  conditions: [{type: Ready, status: \"True\"}]\n";
+    let object = |name: &str, spec: &str| {
+        format!(
+            "  - apiVersion: mfa-operator.dev/v1alpha1\n    kind: MfaPolicy\n    metadata: {{name: {name}}}\n    spec:\n      targetRefs: [{{name: {name}}}]\n{spec}"
+        )
+    };
+    let first = object(
+        "customers",
+        "      requiredAAL: &aal {settings: highest_available, whoami: highest_available}\n      methods: &methods\n        totp: {enabled: true, issuer: Example}\n",
+    );
+    let second = object(
+        "employees",
+        "      requiredAAL: *aal\n      methods:\n        <<: *methods\n        webauthn: {enabled: true, rp: {id: example.com, displayName: Example}}\n",
+    );
+    let anchors = format!("apiVersion: v1\nkind: List\nitems:\n{first}{second}");
+    for (text, policies) in [(exported, "1 policy"), (anchors.clone(), "2 policies")] {
+        let outcome = check(Path::new("."), &["-"], &text);
+        assert_eq!(outcome.status, 0, "{}{}", outcome.output, outcome.errors);
+        assert!(outcome.errors.contains(&format!("{policies} checked, 0 problems")), "{}", outcome.errors);
+    }
+    // What is taken in is judged where it is used.
+    let wrong = anchors.replace("issuer: Example", "issuer: \"a: b\"");
+    let outcome = check(Path::new("."), &["-"], &wrong);
+    assert_eq!((outcome.status, outcome.output.matches("spec.methods.totp.issuer").count()), (1, 2), "{}", outcome.output);
+}
+
+/// A merge key in the server's own file counts as Kratos reads it.
+#[test]
+fn merge_keys_of_the_server_are_read() {
+    let base =
+        "selfservice:\n  flows:\n    settings:\n      <<: &weak {required_aal: aal1}\n      ui_url: https://login.example.com/settings\n";
+    let folder = folder_with(&[("policy.yaml", GOOD), ("kratos.yaml", base)]);
+    let outcome = check(folder.path(), &["policy.yaml", "--base", "kratos.yaml"], "");
+    assert!(outcome.status == 1 && outcome.output.contains("SettingsBypass"), "{}", outcome.output);
 }
 
 #[test]

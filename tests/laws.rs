@@ -294,7 +294,8 @@ mod strategies {
     }
 
     fn totp() -> impl Strategy<Value = Totp> {
-        (any::<bool>(), option::of(display())).prop_map(|(enabled, issuer)| Totp { enabled, issuer })
+        let issuer = option::of(display().prop_map(|name| name.replace(':', "-")));
+        (any::<bool>(), issuer).prop_map(|(enabled, issuer)| Totp { enabled, issuer })
     }
 
     fn webauthn() -> impl Strategy<Value = Webauthn> {

@@ -55,7 +55,7 @@ impl Reason {
                 ("No such workload in the policy's namespace.", "Create it, or correct the name. It is picked up when it appears.")
             }
             Self::Unreadable => (
-                "A workload or the ConfigMap of the policy is there, and a field of it is not what the operator expects. What it holds is not known: the levels are Unknown, and nothing of it is written, reverted or made anew.",
+                "A workload, the ConfigMap or a record of the policy is there, and a field of it is not what the operator expects. What it holds is not known: the levels are Unknown, and nothing of it is written, reverted or made anew.",
                 "Correct the field that the message names, or, where the API is newer than the operator, upgrade the operator. It is read again when it changes.",
             ),
             Self::ContainerNotFound => (

@@ -129,13 +129,23 @@ pub const RP_ID_MESSAGE: &str = "rp.id is a domain in lower case without scheme,
 
 pub const ORIGIN: (&str, &str) = (
     "self.matches('^(https://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|http://localhost)(:[1-9][0-9]{0,4})?$') \
-     && (!self.matches(':[0-9]+$') || int(self.find('[0-9]+$')) <= 65535)",
+     && (!self.matches(':[0-9]+$') || int(self.find('[0-9]+$')) <= 65535) \
+     || self.matches('^android:apk-key-hash:[A-Za-z0-9_-]{43}$')",
     ORIGIN_MESSAGE,
 );
-pub const ORIGIN_MESSAGE: &str = "an origin is https://host or https://host:port in lower case, with no path, comma or quote, for example https://login.example.com (http for localhost alone)";
+pub const ORIGIN_MESSAGE: &str = "an origin is https://host or https://host:port in lower case, with no path, comma or quote, for example https://login.example.com (http for localhost alone); that of an Android app is android:apk-key-hash: with the SHA-256 of its signing certificate in base64url, 43 characters";
+
+/// Kratos compares origins as text with what the browser sends.
+pub const DEFAULT_PORT: (&str, &str) = (
+    "!(self.startsWith('https://') && self.endsWith(':443')) && !(self.startsWith('http://') && self.endsWith(':80'))",
+    DEFAULT_PORT_MESSAGE,
+);
+pub const DEFAULT_PORT_MESSAGE: &str =
+    "browsers leave the default port out of an origin, so that no key would ever be taken: remove :443, or :80 of http";
 
 pub const ORIGIN_OF_RP: (&str, &str) = (
-    "!has(self.origins) || self.origins.all(o, (o + ':').contains('://' + self.id + ':') || (o + ':').contains('.' + self.id + ':'))",
+    "!has(self.origins) || self.origins.all(o, o.startsWith('android:') \
+     || (o + ':').contains('://' + self.id + ':') || (o + ':').contains('.' + self.id + ':'))",
     ORIGIN_OF_RP_MESSAGE,
 );
 pub const ORIGIN_OF_RP_MESSAGE: &str = "browsers accept a key only where rp.id is the host of the origin or a domain above it: change rp.id, or remove the origins of other domains";
@@ -143,6 +153,11 @@ pub const ORIGIN_OF_RP_MESSAGE: &str = "browsers accept a key only where rp.id i
 /// Control characters reach no authenticator app, and NUL no process.
 pub const PRINTABLE: (&str, &str) = ("!self.matches('[\\\\x00-\\\\x1f\\\\x7f-\\\\x9f]')", PRINTABLE_MESSAGE);
 pub const PRINTABLE_MESSAGE: &str = "remove the control characters (line breaks and tabs included): this name is shown on one line";
+
+/// In the enrolment link a colon ends the issuer and begins the account.
+pub const ISSUER: (&str, &str) = ("!self.contains(':')", ISSUER_MESSAGE);
+pub const ISSUER_MESSAGE: &str =
+    "some authenticator apps take what stands behind a colon for the account: leave the colon out, or write - in its place";
 
 /// Kubernetes bounds the whole name, not what is between the dots.
 pub const OBJECT_NAME: (&str, &str) =

@@ -165,10 +165,10 @@ pub struct Totp {
     /// Whether the method is on. Kratos key: selfservice.methods.totp.enabled.
     pub enabled: bool,
 
-    /// Name that the authenticator app shows for the account. Avoid & and +: Kratos 1.3 does not escape them in the enrolment link, and apps show a garbled name. Kratos key: selfservice.methods.totp.config.issuer. Default: the server's own configuration.
+    /// Name that the authenticator app shows for the account, without a colon. Avoid & and +: Kratos 1.3 does not escape them in the enrolment link, and apps show a garbled name. Kratos key: selfservice.methods.totp.config.issuer. Default: the server's own configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = "rules::MAX_DISPLAY"))]
-    #[x_kube(validation = rules::PRINTABLE)]
+    #[x_kube(validation = rules::PRINTABLE, validation = rules::ISSUER)]
     pub issuer: Option<String>,
 }
 
@@ -199,7 +199,7 @@ pub struct RelyingParty {
     #[x_kube(validation = rules::PRINTABLE)]
     pub display_name: String,
 
-    /// Pages that may use the keys: https origins at or below rp.id, http for localhost alone. Kratos key: selfservice.methods.webauthn.config.rp.origins. Default: the server's own configuration.
+    /// Pages that may use the keys: https origins at or below rp.id without the default port, http for localhost alone; and Android apps, as android:apk-key-hash:… (Kratos 1.3.1 and later). Kratos key: selfservice.methods.webauthn.config.rp.origins. Default: the server's own configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "origins")]
     pub origins: Option<Vec<String>>,
@@ -330,7 +330,10 @@ fn origins(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
             "type": "string",
             "minLength": 1,
             "maxLength": rules::MAX_ORIGIN,
-            "x-kubernetes-validations": [{"rule": rules::ORIGIN.0, "message": rules::ORIGIN.1}],
+            "x-kubernetes-validations": [
+                {"rule": rules::ORIGIN.0, "message": rules::ORIGIN.1},
+                {"rule": rules::DEFAULT_PORT.0, "message": rules::DEFAULT_PORT.1},
+            ],
         },
     })
 }

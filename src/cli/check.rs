@@ -17,10 +17,9 @@ const FOUND: u8 = 1;
 const UNREADABLE: u8 = 2;
 
 #[derive(Args)]
-#[command(
-    after_help = "Exit status: 0 nothing is wrong, 1 something is wrong with a policy, 2 a file or folder could not be opened, the output could not be written, or --base is no configuration of Kratos.\n\
-    Rules about edits, such as a method that goes off, need the policy as it was: only the API server knows it."
-)]
+#[command(after_help = "Advice (docs/advisories.md) is printed too, and is no problem: a name in spec.acknowledge ends it.\n\
+    Exit status: 0 nothing is wrong, 1 something is wrong with a policy, 2 a file or folder could not be opened, the output could not be written, or --base is no configuration of Kratos.\n\
+    Rules about edits, such as a method that goes off, need the policy as it was: only the API server knows it.")]
 pub(super) struct Options {
     /// Files, and folders with .yaml, .yml and .json files; - reads standard input
     #[arg(value_name = "PATH", required_unless_present = "filename")]
@@ -66,7 +65,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
             return ExitCode::from(UNREADABLE);
         }
     };
-    let (mut policies, mut found, mut unreadable) = (0, Vec::new(), false);
+    let (mut policies, mut problems, mut found, mut unreadable) = (0, 0, Vec::new(), false);
     for path in options.paths.iter().chain(&options.filename) {
         let files = files(path);
         for file in files.iter().flatten() {
@@ -84,7 +83,9 @@ pub(super) fn run(options: &Options) -> ExitCode {
             }
             let review = review(&text, Server { base: base.as_deref(), version: options.server_version });
             policies += review.policies.len();
-            found.extend(review.findings.into_iter().map(|finding| Found { file: file.display().to_string(), finding }));
+            problems += review.findings.len();
+            let all = review.findings.into_iter().chain(review.advice);
+            found.extend(all.map(|finding| Found { file: file.display().to_string(), finding }));
         }
         if let Err(error) = files {
             unreadable = true;
@@ -99,13 +100,17 @@ pub(super) fn run(options: &Options) -> ExitCode {
     if let Err(error) = &shown {
         tell(&format!("{error}\n"));
     }
+    let pieces = match found.len() - problems {
+        0 => String::new(),
+        1 => ", 1 piece of advice".into(),
+        advice => format!(", {advice} pieces of advice"),
+    };
     tell(&format!(
-        "{policies} {} checked, {} {}\n",
+        "{policies} {} checked, {problems} {}{pieces}\n",
         if policies == 1 { "policy" } else { "policies" },
-        found.len(),
-        if found.len() == 1 { "problem" } else { "problems" }
+        if problems == 1 { "problem" } else { "problems" }
     ));
-    match (unreadable || shown.is_err(), found.is_empty()) {
+    match (unreadable || shown.is_err(), problems == 0) {
         (true, _) => ExitCode::from(UNREADABLE),
         (false, false) => ExitCode::from(FOUND),
         (false, true) => ExitCode::SUCCESS,

@@ -29,6 +29,7 @@ use clap_complete::Shell;
 use crate::document::{Document, Unreadable};
 use crate::lint::Finding;
 use crate::plan::bounded;
+use crate::server::kratos::{Root, root};
 
 /// Makes Ory Kratos demand the assurance level that an MfaPolicy states.
 #[derive(Parser)]
@@ -113,14 +114,24 @@ fn base(paths: &[PathBuf]) -> Result<Option<Vec<Document>>, String> {
         };
         let document = Document::parse(&text).map_err(misread)?;
         // They would pass for a configuration that sets nothing.
-        let instead = if document.has("apiVersion") && document.has("kind") {
-            "this is a Kubernetes object: give the kratos.yaml in it"
-        } else if document.has("kratos.config") {
-            "these are values of Ory's chart: give what it makes of kratos.config"
-        } else {
-            return Ok(document);
+        let wrong = match root(&document) {
+            Root::Kratos { unknown } => {
+                for key in unknown {
+                    let warning =
+                        format!("{}: warning: {key} is no key of Kratos up to 26.2, which does not start with one", path.display());
+                    output::tell(&(bounded(&warning) + "\n"));
+                }
+                return Ok(document);
+            }
+            Root::Other { .. } if document.has("apiVersion") && document.has("kind") => {
+                "this is a Kubernetes object: give the kratos.yaml in it".to_owned()
+            }
+            Root::Other { inside: Some(inside) } => {
+                format!("this is no configuration of Kratos, but has one at {inside}: give what stands there, or what a chart makes of it")
+            }
+            Root::Other { inside: None } => "this is no configuration of Kratos: no key at its root is one of Kratos'".to_owned(),
         };
-        Err(format!("{}: {instead}", path.display()))
+        Err(bounded(&format!("{}: {wrong}", path.display())))
     };
     let documents = paths.iter().map(document).collect::<Result<Vec<_>, _>>()?;
     Ok((!documents.is_empty()).then_some(documents))
@@ -128,7 +139,11 @@ fn base(paths: &[PathBuf]) -> Result<Option<Vec<Document>>, String> {
 
 /// A finding as compilers write theirs, so that editors find the place.
 fn line(file: &str, finding: &Finding) -> String {
-    let field = if finding.field.is_empty() { String::new() } else { format!("{}: ", finding.field) };
+    let field = match finding.advice {
+        Some(advice) => format!("advice {advice}: "),
+        None if finding.field.is_empty() => String::new(),
+        None => format!("{}: ", finding.field),
+    };
     // Names of fields are another's words: a terminal and a CI log read more than text.
     bounded(&format!("{file}:{}:{}: {field}{}", finding.place.line, finding.place.column, finding.message))
 }

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderValue, header::USER_AGENT};
 use clap::Args;
+use hyper::header::{HeaderValue, USER_AGENT};
 use kube::Config;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -43,7 +43,7 @@ pub(super) struct Options {
     log: String,
 
     /// Last path elements of images that count as an identity server, comma-separated
-    #[arg(long, env = "MFA_OPERATOR_SERVER_IMAGES", value_delimiter = ',', default_value = "kratos")]
+    #[arg(long, env = "MFA_OPERATOR_SERVER_IMAGES", value_delimiter = ',', default_value = "kratos,kratos-oel")]
     server_images: Vec<String>,
 
     /// The operator's own Deployment as NAMESPACE/NAME; it is never governed

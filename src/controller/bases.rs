@@ -19,7 +19,7 @@ use super::{Context, Error, observe};
 use crate::admin;
 use crate::api::CONFIG_KEY;
 use crate::document::Budget;
-use crate::plan::{Container, LeftFile, MountedFile, Observed, Workload, beside_ours, container, left_file};
+use crate::plan::{Container, LeftFile, MountedFile, Observed, Workload, beside_ours, container, left_file, waits_for_version};
 use crate::policy::VerificationMode;
 use crate::server::kratos::{Layer, Overlay};
 
@@ -270,16 +270,26 @@ fn is_remembered(context: &Context, observed: &Observed) -> bool {
 
 /// The same look with everything that is told: what no write waits for is read after them.
 pub(super) async fn completed<'a>(context: &Context, observed: &'a Observed) -> Result<Cow<'a, Observed>, Error> {
-    if is_remembered(context, observed) {
-        return Ok(Cow::Borrowed(observed));
+    let mut complete = Cow::Borrowed(observed);
+    if !is_remembered(context, observed) {
+        read(context, complete.to_mut()).await?;
     }
-    let mut complete = observed.clone();
-    read(context, &mut complete).await?;
-    Ok(Cow::Owned(complete))
+    if waits_for_version(&complete) {
+        ask_versions_in_time(context, complete.to_mut()).await?;
+    }
+    Ok(complete)
+}
+
+/// How long servers may take to tell their versions, all together.
+const ASKING: Duration = Duration::from_secs(5);
+
+/// Asks for versions: those that do not answer hold nobody up.
+pub(super) async fn ask_versions_in_time(context: &Context, observed: &mut Observed) -> Result<(), Error> {
+    tokio::time::timeout(ASKING, ask_versions(context, observed)).await.unwrap_or(Ok(()))
 }
 
 /// Asks pods for the version of each target's server, where it is not remembered.
-pub(super) async fn ask_versions(context: &Context, observed: &mut Observed) -> Result<(), Error> {
+async fn ask_versions(context: &Context, observed: &mut Observed) -> Result<(), Error> {
     for index in 0..observed.targets.len() {
         let Some(workload) = observed.targets[index].workload.clone() else { continue };
         let Some(container) = target_container(&workload, observed, index) else { continue };

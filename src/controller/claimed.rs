@@ -23,7 +23,9 @@ pub(super) fn by(context: &Context, tables: &Tables, workload: &Workload, asking
     let candidate = |key: &Key, uid: &str, policy: Option<&PolicyObject>| {
         let records = observe::records(tables, key, uid);
         let noted = || records.first().into_iter().flat_map(|newest| &newest.applied);
-        let applied = noted().any(|applied| applied.uid == *workload.uid && !applied.record.is_empty());
+        let applied = noted().any(|applied| applied.uid == *workload.uid && !applied.record.is_empty())
+            // What a note says that cannot be read is not known: it may be this.
+            || records.iter().any(|record| record.unread.is_some()) && workload.governor() == Some(&key.name);
         let first = noted().filter(|applied| applied.is_of(workload.kind, &workload.key.name)).find_map(|applied| applied.first);
         let governs = applied || workload.governor() == Some(&key.name);
         // One that is being deleted keeps what it has, one that holds still, or cannot be read, also what it had: they gain

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, ResourceExt};
@@ -69,9 +68,6 @@ pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result
 /// How often a policy that is gone is looked at during its pause.
 const PAUSES_AGAIN: Millis = 30_000;
 
-/// How long servers may take to tell their versions, all together.
-const ASKING: Duration = Duration::from_secs(5);
-
 /// What the targets themselves have against the policy.
 #[derive(Default)]
 struct Refused {
@@ -85,10 +81,7 @@ async fn refused(context: &Context, observed: &mut Observed) -> Result<Refused, 
     bases::recall(context, observed);
     bases::read_missing(context, observed).await?;
     if observed.policy.as_ref().is_some_and(|policy| policy.spec.as_ref().is_ok_and(asks_for_code)) {
-        // Those that do not answer hold nobody up.
-        if let Ok(asked) = tokio::time::timeout(ASKING, bases::ask_versions(context, observed)).await {
-            asked?;
-        }
+        bases::ask_versions_in_time(context, observed).await?;
     }
     let rejections = refusals(observed);
     if !rejections.is_empty() {
@@ -119,13 +112,16 @@ pub(super) fn gather(
         let named: Vec<_> = spec.chain(recorded).filter_map(|target| tables.workloads.get(&id(&target))).collect();
         Standing::of(policy, &records, governed.iter().chain(&named).map(|workload| &**workload))
     });
+    // What it did so far is not known, nor therefore what is in force or whose a variable is.
+    let forgotten = records.iter().find_map(|record| Unreadable::note(key, record)).map(Arc::new);
     let mut standing = standing.unwrap_or_default();
     standing.rejections.extend(refused);
     let named = policy.as_ref().map(|policy| standing.targets(policy)).unwrap_or_default();
     let targets = named
         .into_iter()
         .map(|target| {
-            let (workload, unreadable) = (tables.workloads.get(&id(&target)), tables.workloads.unreadable(&id(&target)));
+            let workload = tables.workloads.get(&id(&target)).filter(|_| forgotten.is_none());
+            let unreadable = tables.workloads.unreadable(&id(&target)).or(forgotten.clone());
             let claim = workload.as_ref().and_then(|workload| claimed::by(context, tables, workload, policy.as_deref()));
             let (holder, over) = claim.map(|claim| (claim.holder, claim.over)).unzip();
             let history = workload.as_ref().map(|workload| context.memory.history(&workload.uid, now)).unwrap_or_default();

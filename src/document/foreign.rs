@@ -56,24 +56,35 @@ pub enum Wanted {
     /// A scalar or a list of scalars; anything else stands as null.
     Leaf,
     Keys(BTreeMap<String, Wanted>),
+    /// A list of mappings, and of each these keys.
+    Items(BTreeMap<String, Wanted>),
 }
 
 impl Wanted {
     /// What stands at these paths, keys joined by dots.
     pub fn paths<'a>(paths: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut root = BTreeMap::new();
-        for path in paths {
-            let mut keys = &mut root;
-            let (above, last) = path.rsplit_once('.').map_or((None, path), |(above, last)| (Some(above), last));
-            for key in above.into_iter().flat_map(|above| above.split('.')) {
-                let below = keys.entry(key.to_owned()).or_insert_with(|| Self::Keys(BTreeMap::new()));
-                let Self::Keys(next) = below else { unreachable!("no key of Kratos is a value and a parent") };
-                keys = next;
-            }
-            keys.insert(last.to_owned(), Self::Leaf);
-        }
-        Self::Keys(root)
+        Self::Keys(paths.into_iter().fold(BTreeMap::new(), |root, path| put(root, path, Self::Leaf)))
     }
+
+    /// And the lists at these paths, each with the keys of its items.
+    #[must_use]
+    pub fn and_items<'a>(self, lists: impl IntoIterator<Item = (&'a str, &'a [&'a str])>) -> Self {
+        let Self::Keys(root) = self else { return self };
+        let items = |keys: &[&str]| Self::Items(keys.iter().map(|key| ((*key).to_owned(), Self::Leaf)).collect());
+        Self::Keys(lists.into_iter().fold(root, |root, (path, keys)| put(root, path, items(keys))))
+    }
+}
+
+fn put(mut root: BTreeMap<String, Wanted>, path: &str, wanted: Wanted) -> BTreeMap<String, Wanted> {
+    let mut keys = &mut root;
+    let (above, last) = path.rsplit_once('.').map_or((None, path), |(above, last)| (Some(above), last));
+    for key in above.into_iter().flat_map(|above| above.split('.')) {
+        let below = keys.entry(key.to_owned()).or_insert_with(|| Wanted::Keys(BTreeMap::new()));
+        let Wanted::Keys(next) = below else { unreachable!("no key of Kratos is a value and a parent") };
+        keys = next;
+    }
+    keys.insert(last.to_owned(), wanted);
+    root
 }
 
 /// Deeper than any configuration; what recursion is bounded by.
@@ -217,6 +228,7 @@ impl Reader<'_, '_> {
                 Ok(Value::Mapping(found))
             }
             (Node::List { odd: false, .. }, Wanted::All | Wanted::Leaf) => self.list(at, wanted, depth + 1),
+            (Node::List { odd: false, .. }, Wanted::Items(_)) => self.items(at, wanted, depth + 1),
             (Node::Scalar { text, form }, Wanted::All | Wanted::Leaf) => {
                 let is_time = *form == Form::Plain && is_time(text);
                 if matches!(wanted, Wanted::Leaf) && (text.len() > LONGEST_TEXT || is_time) {
@@ -239,6 +251,25 @@ impl Reader<'_, '_> {
                 return Ok(Value::Null);
             }
             items.push(self.value(next, wanted, depth)?);
+            next = self.after(next);
+        }
+        Ok(Value::Sequence(items))
+    }
+
+    /// What is wanted of the mappings in a list.
+    fn items(&mut self, at: usize, wanted: &Wanted, depth: usize) -> Result<Value, Unreadable> {
+        let (mut items, end) = (Vec::new(), self.after(at));
+        let mut next = at + 1;
+        while next < end {
+            self.budget.spend(1, 0)?;
+            if items.len() == LONGEST_LIST {
+                return Ok(Value::Null);
+            }
+            let mut found = Mapping::new();
+            if matches!(self.nodes[self.target(next)], Node::Mapping { odd: false, .. }) {
+                self.mapping(self.target(next), wanted, &mut found, depth)?;
+            }
+            items.push(Value::Mapping(found));
             next = self.after(next);
         }
         Ok(Value::Sequence(items))
@@ -307,7 +338,7 @@ fn wanted_below<'a>(wanted: &'a Wanted, name: &str) -> Option<&'a Wanted> {
     match wanted {
         Wanted::All => Some(&Wanted::All),
         Wanted::Leaf => None,
-        Wanted::Keys(keys) => keys.get(name),
+        Wanted::Keys(keys) | Wanted::Items(keys) => keys.get(name),
     }
 }
 

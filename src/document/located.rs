@@ -1,10 +1,10 @@
 //! YAML as kubectl reads it, with the place of every field. kubectl follows YAML 1.1: a bare `yes`
-//! is a boolean and `1_000` a number, where YAML 1.2 has strings.
+//! is a boolean and `1_000` a number, where YAML 1.2 has strings, and `<<` takes in another mapping.
 
 use std::collections::HashMap;
 
 use saphyr::{MarkedYaml, Marker, ScalarStyle, ScanError, YamlData, YamlLoader};
-use saphyr_parser::Parser;
+use saphyr_parser::{Event, Parser};
 use serde_json::{Map, Value};
 
 /// Line and column, both counted from 1.
@@ -51,6 +51,7 @@ impl Located {
 /// # Errors
 /// The first thing that is wrong, with its place.
 pub fn read(text: &str) -> Result<Vec<Located>, NotYaml> {
+    bound(text)?;
     let mut loader = YamlLoader::default();
     loader.early_parse(false);
     Parser::new_from_str(text).load(&mut loader, true).map_err(|error| scan_error(&error))?;
@@ -64,6 +65,47 @@ pub fn read(text: &str) -> Result<Vec<Located>, NotYaml> {
         Ok(Located { value, places })
     });
     located.filter(|located| !matches!(located, Ok(Located { value: Value::Null, .. }))).collect()
+}
+
+/// More than any manifest weighs, what aliases repeat included: a value weighs one, and each 64 bytes of its text as much.
+const MOST: usize = 200_000;
+/// Deeper than any manifest, and no trouble for what goes down by recursion.
+const DEEPEST: usize = 128;
+
+/// Weighs what a text becomes before it becomes that.
+fn bound(text: &str) -> Result<(), NotYaml> {
+    let (mut sizes, mut open, mut total) = (HashMap::new(), Vec::new(), 0_usize);
+    let mut parser = Parser::new_from_str(text);
+    while let Some(event) = parser.next_event() {
+        let (event, span) = event.map_err(|error| scan_error(&error))?;
+        let added = match event {
+            Event::Scalar(text, _, anchor, _) => {
+                let weight = 1 + text.len() / 64;
+                sizes.insert(anchor, weight);
+                weight
+            }
+            Event::Alias(anchor) => sizes.get(&anchor).copied().unwrap_or(1),
+            Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => {
+                open.push((anchor, total));
+                1
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some((anchor, before)) = open.pop() {
+                    sizes.insert(anchor, total - before);
+                }
+                0
+            }
+            _ => 0,
+        };
+        total = total.saturating_add(added);
+        if total > MOST || open.len() > DEEPEST {
+            return Err(NotYaml {
+                place: place(span.start),
+                message: "this is larger or deeper than any manifest, or repeats itself too often".into(),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn place(marker: Marker) -> Place {
@@ -92,22 +134,62 @@ fn value(node: &MarkedYaml<'_>, path: &str, places: &mut HashMap<String, Place>)
         }
         YamlData::Mapping(entries) => {
             let mut map = Map::new();
-            for (key, item) in entries {
-                let place = place(key.span.start);
-                let YamlData::Representation(name, _, _) = &key.data else {
-                    return Err(NotYaml { place, message: "a field has a name that is no string: correct it".into() });
-                };
-                let path = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
-                places.insert(path.clone(), place);
-                if map.insert(name.to_string(), value(item, &path, places)?).is_some() {
-                    return Err(NotYaml { place, message: format!("{path} stands there twice: remove one") });
-                }
-            }
+            mapping(entries, path, places, &mut map, Keys::Own)?;
             Ok(Value::Object(map))
         }
         YamlData::Representation(..) | YamlData::Tagged(..) => wrong("a tag such as !name has no meaning here: remove it"),
         YamlData::Alias(_) | YamlData::BadValue | YamlData::Value(_) => wrong("this value cannot be read: write it out"),
     }
+}
+
+type Entries<'a> = saphyr::AnnotatedMapping<'a, MarkedYaml<'a>>;
+
+/// Whose the keys of a mapping are: those of its own beat those that `<<` takes in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keys {
+    Own,
+    TakenIn,
+}
+
+fn mapping(
+    entries: &Entries<'_>,
+    path: &str,
+    places: &mut HashMap<String, Place>,
+    map: &mut Map<String, Value>,
+    keys: Keys,
+) -> Result<(), NotYaml> {
+    let mut taken_in = Vec::new();
+    for (key, item) in entries {
+        let place = place(key.span.start);
+        let YamlData::Representation(name, style, _) = &key.data else {
+            return Err(NotYaml { place, message: "a field has a name that is no string: correct it".into() });
+        };
+        if &**name == "<<" && *style == ScalarStyle::Plain {
+            taken_in.push((place, item));
+            continue;
+        }
+        if keys == Keys::TakenIn && map.contains_key(&**name) {
+            continue;
+        }
+        let path = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
+        places.insert(path.clone(), place);
+        if map.insert(name.to_string(), value(item, &path, places)?).is_some() {
+            return Err(NotYaml { place, message: format!("{path} stands there twice: remove one") });
+        }
+    }
+    for (place, item) in taken_in {
+        let all: Vec<_> = match &item.data {
+            YamlData::Sequence(items) => items.iter().collect(),
+            _ => vec![item],
+        };
+        for item in all {
+            let YamlData::Mapping(entries) = &item.data else {
+                return Err(NotYaml { place, message: "<< takes in a mapping, or a list of them: correct what stands behind it".into() });
+            };
+            mapping(entries, path, places, map, Keys::TakenIn)?;
+        }
+    }
+    Ok(())
 }
 
 fn scalar(text: &str, style: ScalarStyle) -> Value {
@@ -172,6 +254,33 @@ mod tests {
         assert_eq!(documents[1].place("spec.list[0].name"), Place { line: 6, column: 7 });
         assert_eq!(documents[1].place("spec.list[0].other"), Place { line: 6, column: 7 });
         assert_eq!(documents[1].place("spec.other"), Place { line: 4, column: 1 });
+    }
+
+    #[test]
+    fn aliases_and_merge_keys_are_what_kubectl_makes_of_them() {
+        let text =
+            "a: &a {x: 1, y: 2}\nb: &b {x: 3, z: 4}\none: {<<: *a, y: 5}\ntwo: {<<: [*a, *b], '<<': 6}\nthree: {<<: {<<: *b, w: 7}}\n";
+        let found = &read(text).expect("it is YAML")[0];
+        assert_eq!(found.value["one"], json!({"x": 1, "y": 5}));
+        assert_eq!(found.value["two"], json!({"x": 1, "y": 2, "z": 4, "<<": 6}));
+        assert_eq!(found.value["three"], json!({"x": 3, "z": 4, "w": 7}));
+        assert_eq!(found.place("one.x"), Place { line: 1, column: 8 }, "where it is written");
+        for wrong in ["a: {<<: 1}", "a: {<<: [1]}"] {
+            assert!(read(wrong).expect_err(wrong).message.contains("<<"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_aliases_repeat_is_bounded() {
+        let refused = |text: &str| read(text).expect_err("too much").message.contains("too often");
+        let lines: Vec<_> = (1..30).map(|number| format!("a{number}: &a{number} [*a{0}, *a{0}]", number - 1)).collect();
+        let text = format!("a0: &a0 [x, x]\n{}\n", lines.join("\n"));
+        assert!(refused(&text));
+        let long = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(1 << 20), ["*a"; 100].join(", "));
+        assert!(refused(&long));
+        assert!(refused(&format!("{}{}", "[".repeat(200), "]".repeat(200))));
+        assert!(read(&"[".repeat(100_000)).is_err(), "deeper than the parser goes");
+        assert!(read("a: &a [*a]").is_err(), "it has no end");
     }
 
     #[test]

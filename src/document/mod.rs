@@ -78,6 +78,40 @@ impl Document {
         Self(merged(&self.0, &over.0, &|under, over| over.iter().chain(under.iter().skip(over.len())).cloned().collect()))
     }
 
+    /// The mappings in the list at this path, each by itself; none where there is no list.
+    #[must_use]
+    pub fn each(&self, path: &str) -> Option<Vec<Self>> {
+        let items = self.at(path)?.as_sequence()?;
+        Some(items.iter().filter(|item| item.is_mapping()).cloned().map(Self).collect())
+    }
+
+    /// The keys of its root.
+    #[must_use]
+    pub fn keys(&self) -> Vec<&str> {
+        keys(&self.0)
+    }
+
+    /// The shortest path to a mapping whose keys are such, below the root.
+    #[must_use]
+    pub fn path_to(&self, is: impl Fn(&[&str]) -> bool) -> Option<String> {
+        let mut level = vec![(String::new(), &self.0)];
+        while !level.is_empty() {
+            let mut next = Vec::new();
+            for (path, value) in level {
+                for (key, below) in value.as_mapping().into_iter().flatten() {
+                    let (Some(key), true) = (key.as_str(), below.is_mapping()) else { continue };
+                    let path = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+                    if is(&keys(below)) {
+                        return Some(path);
+                    }
+                    next.push((path, below));
+                }
+            }
+            level = next;
+        }
+        None
+    }
+
     /// How many items the list at this path has.
     #[must_use]
     pub fn items(&self, path: &str) -> Option<usize> {
@@ -182,6 +216,10 @@ pub fn hex_digest(text: &str, digits: usize) -> String {
 #[must_use]
 pub fn is_digest(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_mapping().into_iter().flat_map(serde_yaml::Mapping::keys).filter_map(Value::as_str).collect()
 }
 
 fn nested(path: &str, value: Value) -> Value {

@@ -23,6 +23,9 @@ pub struct Finding {
     pub field: String,
     /// What is wrong and what to do.
     pub message: String,
+    /// Name of the advice, where that is all it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<&'static str>,
 }
 
 /// A policy that was found.
@@ -37,7 +40,10 @@ pub struct Reviewed {
 #[derive(Clone, Debug, Default)]
 pub struct Review {
     pub policies: Vec<Reviewed>,
+    /// What is wrong.
     pub findings: Vec<Finding>,
+    /// What is no fault and still worth a thought.
+    pub advice: Vec<Finding>,
 }
 
 /// What is known of the server that the policies are for.
@@ -49,13 +55,21 @@ pub struct Server<'a> {
 }
 
 impl Server<'_> {
-    fn conflicts(&self, policy: &Policy) -> Vec<Rejection> {
+    fn merged(&self, policy: &Policy) -> kratos::Merged {
         let files = self.base.map(|base| base.iter().map(kratos::Layer::of).collect::<Vec<_>>());
         let nothing = kratos::Layer::default();
-        let merged = kratos::Merged::of(files.as_deref(), &nothing, &kratos::Overlay::of(policy), policy.delivery);
-        let mut found = kratos::conflicts(&merged, policy);
-        found.extend(kratos::code_counts_for_everyone(&merged, policy, self.version));
+        kratos::Merged::of(files.as_deref(), &nothing, &kratos::Overlay::of(policy), policy.delivery)
+    }
+
+    fn conflicts(&self, merged: &kratos::Merged, policy: &Policy) -> Vec<Rejection> {
+        let mut found = kratos::conflicts(merged, policy);
+        found.extend(kratos::code_counts_for_everyone(merged, policy, self.version));
         found
+    }
+
+    fn advice(&self, merged: &kratos::Merged, policy: &Policy) -> Vec<kratos::Given> {
+        let taken = |given: &kratos::Given| policy.acknowledges(given.advice.as_str());
+        kratos::advice(merged, self.version).into_iter().filter(|given| !taken(given)).collect()
     }
 }
 
@@ -66,7 +80,9 @@ pub fn review(text: &str, server: Server<'_>) -> Review {
     match document::read(text) {
         Ok(documents) => documents.iter().for_each(|document| object(&mut review, server, document, "", &document.value)),
         Err(error) => {
-            review.findings.push(Finding { place: error.place, policy: String::new(), field: String::new(), message: error.message });
+            let nowhere = String::new;
+            let finding = Finding { place: error.place, policy: nowhere(), field: nowhere(), message: error.message, advice: None };
+            review.findings.push(finding);
         }
     }
     review
@@ -85,9 +101,15 @@ fn object(review: &mut Review, server: Server<'_>, document: &Located, path: &st
     let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
     let mut check = Check { document, path, name, findings: Vec::new() };
     let policy = check.policy(object);
-    let conflicts = policy.as_ref().map(|policy| server.conflicts(policy)).unwrap_or_default();
-    conflicts.iter().for_each(|rejection| check.wrong(&rejection.field, &*rejection.message));
+    let mut advice = Vec::new();
+    if let Some(policy) = &policy {
+        let merged = server.merged(policy);
+        server.conflicts(&merged, policy).iter().for_each(|rejection| check.wrong(&rejection.field, &*rejection.message));
+        advice = server.advice(&merged, policy);
+    }
     let sound = check.findings.is_empty();
+    // Of what is wrong nothing is advised.
+    review.advice.extend(advice.into_iter().filter(|_| sound).map(|given| check.advised(&given)));
     review.findings.append(&mut check.findings);
     review.policies.push(Reviewed { name: name.into(), policy: policy.filter(|_| sound) });
 }
@@ -103,7 +125,19 @@ struct Check<'a> {
 impl Check<'_> {
     fn wrong(&mut self, field: &str, message: impl Into<String>) {
         let place = self.document.place(&format!("{}{field}", self.path));
-        self.findings.push(Finding { place, policy: self.name.into(), field: field.into(), message: message.into() });
+        let (policy, field) = (self.name.into(), field.into());
+        self.findings.push(Finding { place, policy, field, message: message.into(), advice: None });
+    }
+
+    fn advised(&self, given: &kratos::Given) -> Finding {
+        let about = if given.about.is_empty() { String::new() } else { format!("{}: ", given.about) };
+        Finding {
+            place: self.document.place(&format!("{}spec", self.path)),
+            policy: self.name.into(),
+            field: "spec".into(),
+            message: format!("{about}{}", given.advice.message()),
+            advice: Some(given.advice.as_str()),
+        }
     }
 
     fn policy(&mut self, object: &Value) -> Option<Policy> {
@@ -113,8 +147,8 @@ impl Check<'_> {
         }
         for field in object.as_object()?.keys() {
             match field.as_str() {
-                "apiVersion" | "kind" | "metadata" | "spec" => {}
-                "status" => self.wrong("status", "the operator writes it: leave it out"),
+                // The status is the operator's. A policy as a cluster gave it has one, and the API server passes it over.
+                "apiVersion" | "kind" | "metadata" | "spec" | "status" => {}
                 other => self.wrong(other, "there is no such field: correct its name, or remove it"),
             }
         }

@@ -4,13 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::risks::{governed, merged};
+use super::status::MAX_MESSAGE;
 use super::{Observed, Replacement, TargetView, Workload, weighed};
 use crate::api::{Advice, Advisory};
-use crate::policy::{Kind, Level};
-use crate::server::kratos::{
-    CACHEABLE_SESSIONS, CACHEABLE_SESSIONS_MAX_AGE, CODE_ENABLED, LINK_ENABLED, Merged, RECOVERY_ENABLED, RECOVERY_USE,
-    WEBAUTHN_PASSWORDLESS,
-};
+use crate::policy::Kind;
+use crate::server::kratos::{Given, Merged, advice, depends_on_version};
 
 /// Servers without a policy that are told by name.
 pub const NAMED: usize = 3;
@@ -21,10 +19,14 @@ pub fn advisories(observed: &Observed) -> Vec<Advisory> {
     let mut found: BTreeMap<Advice, Vec<String>> = BTreeMap::new();
     for (view, workload, container, spec) in governed(observed) {
         let merged = merged(workload, container, view, spec);
-        let mut given = of_configuration(&merged);
-        given.extend(loses_pods(workload).then_some(Advice::DowntimeLikely));
-        given.extend((!container.traits.drains).then_some(Advice::NoDrainDelay));
-        given.into_iter().for_each(|advice| found.entry(advice).or_default().push(TargetView::to_string(view)));
+        let version = view.server_version.as_deref().and_then(|version| version.parse().ok());
+        let mut given = advice(&merged, version);
+        let of_shape = [(loses_pods(workload), Advice::DowntimeLikely), (!container.traits.drains, Advice::NoDrainDelay)];
+        given.extend(of_shape.into_iter().filter(|(holds, _)| *holds).map(|(_, advice)| Given { advice, about: String::new() }));
+        for Given { advice, about } in given {
+            let about = if about.is_empty() { about } else { format!(" ({about})") };
+            found.entry(advice).or_default().push(format!("{view}{about}"));
+        }
         let uncompared = weighed::uncompared(view, workload, container, spec);
         if !uncompared.is_empty() {
             found.entry(Advice::NotCompared).or_default().push(format!("{view} ({})", uncompared.join(", ")));
@@ -38,66 +40,20 @@ pub fn advisories(observed: &Observed) -> Vec<Advisory> {
     }
     let spec = observed.policy.as_ref().and_then(|policy| observed.standing.accepted(policy));
     let taken = |advice: Advice| spec.is_none_or(|spec| spec.acknowledges(advice.as_str()));
-    let told = |(advice, on): (Advice, Vec<String>)| Advisory {
-        type_: advice.as_str().into(),
-        message: super::bounded(&format!("{}: {}", on.join(", "), message(advice))),
+    let told = |(advice, on): (Advice, Vec<String>)| {
+        // What to do is never cut off.
+        let room = MAX_MESSAGE.saturating_sub(advice.message().chars().count() + 2);
+        let on: String = on.join(", ").chars().take(room).collect();
+        Advisory { type_: advice.as_str().into(), message: super::bounded(&format!("{on}: {}", advice.message())) }
     };
     found.into_iter().filter(|(advice, _)| !taken(*advice)).map(told).collect()
 }
 
-/// What is on; none where one of them is not known.
-struct Factors {
-    totp: bool,
-    webauthn: bool,
-    lookup_secret: bool,
-    code: bool,
-}
-
-impl Factors {
-    fn of(merged: &Merged) -> Option<Self> {
-        let on = |method: &str| merged.flag(&format!("selfservice.methods.{method}"));
-        // Passwordless, a key is a first factor.
-        let webauthn = on("webauthn.enabled")? && !merged.flag(WEBAUTHN_PASSWORDLESS)?;
-        Some(Self { totp: on("totp.enabled")?, webauthn, lookup_secret: on("lookup_secret.enabled")?, code: on("code.mfa_enabled")? })
-    }
-
-    fn devices(&self) -> bool {
-        self.totp || self.webauthn || self.code
-    }
-}
-
-fn of_configuration(merged: &Merged) -> Vec<Advice> {
-    let mut given = Vec::new();
-    let levels = merged.levels();
-    let strict = |level: Option<Level>| level == Some(Level::HighestAvailable);
-    if let Some(factors) = Factors::of(merged) {
-        let demanded = strict(levels.0) || strict(levels.1);
-        given.extend((demanded && !factors.devices() && !factors.lookup_secret).then_some(Advice::NoSecondFactor));
-        given.extend((!factors.devices() && factors.lookup_secret).then_some(Advice::LookupSecretAlone));
-        let no_way_back = strict(levels.0) && factors.devices() && !factors.lookup_secret;
-        given.extend(no_way_back.then_some(Advice::NoRecoveryForLostFactor));
-    }
-    match levels {
-        (Some(Level::Aal1), Some(Level::HighestAvailable)) => given.push(Advice::StricterWhoami),
-        (Some(Level::HighestAvailable), Some(Level::Aal1)) => given.push(Advice::StricterSettings),
-        _ => {}
-    }
-    let on = |path: &str| merged.flag(path) == Some(true);
-    let recovers = match merged.text(RECOVERY_USE) {
-        Some("link") => on(LINK_ENABLED),
-        Some("code") => on(CODE_ENABLED),
-        _ => false,
-    };
-    if on("selfservice.methods.code.mfa_enabled") && on(RECOVERY_ENABLED) && recovers {
-        given.push(Advice::RecoveryIsSecondFactor);
-    }
-    if on(CACHEABLE_SESSIONS) && merged.has(CACHEABLE_SESSIONS_MAX_AGE) == Some(false) {
-        given.push(Advice::SessionCache);
-    }
-    if !merged.outgrown().is_empty() {
-        given.push(Advice::OriginsNotCovered);
-    }
-    given
+/// Whether advice waits for the version of a target's server.
+#[must_use]
+pub fn waits_for_version(observed: &Observed) -> bool {
+    let waits = |view: &TargetView, merged: &Merged| view.server_version.is_none() && depends_on_version(merged);
+    governed(observed).any(|(view, workload, container, spec)| waits(view, &merged(workload, container, view, spec)))
 }
 
 /// Whether a roll leaves a moment in which nobody serves, or nobody on a node.
@@ -108,47 +64,6 @@ fn loses_pods(workload: &Workload) -> bool {
         (Replacement::AllAtOnce, _) | (Replacement::OldFirst, Kind::Deployment | Kind::DaemonSet) => pods,
         // One after the other, whatever their number.
         (Replacement::OldFirst, Kind::StatefulSet) => workload.replicas == 1,
-    }
-}
-
-fn message(advice: Advice) -> &'static str {
-    match advice {
-        Advice::NoSecondFactor => {
-            "no second factor is switched on: highest_available asks nothing of people who have none, and locks out who has one from before; switch one on, for example methods.totp and methods.lookupSecret"
-        }
-        Advice::LookupSecretAlone => {
-            "recovery codes are the only second factor, and each works once: who has used them up is locked out; switch on methods.totp or methods.webauthn beside them"
-        }
-        Advice::StricterWhoami => {
-            "apps demand the second factor and the settings page does not: whoever has only the password can remove the factor there and then passes; set requiredAAL.settings to highest_available"
-        }
-        Advice::StricterSettings => {
-            "the settings page demands the second factor and apps do not: a stolen password still opens every app; set requiredAAL.whoami to highest_available when the apps can send people to step up"
-        }
-        Advice::NoRecoveryForLostFactor => {
-            "there are no recovery codes: recovery signs in with one factor, so who loses the device cannot reach the settings page to replace it, and only an administrator can help; switch on methods.lookupSecret"
-        }
-        Advice::RecoveryIsSecondFactor => {
-            "account recovery and the second factor go through the same mailbox: whoever has it has both; switch on methods.totp or methods.webauthn instead of methods.code"
-        }
-        Advice::DowntimeLikely => {
-            "a roll ends a pod before its successor serves, by the workload's own strategy and number of pods: nobody can sign in meanwhile; roll with maxSurge 1 and maxUnavailable 0, or run two replicas"
-        }
-        Advice::NoDrainDelay => {
-            "the container has no preStop hook, so each roll drops a few requests that are on their way: add lifecycle.preStop.sleep.seconds: 5"
-        }
-        Advice::UntargetedServer => {
-            "identity servers in this namespace that no policy names: whoever reaches them is asked for what their own configuration says; add them to spec.targetRefs, or write a policy for them"
-        }
-        Advice::NotCompared => {
-            "what the server's own configuration says of these cannot be read, so nobody compared it with the policy: a method that is on there goes off, and keys of another relying party or origin stop working; make sure that it says the same"
-        }
-        Advice::SessionCache => {
-            "feature_flags.cacheable_sessions lets caches keep the answers of whoami until the session expires, so that a change of the level is seen late; set feature_flags.cacheable_sessions_max_age"
-        }
-        Advice::OriginsNotCovered => {
-            "the server's own configuration lists more than 16 origins of keys, and Kratos lets a variable replace only as many as it has: those behind the 16th stay valid, whatever the policy says; shorten selfservice.methods.webauthn.config.rp.origins there, or set delivery.type to ConfigFile"
-        }
     }
 }
 

@@ -178,7 +178,7 @@ pub(super) fn record(policy: &str, revision: i64, whoami: &str) -> Arc<Record> {
     };
     let uid = uid_of(policy);
     let name = record_name(policy, &uid, &data.digest()).into();
-    Arc::new(Record { name, owner_uid: uid.into(), revision, data, applied: Vec::new(), verdict: None })
+    Arc::new(Record { name, owner_uid: uid.into(), revision, data, applied: Vec::new(), verdict: None, unread: None })
 }
 
 /// The record with this digest, as it was applied to the workload.

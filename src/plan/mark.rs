@@ -145,12 +145,18 @@ impl Desired {
                 "container {} of {workload} mounts a single file of ConfigMap {config_map} by subPath, which never changes in a running pod: mount the folder, without subPath",
                 container.name
             )),
-            None => Err(not_wired(workload, &container.name, config_map)),
+            None => Err(not_wired(workload, container, config_map)),
         }
     }
 }
 
-fn not_wired(workload: &Workload, container: &str, config_map: &str) -> String {
+fn not_wired(workload: &Workload, container: &Container, config_map: &str) -> String {
+    let Container { name: container, traits, .. } = container;
+    let script = if traits.scripted {
+        ". What it runs is no Kratos by its own command, and what a shell or another program reads cannot be seen from here: have the command be kratos with its arguments"
+    } else {
+        ""
+    };
     let by_chart = match workload.kind {
         crate::policy::Kind::Deployment => format!(
             ". With Ory's chart, add to its values: \
@@ -162,7 +168,7 @@ fn not_wired(workload: &Workload, container: &str, config_map: &str) -> String {
         _ => String::new(),
     };
     format!(
-        "container {container} of {workload} does not read the policy: mount ConfigMap {config_map} as a folder and name its key {} as the last --config{by_chart}",
+        "container {container} of {workload} does not read the policy: mount ConfigMap {config_map} as a folder and name its key {} as the last --config{script}{by_chart}",
         api::CONFIG_KEY
     )
 }

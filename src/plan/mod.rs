@@ -51,7 +51,7 @@ use crate::api::Reason;
 use crate::policy::Delivery;
 use crate::server::kratos::{Rendered, render};
 
-pub use advice::NAMED;
+pub use advice::{NAMED, waits_for_version};
 pub use answer::Answer;
 pub use applied::{applied_after, applied_before, applied_judged};
 pub use ceiling::Bounded;

@@ -21,6 +21,8 @@ pub struct Record {
     pub applied: Vec<Applied>,
     /// Why it was taken back, if it was.
     pub verdict: Option<Verdict>,
+    /// The annotation that holds one of these and cannot be read, if there is one: what it says is not known.
+    pub unread: Option<&'static str>,
 }
 
 /// What a revision consists of.
@@ -41,9 +43,10 @@ pub struct TargetData {
     pub container: String,
 }
 
-/// A successful apply of a record to a target.
+/// A successful apply of a record to a target. What a newer operator noted beside is passed over, so that one can go back
+/// to an older operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Applied {
     pub kind: String,
     pub name: String,
@@ -98,7 +101,7 @@ pub enum Before {
 
 /// A revision that new pods did not survive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Verdict {
     /// When it was found, in milliseconds since the Unix epoch.
     pub since: Millis,
@@ -128,7 +131,7 @@ pub struct Verdict {
 /// What a target has while a revision is not tried again: what it goes back to, or what it keeps, that revision itself
 /// where it runs well on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Back {
     pub kind: SmolStr,
     pub name: SmolStr,
@@ -138,7 +141,7 @@ pub struct Back {
 
 /// What told that a revision fails.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Evidence {
     pub pod: SmolStr,
     pub container: SmolStr,
@@ -164,7 +167,7 @@ impl std::fmt::Display for Evidence {
 
 /// A file that running pods read anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Reload {
     /// When it was written, in milliseconds since the Unix epoch.
     pub since: Millis,

@@ -13,7 +13,7 @@ pub fn beside_ours<'a>(container: &'a Container, config_map: &str) -> Option<Vec
     // Without its command line in the template, the image decides; where there is more of it than is kept, nobody knows.
     let files = || container.files.iter().filter(|file| !file.as_ref().is_some_and(ours)).collect();
     let told = !container.files.more && (container.traits.serves || !container.files.is_empty());
-    told.then(files)
+    (told && !container.traits.scripted).then(files)
 }
 
 /// The configuration that the container runs with this policy.
@@ -32,7 +32,7 @@ pub(super) fn environment(workload: &Workload, container: &Container, from: &Env
     let mut own = Layer::of_variables(others.map(|entry| (&*entry.name, entry.value.as_deref())));
     // A plain entry of the very name comes before one from elsewhere.
     let mut below = Layer::default();
-    if container.hides_variables() {
+    if container.traits.scripted || container.hides_variables() {
         own.hide_all("");
     }
     let Some(unusual) = container.unusual.as_deref() else { return own };

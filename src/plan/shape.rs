@@ -17,6 +17,8 @@ pub enum Replacement {
 pub struct Traits {
     /// Its command line, as far as the template has it, says `serve`.
     pub serves: bool,
+    /// Something else than Kratos is what it runs, which may read files and set variables of its own.
+    pub scripted: bool,
     /// It waits before it ends.
     pub drains: bool,
 }

@@ -95,7 +95,7 @@ fn remember(observed: &mut Observed, decided: &Plan, step: &RecordStep, applied:
     match step {
         RecordStep::Create { revision } => {
             let name = record_name(&policy.key.name, &policy.uid, &decided.digest).into();
-            let record = Record { name, owner_uid: policy.uid.clone(), revision: *revision, data, applied, verdict: None };
+            let record = Record { name, owner_uid: policy.uid.clone(), revision: *revision, data, applied, verdict: None, unread: None };
             observed.records.insert(0, Arc::new(record));
         }
         RecordStep::Renew { name, revision } => {

@@ -29,7 +29,7 @@ pub struct Report {
     pub recorded: bool,
 }
 
-const MAX_MESSAGE: usize = 1_000;
+pub(super) const MAX_MESSAGE: usize = 1_000;
 
 /// The status after the writes, without times, and the events of its change.
 #[must_use]

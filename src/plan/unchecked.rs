@@ -29,6 +29,10 @@ pub(super) fn not_checked(desired: &Desired, set: &Set, view: &TargetView, workl
         }
     });
     let beyond = [
+        (
+            container.traits.scripted,
+            format!("what container {name} runs in the place of kratos, which may set variables and read files of its own"),
+        ),
         (container.hides_variables(), format!("variables of container {name}: it has more of what sets them than is looked at")),
         (
             container.files.more,

@@ -6,7 +6,7 @@ use std::fmt;
 use smol_str::SmolStr;
 
 use super::status::{present, verdict};
-use super::{Key, Refusal};
+use super::{Key, Record, Refusal};
 use crate::api::{ConditionType, MfaPolicyStatus, Reason};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,20 @@ impl fmt::Display for Unreadable {
 }
 
 impl Unreadable {
+    /// A record with a note that cannot be read, if it has one.
+    #[must_use]
+    pub fn note(policy: &Key, record: &Record) -> Option<Self> {
+        let annotation = record.unread?;
+        Some(Self {
+            kind: "ControllerRevision",
+            key: policy.beside(&record.name),
+            uid: SmolStr::default(),
+            version: SmolStr::default(),
+            label: Some(policy.name.clone()),
+            field: format!("metadata.annotations[{annotation}]").into(),
+        })
+    }
+
     /// What is wrong, and what to do.
     #[must_use]
     pub fn words(&self) -> String {

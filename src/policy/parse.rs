@@ -155,7 +155,10 @@ fn level(check: &mut Check, field: &str, word: Option<&str>) -> Option<Level> {
 
 fn check_factor(check: &mut Check, factor: &Factor) {
     match factor {
-        Factor::Totp { issuer: Some(issuer), .. } => display(check, "spec.methods.totp.issuer", issuer),
+        Factor::Totp { issuer: Some(issuer), .. } => {
+            display(check, "spec.methods.totp.issuer", issuer);
+            check.that("spec.methods.totp.issuer", !issuer.contains(':'), rules::ISSUER.1);
+        }
         Factor::Webauthn { enabled, rp: None } => check.that("spec.methods.webauthn", !enabled, rules::WEBAUTHN_RP.1),
         Factor::Webauthn { rp: Some(rp), .. } => {
             check.length("spec.methods.webauthn.rp.id", &rp.id, rules::MAX_NAME);
@@ -170,7 +173,9 @@ fn check_factor(check: &mut Check, factor: &Factor) {
             for (index, origin) in origins.iter().enumerate() {
                 let field = format!("{field}[{index}]");
                 check.length(&field, origin, rules::MAX_ORIGIN);
+                check.that(&field, !has_default_port(origin), rules::DEFAULT_PORT.1);
                 match origin_host(origin) {
+                    _ if is_android_app(origin) => {}
                     None => check.that(&field, false, rules::ORIGIN.1),
                     Some(host) => check.that(&field, is_at_or_below(host, &rp.id), rules::ORIGIN_OF_RP.1),
                 }
@@ -228,6 +233,17 @@ fn origin_host(origin: &str) -> Option<&str> {
     let port_ok = port.is_none_or(|port| port.starts_with(|first| ('1'..='9').contains(&first)) && port.parse::<u16>().is_ok());
     let scheme_ok = scheme == "https" || (scheme == "http" && host == "localhost");
     (is_host(host) && port_ok && scheme_ok).then_some(host)
+}
+
+/// Whether it is the origin of an app, by the digest of its signing certificate.
+fn is_android_app(origin: &str) -> bool {
+    let is_base64url = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let hash = origin.strip_prefix("android:apk-key-hash:");
+    hash.is_some_and(|hash| hash.len() == 43 && hash.bytes().all(is_base64url))
+}
+
+fn has_default_port(origin: &str) -> bool {
+    [("https://", ":443"), ("http://", ":80")].iter().any(|(scheme, port)| origin.starts_with(scheme) && origin.ends_with(port))
 }
 
 fn is_at_or_below(host: &str, domain: &str) -> bool {
@@ -316,6 +332,16 @@ mod tests {
             "a.example.com",
         ] {
             assert_eq!(origin_host(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_app_has_an_origin_of_its_own() {
+        let hash = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+        assert!(is_android_app(&format!("android:apk-key-hash:{hash}")));
+        assert!(is_android_app(&format!("android:apk-key-hash:{}", "1".repeat(43))));
+        for bad in [hash.to_owned(), format!("android:apk-key-hash:{hash}="), format!("android:apk-key-hash:{}", &hash[1..])] {
+            assert!(!is_android_app(&bad), "{bad}");
         }
     }
 

@@ -7,7 +7,8 @@ use mfa_operator::api;
 use serde_json::{Value, json};
 
 use crate::objects::{
-    SETTINGS, WHOAMI, enforces, env, env_patch, env_removal, governed, is_bare, kratos, label, policy, policy_with, template,
+    SETTINGS, WHOAMI, enforces, env, env_patch, env_removal, governed, is_bare, kratos, kratos_mounting, label, policy, policy_with,
+    template,
 };
 use crate::scene::{SOON, Scene, condition, text};
 use crate::support::control_plane::{ControlPlane, install, install_definition};
@@ -21,6 +22,7 @@ async fn an_image_that_is_no_identity_server_is_refused_unless_its_owner_allows_
     scene.create(policy("mfa", &["web"])).await;
     let message = scene.until_condition("mfa", "Accepted", "False", "NotKratos").await;
     assert!(message.contains("mfa-operator.dev/allow") && message.contains("web"), "{message}");
+    assert!(message.contains("serverImages") && message.contains("kratos or kratos-oel"), "both ways out: {message}");
     scene.until_condition("mfa", "Stalled", "True", "NotKratos").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let untouched = scene.deployment("web").await;
@@ -29,6 +31,48 @@ async fn an_image_that_is_no_identity_server_is_refused_unless_its_owner_allows_
     scene.edit("Deployment", "web", json!({"metadata": {"annotations": {"mfa-operator.dev/allow": "true"}}})).await;
     scene.until_ready("mfa").await;
     enforces(&scene.deployment("web").await).expect("its owner allowed it");
+}
+
+#[tokio::test]
+async fn the_enterprise_image_is_an_identity_server() {
+    let scene = Scene::start("oel").await;
+    let mut licensed = kratos("kratos");
+    let image = "europe-docker.pkg.dev/ory-artifacts/ory-enterprise-kratos/kratos-oel:26.2.6";
+    licensed["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
+    scene.create(licensed).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    scene.until_ready("mfa").await;
+    enforces(&scene.deployment("kratos").await).expect("it has the policy");
+}
+
+/// A shell may read any file and set any variable: what it does is not known, and is said to be so.
+#[tokio::test]
+async fn what_a_script_does_is_not_known() {
+    let scene = Scene::start("script").await;
+    let mut wrapped = kratos_mounting("kratos", "mfa-mfa");
+    let container = &mut wrapped["spec"]["template"]["spec"]["containers"][0];
+    container["command"] = json!(["/bin/sh", "-c"]);
+    container["args"] = json!(["set -a; . /vault/kratos.env; exec kratos serve all --config /etc/mfa/kratos.yaml | tee /log"]);
+    let mut other = wrapped.clone();
+    (other["metadata"]["name"], other["spec"]["replicas"]) = (json!("other"), json!(1));
+    other["spec"]["selector"]["matchLabels"]["app"] = json!("other");
+    other["spec"]["template"]["metadata"]["labels"]["app"] = json!("other");
+    scene.create(wrapped).await;
+    scene.create(other).await;
+    scene.create(policy_with("mfa", &["kratos"], json!({"requiredAAL": {"whoami": "highest_available"}}))).await;
+    scene.until_ready("mfa").await;
+    let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
+    let unread = text(&status["targets"][0]["notChecked"][0]);
+    assert!(unread.contains("in the place of kratos"), "{status}");
+    assert_eq!(status["requiredAAL"]["settings"], "Unknown", "its own files are not known: {status}");
+    let advice = status["advisories"].as_array().cloned().unwrap_or_default();
+    let untargeted = advice.iter().find(|advice| advice["type"] == "UntargetedServer").map(|advice| text(&advice["message"]));
+    assert!(untargeted.as_deref().is_some_and(|message| message.contains("other")), "{status}");
+
+    let by_file = json!({"delivery": {"type": "ConfigFile"}});
+    scene.edit("MfaPolicy", "mfa", json!({"spec": by_file})).await;
+    let message = scene.until_condition("mfa", "Accepted", "False", "NotWired").await;
+    assert!(message.contains("what a shell or another program reads cannot be seen"), "{message}");
 }
 
 #[tokio::test]

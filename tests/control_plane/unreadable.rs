@@ -220,3 +220,35 @@ async fn taking_over_reads_no_file_whole() {
     assert!(of.iter().all(|list| list.accept.contains("PartialObjectMetadataList") && list.bytes < 100_000), "{of:?}");
     scene.operator.stop();
 }
+
+/// What it did so far is not known then: it is neither taken for nothing, nor written over.
+#[tokio::test]
+async fn a_note_that_cannot_be_read_is_not_taken_for_none() {
+    const NOTE: &str = "mfa-operator.dev/applied";
+    let scene = Scene::start("unread-note").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    scene.until_ready_without_pods("mfa").await;
+    let record = scene.newest_record("mfa").await.expect("a record");
+    let (name, noted) = (text(&record["metadata"]["name"]), text(&record["metadata"]["annotations"][NOTE]));
+    let before = generation(&scene.deployment("kratos").await);
+    let note = async |words: &str| scene.edit("ControllerRevision", &name, json!({"metadata": {"annotations": { NOTE: words }}})).await;
+    note("[{").await;
+    let message = scene.until_condition("mfa", "Ready", "False", "Unreadable").await;
+    assert!(message.contains(&name) && message.contains(NOTE), "{message}");
+    assert_eq!(scene.get("MfaPolicy", "mfa").await["status"]["requiredAAL"], json!({"settings": "Unknown", "whoami": "Unknown"}));
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": "7m"}})).await;
+    let untouched = async || {
+        let newest = scene.newest_record("mfa").await.ok_or("no record")?;
+        let same = (text(&newest["metadata"]["name"]), text(&newest["metadata"]["annotations"][NOTE])) == (name.clone(), "[{".into());
+        let now = generation(&scene.deployment("kratos").await);
+        if same && now == before { Ok(()) } else { Err(format!("{now} {newest}")) }
+    };
+    scene.throughout("nothing is written", Duration::from_secs(5), untouched).await;
+    // What a newer operator noted beside is no trouble.
+    let newer = noted.replacen('{', r#"{"novelty":1,"#, 1);
+    assert_ne!(newer, noted);
+    note(&newer).await;
+    scene.until_ready_without_pods("mfa").await;
+    assert_eq!(generation(&scene.deployment("kratos").await), before + 1, "the edit came through");
+}

@@ -54,6 +54,49 @@ func TestKustomizeBuildsTheExamples(t *testing.T) {
 	}
 }
 
+// A prefix reaches the names that a policy has in it.
+func TestKustomizeRenamesTheTargetsOfAPolicy(t *testing.T) {
+	files := filesys.MakeFsInMemory()
+	write := func(path, text string) {
+		t.Helper()
+		if err := files.WriteFile(path, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	copied := func(path string) string {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(tree, "docs/gitops/kustomize", path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	for _, path := range []string{"base/policy.yaml", "base/kustomization.yaml", "eu/names.yaml", "eu/kustomization.yaml"} {
+		write("/"+path, copied(path))
+	}
+	write("/server/kustomization.yaml", "resources: [kratos.yaml]\nnamespace: identity\n")
+	write("/server/kratos.yaml", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: kratos}\n")
+	production := strings.Replace(copied("production/kustomization.yaml"), "[../base]", "[../base, ../server]", 1)
+	write("/production/kustomization.yaml", production)
+	var target string
+	for _, document := range strings.Split(build(t, files, "/eu"), "\n---\n") {
+		var object unstructured.Unstructured
+		if err := yaml.Unmarshal([]byte(document), &object.Object); err != nil {
+			t.Fatal(err)
+		}
+		if object.GetName() != "eu-kratos" {
+			t.Errorf("%s is called %s", object.GetKind(), object.GetName())
+		}
+		if object.GetKind() == "MfaPolicy" {
+			refs, _, _ := unstructured.NestedSlice(object.Object, "spec", "targetRefs")
+			target, _, _ = unstructured.NestedString(refs[0].(map[string]any), "name")
+		}
+	}
+	if target != "eu-kratos" {
+		t.Errorf("the policy is about %q", target)
+	}
+}
+
 func TestTheAPIServerAcceptsTheExamples(t *testing.T) {
 	t.Parallel()
 	for _, folder := range []string{"base", "production"} {

@@ -278,7 +278,7 @@ fn event(event: &CoreEvent) -> view::Event {
 mod tests {
     use std::sync::Arc;
 
-    use axum::http::{Request, Response};
+    use hyper::{Request, Response};
     use kube::client::Body;
     use serde_json::json;
     use tokio::sync::Barrier;

@@ -35,7 +35,7 @@ pub(super) struct Options {
     filename: Vec<PathBuf>,
 
     /// What the operator's --server-images says
-    #[arg(long, value_name = "IMAGES", value_delimiter = ',', default_value = "kratos")]
+    #[arg(long, value_name = "IMAGES", value_delimiter = ',', default_value = "kratos,kratos-oel")]
     server_images: Vec<String>,
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use axum::http::Uri;
+use hyper::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};

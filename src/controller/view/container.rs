@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 use super::bounded::{Words, cut};
 use super::volumes::{Mount, Places, Volumes};
 use crate::plan::{Bounded, Container, Containers, EnvSource, EnvVar, Traits, UnreadFile, Unusual};
-use crate::server::kratos::{config_files, governed_names, input, may_begin, named_in, reaches};
+use crate::server::kratos::{Form, config_files, governed_names, input, may_begin, named_in, reaches, runs_itself, serves};
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -142,7 +142,8 @@ impl RawContainer {
     fn slim(self, volumes: &Volumes) -> Container {
         let words = || self.command.words.iter().chain(&self.args.words).map(String::as_str);
         let line_more = self.command.more || self.args.more;
-        let traits = Traits { serves: words().any(|word| word == "serve"), drains: self.lifecycle.pre_stop.is_some() };
+        let kratos_alone = runs_itself(&self.command.words, &self.args.words);
+        let traits = Traits { serves: serves(words()), scripted: !kratos_alone, drains: self.lifecycle.pre_stop.is_some() };
         let mut unusual = Unusual { in_command: names(words().flat_map(named_in)), ..Unusual::default() };
         unusual.in_command.more |= line_more;
         let places = Places::of(&self.working_dir, &self.volume_mounts, volumes);
@@ -159,7 +160,11 @@ impl RawContainer {
             let beside = || input(&entry.name).map(|input| SmolStr::new_static(&input.name));
             match known_name(&entry.name).or_else(beside) {
                 // An entry with neither is an empty value.
-                Some(name) => env.push(EnvVar { name, value: entry.value_from.is_none().then(|| entry.value.unwrap_or_default().into()) }),
+                Some(name) => {
+                    // Nor where a secret stands beside what is looked at.
+                    let is_held = entry.value_from.is_none() && input(&name).is_none_or(|input| input.form != Form::Providers);
+                    env.push(EnvVar { name, value: is_held.then(|| entry.value.unwrap_or_default().into()) });
+                }
                 None => drop(aliases.insert(SmolStr::from(entry.name))),
             }
         }

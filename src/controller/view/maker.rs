@@ -174,11 +174,9 @@ mod tests {
             let found = read(&half);
             assert!(found.owner.is_none() || found.template.is_none(), "{field}: {found:?}");
         }
-        for (field, part) in [("metadata", json!({"ownerReferences": [{"kind": "x".repeat(1 << 20), "controller": true}]}))] {
-            let mut long = replica_set();
-            long[field] = part;
-            assert!(Maker::read(&long.to_string(), None).owner.expect("it has one").kind.len() <= LONGEST);
-        }
+        let mut long = replica_set();
+        long["metadata"] = json!({"ownerReferences": [{"kind": "x".repeat(1 << 20), "controller": true}]});
+        assert!(Maker::read(&long.to_string(), None).owner.expect("it has one").kind.len() <= LONGEST);
         assert_eq!(Maker::read("[", None), Maker::default());
     }
 

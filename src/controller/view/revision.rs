@@ -37,8 +37,13 @@ pub(in crate::controller) struct Raw {
 /// More than any policy comes to.
 const LARGEST: usize = 64 * 1024;
 
-fn noted<T: DeserializeOwned>(text: Option<&str>) -> Option<T> {
-    serde_json::from_str(text.filter(|text| text.len() <= LARGEST)?).ok()
+/// A note that this operator did not write.
+struct Unread;
+
+/// What an annotation says; nothing where it is not there.
+fn note<T: DeserializeOwned>(annotation: Option<&str>) -> Result<Option<T>, Unread> {
+    let read = |text: &str| serde_json::from_str(Some(text).filter(|text| text.len() <= LARGEST)?).ok();
+    annotation.map(|text| read(text).ok_or(Unread)).transpose()
 }
 
 fn record(metadata: &Metadata, revision: i64, data: &RawValue) -> Option<Record> {
@@ -49,13 +54,16 @@ fn record(metadata: &Metadata, revision: i64, data: &RawValue) -> Option<Record>
     if metadata.name != record_name(policy, &owner.uid, digest) || data.get().len() > LARGEST {
         return None;
     }
+    let (applied, verdict) = (note(metadata.annotations.applied.as_deref()), note(metadata.annotations.verdict.as_deref()));
+    let unread = [(applied.is_err(), api::APPLIED_ANNOTATION), (verdict.is_err(), api::VERDICT_ANNOTATION)];
     Some(Record {
         name: metadata.name.as_str().into(),
         owner_uid: owner.uid.as_str().into(),
         revision,
         data: Data::read(&serde_json::from_str(data.get()).ok()?, digest)?,
-        verdict: noted(metadata.annotations.verdict.as_deref()),
-        applied: noted(metadata.annotations.applied.as_deref()).unwrap_or_default(),
+        verdict: verdict.unwrap_or_default(),
+        applied: applied.unwrap_or_default().unwrap_or_default(),
+        unread: unread.into_iter().find(|(unread, _)| *unread).map(|(_, annotation)| annotation),
     })
 }
 

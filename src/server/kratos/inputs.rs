@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use super::layers::{SETTINGS_LEVEL, WHOAMI_LEVEL};
+use super::upstream;
 use super::variables::everything;
 use crate::document::{Document, Leaf, Wanted};
 use crate::policy::Level;
@@ -18,11 +19,13 @@ pub const RECOVERY_ENABLED: &str = "selfservice.flows.recovery.enabled";
 pub const RECOVERY_USE: &str = "selfservice.flows.recovery.use";
 pub const CACHEABLE_SESSIONS: &str = "feature_flags.cacheable_sessions";
 pub const CACHEABLE_SESSIONS_MAX_AGE: &str = "feature_flags.cacheable_sessions_max_age";
+/// Of each provider what its sessions are worth by its own word.
+pub const TRUSTED_PROVIDERS: &str = "selfservice.methods.oidc.config.providers";
 /// Kratos 25.4 and later answer it.
 pub(super) const OWN_REVISION: &str = "revision";
 
 /// Each with what Kratos takes where nobody sets it; 1.3.1 and 26.2.0 agree in these.
-const BESIDE: [(&str, Form, Option<Leaf<'static>>); 10] = [
+const BESIDE: [(&str, Form, Option<Leaf<'static>>); 11] = [
     (CODE_ENABLED, Form::Flag, Some(Leaf::Bool(true))),
     (CODE_PASSWORDLESS, Form::Flag, Some(Leaf::Bool(false))),
     (LINK_ENABLED, Form::Flag, Some(Leaf::Bool(false))),
@@ -32,6 +35,7 @@ const BESIDE: [(&str, Form, Option<Leaf<'static>>); 10] = [
     (RECOVERY_USE, Form::Text, Some(Leaf::Text("code"))),
     (CACHEABLE_SESSIONS, Form::Flag, Some(Leaf::Bool(false))),
     (CACHEABLE_SESSIONS_MAX_AGE, Form::Text, None),
+    (TRUSTED_PROVIDERS, Form::Providers, None),
     (OWN_REVISION, Form::Text, None),
 ];
 
@@ -45,6 +49,8 @@ pub enum Form {
     Flag,
     Text,
     List,
+    /// Of a file what is told of its items; of a variable nothing, since secrets stand in it.
+    Providers,
 }
 
 /// A key that is looked at.
@@ -92,7 +98,11 @@ pub(super) fn is_looked_at(path: &str) -> bool {
 
 /// All of them, as what is wanted of a file.
 pub(super) fn wanted() -> &'static Wanted {
-    static WANTED: LazyLock<Wanted> = LazyLock::new(|| Wanted::paths(inputs().iter().map(|input| &*input.path)));
+    static WANTED: LazyLock<Wanted> = LazyLock::new(|| {
+        let lists = [(TRUSTED_PROVIDERS, upstream::KEYS.as_slice())];
+        let leaves = inputs().iter().filter(|input| input.form != Form::Providers).map(|input| &*input.path);
+        Wanted::paths(leaves).and_items(lists)
+    });
     &WANTED
 }
 
@@ -105,14 +115,14 @@ pub(super) fn defaults() -> Document {
 impl Input {
     /// What Kratos makes of the variable. None where Kubernetes makes another value of it first.
     pub(super) fn read<'a>(&self, value: &'a str) -> Option<Leaf<'a>> {
-        if value.contains('$') {
+        if value.contains('$') || self.form == Form::Providers {
             return None;
         }
         self.judged(match self.form {
             // As Go reads a truth value; anything else is false to Kratos, without a word.
             Form::Flag => Leaf::Bool(matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True")),
             Form::Text => Leaf::Text(value),
-            Form::List => Leaf::List(value.split(',').take(LONGEST_LIST + 1).collect()),
+            Form::List | Form::Providers => Leaf::List(value.split(',').take(LONGEST_LIST + 1).collect()),
         })
     }
 
@@ -123,7 +133,8 @@ impl Input {
             (Form::Text, Leaf::Text(text)) if self.is_level() => is_word(text),
             (Form::Text, Leaf::Text(text)) => is_final(text),
             (Form::List, Leaf::List(items)) => items.len() <= LONGEST_LIST && items.iter().all(|item| is_final(item)),
-            (Form::Flag | Form::Text | Form::List, _) => false,
+            (Form::Providers, Leaf::List(_)) => true,
+            (Form::Flag | Form::Text | Form::List | Form::Providers, _) => false,
         };
         is_final.then_some(leaf)
     }

@@ -5,9 +5,10 @@
 use std::collections::BTreeSet;
 
 use super::Overlay;
-use super::inputs::{self, Input, OWN_REVISION};
+use super::inputs::{self, Form, Input, OWN_REVISION};
 use super::merged::defaults;
 use super::overrides::{beginning_with, reaches};
+use super::upstream;
 use super::variables::{as_variables, outgrown};
 use crate::document::{Budget, Document, Leaf, Unreadable};
 use crate::policy::{Delivery, Level};
@@ -58,6 +59,11 @@ impl Layer {
     pub fn of(document: &Document) -> Self {
         let mut layer = Self::default();
         for input in inputs::inputs() {
+            if input.form == Form::Providers {
+                let told = document.each(&input.path).map(|providers| upstream::trusted(&providers));
+                told.iter().for_each(|told| layer.put(input, Some(Leaf::List(told.iter().map(String::as_str).collect()))));
+                continue;
+            }
             match document.leaf(&input.path) {
                 Ok(None) => {}
                 Ok(Some(leaf)) => layer.put(input, input.judged(leaf)),
@@ -184,6 +190,15 @@ impl Merged {
     #[must_use]
     pub fn text(&self, path: &str) -> Option<&str> {
         self.known(path)?.text(path)
+    }
+
+    /// The list that is known to stand there.
+    #[must_use]
+    pub fn list(&self, path: &str) -> Option<Vec<&str>> {
+        match self.value(path) {
+            Value::Set(Leaf::List(items)) => Some(items),
+            Value::Set(_) | Value::Absent | Value::Unknown => None,
+        }
     }
 
     /// What stands there.

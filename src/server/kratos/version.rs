@@ -12,7 +12,16 @@ pub struct Version {
 /// From here on a code counts as a second factor of those alone who have set one up.
 const CODE_PER_PERSON: Version = Version { major: 25, minor: 4 };
 
+/// From here on people whose only first factor is a code are asked for their second one.
+const PASSWORDLESS_CODE_ASKED: Version = Version { major: 1, minor: 3 };
+
 impl Version {
+    /// Whether people who sign in by a code are asked for their second factor.
+    #[must_use]
+    pub fn asks_people_of_codes(self) -> bool {
+        self >= PASSWORDLESS_CODE_ASKED
+    }
+
     /// Whether a code by mail counts as set up for people who never did so.
     #[must_use]
     pub fn counts_code_for_everyone(self) -> bool {
@@ -42,6 +51,9 @@ mod tests {
         }
         for new in ["25.4", "v25.4.0", "v26.2.0", "v25.10"] {
             assert!(!new.parse::<Version>().expect(new).counts_code_for_everyone(), "{new}");
+        }
+        for (version, asks) in [("v1.2.0", false), ("0.13.0", false), ("v1.3.0", true), ("v1.3.1", true), ("26.2.0", true)] {
+            assert_eq!(version.parse::<Version>().expect(version).asks_people_of_codes(), asks, "{version}");
         }
         for none in ["", "v", "25", "master", "v25.x", "latest"] {
             assert!(none.parse::<Version>().is_err(), "{none}");

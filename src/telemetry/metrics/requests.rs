@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::body::Bytes;
-use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use futures::future::{BoxFuture, FutureExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Body as Streams;
+use hyper::body::Bytes;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use tower::{BoxError, Layer, Service};
 
 use super::Metrics;

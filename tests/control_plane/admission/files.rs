@@ -16,7 +16,7 @@ fn review(text: &str) -> Review {
 }
 
 fn takes(text: &str) -> bool {
-    let Review { policies, findings } = review(text);
+    let Review { policies, findings, .. } = review(text);
     findings.is_empty() && policies.len() == 1 && policies[0].policy.is_some()
 }
 
