@@ -11,7 +11,7 @@ use kube::core::Request;
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
-use super::view::maker::Maker;
+use super::view::maker::{Maker, Owner};
 use super::view::{PodView, Resource};
 use super::{Context, Error};
 use crate::plan::Workload;
@@ -61,6 +61,18 @@ impl Makers {
 impl Maker {
     fn is_of(&self, workload: &Workload) -> bool {
         self.owner.as_ref().is_some_and(|owner| owner.uid == workload.uid)
+    }
+
+    /// What the name says of a maker that may not be read: a Deployment calls its ReplicaSets by its own name and a hash. Of
+    /// the template it says nothing.
+    fn by_name(name: &str, workload: &Workload) -> Self {
+        let hash = name.strip_prefix(&*workload.key.name).and_then(|rest| rest.strip_prefix('-'));
+        let owner = hash.filter(|hash| workload.kind == Kind::Deployment && !hash.contains('-')).map(|_| Owner {
+            kind: workload.kind.to_string().into(),
+            name: workload.key.name.clone(),
+            uid: workload.uid.clone(),
+        });
+        Self { owner, template: None }
     }
 }
 
@@ -112,6 +124,8 @@ async fn one(
     let json = match context.client.request_text(request.map_err(kube::Error::BuildRequest)?).await {
         Ok(json) => json,
         Err(kube::Error::Api(status)) if status.is_not_found() => String::new(),
+        // The rights of an older chart. This is not kept: the right may arrive at any moment.
+        Err(kube::Error::Api(status)) if status.is_forbidden() => return Ok(Some(Arc::new(Maker::by_name(name, workload)))),
         Err(error) => return Err(error.into()),
     };
     Ok(Some(context.makers.keep(key, Maker::read(&json, uid.map(SmolStr::as_str)))))

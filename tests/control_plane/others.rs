@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::objects::{kratos, policy};
+use crate::rights;
 use crate::scene::{SOON, Scene, text};
 use crate::stand_in::{StandIn, free_port, ok, say_ready, serving_at, start_pods};
 
@@ -101,6 +102,23 @@ async fn whose_a_pod_is_is_told_by_uid_and_not_by_the_name_of_who_made_it() {
     scene.until_condition("mfa", "Effective", "True", "HashesAgree").await;
     until_levels(&scene, "Unknown").await;
     assert_eq!(stranger.asked(), 0, "somebody else's pod was asked");
+}
+
+#[tokio::test]
+async fn a_replica_set_that_may_not_be_read_is_known_by_its_name() {
+    let scene = Scene::start("others-forbidden").await;
+    rights::revoke(&scene.client, &scene.namespace, "replicasets").await;
+    let port = free_port();
+    scene.create(serving_at("kratos", port)).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    scene.until_condition("mfa", "RolledOut", "True", "NoPods").await;
+    let own = StandIn::saying(port, ok(HASH));
+    start_pods(&scene, "kratos", &[own.address]).await;
+    scene.until_condition("mfa", "Effective", "True", "HashesAgree").await;
+
+    replica_set(&scene, "kratos-canary-1", json!({"app": "kratos", "pod-template-hash": "1"}), port).await;
+    nudge(&scene).await;
+    scene.until_condition("mfa", "Ready", "False", "PodsOfAnotherOwner").await;
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
@@ -70,6 +70,25 @@ pub async fn grant(client: &Client, namespace: &str, user: &str) {
     }
     for object in CONFINEMENT.iter() {
         stage::apply(client, namespace, object.clone()).await;
+    }
+}
+
+/// Takes the right to this resource from the operator of a namespace, as an older chart never gave it.
+pub async fn revoke(client: &Client, namespace: &str, resource_name: &str) {
+    let (group, user) = ("rbac.authorization.k8s.io", user(namespace));
+    let bindings = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource("RoleBinding"));
+    bindings.delete(&user, &DeleteParams::default()).await.expect("it was granted");
+    let mut rules = chart_rules();
+    let rules = rules.as_array_mut().expect("a list");
+    rules.retain(|rule| rule["resources"] != json!([resource_name]));
+    let role = json!({"apiVersion": format!("{group}/v1"), "kind": "Role", "metadata": {"name": "fewer"}, "rules": rules});
+    let binding = json!({
+        "apiVersion": format!("{group}/v1"), "kind": "RoleBinding", "metadata": {"name": user},
+        "roleRef": {"apiGroup": group, "kind": "Role", "name": "fewer"},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
+    });
+    for object in [role, binding] {
+        stage::apply(client, namespace, object).await;
     }
 }
 
