@@ -11,7 +11,10 @@ use crate::objects::{LABEL, SETTINGS, WHOAMI, enforces, env, env_patch, generati
 use crate::plugin::mfa;
 use crate::rights::{may_lead, user};
 use crate::scene::{SOON, Scene, condition, text};
+use crate::stand_in::{StandIn, free_port, ok, serving_at, start_pods};
 use crate::support::control_plane::{control_plane, install_definition};
+
+const HASH: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// An operator that sees the cluster through a proxy.
 async fn between(name: &str) -> (Between, Scene) {
@@ -167,6 +170,51 @@ async fn a_record_deeper_than_any_parser_goes_stops_nobody() {
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": "5m"}})).await;
     scene.until_condition("mfa", "Ready", "True", "Ready").await;
     scene.try_kubectl(&["get", "controllerrevision", "deep"], "").expect("it is not pruned");
+    assert!(!scene.operator.log().contains("watch failed"), "{}", scene.operator.log());
+}
+
+/// Who owns what is written by whoever writes, as deep as they like.
+#[tokio::test]
+async fn forged_owners_of_fields_stop_nobody() {
+    let scene = Scene::start("forged").await;
+    let port = free_port();
+    scene.create(serving_at("kratos", port)).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    scene.until_condition("mfa", "RolledOut", "True", "NoPods").await;
+    let server = StandIn::saying(port, ok(HASH));
+    let pods = start_pods(&scene, "kratos", &[server.address]).await;
+    scene.until_condition("mfa", "Ready", "True", "Ready").await;
+
+    // The client of these tests could not read the answers.
+    let asked = |arguments: &str| {
+        let asked = scene.shell(&format!("kubectl --namespace {} {arguments}", scene.namespace)).output().expect("it runs");
+        assert!(asked.status.success(), "{arguments}: {}", String::from_utf8_lossy(&asked.stderr));
+        String::from_utf8_lossy(&asked.stdout).into_owned()
+    };
+    let forge = async |kind: &str, name: &str| {
+        let deep = (0..500).fold(json!({}), |inner, _| json!({ "f:a": inner }));
+        let forged = json!({
+            "manager": "forged", "operation": "Update", "apiVersion": scene.get(kind, name).await["apiVersion"],
+            "time": "2020-01-01T00:00:00Z", "fieldsType": "FieldsV1", "fieldsV1": deep,
+        });
+        let patch = json!([{"op": "add", "path": "/metadata/managedFields/-", "value": forged}]);
+        asked(&format!("patch {kind} {name} --type json --patch '{patch}'"));
+        let depth = asked(&format!("get {kind} {name} --show-managed-fields --output json")).matches("f:a\"").count();
+        assert!(depth >= 500, "of {kind} {depth} levels are stored");
+    };
+    forge("Pod", &pods[0]).await;
+    forge("Deployment", "kratos").await;
+    asked(&format!("patch deployment kratos --patch '{}'", env_patch(&[(WHOAMI, "aal1")])));
+    scene.until_event("DriftRepaired", &[WHOAMI]).await;
+    scene.until_condition("mfa", "Effective", "True", "HashesAgree").await;
+
+    forge("MfaPolicy", "mfa").await;
+    asked("patch mfapolicy mfa --type merge --patch '{\"spec\": {\"privilegedSessionMaxAge\": \"5m\"}}'");
+    let written = async || {
+        let found = asked("get deployment kratos --output json");
+        if found.contains("\"5m\"") { Ok(()) } else { Err(found) }
+    };
+    scene.until("the edit is written", SOON, written).await;
     assert!(!scene.operator.log().contains("watch failed"), "{}", scene.operator.log());
 }
 
