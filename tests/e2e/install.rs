@@ -15,7 +15,7 @@ pub const SYSTEM: &str = "e2e-system";
 const NAMESPACE: &str = "e2e-handover";
 const ELSEWHERE: &str = "e2e-elsewhere";
 /// Goes when no operator is there to help.
-const LEAVING: &str = "e2e-leaving";
+pub const LEAVING: &str = "e2e-leaving";
 
 /// The chart that is upgraded from; `testdata/README.md` says how it is made.
 const PREVIOUS: &str = "tests/e2e/testdata/mfa-operator-0.1.0.tgz";
