@@ -1,8 +1,8 @@
 //! Servers that stand in for pods: no kubelet runs here, so a test says of each pod that it is ready,
 //! and at which loopback address something answers for it.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -72,10 +72,9 @@ pub struct Silent {
     open: Arc<Mutex<Open>>,
 }
 
-/// Connections: now, at most at once, ever.
+/// Connections: at most at once, and ever.
 #[derive(Clone, Copy, Default)]
 pub struct Open {
-    pub now: usize,
     pub at_most: usize,
     pub ever: usize,
 }
@@ -86,18 +85,14 @@ impl Silent {
         let silent = Self { address, open: Arc::default() };
         let open = silent.open.clone();
         std::thread::spawn(move || {
-            while let Ok((mut stream, _)) = listener.accept() {
-                let open = open.clone();
-                {
-                    let mut open = open.lock().expect("nobody panics");
-                    open.now += 1;
-                    *open = Open { at_most: open.at_most.max(open.now), ever: open.ever + 1, ..*open };
-                }
-                std::thread::spawn(move || {
-                    // Until who asked has had enough.
-                    while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {}
-                    open.lock().expect("nobody panics").now -= 1;
-                });
+            let mut streams = Vec::new();
+            while let Ok((stream, _)) = listener.accept() {
+                stream.set_nonblocking(true).expect("a stream can be asked");
+                // Whoever hung up did so before this connection came, whenever a thread would have heard of it.
+                streams.retain_mut(is_open);
+                streams.push(stream);
+                let mut open = open.lock().expect("nobody panics");
+                *open = Open { at_most: open.at_most.max(streams.len()), ever: open.ever + 1 };
             }
         });
         silent
@@ -105,6 +100,17 @@ impl Silent {
 
     pub fn open(&self) -> Open {
         *self.open.lock().expect("nobody panics")
+    }
+}
+
+/// Whether who asks still waits; takes in what was asked.
+fn is_open(stream: &mut TcpStream) -> bool {
+    loop {
+        match stream.read(&mut [0; 4096]) {
+            Ok(1..) => {}
+            Ok(0) => return false,
+            Err(error) => return error.kind() == ErrorKind::WouldBlock,
+        }
     }
 }
 
