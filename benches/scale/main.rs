@@ -8,6 +8,7 @@ mod audit;
 mod burst;
 mod cluster;
 mod follow;
+mod huge;
 mod latency;
 mod load;
 mod objects;
@@ -80,6 +81,9 @@ async fn run() -> Result<()> {
     load::one(&cluster, &follow).await?;
     let at_one = latency::at_one(&cluster, &follow, sizes.changes).await?;
 
+    step("edits of a workload of 1.3 MB");
+    let huge = huge::edits(&cluster, &operator).await?;
+
     step(&format!("{} workloads", sizes.policies));
     load::workloads(&cluster, &follow, sizes.policies).await?;
     step(&format!("{} policies", sizes.policies));
@@ -116,6 +120,7 @@ async fn run() -> Result<()> {
         installed,
         at_one,
         at_many,
+        huge,
         grown,
         restart,
         restarted,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::burst::{Bare, Burst};
+use crate::huge::Huge;
 use crate::latency::{Latency, percentile};
 use crate::rest::{Rest, Restart};
 use crate::{Result, Sizes};
@@ -16,6 +17,7 @@ pub struct Report {
     pub installed: Duration,
     pub at_one: Latency,
     pub at_many: Latency,
+    pub huge: Huge,
     /// The process that saw all of it come.
     pub grown: Rest,
     pub restart: Restart,
@@ -87,6 +89,13 @@ impl Report {
             floor: seconds(self.lists),
             ratio: ratio(self.restart.ready, self.lists),
             goal: "≤ 5 s",
+        });
+        rows.push(Row {
+            what: "an edit of somebody's workload of 1.3 MB, on a processor (bare client: read into a tree)".into(),
+            figure: milliseconds(self.huge.ours),
+            floor: milliseconds(self.huge.floor),
+            ratio: ratio(self.huge.ours, self.huge.floor),
+            goal: "≤ 50 ms",
         });
         let mut alone = |what: String, figure: String, goal| {
             rows.push(Row { what, figure, floor: String::new(), ratio: String::new(), goal });
