@@ -10,6 +10,9 @@ use crate::levels::{self, NAMESPACE};
 /// Where the proxy listens, beside Kratos in the pod.
 const PORT: u16 = 4435;
 
+/// Does nothing, for ever.
+const AGENT: &str = "docker.io/testbed/pause:1";
+
 /// A copy of Kratos with one pod, whose admin port is asked through a proxy of this kind.
 fn kratos_behind(name: &str, kind: &str) {
     cluster::copy_of_kratos(NAMESPACE, name, 1, |workload| {
@@ -66,7 +69,8 @@ pub fn mutated() {
     let added = format!(
         "Object{{metadata: Object.metadata{{annotations: {{'engine.example/of': {owner}}}}}, spec: Object.spec{{containers: [\
          Object.spec.containers{{name: 'kratos', env: [Object.spec.containers.env{{name: 'OTEL_RESOURCE_ATTRIBUTES', value: {owner}}}]}}, \
-         Object.spec.containers{{name: 'agent', image: 'docker.io/testbed/probe:1', args: ['serve', ':8081', string({owner})]}}]}}}}"
+         Object.spec.containers{{name: 'agent', image: '{AGENT}', \
+         env: [Object.spec.containers.env{{name: 'OF', value: {owner}}}]}}]}}}}"
     );
     let only = json!({"objectSelector": {"matchLabels": {"app.kubernetes.io/name": name}}});
     cluster::apply(&json!({"apiVersion": "v1", "kind": "List", "items": [
@@ -87,8 +91,11 @@ pub fn mutated() {
         let agents = || {
             let mut pods = crate::api::objects(NAMESPACE, "pod", &format!("app.kubernetes.io/name={name}"));
             pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null());
-            let agents = pods.iter().map(|pod| pod["spec"]["containers"][1]["args"][2].as_str().unwrap_or_default().to_owned());
-            agents.collect::<std::collections::BTreeSet<_>>()
+            let agent = |pod: &Value| {
+                let agent = pod["spec"]["containers"].as_array()?.iter().find(|container| container["name"] == "agent")?;
+                agent["env"][0]["value"].as_str().map(ToOwned::to_owned)
+            };
+            pods.iter().map(|pod| agent(pod).unwrap_or_default()).collect::<std::collections::BTreeSet<_>>()
         };
         cluster::copy_of_kratos(NAMESPACE, name, 1, cluster::take_code_as_first_factor);
         cluster::await_wanted(NAMESPACE, name);
