@@ -13,10 +13,10 @@ use tokio::sync::watch;
 use tracing::{error, info};
 
 use super::duration::duration;
-use crate::controller::{self, Pauses, Probe, Settings};
+use crate::controller::{self, Probe, Settings};
 use crate::http;
 use crate::leader::{self, Candidate, Fence, Terms};
-use crate::plan::Key;
+use crate::plan::{Key, Pauses};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{self, LogFormat};
 
@@ -71,9 +71,9 @@ pub(super) struct Options {
     #[arg(long, env = "MFA_OPERATOR_LEASE_RETRY_PERIOD", value_name = "DURATION", default_value = "2s", value_parser = duration)]
     lease_retry_period: Duration,
 
-    /// How long many policies are gone before anything of them is undone; tests that delete one policy after the other shorten it
-    #[arg(long, env = "MFA_OPERATOR_MANY_GONE", value_name = "DURATION", value_parser = duration, hide = true)]
-    many_gone: Option<Duration>,
+    /// Pauses that tests shorten, which play in seconds what takes hours in a cluster
+    #[arg(long, env = "MFA_OPERATOR_PAUSES", value_name = "NAME=MILLISECONDS,…", default_value = "", hide = true)]
+    pauses: Pauses,
 }
 
 fn optional_key(text: &str) -> Result<Option<Key>, String> {
@@ -122,9 +122,8 @@ async fn operate(options: Options) -> Result<(), Box<dyn std::error::Error + Sen
     let probes = probes.map_err(|error| format!("--listen-probes {}: {error}", options.listen_probes))?;
     let listen = scrapes.local_addr()?;
     info!(version = env!("CARGO_PKG_VERSION"), server, %listen, namespaces = ?options.namespaces, "the operator starts");
-    let pauses = Pauses::default();
     let settings = Settings {
-        pauses: Pauses { many_gone: options.many_gone.unwrap_or(pauses.many_gone), ..pauses },
+        pauses: options.pauses,
         namespaces: options.namespaces.into_iter().filter(|name| !name.is_empty()).collect(),
         server_images: options.server_images.into(),
         itself: options.itself,

@@ -9,13 +9,13 @@ use smol_str::SmolStr;
 
 use super::cache::Cached;
 use super::list::{self, Selection};
-use super::memory::{Memory, Pauses};
+use super::memory::Memory;
 use super::view::config_map::ConfigMap;
 use super::view::revision::Revision;
 use super::view::{Resource, Seen, Slim};
 use super::{Context, Error, Settings, bases, env_from, events, observe, queue};
 use crate::api as wire;
-use crate::plan::{self, ConfigMapStep, Desired, Governed, PolicyObject, Record, Reversal, Step, Workload, container};
+use crate::plan::{self, ConfigMapStep, Desired, Governed, Pauses, PolicyObject, Record, Reversal, Step, Workload, container};
 use crate::policy::{Kind, VerificationMode};
 use crate::server::kratos::governed_names;
 

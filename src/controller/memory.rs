@@ -11,10 +11,8 @@ use smol_str::SmolStr;
 use tokio::time::Instant;
 
 use super::tell::Untold;
-use crate::plan::{History, Key, Millis, Pod, WorkloadId};
+use crate::plan::{History, Key, Millis, Pauses, Pod, WorkloadId};
 use gone::Gone;
-
-pub use gone::Pauses;
 
 /// More than any pace looks back at.
 const REMEMBER: usize = 16;

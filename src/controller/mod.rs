@@ -45,7 +45,7 @@ use tokio::sync::watch as signal;
 use tokio::task::JoinSet;
 
 use crate::api;
-use crate::plan::{Key, Millis, PolicyObject, Workload, bounded};
+use crate::plan::{Key, Millis, Pauses, PolicyObject, Workload, bounded};
 use crate::policy::Kind;
 use crate::telemetry::metrics::Metrics;
 use view::Resource;
@@ -54,7 +54,6 @@ use view::revision::Revision;
 
 pub use foresee::{Effect, Foreseen, Recorded, foresee, records};
 pub use guards::Probe;
-pub use memory::Pauses;
 
 /// How the API server is asked.
 pub struct Clients {

@@ -155,6 +155,7 @@ pub(super) fn gather(
     let config_maps = config_maps(context, tables, key, named.as_ref());
     Observed {
         now,
+        pauses: context.settings.pauses,
         key: key.clone(),
         policy,
         absence: Absence::Uncertain,

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::record::record_name;
 use super::{
-    Absence, Applied, Before, Bounded, Container, Data, EnvFrom, EnvVar, Governed, History, Key, LastStatus, Observed, OwnFields, Pod,
-    PolicyObject, Record, Replacement, Selected, Standing, TargetData, TargetView, Traits, Trouble, UpdateStrategy, Workload,
+    Absence, Applied, Before, Bounded, Container, Data, EnvFrom, EnvVar, Governed, History, Key, LastStatus, Observed, OwnFields, Pauses,
+    Pod, PolicyObject, Record, Replacement, Selected, Standing, TargetData, TargetView, Traits, Trouble, UpdateStrategy, Workload,
     WorkloadStatus,
 };
 use crate::api;
@@ -114,6 +114,7 @@ pub(super) fn crash(crashes: i32) -> Trouble {
 pub(super) fn observed(targets: Vec<TargetView>) -> Observed {
     Observed {
         now: 1_000_000_000,
+        pauses: Pauses::default(),
         key: Key::new("identity", "mfa"),
         policy: Some(Arc::new(policy("mfa"))),
         absence: Absence::Uncertain,

@@ -22,6 +22,7 @@ mod mark;
 mod news;
 mod observed;
 mod overrides;
+mod pauses;
 mod pod;
 mod proof;
 pub mod record;
@@ -69,6 +70,7 @@ pub use observed::{
     Absence, ConfigMapView, Container, Containers, Content, EnvVar, GovernedView, History, Key, Millis, MountedFile, Observed, OtherPods,
     OwnFields, PolicyObject, Selected, TargetView, UpdateStrategy, Workload, WorkloadId, WorkloadStatus,
 };
+pub use pauses::Pauses;
 pub use pod::{Health, Pod, Trouble};
 pub use proof::Proof;
 pub use record::{Applied, Back, Before, Data, Evidence, Record, Reload, TargetData, Verdict};

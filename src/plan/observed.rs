@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 use super::record::Record;
 use super::shape::{Replacement, Traits};
 use super::unusual::{EnvFrom, Unusual};
-use super::{Bounded, LastStatus, LeftFile, Pod, Proof, Standing, Unreadable};
+use super::{Bounded, LastStatus, LeftFile, Pauses, Pod, Proof, Standing, Unreadable};
 use crate::policy::{DeletionPolicy, Kind, Policy, Rejection, Verification};
 use crate::server::kratos::Layer;
 
@@ -51,6 +51,7 @@ pub struct WorkloadId {
 #[derive(Clone, Debug)]
 pub struct Observed {
     pub now: Millis,
+    pub pauses: Pauses,
     pub key: Key,
     pub policy: Option<Arc<PolicyObject>>,
     /// Only where `policy` is none.

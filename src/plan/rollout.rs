@@ -1,6 +1,6 @@
 //! How far a roll is, from what the workload and its pods say.
 
-use super::{Mark, Millis, Pod, TargetView, Trouble, UpdateStrategy, Workload};
+use super::{Mark, Millis, Pauses, Pod, TargetView, Trouble, UpdateStrategy, Workload};
 use crate::api::Reason;
 use crate::policy::Kind;
 
@@ -115,51 +115,44 @@ fn fails(trouble: &Trouble) -> bool {
         || matches!(&*trouble.reason, "CrashLoopBackOff" | "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError")
 }
 
-/// Edits within this time after the first of a burst go out together.
-const BURST: Millis = 10_000;
-/// From the fourth on, rolls in a row keep this distance.
-const ROLL_DISTANCE: Millis = 60_000;
 const ROLLS_IN_A_ROW: usize = 3;
 
 /// When the next roll may start; none means now.
 #[must_use]
-pub fn roll_not_before(target: &TargetView, failing: bool, now: Millis) -> Option<Millis> {
+pub fn roll_not_before(target: &TargetView, failing: bool, pauses: Pauses, now: Millis) -> Option<Millis> {
     let workload = target.workload.as_ref()?;
     let rolls = &target.history.rolls;
-    let in_a_row = rolls.iter().filter(|at| now - **at < ROLL_DISTANCE * 3).count();
-    let spaced = rolls.iter().max().filter(|_| in_a_row >= ROLLS_IN_A_ROW).map(|last| last + ROLL_DISTANCE);
+    let in_a_row = rolls.iter().filter(|at| now - **at < pauses.roll_distance * 3).count();
+    let spaced = rolls.iter().max().filter(|_| in_a_row >= ROLLS_IN_A_ROW).map(|last| last + pauses.roll_distance);
     let under_way = !workload.own.env.is_empty() && !is_done(workload) && !failing;
     let started = rolls.iter().max().copied().or(workload.own.changed).filter(|_| under_way);
-    [spaced, started.map(|at| at + BURST)].into_iter().flatten().max().filter(|until| *until > now)
+    [spaced, started.map(|at| at + pauses.burst)].into_iter().flatten().max().filter(|until| *until > now)
 }
 
-/// Three repairs of one workload within this time are a fight.
-const FIGHT: Millis = 600_000;
 const REPAIRS_BEFORE_PAUSE: usize = 3;
 /// Fewer than are remembered.
 const LONG_FIGHT: usize = 12;
-const FIRST_PAUSE: Millis = 60_000;
-const LONGEST_PAUSE: Millis = 1_800_000;
 
 /// When drift may be repaired again, once another manager keeps undoing the repairs: the pause
 /// doubles with each, and a longer quiet ends the fight.
 #[must_use]
-pub fn repair_not_before(repairs: &[Millis], now: Millis) -> Option<Millis> {
+pub fn repair_not_before(repairs: &[Millis], pauses: Pauses, now: Millis) -> Option<Millis> {
     let last = *repairs.last()?;
-    if now - last > LONGEST_PAUSE + FIGHT {
+    let quiet = pauses.longest_repair + pauses.fight;
+    if now - last > quiet {
         return None;
     }
     // The streak of repairs that followed each other faster than the longest pause and a margin.
-    let gaps = repairs.windows(2).rev().take_while(|pair| pair[1] - pair[0] <= LONGEST_PAUSE + FIGHT).count();
+    let gaps = repairs.windows(2).rev().take_while(|pair| pair[1] - pair[0] <= quiet).count();
     let streak = &repairs[repairs.len() - 1 - gaps..];
     // The beginning of a long fight is forgotten.
-    let began = match streak.windows(REPAIRS_BEFORE_PAUSE).position(|three| three[REPAIRS_BEFORE_PAUSE - 1] - three[0] < FIGHT) {
+    let began = match streak.windows(REPAIRS_BEFORE_PAUSE).position(|three| three[REPAIRS_BEFORE_PAUSE - 1] - three[0] < pauses.fight) {
         Some(began) => began,
         None if streak.len() >= LONG_FIGHT => 0,
         None => return None,
     };
     let since = streak.len() - began - REPAIRS_BEFORE_PAUSE;
-    let pause = (FIRST_PAUSE << since.min(5)).min(LONGEST_PAUSE);
+    let pause = (pauses.repair << since.min(5)).min(pauses.longest_repair);
     Some(last + pause).filter(|until| *until > now)
 }
 
@@ -261,42 +254,39 @@ mod tests {
         rolling.status.updated = 1;
         let mut view = target(rolling);
         view.history.rolls = vec![100_000];
-        assert_eq!(roll_not_before(&view, false, 103_000), Some(110_000));
-        assert_eq!(roll_not_before(&view, true, 103_000), None, "a fix of a failing roll goes at once");
-        assert_eq!(roll_not_before(&view, false, 110_000), None);
+        assert_eq!(roll_not_before(&view, false, Pauses::default(), 103_000), Some(110_000));
+        assert_eq!(roll_not_before(&view, true, Pauses::default(), 103_000), None, "a fix of a failing roll goes at once");
+        assert_eq!(roll_not_before(&view, false, Pauses::default(), 110_000), None);
         view.workload = target(workload(2)).workload;
-        assert_eq!(roll_not_before(&view, false, 103_000), None, "the roll has ended");
+        assert_eq!(roll_not_before(&view, false, Pauses::default(), 103_000), None, "the roll has ended");
     }
 
     #[test]
     fn the_fourth_roll_in_a_row_keeps_a_minute_of_distance() {
         let mut view = target(workload(2));
         view.history.rolls = vec![0, 20_000, 40_000];
-        assert_eq!(roll_not_before(&view, false, 50_000), Some(100_000));
+        assert_eq!(roll_not_before(&view, false, Pauses::default(), 50_000), Some(100_000));
         view.history.rolls = vec![20_000, 40_000];
-        assert_eq!(roll_not_before(&view, false, 50_000), None);
+        assert_eq!(roll_not_before(&view, false, Pauses::default(), 50_000), None);
     }
 
     #[test]
     fn a_fight_is_met_with_growing_pauses_up_to_half_an_hour() {
-        assert_eq!(repair_not_before(&[1, 2], 3), None);
-        assert_eq!(repair_not_before(&[1_000, 2_000, 3_000], 4_000), Some(63_000));
+        let again = |repairs: &[Millis], now| repair_not_before(repairs, Pauses::default(), now);
+        assert_eq!(again(&[1, 2], 3), None);
+        assert_eq!(again(&[1_000, 2_000, 3_000], 4_000), Some(63_000));
         let mut repairs = vec![0, 0, 0];
         let mut pauses = Vec::new();
         for _ in 0..8 {
             let last = *repairs.last().expect("a repair");
-            let Some(until) = repair_not_before(&repairs, last + 1) else { break };
+            let Some(until) = again(&repairs, last + 1) else { break };
             pauses.push((until - last) / 60_000);
             repairs.push(until);
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
-        assert_eq!(repair_not_before(&repairs, repairs[10] + 3_600_000), None, "a quiet hour ends the fight");
+        assert_eq!(again(&repairs, repairs[10] + 3_600_000), None, "a quiet hour ends the fight");
         let last = repairs[10];
         let remembered: Vec<_> = (0..16).map(|number| last + number * 1_800_000).collect();
-        assert_eq!(
-            repair_not_before(&remembered, remembered[15] + 1),
-            Some(remembered[15] + 1_800_000),
-            "it goes on after its beginning is forgotten"
-        );
+        assert_eq!(again(&remembered, remembered[15] + 1), Some(remembered[15] + 1_800_000), "it goes on after its beginning is forgotten");
     }
 }

@@ -271,7 +271,7 @@ fn step(
     }
     let drift: Vec<_> = if same { differs.into_iter().filter(|(_, drift)| *drift).map(|(field, _)| field).collect() } else { Vec::new() };
     if !drift.is_empty()
-        && let Some(until) = rollout::repair_not_before(&view.history.repairs, observed.now)
+        && let Some(until) = rollout::repair_not_before(&view.history.repairs, observed.pauses, observed.now)
     {
         let message = format!(
             "{} keeps changing {} in {view}: stop it from setting these fields; the next repair comes later each time, after 30 minutes at most",
@@ -289,7 +289,9 @@ fn step(
         let failing = direction == Direction::Back
             || rollout::progress(workload, &container, &Mark::of_template(workload, &container), view.pods.as_deref()).0
                 == Reason::Crashing;
-        if let Some(until) = rollout::roll_not_before(view, failing, observed.now).filter(|_| direction == Direction::Forward) {
+        if let Some(until) =
+            rollout::roll_not_before(view, failing, observed.pauses, observed.now).filter(|_| direction == Direction::Forward)
+        {
             let message = format!("{view} waits for the roll under way, so that edits in a row roll it once");
             return Step::Held { container, reason: Reason::Progressing, message, until: Some(until) };
         }

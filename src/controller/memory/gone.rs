@@ -5,21 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Memory, State};
-use crate::plan::{Key, Millis};
-
-/// How long a policy must be gone before anything is undone.
-#[derive(Clone, Copy, Debug)]
-pub struct Pauses {
-    pub gone: Duration,
-    /// The same while many are gone. That is how a mistake looks, and it takes people some minutes to mend it.
-    pub many_gone: Duration,
-}
-
-impl Default for Pauses {
-    fn default() -> Self {
-        Self { gone: Duration::from_secs(30), many_gone: Duration::from_secs(900) }
-    }
-}
+use crate::plan::{Key, Millis, Pauses};
 
 /// So many are many where they are at least this part of all.
 const MANY: usize = 5;
@@ -41,7 +27,7 @@ impl Gone {
     }
 
     fn counts(&self, pauses: Pauses) -> bool {
-        !self.over || self.since.elapsed() < pauses.many_gone
+        !self.over || left(pauses.many_gone, self.since.elapsed()).is_some()
     }
 }
 
@@ -116,9 +102,9 @@ impl Memory {
 
 /// What is left of the pause, rounded up: a look that comes a moment early has to come again, and
 /// nothing else may come to pass that would bring it.
-fn left(pause: Duration, gone: Duration) -> Option<Millis> {
-    let left = pause.saturating_sub(gone).as_micros().div_ceil(1_000);
-    Millis::try_from(left).ok().filter(|left| *left > 0)
+fn left(pause: Millis, gone: Duration) -> Option<Millis> {
+    let gone = Millis::try_from(gone.as_millis()).unwrap_or(Millis::MAX);
+    Some(pause - gone).filter(|left| *left > 0)
 }
 
 #[cfg(test)]
@@ -144,10 +130,11 @@ mod tests {
     #[test]
     fn a_pause_is_not_over_a_moment_before_its_end() {
         let pause = Pauses::default().gone;
+        let after = Duration::from_secs(30);
         assert_eq!(left(pause, Duration::ZERO), Some(30_000));
-        assert_eq!(left(pause, pause - Duration::from_micros(400)), Some(1));
-        assert_eq!(left(pause, pause), None);
-        assert_eq!(left(pause, pause * 2), None);
+        assert_eq!(left(pause, after - Duration::from_micros(400)), Some(1));
+        assert_eq!(left(pause, after), None);
+        assert_eq!(left(pause, after * 2), None);
     }
 
     #[test]
