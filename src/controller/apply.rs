@@ -7,6 +7,7 @@ use kube::core::response::Status;
 use kube::{Api, Client, Resource as _};
 use serde::Serialize;
 use serde_json::{Value, json};
+use smol_str::SmolStr;
 
 use super::cache::Cached;
 use super::view::config_map::ConfigMap;
@@ -42,6 +43,14 @@ pub(super) async fn workload(
     take_over: bool,
 ) -> Answer<Written> {
     let api = api::<Workload>(&context.writer, Resource::of(target.kind), Some(&target.key.namespace));
+    let set = &body["spec"]["template"]["spec"]["containers"];
+    let is_set = |(inside, name): &&(SmolStr, SmolStr)| {
+        let set = set.as_array().into_iter().flatten().filter(|set| set["name"] == **inside);
+        set.filter_map(|set| set["env"].as_array()).flatten().any(|set| set["name"] == **name)
+    };
+    if let Err(refused) = remove_hollow(context, target, target.own.env.iter().filter(|own| !is_set(own)).collect()).await? {
+        return Ok(Err(refused));
+    }
     let polite = PatchParams::apply(wire::MANAGER);
     let status = match api.patch(&target.key.name, &polite, &Patch::Apply(body)).await {
         Ok(seen) => return hold(context, target, seen, Vec::new()).map(Ok),
@@ -135,8 +144,39 @@ fn without_expression(message: &str) -> String {
     without().unwrap_or_else(|| message.into())
 }
 
+/// Removes variables that are about to be dropped, where dropping them would leave the name of one without a value: another
+/// manager holds the name, having set the variable before we took it back. The next look goes on from there.
+async fn remove_hollow(context: &Context, target: &Workload, dropped: Vec<&(SmolStr, SmolStr)>) -> Answer<()> {
+    if dropped.is_empty() {
+        return Ok(Ok(()));
+    }
+    let api = api::<Workload>(&context.writer, Resource::of(target.kind), Some(&target.key.namespace));
+    let Some(live) = api.get_metadata_opt(&target.key.name).await? else { return Err(Error::Stale) };
+    let others = live.metadata.managed_fields.unwrap_or_default();
+    let others = others.iter().filter(|entry| entry.manager.as_deref() != Some(wire::MANAGER)).filter_map(|entry| entry.fields_v1.as_ref());
+    let others: Vec<_> = others.filter_map(|fields| fields.0.pointer("/f:spec/f:template/f:spec/f:containers")).collect();
+    let held = |(container, name): &(SmolStr, SmolStr)| -> Vec<&Value> {
+        let [container, name] = [container, name].map(|name| format!("k:{}", json!({ "name": name })));
+        others.iter().filter_map(|fields| fields.get(&container)?.get("f:env")?.get(&name)).collect()
+    };
+    let has_value = |fields: &&Value| ["f:value", "f:valueFrom"].iter().any(|field| fields.get(field).is_some());
+    let gone: Vec<_> = dropped.into_iter().filter(|variable| !held(variable).iter().any(has_value)).collect();
+    if gone.iter().all(|variable| held(variable).is_empty()) {
+        return Ok(Ok(()));
+    }
+    let params = PatchParams { field_manager: Some(wire::MANAGER.into()), ..PatchParams::default() };
+    match api.patch(&target.key.name, &params, &Patch::Strategic(manifest::without(target, &gone))).await {
+        Ok(seen) => answered(context, &Resource::of(target.kind), seen).and(Err(Error::Stale)),
+        Err(kube::Error::Api(status)) => refusal(&status, &target.to_string()).map(Err),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Drops all our fields from a workload; returns the variables that a co-owner keeps alive.
 pub(super) async fn revert(context: &Context, target: &Workload) -> Answer<Vec<String>> {
+    if let Err(refused) = remove_hollow(context, target, target.own.env.iter().collect()).await? {
+        return Ok(Err(refused));
+    }
     let api = api::<Workload>(&context.writer, Resource::of(target.kind), Some(&target.key.namespace));
     match api.patch(&target.key.name, &PatchParams::apply(wire::MANAGER), &Patch::Apply(manifest::identity(target))).await {
         Ok(seen) => {

@@ -1,6 +1,7 @@
 //! The bodies of our writes. Workloads are applied in part: identity, own fields, nothing else.
 
 use serde_json::{Value, json};
+use smol_str::SmolStr;
 
 use super::{Data, Desired, Governed, Key, PolicyObject, Workload};
 use crate::api;
@@ -24,6 +25,15 @@ pub fn spoken(value: &str) -> String {
 pub fn workload(workload: &Workload, policy: &str, governed: &str, container: &str, desired: &Desired) -> Value {
     let env = desired.variables().iter().map(|variable| json!({"name": variable.name, "value": literal(&variable.value)})).collect();
     governed_by(workload, policy, governed, vec![(container, env)])
+}
+
+/// A strategic merge patch that removes these variables, by container and name.
+#[must_use]
+pub fn without(workload: &Workload, variables: &[&(SmolStr, SmolStr)]) -> Value {
+    let mut body = identity(workload);
+    let removal = |(container, name): &&(SmolStr, SmolStr)| json!({"name": container, "env": [{"name": name, "$patch": "delete"}]});
+    body["spec"]["template"]["spec"]["containers"] = variables.iter().map(removal).collect();
+    body
 }
 
 /// Our fields on a workload as they are, under another annotation.

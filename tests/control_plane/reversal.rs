@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::config_file::has_the_levels;
 use crate::metrics::until_value;
 use crate::objects::{GOVERNED, LABEL, SECRET, SETTINGS, WHOAMI};
-use crate::objects::{enforces, env, env_patch, generation, governed, is_bare, kratos, kratos_mounting, policy, template};
+use crate::objects::{
+    enforces, env, env_patch, generation, governed, is_bare, kratos, kratos_mounting, kratos_reading, policy, policy_with, template,
+};
 use crate::scene::{AFTER_THE_PAUSE, SOON, Scene};
 
+const MAX_AGE: &str = "SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE";
 /// Well within the pause.
 const MOST_OF_THE_PAUSE: Duration = Duration::from_secs(25);
 /// Longer than the pause, so that what should not happen after it would have.
@@ -52,6 +56,29 @@ async fn a_deleted_policy_is_reverted_after_the_pause() {
         })
         .await;
     scene.until_event("Reverted", &["kratos", "mfa"]).await;
+}
+
+/// Whoever set a variable keeps a share in its name, also after it was taken back.
+#[tokio::test]
+async fn what_a_stranger_set_once_goes_with_the_rest() {
+    let scene = Scene::start("shared").await;
+    scene.create(kratos_reading("reader", "mfa-mfa")).await;
+    scene.create(kratos("other")).await;
+    scene.create(policy_with("mfa", &["reader", "other"], json!({"privilegedSessionMaxAge": "5m"}))).await;
+    scene.until_ready("mfa").await;
+    for name in ["reader", "other"] {
+        scene.edit("Deployment", name, env_patch(&[(WHOAMI, "aal1"), (MAX_AGE, "9m")])).await;
+        scene.until("it is taken back", SOON, async || enforces(&scene.deployment(name).await)).await;
+    }
+    scene.until_ready("mfa").await;
+    let before = generation(&scene.deployment("other").await);
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"targetRefs": [{"name": "reader"}]}})).await;
+    until_bare(&scene, "other", SOON).await;
+    assert_eq!(generation(&scene.deployment("other").await), before + 1, "one roll does it");
+    // The file has the age from then on.
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"delivery": {"type": "ConfigFile"}}})).await;
+    scene.until_ready("mfa").await;
+    has_the_levels(&scene.deployment("reader").await).expect("the levels alone");
 }
 
 #[tokio::test]
