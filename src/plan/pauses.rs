@@ -59,3 +59,17 @@ impl FromStr for Pauses {
         Ok(pauses)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_named_is_another_and_the_rest_is_as_it_was() {
+        let pauses: Pauses = "many_gone=300,burst=0".parse().expect("pauses");
+        assert_eq!((pauses.gone, pauses.many_gone, pauses.burst), (30_000, 300, 0));
+        for wrong in ["gone", "gone=", "gone=1s", "gone=-1", "none=1"] {
+            assert!(wrong.parse::<Pauses>().is_err(), "{wrong}");
+        }
+    }
+}
