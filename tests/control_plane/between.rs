@@ -8,12 +8,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::Response;
 use futures::{StreamExt as _, TryStreamExt as _};
 use http_body_util::BodyExt as _;
 use kube::Client;
-use tokio::sync::oneshot;
+use serde_json::json;
+use tokio::sync::{Notify, oneshot};
 
 use crate::support::control_plane::{ControlPlane, client};
 
@@ -31,6 +32,12 @@ pub struct Between {
 struct Shared {
     /// What watches of this kind bring stays on its way.
     held: Mutex<Option<&'static str>>,
+    /// The code that so many requests are answered.
+    answers: Mutex<(u16, usize)>,
+    /// Whose credentials requests have instead of the right ones.
+    stranger: Mutex<Option<Client>>,
+    /// Ends all watches that there are.
+    cut: Notify,
     lists: Mutex<Vec<List>>,
 }
 
@@ -85,6 +92,25 @@ impl Between {
         *self.shared.held.lock().expect("nobody panics") = None;
     }
 
+    /// So many requests are answered so from now on; of watches, what cannot be of anything else.
+    pub fn answer(&self, code: u16, times: usize) {
+        *self.shared.answers.lock().expect("nobody panics") = (code, times);
+        if code == 410 {
+            self.cut();
+        }
+    }
+
+    /// Requests have these credentials from now on, or the right ones again.
+    pub fn present(&self, stranger: Option<Client>) {
+        *self.shared.stranger.lock().expect("nobody panics") = stranger;
+        self.cut();
+    }
+
+    /// Ends every watch.
+    pub fn cut(&self) {
+        self.shared.cut.notify_waiters();
+    }
+
     /// Every list, those that watches begin with aside, whose answer is complete.
     pub fn lists(&self) -> Vec<List> {
         self.shared.lists.lock().expect("nobody panics").clone()
@@ -94,6 +120,24 @@ impl Between {
 impl Shared {
     fn holds(&self, path: &str) -> bool {
         self.held.lock().expect("nobody panics").is_some_and(|held| path.ends_with(held))
+    }
+
+    /// What a request is answered without being asked; one for a version that is gone comes of a watch or a list alone, a
+    /// conflict of a write.
+    fn answer(&self, method: &Method) -> Option<Response> {
+        let mut answers = self.answers.lock().expect("nobody panics");
+        let (code, left) = &mut *answers;
+        let reason = match (*code, *method == Method::GET) {
+            (409, false) => "Conflict",
+            (410, true) => "Expired",
+            (429, _) => "TooManyRequests",
+            (503, _) => "ServiceUnavailable",
+            _ => return None,
+        };
+        *left = left.checked_sub(1)?;
+        let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": reason, "code": *code});
+        let answer = Response::builder().status(*code).header(header::CONTENT_TYPE, "application/json");
+        Some(answer.body(Body::from(status.to_string())).expect("an answer"))
     }
 }
 
@@ -105,6 +149,9 @@ impl Drop for Between {
 
 async fn carry(State((shared, far)): State<(Arc<Shared>, Client)>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
+    if let Some(answer) = shared.answer(&parts.method) {
+        return answer;
+    }
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let is_watch = query.contains("watch=true");
     let path = parts.uri.path().to_owned();
@@ -114,6 +161,7 @@ async fn carry(State((shared, far)): State<(Arc<Shared>, Client)>, request: Requ
         parts.headers.remove(own);
     }
     let body = body.collect().await.expect("the operator sends all of it").to_bytes().to_vec();
+    let far = shared.stranger.lock().expect("nobody panics").clone().unwrap_or(far);
     let answer = match far.send(Request::from_parts(parts, kube::client::Body::from(body))).await {
         Ok(answer) => answer,
         Err(error) => {
@@ -131,11 +179,17 @@ async fn carry(State((shared, far)): State<(Arc<Shared>, Client)>, request: Requ
         let whole = futures::stream::unfold(
             (lines, Vec::new(), shared, path),
             |(mut lines, mut rest, shared, path): (_, Vec<u8>, Arc<Shared>, String)| async move {
+                let is_cut = shared.clone();
+                let mut cut = std::pin::pin!(is_cut.cut.notified());
                 let line = loop {
                     if let Some(end) = rest.iter().position(|byte: &u8| *byte == b'\n') {
                         break rest.drain(..=end).collect::<Vec<_>>();
                     }
-                    match lines.next().await? {
+                    let next = tokio::select! {
+                        next = lines.next() => next?,
+                        () = &mut cut => Err(std::io::Error::other("it is cut")),
+                    };
+                    match next {
                         Ok(bytes) => rest.extend(bytes),
                         Err(error) => return Some((Err(error), (lines, rest, shared, path))),
                     }

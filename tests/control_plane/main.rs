@@ -28,6 +28,7 @@ mod docs;
 mod drift;
 mod election;
 mod failing;
+mod faults;
 mod guards;
 mod history;
 mod hostile;

@@ -16,14 +16,14 @@ const AFTER_AN_OUTAGE: Duration = Duration::from_secs(120);
 const MAX_AGE: &str = "SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE";
 
 /// A part of the control plane, as it was started.
-struct Part {
+pub struct Part {
     id: u32,
     command: Vec<String>,
     folder: PathBuf,
 }
 
 impl Part {
-    fn of(plane: &ControlPlane, name: &str) -> Self {
+    pub fn of(plane: &ControlPlane, name: &str) -> Self {
         let folder = plane.folder().canonicalize().expect("it has a folder");
         let found = std::fs::read_dir("/proc").expect("processes").flatten().find_map(|entry| {
             let id = entry.file_name().to_str()?.parse().ok()?;
@@ -37,19 +37,19 @@ impl Part {
         Self { id, command, folder }
     }
 
-    fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([signal, &self.id.to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "no {signal} for {:?}", self.command);
     }
 
-    fn kill(&self) {
+    pub fn kill(&self) {
         self.signal("-KILL");
         while std::fs::read_to_string(format!("/proc/{}/status", self.id)).is_ok_and(|status| !status.contains("State:\tZ")) {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    fn start_again(&self) -> Started {
+    pub fn start_again(&self) -> Started {
         let log = std::fs::File::create(self.folder.join(format!("log/again-{}.log", self.id))).expect("a log");
         let mut command = Command::new(&self.command[0]);
         command.args(&self.command[1..]).current_dir(&self.folder).stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
@@ -57,7 +57,8 @@ impl Part {
     }
 }
 
-struct Started(Child);
+/// Again. It ends when the value goes.
+pub struct Started(Child);
 
 impl Drop for Started {
     fn drop(&mut self) {

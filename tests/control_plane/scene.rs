@@ -411,7 +411,7 @@ pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().into()
 }
 
-fn tail(text: &str, lines: usize) -> String {
+pub fn tail(text: &str, lines: usize) -> String {
     let all: Vec<_> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
 }

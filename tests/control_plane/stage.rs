@@ -267,6 +267,17 @@ impl Person {
     }
 }
 
+/// Whoever has the token of a pod that was deleted.
+pub async fn with_the_token_of_a_pod_that_is_gone(plane: &ControlPlane, namespace: &str) -> Client {
+    let person = Person::of(plane.client().await, namespace);
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "gone"}});
+    person.create(account).await.expect("an account");
+    person.create(pod(POD, "gone")).await.expect("a pod");
+    let token = token(plane, namespace, "gone", Some(POD)).await;
+    person.delete_by_force("Pod", POD).await.expect("it can be deleted");
+    Person::with(plane, namespace, &token).await.client
+}
+
 /// One for this pod of the account, or for none.
 async fn token(plane: &ControlPlane, namespace: &str, account: &str, pod: Option<&str>) -> String {
     let accounts = Api::<DynamicObject>::namespaced_with(plane.client().await, namespace, &resource("ServiceAccount"));

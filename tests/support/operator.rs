@@ -129,8 +129,13 @@ impl Operator {
 
     /// Starts it again after [`Operator::stop`] or [`Operator::kill`].
     pub fn start_again(&mut self) {
-        self.process = Some(spawn(&self.options, self.listen, &self.log));
+        self.launch_again();
         self.wait_until_ready();
+    }
+
+    /// Likewise, and waits for nothing.
+    pub fn launch_again(&mut self) {
+        self.process = Some(spawn(&self.options, self.listen, &self.log));
     }
 
     pub fn restart(&mut self) {
