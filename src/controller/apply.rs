@@ -151,7 +151,13 @@ async fn remove_hollow(context: &Context, target: &Workload, dropped: Vec<&(Smol
         return Ok(Ok(()));
     }
     let api = api::<Workload>(&context.writer, Resource::of(target.kind), Some(&target.key.namespace));
-    let Some(live) = api.get_metadata_opt(&target.key.name).await? else { return Err(Error::Stale) };
+    let live = match api.get_metadata_opt(&target.key.name).await {
+        Ok(Some(live)) => live,
+        Ok(None) => return Err(Error::Stale),
+        // Owners that were forged deeper than any parser goes keep nothing from being dropped.
+        Err(kube::Error::SerdeError(_)) => return Ok(Ok(())),
+        Err(error) => return Err(error.into()),
+    };
     let others = live.metadata.managed_fields.unwrap_or_default();
     let others = others.iter().filter(|entry| entry.manager.as_deref() != Some(wire::MANAGER)).filter_map(|entry| entry.fields_v1.as_ref());
     let others: Vec<_> = others.filter_map(|fields| fields.0.pointer("/f:spec/f:template/f:spec/f:containers")).collect();

@@ -215,6 +215,13 @@ async fn forged_owners_of_fields_stop_nobody() {
         if found.contains("\"5m\"") { Ok(()) } else { Err(found) }
     };
     scene.until("the edit is written", SOON, written).await;
+    // The name of a variable that somebody set goes on to be theirs.
+    asked("delete mfapolicy mfa");
+    let reverted = async || {
+        let found = asked("get deployment kratos --output json");
+        if found.contains("\"5m\"") { Err(found) } else { Ok(()) }
+    };
+    scene.until("what was the policy's is dropped", Duration::from_secs(90), reverted).await;
     assert!(!scene.operator.log().contains("watch failed"), "{}", scene.operator.log());
 }
 
