@@ -19,6 +19,7 @@ pub(super) fn run() -> ExitCode {
         "variables": variables,
         "longestVariable": kratos::LONGEST_VARIABLE,
         "levelVariables": [settings, whoami],
+        "revisionVariable": kratos::REVISION,
         "file": kratos::governed_file(),
         "policyLabel": api::POLICY_LABEL,
         "governedAnnotation": api::GOVERNED_ANNOTATION,

@@ -337,8 +337,8 @@ pub(super) async fn adopt(context: &Context, policy: &PolicyObject, data: &Data)
     let body = manifest::record(policy, data, &data.digest(), 0, "[]");
     match create::<Revision>(&context.writer, Resource::REVISIONS, &policy.key.namespace, &body).await {
         Ok(seen) => created(context, &Resource::REVISIONS, seen),
-        // It is there already, or cannot be: then nothing goes back to it.
-        Err(kube::Error::Api(_)) => {}
+        // It is there already, or cannot be: then nothing goes back to it. Anything else passes, and it is tried again.
+        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 409 | 413 | 422) => {}
         Err(error) => return Err(error.into()),
     }
     Ok(())

@@ -117,8 +117,11 @@ async fn binding(client: &Client, itself: &Key, policy: &str) -> Guard {
     let name = format!("{}-{policy}", itself.name);
     match Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()).get_opt(&name).await {
         Ok(Some(binding)) => {
-            let actions = binding.spec.and_then(|spec| spec.validation_actions).unwrap_or_default();
-            if actions.iter().any(|action| action == "Deny") { Guard::InForce } else { Guard::Absent }
+            let spec = binding.spec.unwrap_or_default();
+            let denies = spec.validation_actions.iter().flatten().any(|action| action == "Deny");
+            // By the chart it binds the policy of its own name, without parameters, which could be missing.
+            let binds = spec.policy_name.as_deref() == Some(&name) && spec.param_ref.is_none();
+            if denies && binds { Guard::InForce } else { Guard::Absent }
         }
         Ok(None) => Guard::Absent,
         Err(_) => Guard::Unknown,

@@ -24,9 +24,18 @@ const SOON: Duration = Duration::from_secs(30);
 /// More than the pods of one workload are made by at any time: of what there are too many, the owner is not known.
 const READ_AT_MOST: usize = 32;
 
-/// What was read, by the uid of the maker, or of the workload and the name of its revision.
+/// What was read.
 #[derive(Debug, Default)]
-pub(super) struct Makers(Mutex<HashMap<(SmolStr, SmolStr), Entry>>);
+pub(super) struct Makers(Mutex<HashMap<Name, Entry>>);
+
+/// Of a maker: pods say the kind, the uid and the name as they like, so that none of them stands for another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Name {
+    kind: &'static str,
+    /// Of the maker, or of the workload that the revision is of.
+    uid: SmolStr,
+    name: SmolStr,
+}
 
 #[derive(Debug)]
 struct Entry {
@@ -35,18 +44,18 @@ struct Entry {
 }
 
 impl Makers {
-    fn all(&self) -> MutexGuard<'_, HashMap<(SmolStr, SmolStr), Entry>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<Name, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn recall(&self, key: &(SmolStr, SmolStr), workload: &Workload) -> Option<Arc<Maker>> {
+    fn recall(&self, key: &Name, workload: &Workload) -> Option<Arc<Maker>> {
         let all = self.all();
         let entry = all.get(key)?;
         let fresh = if entry.maker.is_of(workload) { FRESH } else { SOON };
         (entry.read.elapsed() < fresh).then(|| entry.maker.clone())
     }
 
-    fn keep(&self, key: (SmolStr, SmolStr), maker: Maker) -> Arc<Maker> {
+    fn keep(&self, key: Name, maker: Maker) -> Arc<Maker> {
         let mut all = self.all();
         // Seldom enough to cost nothing, often enough to stay within twice what is needed.
         if all.len().is_power_of_two() {
@@ -79,7 +88,8 @@ impl Maker {
 /// Says of each of these pods, which the workload's selector finds, what made it: labels alone may be another's, too.
 pub(super) async fn read(context: &Context, workload: &Workload, pods: &mut [PodView]) -> Result<(), Error> {
     let mut left = READ_AT_MOST;
-    for pod in pods {
+    // What is finished or about to go counts nowhere.
+    for pod in pods.iter_mut().filter(|view| !view.pod.deleting) {
         let Some(owner) = &pod.owner else { continue };
         pod.maker = if *owner.kind == *Resource::REPLICA_SETS.kind {
             one(context, workload, Resource::REPLICA_SETS, &owner.name, Some(&owner.uid), &mut left).await?
@@ -112,7 +122,7 @@ async fn one(
     uid: Option<&SmolStr>,
     left: &mut usize,
 ) -> Result<Option<Arc<Maker>>, Error> {
-    let key = (uid.unwrap_or(&workload.uid).clone(), name.clone());
+    let key = Name { kind: resource.kind, uid: uid.unwrap_or(&workload.uid).clone(), name: name.clone() };
     if let Some(known) = context.makers.recall(&key, workload) {
         return Ok(Some(known));
     }

@@ -322,6 +322,10 @@ async fn list_pods(context: &Context, observed: &mut Observed) -> Result<(), Err
     Ok(())
 }
 
+/// Bytes of the pods of one target: some thousand honest ones. Others may make as many as they like, and several targets are
+/// looked at at once.
+const HELD_OF_PODS: usize = 4 * 1024 * 1024;
+
 /// The pods of a workload.
 #[derive(Default)]
 pub(super) struct Pods {
@@ -335,13 +339,25 @@ pub(super) async fn pods_of(context: &Context, observed: &Observed, workload: &W
     let mut found = Pods::default();
     let Some(labels) = &workload.selector else { return Ok(found) };
     let selection = Selection { resource: Resource::PODS, namespace: Some(&workload.key.namespace), labels };
-    list::each(&context.client, selection, |read| match read {
-        Ok(view) => found.own.push(view),
+    let mut room = HELD_OF_PODS;
+    list::each(&context.client, selection, |read: Result<PodView, _>| match read {
+        Ok(view) => match room.checked_sub(view.weight()) {
+            Some(left) => {
+                room = left;
+                found.own.push(view);
+            }
+            None => {
+                let key = workload.key.beside(&view.pod.name);
+                let field = "metadata.labels (more pods have those of the target than the operator can hold)".into();
+                let (uid, version) = (view.pod.uid, view.pod.resource_version);
+                found.unreadable = Some(Arc::new(Unreadable { kind: Resource::PODS.kind, key, uid, version, label: None, field }));
+            }
+        },
         Err(unreadable) => found.unreadable = Some(unreadable),
     })
     .await?;
     makers::read(context, workload, &mut found.own).await?;
-    found.own = selected::sort(context, observed, workload, found.own);
+    found.own = selected::sort(context, observed, workload, found.own, found.unreadable.is_none());
     Ok(found)
 }
 

@@ -84,16 +84,17 @@ fn is_at_rest(workload: &Workload) -> bool {
     workload.replicas == 0
 }
 
-/// Takes out the pods that the workload made, and remembers whose the others are.
-pub(super) fn sort(context: &Context, observed: &Observed, workload: &Workload, pods: Vec<PodView>) -> Vec<PodView> {
+/// Takes out the pods that the workload made, and remembers whose the others are: nothing where one of them cannot be read.
+pub(super) fn sort(context: &Context, observed: &Observed, workload: &Workload, pods: Vec<PodView>, all: bool) -> Vec<PodView> {
     let governed: HashSet<_> = governed(observed).collect();
-    let mut others = pods.iter().filter(|view| !view.pod.deleting && view.may_serve()).filter_map(|view| {
+    let mut others = pods.iter().filter(|view| !view.pod.deleting && view.may_serve(&observed.server_images)).filter_map(|view| {
         let owner = view.made_by()?;
         (!governed.contains(&owner)).then_some(view)
     });
     let selected = match others.next() {
         Some(first) => Selected::Others(OtherPods { pod: first.pod.name.clone(), owner: first.whose(), more: others.count() }),
-        None => Selected::OwnAlone,
+        None if all => Selected::OwnAlone,
+        None => Selected::Unknown,
     };
     context.selected.keep(workload, selected);
     pods.into_iter().filter(|view| view.made_by().as_ref() == Some(&workload.uid)).collect()

@@ -230,9 +230,11 @@ pub fn running_levels(target: &TargetView, container: &str) -> (Option<Level>, O
     let Some(workload) = target.workload.as_ref().filter(|_| target.unreadable.is_none()) else { return (None, None) };
     let of = |containers: &[Container]| {
         let own = containers.iter().find(|own| &*own.name == container);
+        // Which of two entries of one name counts is not for us to say.
         let variable = |name: &str| {
             let own = own.filter(|own| !is_unsettled(own, &target.env_from, name))?;
-            Level::from_word(&value(own, name)?)
+            let entries = own.env.iter().filter(|entry| *entry.name == *name);
+            entries.map(|entry| entry.value.as_deref().and_then(Level::from_word)).min().flatten()
         };
         let (settings, whoami) = level_variables();
         (variable(settings), variable(whoami))

@@ -17,6 +17,8 @@ pub enum Replacement {
 pub struct Traits {
     /// Its command line, as far as the template has it, says `serve`.
     pub serves: bool,
+    /// It has none: the image's own runs, which the template does not tell.
+    pub by_image: bool,
     /// Something else than Kratos is what it runs, which may read files and set variables of its own.
     pub scripted: bool,
     /// It waits before it ends.

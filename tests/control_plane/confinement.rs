@@ -223,9 +223,9 @@ async fn a_stolen_token_rolls_identity_servers_alone() {
         stage.admin.create(server).await.expect("the admin may");
         attempt(&format!("server-{number}")).await.unwrap_or_else(|status| panic!("{image}: {}", status.message));
     }
-    // The neighbour of a server is none.
+    // The neighbour of a server is none, also one that has a revision of its own.
     let mut first = workload("Deployment", "first");
-    first["spec"]["template"]["spec"]["containers"][1]["env"] = json!([]);
+    first["spec"]["template"]["spec"]["containers"][1]["env"] = json!([{"name": "REVISION", "value": "7"}]);
     stage.admin.create(first).await.expect("the admin may");
     let of_neighbour = pod(json!({"containers": [{"name": "neighbour", "env": [{"name": "REVISION", "value": "mfa-0123456789"}]}]}));
     let status = stage.operator.patch("Deployment", "first", of_neighbour).await.expect_err("the neighbour's");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::config_map::ConfigMap;
 use super::revision::Revision;
-use super::{Resource, Seen};
+use super::{PodView, Resource, Seen};
 use crate::plan::{FileSource, Workload, beside_ours};
 
 /// As large as etcd takes an object.
@@ -245,4 +245,21 @@ fn of_a_config_map_and_a_record_little_is_held() {
     let record = json!({"metadata": metadata, "data": {"overlay": "x".repeat(LARGEST)}}).to_string();
     let record = serde_json::from_str::<Seen<Revision>>(&record).expect("one").value(&Resource::REVISIONS).expect("it can be read");
     assert_eq!(record.record, None);
+}
+
+#[test]
+fn of_a_pod_little_is_held_too() {
+    let statuses = filled(|index| json!({"name": format!("{index}-{}", pad()), "state": {"waiting": {"reason": pad()}}}));
+    let mut hostile: Vec<_> =
+        hostile().into_iter().map(|(what, object)| (what, object["spec"]["template"]["spec"].clone(), json!({}))).collect();
+    let port = |index: usize| json!({"name": format!("p{index}"), "containerPort": index});
+    let ports = |index: usize| json!({"name": format!("{index}-{}", pad()), "image": "i", "ports": (0..100).map(port).collect::<Vec<_>>()});
+    hostile.push(("ports", json!({"containers": filled(ports)}), json!({})));
+    hostile.push(("statuses", json!({}), json!({"containerStatuses": statuses, "initContainerStatuses": statuses})));
+    for (what, spec, status) in hostile {
+        let text = json!({"metadata": {"name": "a", "namespace": "b", "uid": "c", "resourceVersion": "1"}, "spec": spec, "status": status});
+        let seen: Seen<PodView> = serde_json::from_str(&text.to_string()).expect("a pod");
+        let pod = seen.value(&Resource::PODS).expect("it can be read");
+        assert!(pod.weight() <= CEILING, "{what}: {} bytes", pod.weight());
+    }
 }

@@ -143,7 +143,12 @@ impl RawContainer {
         let words = || self.command.words.iter().chain(&self.args.words).map(String::as_str);
         let line_more = self.command.more || self.args.more;
         let kratos_alone = runs_itself(&self.command.words, &self.args.words);
-        let traits = Traits { serves: serves(words()), scripted: !kratos_alone, drains: self.lifecycle.pre_stop.is_some() };
+        let traits = Traits {
+            serves: serves(words()),
+            by_image: words().next().is_none() && !line_more,
+            scripted: !kratos_alone,
+            drains: self.lifecycle.pre_stop.is_some(),
+        };
         let mut unusual = Unusual { in_command: names(words().flat_map(named_in)), ..Unusual::default() };
         unusual.in_command.more |= line_more;
         let places = Places::of(&self.working_dir, &self.volume_mounts, volumes);

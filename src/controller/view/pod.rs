@@ -17,7 +17,8 @@ use super::metadata::Metadata;
 use super::seen::decode;
 use super::workload::PodSpec;
 use super::{Condition, Resource, Slim, holds, millis};
-use crate::plan::{Bounded, Pod, Trouble};
+use crate::plan::{Bounded, Container, Pod, Trouble};
+use crate::server::kratos::runs_kratos;
 
 /// A pod with what only the controller asks of it.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub(in crate::controller) struct PodView {
 }
 
 /// Of pods that are not a Deployment's.
+/// Of all containers of one pod.
+const PORTS: usize = 64;
 const REVISION_LABEL: &str = "controller-revision-hash";
 /// Of Kratos' admin API, as its own chart names it, and where it listens by itself.
 const ADMIN_PORT: (&str, u16) = ("http-admin", 4434);
@@ -51,10 +54,29 @@ impl PodView {
         Some(SocketAddr::new(self.address?, number))
     }
 
-    /// Whether it may answer sign-in: what a Job runs ends by itself, as a migration does, unless its command says otherwise.
-    pub fn may_serve(&self) -> bool {
+    /// Whether it may answer sign-in: what a Job runs ends by itself, as a migration does, unless its command says otherwise,
+    /// or an identity server's own one runs.
+    pub fn may_serve(&self, server_images: &[String]) -> bool {
         let is_job = self.owner.as_ref().is_some_and(|owner| owner.kind == "Job");
-        !is_job || self.pod.containers.more || self.pod.containers.iter().any(|container| container.traits.serves)
+        let by_image = |container: &Container| container.traits.by_image && runs_kratos(&container.image, server_images);
+        let containers = &self.pod.containers;
+        !is_job || containers.more || containers.iter().any(|container| container.traits.serves || by_image(container))
+    }
+
+    /// Bytes that are held of it, or few more.
+    pub fn weight(&self) -> usize {
+        const OF_A_TEXT: usize = 48;
+        let text = |text: &SmolStr| OF_A_TEXT + text.len();
+        let ports = self.ports.iter().map(|(of, name, _)| text(of) + text(name)).sum::<usize>();
+        let containers = self.pod.containers.iter().map(|own| size_of_val(own) + text(&own.name) + text(&own.image) + own.weight());
+        let troubles = self.pod.troubles.iter().map(|trouble| {
+            size_of_val(trouble)
+                + text(&trouble.container)
+                + text(&trouble.reason)
+                + trouble.prepares.iter().flatten().map(text).sum::<usize>()
+        });
+        let unready = self.pod.unready.iter().map(text).sum::<usize>();
+        size_of::<Self>() + 512 + ports + containers.sum::<usize>() + troubles.sum::<usize>() + unready
     }
 
     /// The uid of the workload that it is of in the end; empty where that cannot be told, and none where nobody made it.
@@ -210,7 +232,7 @@ impl Slim for PodView {
         let view = Self {
             run: run.finish(),
             address,
-            ports: own.iter().flat_map(RawContainer::ports).collect(),
+            ports: own.iter().flat_map(RawContainer::ports).take(PORTS).collect(),
             pod: Pod {
                 name: metadata.name.as_str().into(),
                 uid: metadata.uid.as_str().into(),

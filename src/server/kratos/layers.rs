@@ -60,8 +60,12 @@ impl Layer {
         let mut layer = Self::default();
         for input in inputs::inputs() {
             if input.form == Form::Providers {
-                let told = document.each(&input.path).map(|providers| upstream::trusted(&providers));
-                told.iter().for_each(|told| layer.put(input, Some(Leaf::List(told.iter().map(String::as_str).collect()))));
+                match document.each(&input.path).map(|providers| upstream::trusted(&providers)) {
+                    Some(told) => layer.put(input, Some(Leaf::List(told.iter().map(String::as_str).collect()))),
+                    // Something else than a list stands there, to be filled in later.
+                    None if !matches!(document.leaf(&input.path), Ok(None)) => layer.put(input, None),
+                    None => {}
+                }
                 continue;
             }
             match document.leaf(&input.path) {

@@ -30,24 +30,36 @@ const LONGEST: usize = 80;
 
 /// In words, one text for each provider whose word is taken.
 pub(super) fn trusted(providers: &[Document]) -> Vec<String> {
-    providers.iter().filter_map(of_provider).take(MOST).collect()
+    let mut all: Vec<_> = providers.iter().filter_map(of_provider).collect();
+    all.sort_by_key(|told| !told.proves_nothing);
+    all.into_iter().take(MOST).map(|told| told.words).collect()
 }
 
-fn of_provider(provider: &Document) -> Option<String> {
+struct Told {
+    words: String,
+    proves_nothing: bool,
+}
+
+fn of_provider(provider: &Document) -> Option<Told> {
     let listed = |key: &str| match provider.leaf(key) {
         Ok(Some(Leaf::List(values))) => values,
         _ => Vec::new(),
     };
-    let values: Vec<_> = listed(ACR).into_iter().chain(listed(AMR)).take(MOST).collect();
-    let weak: Vec<_> =
-        values.iter().filter(|value| WEAK.iter().any(|known| known.eq_ignore_ascii_case(value))).map(|value| cut(value)).collect();
+    let mut values: Vec<_> = listed(ACR).into_iter().chain(listed(AMR)).collect();
+    // What is cut off is never what proves nothing.
+    let is_weak = |value: &&str| WEAK.iter().any(|known| known.eq_ignore_ascii_case(value));
+    values.sort_by_key(|value| !is_weak(value));
+    values.truncate(MOST);
+    let weak: Vec<_> = values.iter().filter(|value| is_weak(value)).map(|value| cut(value)).collect();
     let all = values.iter().map(|value| cut(value)).collect::<Vec<_>>().join(", ");
     let id = cut(provider.text("id").unwrap_or("a provider without an id"));
-    match (all.is_empty(), weak.is_empty()) {
-        (true, _) => None,
-        (false, true) => Some(format!("{id} by {all}")),
-        (false, false) => Some(format!("{id} by {all}; {} proves no second factor: every sign-in there counts as two", weak.join(", "))),
-    }
+    let proves_nothing = !weak.is_empty();
+    let words = match (all.is_empty(), proves_nothing) {
+        (true, _) => return None,
+        (false, false) => format!("{id} by {all}"),
+        (false, true) => format!("{id} by {all}; {} proves no second factor: every sign-in there counts as two", weak.join(", ")),
+    };
+    Some(Told { words, proves_nothing })
 }
 
 fn cut(text: &str) -> String {
@@ -62,7 +74,13 @@ mod tests {
     fn each_provider_is_named_with_its_values_and_the_weak_ones_among_them() {
         let of = |text: &str| trusted(&Document::parse(text).expect("YAML").each("providers").expect("a list"));
         let text = "providers: [{id: corp, aal2_amr_values: [mfa, PWD]}, {id: plain}, {id: other, aal2_acr_values: [gold], aal2_amr_values: [hwk]}, x]";
-        assert_eq!(of(text), ["corp by mfa, PWD; PWD proves no second factor: every sign-in there counts as two", "other by gold, hwk"]);
+        assert_eq!(of(text), ["corp by PWD, mfa; PWD proves no second factor: every sign-in there counts as two", "other by gold, hwk"]);
+        let hidden = format!(
+            "providers: [{}{{id: last, aal2_acr_values: [{}], aal2_amr_values: [pwd]}}]",
+            "{id: p, aal2_acr_values: [gold]}, ".repeat(20),
+            vec!["gold"; 8].join(",")
+        );
+        assert!(of(&hidden)[0].starts_with("last by pwd, gold"), "what proves nothing is told before what is cut off: {:?}", of(&hidden));
         let hostile = format!("providers: [{{id: \"a\\n{}\", aal2_acr_values: [{}]}}]", "x".repeat(500), vec!["gold"; 50].join(","));
         assert!(of(&hostile)[0].len() < 200 && !of(&hostile)[0].contains('\n'));
     }
