@@ -90,16 +90,23 @@ fn every_page_can_be_reached_from_the_readme() {
     assert!(unread.is_empty(), "no way leads from README.md to {unread:?}");
 }
 
-/// By its number a decision is spoken of.
+/// By its number a decision is spoken of, and in the folder's README it is found.
 #[test]
 fn no_two_decisions_have_one_number() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/decisions");
+    let index = std::fs::read_to_string(folder.join("README.md")).expect("the folder has a list");
     let mut numbers = Vec::new();
     for entry in std::fs::read_dir(folder).expect("it is there") {
         let path = entry.expect("it can be listed").path();
+        if path.ends_with("README.md") {
+            continue;
+        }
         let number = path.file_name().and_then(|name| name.to_str()?.split_once('-')?.0.parse::<u32>().ok()).expect("a number, and words");
         let text = std::fs::read_to_string(&path).expect("it can be read");
-        assert!(text.starts_with(&format!("# {number}. ")), "{} has another number in its title", path.display());
+        let title = text.lines().next().and_then(|line| line.strip_prefix(&format!("# {number}. ")));
+        let title = title.unwrap_or_else(|| panic!("{} has another number in its title", path.display()));
+        let row = format!("| [{number}]({}) | {title} |", path.file_name().unwrap_or_default().display());
+        assert!(index.lines().any(|line| line == row), "docs/decisions/README.md lacks: {row}");
         numbers.push(number);
     }
     numbers.sort_unstable();
