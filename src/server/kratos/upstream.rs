@@ -78,7 +78,7 @@ mod tests {
         let hidden = format!(
             "providers: [{}{{id: last, aal2_acr_values: [{}], aal2_amr_values: [pwd]}}]",
             "{id: p, aal2_acr_values: [gold]}, ".repeat(20),
-            vec!["gold"; 8].join(",")
+            ["gold"; 8].join(",")
         );
         assert!(of(&hidden)[0].starts_with("last by pwd, gold"), "what proves nothing is told before what is cut off: {:?}", of(&hidden));
         let hostile = format!("providers: [{{id: \"a\\n{}\", aal2_acr_values: [{}]}}]", "x".repeat(500), vec!["gold"; 50].join(","));
