@@ -1,25 +1,27 @@
 //! Every write, and how the cluster answered it.
 
+mod records;
+
 use std::sync::Arc;
 
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::response::Status;
 use kube::{Api, Client, Resource as _};
-use serde::Serialize;
 use serde_json::{Value, json};
 use smol_str::SmolStr;
 
 use super::cache::Cached;
 use super::view::config_map::ConfigMap;
-use super::view::revision::Revision;
 use super::view::{PodView, Resource, Seen, Slim};
 use super::watch::api;
 use super::{Context, Error};
 use crate::api::{self as wire, Reason};
 use crate::plan::{
-    Applied, ConfigMapEnd, ConfigMapStep, ConfigMapView, Data, Desired, EMPTY_FILE, Key, Observed, Plan, PolicyObject, RecordStep, Refusal,
-    StuckPod, Unreadable, Verdict, Workload, applied_before, bounded, claim_config_map, is_adopted, manifest, record, taken,
+    ConfigMapEnd, ConfigMapStep, ConfigMapView, Desired, EMPTY_FILE, Key, Observed, PolicyObject, Refusal, StuckPod, Unreadable, Workload,
+    bounded, claim_config_map, is_adopted, manifest, taken,
 };
+
+pub(super) use records::{adopt, note_applied, note_verdict, prune, record};
 
 /// An answer: done, or refused by the cluster in words that belong into the status. Everything
 /// else is an error, which is tried again.
@@ -287,105 +289,6 @@ pub(super) async fn end_config_map(context: &Context, namespace: &str, map: &Con
     }
 }
 
-/// Remembers the revision, with what was applied where before it.
-pub(super) async fn record(
-    context: &Context,
-    observed: &Observed,
-    policy: &PolicyObject,
-    decided: &Plan,
-    desired: &Desired,
-    step: &RecordStep,
-) -> Answer<()> {
-    let digest = &decided.digest;
-    let applied = written(&applied_before(observed, decided))?;
-    let namespace = &policy.key.namespace;
-    let answer = match step {
-        RecordStep::Create { revision } => {
-            let body = manifest::record(policy, &desired.data(), digest, *revision, &applied);
-            create::<Revision>(&context.writer, Resource::REVISIONS, namespace, &body).await
-        }
-        RecordStep::Renew { name, revision } => {
-            let body = json!({"metadata": {"annotations": { wire::APPLIED_ANNOTATION: applied }}, "revision": revision});
-            patch_record(context, namespace, name, &body).await
-        }
-    };
-    let name = record::record_name(&policy.key.name, &policy.uid, digest);
-    match answer {
-        Ok(seen) => {
-            match step {
-                RecordStep::Create { .. } => created(context, &Resource::REVISIONS, seen),
-                RecordStep::Renew { .. } => drop(answered(context, &Resource::REVISIONS, seen)?),
-            }
-            Ok(Ok(()))
-        }
-        Err(kube::Error::Api(status)) if status.is_already_exists() => {
-            let message = format!("the ControllerRevision {name} exists and is not this policy's: delete it");
-            let seen = api::<Revision>(&context.writer, Resource::REVISIONS, Some(namespace)).get_opt(&name).await?;
-            let own = |revision: &Revision| revision.record.as_ref().is_some_and(|record| record.owner_uid == policy.uid);
-            let read = seen.and_then(|seen| seen.value(&Resource::REVISIONS).ok());
-            let Some(revision) = read.filter(own) else { return Ok(Err((Reason::WriteRefused, message))) };
-            context.cache.put(Ok(revision)).into_iter().for_each(|key| context.queue.now(key));
-            Err(Error::Stale)
-        }
-        Err(kube::Error::Api(status)) => refusal(&status, &format!("ControllerRevision {name}")).map(Err),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Remembers what stood on a target before the policy came to it, as older than everything else.
-pub(super) async fn adopt(context: &Context, policy: &PolicyObject, data: &Data) -> Result<(), Error> {
-    let body = manifest::record(policy, data, &data.digest(), 0, "[]");
-    match create::<Revision>(&context.writer, Resource::REVISIONS, &policy.key.namespace, &body).await {
-        Ok(seen) => created(context, &Resource::REVISIONS, seen),
-        // It is there already, or cannot be: then nothing goes back to it. Anything else passes, and it is tried again.
-        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 409 | 413 | 422) => {}
-        Err(error) => return Err(error.into()),
-    }
-    Ok(())
-}
-
-async fn patch_record(context: &Context, namespace: &str, name: &str, body: &Value) -> kube::Result<Seen<Revision>> {
-    let params = PatchParams { field_manager: Some(wire::MANAGER.into()), ..PatchParams::default() };
-    let mut body = body.clone();
-    // What is written over must be what is known, our own last answer included.
-    if let Some(known) = known_record(context, namespace, name) {
-        body["metadata"]["resourceVersion"] = json!(known.resource_version);
-    }
-    api::<Revision>(&context.writer, Resource::REVISIONS, Some(namespace)).patch(name, &params, &Patch::Merge(body)).await
-}
-
-/// Notes on a record what is applied where.
-pub(super) async fn note_applied(context: &Context, namespace: &str, name: &str, applied: &[Applied]) -> Result<(), Error> {
-    note(context, namespace, name, &json!({ wire::APPLIED_ANNOTATION: written(applied)? })).await
-}
-
-/// Notes on a record that it failed, and what is good now; or, without a verdict, that it failed no more.
-pub(super) async fn note_verdict(
-    context: &Context,
-    namespace: &str,
-    name: &str,
-    verdict: Option<&Verdict>,
-    applied: &[Applied],
-) -> Result<(), Error> {
-    let verdict = verdict.map(written).transpose()?;
-    note(context, namespace, name, &json!({ wire::VERDICT_ANNOTATION: verdict, wire::APPLIED_ANNOTATION: written(applied)? })).await
-}
-
-/// What an annotation holds. An empty one would be a memory of nothing, so what cannot be written is an error.
-fn written(memory: &(impl Serialize + ?Sized)) -> Result<String, Error> {
-    serde_json::to_string(memory).map_err(|error| kube::Error::SerdeError(error).into())
-}
-
-async fn note(context: &Context, namespace: &str, name: &str, annotations: &Value) -> Result<(), Error> {
-    let body = json!({"metadata": {"annotations": annotations}});
-    match patch_record(context, namespace, name, &body).await {
-        Ok(seen) => drop(answered(context, &Resource::REVISIONS, seen)?),
-        Err(kube::Error::Api(status)) if status.is_conflict() => return Err(Error::Stale),
-        Err(error) => return Err(error.into()),
-    }
-    Ok(())
-}
-
 /// Deletes a pod that a StatefulSet waits for in vain, if it is still that one.
 pub(super) async fn delete_pod(context: &Context, namespace: &str, pod: &StuckPod) -> Answer<()> {
     let name = &pod.name;
@@ -397,23 +300,6 @@ pub(super) async fn delete_pod(context: &Context, namespace: &str, pod: &StuckPo
         Ok(_) => Ok(Ok(())),
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(Ok(())),
         Err(kube::Error::Api(status)) => refusal(&status, &format!("pod {name}")).map(Err),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn known_record(context: &Context, namespace: &str, name: &str) -> Option<Arc<Revision>> {
-    context.cache.read(|tables| tables.revisions.get(&Key::new(namespace, name)))
-}
-
-/// Deletes a record, as long as it is the one that was found to be of no use.
-pub(super) async fn prune(context: &Context, namespace: &str, name: &str) -> Result<(), Error> {
-    let Some(known) = known_record(context, namespace, name) else { return Ok(()) };
-    let preconditions = Preconditions { uid: None, resource_version: Some(known.resource_version.to_string()) };
-    let api = api::<Revision>(&context.writer, Resource::REVISIONS, Some(namespace));
-    match api.delete(name, &DeleteParams::default().preconditions(preconditions)).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        Err(kube::Error::Api(status)) if status.is_conflict() => Err(Error::Stale),
         Err(error) => Err(error.into()),
     }
 }

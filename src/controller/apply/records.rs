@@ -1,0 +1,131 @@
+//! What is remembered of each revision, in a ControllerRevision.
+
+use std::sync::Arc;
+
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Answer, answered, create, created, refusal};
+use crate::api::{self as wire, Reason};
+use crate::controller::view::revision::Revision;
+use crate::controller::view::{Resource, Seen};
+use crate::controller::watch::api;
+use crate::controller::{Context, Error};
+use crate::plan::{Applied, Data, Desired, Key, Observed, Plan, PolicyObject, RecordStep, Verdict, applied_before, manifest, record};
+
+/// Remembers the revision, with what was applied where before it.
+pub(in crate::controller) async fn record(
+    context: &Context,
+    observed: &Observed,
+    policy: &PolicyObject,
+    decided: &Plan,
+    desired: &Desired,
+    step: &RecordStep,
+) -> Answer<()> {
+    let digest = &decided.digest;
+    let applied = written(&applied_before(observed, decided))?;
+    let namespace = &policy.key.namespace;
+    let answer = match step {
+        RecordStep::Create { revision } => {
+            let body = manifest::record(policy, &desired.data(), digest, *revision, &applied);
+            create::<Revision>(&context.writer, Resource::REVISIONS, namespace, &body).await
+        }
+        RecordStep::Renew { name, revision } => {
+            let body = json!({"metadata": {"annotations": { wire::APPLIED_ANNOTATION: applied }}, "revision": revision});
+            patch_record(context, namespace, name, &body).await
+        }
+    };
+    let name = record::record_name(&policy.key.name, &policy.uid, digest);
+    match answer {
+        Ok(seen) => {
+            match step {
+                RecordStep::Create { .. } => created(context, &Resource::REVISIONS, seen),
+                RecordStep::Renew { .. } => drop(answered(context, &Resource::REVISIONS, seen)?),
+            }
+            Ok(Ok(()))
+        }
+        Err(kube::Error::Api(status)) if status.is_already_exists() => {
+            let message = format!("the ControllerRevision {name} exists and is not this policy's: delete it");
+            let seen = api::<Revision>(&context.writer, Resource::REVISIONS, Some(namespace)).get_opt(&name).await?;
+            let own = |revision: &Revision| revision.record.as_ref().is_some_and(|record| record.owner_uid == policy.uid);
+            let read = seen.and_then(|seen| seen.value(&Resource::REVISIONS).ok());
+            let Some(revision) = read.filter(own) else { return Ok(Err((Reason::WriteRefused, message))) };
+            context.cache.put(Ok(revision)).into_iter().for_each(|key| context.queue.now(key));
+            Err(Error::Stale)
+        }
+        Err(kube::Error::Api(status)) => refusal(&status, &format!("ControllerRevision {name}")).map(Err),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Remembers what stood on a target before the policy came to it, as older than everything else.
+pub(in crate::controller) async fn adopt(context: &Context, policy: &PolicyObject, data: &Data) -> Result<(), Error> {
+    let body = manifest::record(policy, data, &data.digest(), 0, "[]");
+    match create::<Revision>(&context.writer, Resource::REVISIONS, &policy.key.namespace, &body).await {
+        Ok(seen) => created(context, &Resource::REVISIONS, seen),
+        // It is there already, or cannot be: then nothing goes back to it. Anything else passes, and it is tried again.
+        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 409 | 413 | 422) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+async fn patch_record(context: &Context, namespace: &str, name: &str, body: &Value) -> kube::Result<Seen<Revision>> {
+    let params = PatchParams { field_manager: Some(wire::MANAGER.into()), ..PatchParams::default() };
+    let mut body = body.clone();
+    // What is written over must be what is known, our own last answer included.
+    if let Some(known) = known_record(context, namespace, name) {
+        body["metadata"]["resourceVersion"] = json!(known.resource_version);
+    }
+    api::<Revision>(&context.writer, Resource::REVISIONS, Some(namespace)).patch(name, &params, &Patch::Merge(body)).await
+}
+
+/// Notes on a record what is applied where.
+pub(in crate::controller) async fn note_applied(context: &Context, namespace: &str, name: &str, applied: &[Applied]) -> Result<(), Error> {
+    note(context, namespace, name, &json!({ wire::APPLIED_ANNOTATION: written(applied)? })).await
+}
+
+/// Notes on a record that it failed, and what is good now; or, without a verdict, that it failed no more.
+pub(in crate::controller) async fn note_verdict(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+    verdict: Option<&Verdict>,
+    applied: &[Applied],
+) -> Result<(), Error> {
+    let verdict = verdict.map(written).transpose()?;
+    note(context, namespace, name, &json!({ wire::VERDICT_ANNOTATION: verdict, wire::APPLIED_ANNOTATION: written(applied)? })).await
+}
+
+/// What an annotation holds. An empty one would be a memory of nothing, so what cannot be written is an error.
+fn written(memory: &(impl Serialize + ?Sized)) -> Result<String, Error> {
+    serde_json::to_string(memory).map_err(|error| kube::Error::SerdeError(error).into())
+}
+
+async fn note(context: &Context, namespace: &str, name: &str, annotations: &Value) -> Result<(), Error> {
+    let body = json!({"metadata": {"annotations": annotations}});
+    match patch_record(context, namespace, name, &body).await {
+        Ok(seen) => drop(answered(context, &Resource::REVISIONS, seen)?),
+        Err(kube::Error::Api(status)) if status.is_conflict() => return Err(Error::Stale),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+fn known_record(context: &Context, namespace: &str, name: &str) -> Option<Arc<Revision>> {
+    context.cache.read(|tables| tables.revisions.get(&Key::new(namespace, name)))
+}
+
+/// Deletes a record, as long as it is the one that was found to be of no use.
+pub(in crate::controller) async fn prune(context: &Context, namespace: &str, name: &str) -> Result<(), Error> {
+    let Some(known) = known_record(context, namespace, name) else { return Ok(()) };
+    let preconditions = Preconditions { uid: None, resource_version: Some(known.resource_version.to_string()) };
+    let api = api::<Revision>(&context.writer, Resource::REVISIONS, Some(namespace));
+    match api.delete(name, &DeleteParams::default().preconditions(preconditions)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_conflict() => Err(Error::Stale),
+        Err(error) => Err(error.into()),
+    }
+}
