@@ -1,4 +1,4 @@
-//! Every target for some seconds: what its corpus holds first, then inputs that are like those, and any others.
+//! Every target for some seconds: half of them for what its corpus holds, then inputs that are like those, and any others.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -32,11 +32,12 @@ fn no_bytes_make_a_parser_panic() {
     });
 }
 
-/// Of the corpus, and then as many as the time allows.
+/// Of the corpus and then of others, as many as the time allows.
 fn inputs(name: &str, seed: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let corpus = corpus(name);
     let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, seed));
-    let end = Instant::now() + time();
+    let half = Instant::now() + time() / 2;
+    let end = half + time() / 2;
     let like = corpus.clone();
     let more = std::iter::from_fn(move || {
         let any = (any::<prop::sample::Index>(), any::<prop::sample::Index>(), vec(any::<u8>(), 0..48));
@@ -49,14 +50,13 @@ fn inputs(name: &str, seed: &[u8]) -> impl Iterator<Item = Vec<u8>> {
         }
         (Instant::now() < end).then_some(new)
     });
-    corpus.into_iter().chain(more)
+    corpus.into_iter().take_while(move |_| Instant::now() < half).chain(more)
 }
 
+/// An input a line, in hexadecimal digits.
 fn corpus(name: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(name);
-    let mut files: Vec<_> =
-        std::fs::read_dir(folder).expect("each target has a corpus").map(|entry| entry.expect("it can be listed").path()).collect();
-    files.sort();
-    assert!(!files.is_empty(), "{name} has no corpus: scripts/fuzz makes one");
-    files.iter().map(|file| std::fs::read(file).expect("it can be read")).collect()
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(format!("{name}.hex"));
+    let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}: scripts/fuzz makes it", file.display()));
+    let byte = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).expect("ASCII"), 16).expect("two digits");
+    text.lines().map(|line| line.as_bytes().chunks(2).map(byte).collect()).collect()
 }
