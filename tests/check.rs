@@ -171,7 +171,7 @@ fn advice_is_printed_and_is_no_problem() {
         assert!(!outcome.output.contains("hunter2"), "{}", outcome.output);
     }
     let told = check(folder.path(), &["both.yaml", "--base", "trusting.yaml"], "").output;
-    assert!(told.starts_with("both.yaml:5:1: advice UpstreamMfaTrusted: example-idp by mfa, pwd; pwd proves no second factor"), "{told}");
+    assert!(told.starts_with("both.yaml:5:1: advice UpstreamMfaTrusted: example-idp by pwd, mfa; pwd proves no second factor"), "{told}");
     let json = check(folder.path(), &["both.yaml", "--base", "trusting.yaml", "-o", "json"], "").output;
     let found: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!((&found[0]["advice"], &found[0]["policy"]), (&"UpstreamMfaTrusted".into(), &"kratos".into()));
