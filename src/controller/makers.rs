@@ -23,6 +23,8 @@ const FRESH: Duration = Duration::from_secs(3_600);
 const SOON: Duration = Duration::from_secs(30);
 /// More than the pods of one workload are made by at any time: of what there are too many, the owner is not known.
 const READ_AT_MOST: usize = 32;
+/// Some of each of ten thousand workloads.
+const HELD_AT_MOST: usize = 32_768;
 
 /// What was read.
 #[derive(Debug, Default)]
@@ -60,6 +62,10 @@ impl Makers {
         // Seldom enough to cost nothing, often enough to stay within twice what is needed.
         if all.len().is_power_of_two() {
             all.retain(|_, entry| entry.read.elapsed() < FRESH);
+        }
+        // Pods name as many as their writers like: what is forgotten is read again.
+        if all.len() >= HELD_AT_MOST {
+            all.clear();
         }
         let maker = Arc::new(maker);
         all.insert(key, Entry { maker: maker.clone(), read: Instant::now() });

@@ -50,6 +50,18 @@ async fn until_levels(scene: &Scene, level: &str) {
     scene.until(&format!("the levels are {level}"), LOOKED_AGAIN, told).await;
 }
 
+/// A policy over a Deployment with one pod, which has answered; the port at which pods are asked.
+async fn in_force(scene: &Scene) -> u16 {
+    let port = free_port();
+    scene.create(serving_at("kratos", port)).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    scene.until_condition("mfa", "RolledOut", "True", "NoPods").await;
+    let own = StandIn::saying(port, ok(HASH));
+    start_pods(scene, "kratos", &[own.address]).await;
+    scene.until_condition("mfa", "Effective", "True", "HashesAgree").await;
+    port
+}
+
 /// Whoever scales a workload to nothing, and takes its template, edits it.
 async fn nudge(scene: &Scene) {
     scene.edit("Deployment", "kratos", json!({"metadata": {"annotations": {"rollout.example/revision": "1"}}})).await;
@@ -85,13 +97,7 @@ async fn of_a_deployment_without_pods_nothing_is_claimed_while_others_have_its_l
 #[tokio::test]
 async fn whose_a_pod_is_is_told_by_uid_and_not_by_the_name_of_who_made_it() {
     let scene = Scene::start("others-by-uid").await;
-    let port = free_port();
-    scene.create(serving_at("kratos", port)).await;
-    scene.create(policy("mfa", &["kratos"])).await;
-    scene.until_condition("mfa", "RolledOut", "True", "NoPods").await;
-    let own = StandIn::saying(port, ok(HASH));
-    start_pods(&scene, "kratos", &[own.address]).await;
-    scene.until_condition("mfa", "Effective", "True", "HashesAgree").await;
+    let port = in_force(&scene).await;
 
     // As one of the Deployment's own would be called.
     replica_set(&scene, "kratos-5d4f", json!({"app": "kratos", "pod-template-hash": "5d4f"}), port).await;
@@ -108,13 +114,7 @@ async fn whose_a_pod_is_is_told_by_uid_and_not_by_the_name_of_who_made_it() {
 async fn a_replica_set_that_may_not_be_read_is_known_by_its_name() {
     let scene = Scene::start("others-forbidden").await;
     rights::revoke(&scene.client, &scene.namespace, "replicasets").await;
-    let port = free_port();
-    scene.create(serving_at("kratos", port)).await;
-    scene.create(policy("mfa", &["kratos"])).await;
-    scene.until_condition("mfa", "RolledOut", "True", "NoPods").await;
-    let own = StandIn::saying(port, ok(HASH));
-    start_pods(&scene, "kratos", &[own.address]).await;
-    scene.until_condition("mfa", "Effective", "True", "HashesAgree").await;
+    let port = in_force(&scene).await;
 
     replica_set(&scene, "kratos-canary-1", json!({"app": "kratos", "pod-template-hash": "1"}), port).await;
     nudge(&scene).await;
