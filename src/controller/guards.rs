@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicyBinding;
+use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
@@ -14,7 +14,6 @@ use tracing::{info, warn};
 
 use super::Context;
 use crate::api::MANAGER;
-use crate::plan::Key;
 use crate::telemetry::metrics::requests::is_by_confinement;
 
 /// Longer than any answer of an API server that works.
@@ -94,7 +93,7 @@ async fn look(context: &Context, probe: Option<&Probe>) -> Guards {
             match (*name, probe, &context.settings.itself) {
                 ("confinement", Some(probe), _) => confinement(probe).await,
                 ("confinement", None, _) | (_, _, None) => Guard::Unknown,
-                (name, _, Some(itself)) => binding(&context.client, itself, name).await,
+                (name, _, Some(itself)) => bound(&context.client, &format!("{}-{name}", itself.name)).await.unwrap_or_default(),
             }
         };
         *guard = tokio::time::timeout(PATIENCE, asked).await.unwrap_or_default();
@@ -113,19 +112,17 @@ async fn confinement(probe: &Probe) -> Guard {
     }
 }
 
-async fn binding(client: &Client, itself: &Key, policy: &str) -> Guard {
-    let name = format!("{}-{policy}", itself.name);
-    match Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()).get_opt(&name).await {
-        Ok(Some(binding)) => {
-            let spec = binding.spec.unwrap_or_default();
-            let denies = spec.validation_actions.iter().flatten().any(|action| action == "Deny");
-            // By the chart it binds the policy of its own name, without parameters, which could be missing.
-            let binds = spec.policy_name.as_deref() == Some(&name) && spec.param_ref.is_none();
-            if denies && binds { Guard::InForce } else { Guard::Absent }
-        }
-        Ok(None) => Guard::Absent,
-        Err(_) => Guard::Unknown,
+/// Whether the policy of this name is there, and its binding. One without the other refuses nothing.
+async fn bound(client: &Client, name: &str) -> kube::Result<Guard> {
+    let Some(binding) = Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()).get_opt(name).await? else { return Ok(Guard::Absent) };
+    let spec = binding.spec.unwrap_or_default();
+    let denies = spec.validation_actions.iter().flatten().any(|action| action == "Deny");
+    // By the chart it binds the policy of its own name, without parameters, which could be missing.
+    if !denies || spec.policy_name.as_deref() != Some(name) || spec.param_ref.is_some() {
+        return Ok(Guard::Absent);
     }
+    let policy = Api::<ValidatingAdmissionPolicy>::all(client.clone()).get_metadata_opt(name).await?;
+    Ok(policy.map_or(Guard::Absent, |_| Guard::InForce))
 }
 
 fn tell(found: &Guards) {

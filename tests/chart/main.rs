@@ -134,7 +134,7 @@ fn some_namespaces_and_no_right_elsewhere() {
         "apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"],
         "resourceNames": ["mfapolicies.mfa-operator.dev"], "verbs": ["get"],
     }, {
-        "apiGroups": ["admissionregistration.k8s.io"], "resources": ["validatingadmissionpolicybindings"],
+        "apiGroups": ["admissionregistration.k8s.io"], "resources": ["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
         "resourceNames": [format!("{NAME}-weakening"), format!("{NAME}-history")], "verbs": ["get"],
     }]);
     assert_eq!(own["rules"], definition);

@@ -73,8 +73,11 @@ async fn an_operator_works_under_all_rules_and_knows_them() {
     until_told(&stage, &operator, &none).await;
 
     stage.admin.delete("ValidatingAdmissionPolicyBinding", &format!("{}-weakening", stage.namespace)).await.expect("the admin may");
+    // Nor does a binding refuse anything whose policy is gone.
+    stage.admin.delete("ValidatingAdmissionPolicy", &format!("{}-history", stage.namespace)).await.expect("the admin may");
     operator.restart();
-    until_told(&stage, &operator, &[protection("weakening", "Absent"), protection("confinement", "InForce")]).await;
+    let left = [protection("weakening", "Absent"), protection("history", "Absent"), protection("confinement", "InForce")];
+    until_told(&stage, &operator, &left).await;
     assert!(operator.log().contains("the cluster does not hold to all admission policies of the chart"), "{}", operator.log());
 }
 

@@ -172,7 +172,9 @@ impl Person {
 
     fn api(&self, kind: &str) -> Api<DynamicObject> {
         match kind {
-            "Namespace" | "ClusterRoleBinding" | "ValidatingAdmissionPolicyBinding" => Api::all_with(self.client.clone(), &resource(kind)),
+            "Namespace" | "ClusterRoleBinding" | "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding" => {
+                Api::all_with(self.client.clone(), &resource(kind))
+            }
             _ => Api::namespaced_with(self.client.clone(), &self.namespace, &resource(kind)),
         }
     }
