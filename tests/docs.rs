@@ -58,6 +58,24 @@ fn resolved(page: &Path, target: &str) -> Option<PathBuf> {
     Some(path)
 }
 
+/// A test that was renamed, or taken away, shows nothing any more.
+#[test]
+fn each_function_that_is_named_is_where_the_link_leads() {
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for page in pages() {
+        for (place, name, target) in page.functions() {
+            seen += 1;
+            let path = resolved(&page.path, &target).expect("a path within the repository");
+            let text = std::fs::read_to_string(root().join(path)).unwrap_or_default();
+            if !text.contains(&format!("fn {name}(")) {
+                wrong.push(format!("{place}: {target} has no function {name}"));
+            }
+        }
+    }
+    assert!(seen > 100, "only {seen} found: the search is broken");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// A page that nothing leads to is one that nobody reads, nor keeps true.
 #[test]
 fn every_page_can_be_reached_from_the_readme() {

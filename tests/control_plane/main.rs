@@ -12,6 +12,7 @@ mod support;
 #[path = "../e2e/kratos.rs"]
 mod client;
 
+mod account;
 mod admission;
 mod adoption;
 mod advice;

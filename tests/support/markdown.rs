@@ -114,6 +114,17 @@ impl Page {
         self.prose.iter().flat_map(of_line).collect()
     }
 
+    /// Names of functions that a link puts in front of the file that has them, each with its place and that link.
+    pub fn functions(&self) -> Vec<(String, String, String)> {
+        let of_line = |(index, line): &(usize, String)| {
+            let links =
+                line.split("[`").skip(1).filter_map(|rest| rest.split_once("`](")).map(|(name, rest)| (name, rest.split(')').next()));
+            let named = links.filter_map(|(name, target)| Some((place(&self.path, *index), name.to_owned(), target?.to_owned())));
+            named.filter(|(_, name, target)| target.ends_with(".rs") && !name.ends_with(".rs")).collect::<Vec<_>>()
+        };
+        self.prose.iter().flat_map(of_line).collect()
+    }
+
     /// What may stand behind `#` in a link to this page.
     pub fn anchors(&self) -> BTreeSet<String> {
         let mut anchors = BTreeSet::new();
