@@ -86,7 +86,7 @@ impl Advice {
                 "the container has no preStop hook, so each roll drops a few requests that are on their way: add lifecycle.preStop.sleep.seconds: 5"
             }
             Self::UntargetedServer => {
-                "identity servers in this namespace that no policy names: whoever reaches them is asked for what their own configuration says; add them to spec.targetRefs, or write a policy for them"
+                "identity servers in this namespace that no policy names: whoever reaches them is asked for what their own configuration says; add them to spec.targetRefs, or write a policy for them; a second server in the pods of a target needs a workload of its own first"
             }
             Self::SessionCache => {
                 "feature_flags.cacheable_sessions lets caches keep the answers of whoami until the session expires, so that a change of the level is seen late; set feature_flags.cacheable_sessions_max_age"

@@ -65,7 +65,7 @@ impl Census {
     pub fn count_workload(&mut self, old: Option<&Workload>, new: Option<&Workload>) -> bool {
         self.weigh(old, new);
         let counts = |workload: &&Workload| {
-            let serves = workload.containers.iter().any(|container| container.traits.serves);
+            let serves = workload.containers.iter().any(|container| container.traits.serves || container.traits.by_image);
             serves && workload.replicas > 0 && !workload.own.policy_label && !workload.deleting
         };
         let entry = |workload: &Workload| (workload.key.namespace.clone(), workload.id());

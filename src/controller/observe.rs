@@ -20,7 +20,7 @@ use crate::plan::{
     may_be_refused, refusals,
 };
 use crate::policy::{Rejection, Target, VerificationMode};
-use crate::server::kratos::{asks_for_code, runs_kratos};
+use crate::server::kratos::asks_for_code;
 
 /// Gathers everything about one policy name.
 pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result<Observed, Error> {
@@ -180,7 +180,7 @@ fn untargeted(context: &Context, tables: &Tables, key: &Key) -> Vec<WorkloadId> 
     if tables.census.speaker(&key.namespace).as_ref() != Some(key) {
         return Vec::new();
     }
-    let is_server = |container: &Container| container.traits.serves && runs_kratos(&container.image, &context.settings.server_images);
+    let is_server = |container: &Container| container.is_server(&context.settings.server_images);
     let serves = |id: &&WorkloadId| tables.workloads.get(id).is_some_and(|workload| workload.containers.iter().any(is_server));
     let unnamed = tables.census.unlabelled(&key.namespace).filter(|id| !tables.policies.is_found_by(&Named::Workload((*id).clone())));
     unnamed.filter(serves).take(NAMED + 1).cloned().collect()

@@ -32,11 +32,13 @@ pub fn advisories(observed: &Observed) -> Vec<Advisory> {
             found.entry(Advice::NotCompared).or_default().push(format!("{view} ({})", uncompared.join(", ")));
         }
     }
-    if !observed.untargeted.is_empty() {
-        // A number would change with each of them.
-        let named = observed.untargeted.iter().take(NAMED).map(|id| format!("{} {}", id.kind, id.key.name));
-        let more = (observed.untargeted.len() > NAMED).then(|| "and others".to_owned());
-        found.insert(Advice::UntargetedServer, named.chain(more).collect());
+    let untargeted = observed.untargeted.iter().map(|id| format!("{} {}", id.kind, id.key.name));
+    let mut untargeted = beside(observed).chain(untargeted);
+    let mut told: Vec<_> = untargeted.by_ref().take(NAMED).collect();
+    // A number would change with each of them.
+    told.extend(untargeted.next().map(|_| "and others".to_owned()));
+    if !told.is_empty() {
+        found.insert(Advice::UntargetedServer, told);
     }
     let spec = observed.policy.as_ref().and_then(|policy| observed.standing.accepted(policy));
     let taken = |advice: Advice| spec.is_none_or(|spec| spec.acknowledges(advice.as_str()));
@@ -47,6 +49,14 @@ pub fn advisories(observed: &Observed) -> Vec<Advisory> {
         Advisory { type_: advice.as_str().into(), message: super::bounded(&format!("{on}: {}", advice.message())) }
     };
     found.into_iter().filter(|(advice, _)| !taken(*advice)).map(told).collect()
+}
+
+/// Servers in the pods of targets, beside the one that the policy configures.
+fn beside(observed: &Observed) -> impl Iterator<Item = String> {
+    governed(observed).flat_map(|(view, workload, own, _)| {
+        let others = workload.containers.iter().filter(|other| other.name != own.name && other.is_server(&observed.server_images));
+        others.map(move |other| format!("container {} of {view}", other.name))
+    })
 }
 
 /// Whether advice waits for the version of a target's server.
@@ -76,7 +86,7 @@ mod tests {
     use super::*;
     use crate::document::Budget;
     use crate::plan::fixtures::{observed_with, target, workload};
-    use crate::plan::{EnvSource, Unusual, WorkloadId};
+    use crate::plan::{Container, EnvSource, Traits, Unusual, WorkloadId};
     use crate::policy::parse;
     use crate::server::kratos::Layer;
 
@@ -199,6 +209,25 @@ mod tests {
         assert!(downtime(Kind::DaemonSet, Replacement::OldFirst, 2));
         let undrained = seen(&json!({}), None, |workload| workload.containers[0].traits.drains = false);
         assert_eq!(types(&undrained), ["NoDrainDelay"]);
+    }
+
+    #[test]
+    fn a_second_server_in_the_pods_of_a_target_is_told() {
+        let beside = |image: &str, traits: Traits| {
+            seen(&json!({"methods": {"totp": {"enabled": true}, "lookupSecret": {"enabled": true}}}), Some("{}"), |workload| {
+                let other = Container { name: "other".into(), image: image.into(), traits, ..workload.containers[0].clone() };
+                workload.containers.push(other);
+            })
+        };
+        let serves = Traits { serves: true, ..Traits::default() };
+        let by_image = Traits { by_image: true, ..Traits::default() };
+        for traits in [serves, by_image] {
+            let told = advisories(&beside("registry.example.com/ory/kratos:v1.3.1", traits));
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert!(told[0].message.starts_with("container other of Deployment kratos: "), "{}", told[0].message);
+            assert!(types(&beside("registry.example.com/proxy:1", traits)).is_empty());
+        }
+        assert!(types(&beside("oryd/kratos:v1.3.1", Traits::default())).is_empty(), "as the courier is");
     }
 
     #[test]

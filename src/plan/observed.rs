@@ -9,7 +9,7 @@ use super::shape::{Replacement, Traits};
 use super::unusual::{EnvFrom, Unusual};
 use super::{Bounded, LastStatus, LeftFile, Pauses, Pod, Proof, Standing, Unreadable};
 use crate::policy::{DeletionPolicy, Kind, Policy, Rejection, Verification};
-use crate::server::kratos::Layer;
+use crate::server::kratos::{Layer, runs_kratos};
 
 /// Milliseconds since the Unix epoch.
 pub type Millis = i64;
@@ -362,6 +362,14 @@ pub struct Container {
     /// None for the usual container: it is held ten thousand times.
     pub unusual: Option<Box<Unusual>>,
     pub traits: Traits,
+}
+
+impl Container {
+    /// Whether it is an identity server that answers sign-in: its words say so, or it has none, and then the image's own do.
+    #[must_use]
+    pub fn is_server(&self, server_images: &[String]) -> bool {
+        (self.traits.serves || self.traits.by_image) && runs_kratos(&self.image, server_images)
+    }
 }
 
 /// A file from a config map.

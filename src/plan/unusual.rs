@@ -2,7 +2,7 @@
 
 use smol_str::SmolStr;
 
-use super::{Bounded, Container, EnvVar, Millis, MountedFile, Workload};
+use super::{Bounded, Container, EnvVar, Millis, MountedFile, Traits, Workload};
 use crate::server::kratos::runs_kratos;
 
 /// What may beat a policy, and what cannot be looked at.
@@ -99,7 +99,7 @@ impl Workload {
         let has_ours = |container: &Container| self.own.env.iter().any(|(inside, _)| *inside == container.name);
         let slim = |container: Container| {
             let matters = runs_kratos(&container.image, server_images) || has_ours(&container);
-            Some(if matters { container } else { container.unknown() })
+            Some(if matters { container } else { Container { traits: Traits::default(), ..container.unknown() } })
         };
         self.containers = std::mem::take(&mut self.containers).filter_map(slim);
         self
@@ -163,7 +163,7 @@ mod tests {
         let images = ["kratos".to_owned()];
         let held = whole.clone().of_interest(&images).containers;
         assert_eq!(held[0], kratos);
-        assert_eq!(held[1], proxy.unknown());
+        assert_eq!(held[1], Container { traits: Traits::default(), ..proxy.unknown() });
         assert!(held[1].env.is_empty() && held[1].hides_variables() && held[1].files.more, "the rest is unknown, not absent");
         // All of it matters where something of ours is in it, and once somebody declares it a server.
         let mut ours = whole.clone();

@@ -161,4 +161,13 @@ async fn a_server_that_no_policy_names_is_told_until_one_does() {
 
     scene.create(policy_with("second", &["other"], taken)).await;
     until_advised(&scene, &[]).await;
+
+    // What the image of Kratos runs by itself is `serve`.
+    let mut bare = kratos("bare");
+    bare["spec"]["replicas"] = json!(1);
+    let container = bare["spec"]["template"]["spec"]["containers"][0].as_object_mut().expect("a map");
+    container.retain(|field, _| field != "args" && field != "command");
+    scene.create(bare).await;
+    let told = until_advised(&scene, &["UntargetedServer"]).await;
+    assert!(told[0].1.starts_with("Deployment bare: "), "{told:?}");
 }

@@ -17,8 +17,7 @@ use super::metadata::Metadata;
 use super::seen::decode;
 use super::workload::PodSpec;
 use super::{Condition, Resource, Slim, holds, millis};
-use crate::plan::{Bounded, Container, Pod, Trouble};
-use crate::server::kratos::runs_kratos;
+use crate::plan::{Bounded, Pod, Trouble};
 
 /// A pod with what only the controller asks of it.
 #[derive(Clone, Debug)]
@@ -58,9 +57,8 @@ impl PodView {
     /// or an identity server's own one runs.
     pub fn may_serve(&self, server_images: &[String]) -> bool {
         let is_job = self.owner.as_ref().is_some_and(|owner| owner.kind == "Job");
-        let by_image = |container: &Container| container.traits.by_image && runs_kratos(&container.image, server_images);
         let containers = &self.pod.containers;
-        !is_job || containers.more || containers.iter().any(|container| container.traits.serves || by_image(container))
+        !is_job || containers.more || containers.iter().any(|container| container.traits.serves || container.is_server(server_images))
     }
 
     /// Bytes that are held of it, or few more.
