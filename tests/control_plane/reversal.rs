@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::config_file::has_the_levels;
 use crate::metrics::until_value;
 use crate::objects::{GOVERNED, LABEL, SECRET, SETTINGS, WHOAMI};
 use crate::objects::{
-    enforces, env, env_patch, generation, governed, is_bare, kratos, kratos_mounting, kratos_reading, policy, policy_with, template,
+    enforces, env, env_patch, env_removal, generation, governed, is_bare, kratos, kratos_mounting, kratos_reading, kratos_with, policy,
+    policy_with, template,
 };
-use crate::scene::{AFTER_THE_PAUSE, SOON, Scene};
+use crate::scene::{AFTER_THE_PAUSE, OWNER, SOON, Scene};
 
 const MAX_AGE: &str = "SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE";
 /// Well within the pause.
@@ -58,27 +59,46 @@ async fn a_deleted_policy_is_reverted_after_the_pause() {
     scene.until_event("Reverted", &["kratos", "mfa"]).await;
 }
 
-/// Whoever set a variable keeps a share in its name, also after it was taken back.
+/// Whoever brought a variable to the template keeps its name, also after the policy took the value over. Who changed one
+/// that stood there has the value alone.
 #[tokio::test]
 async fn what_a_stranger_set_once_goes_with_the_rest() {
-    let scene = Scene::start("shared").await;
+    let mut scene = Scene::start("shared").await;
     scene.create(kratos_reading("reader", "mfa-mfa")).await;
-    scene.create(kratos("other")).await;
-    scene.create(policy_with("mfa", &["reader", "other"], json!({"privilegedSessionMaxAge": "5m"}))).await;
+    scene.create(kratos_with("other", json!({"name": WHOAMI, "value": "aal1"}))).await;
+    let spec = json!({"privilegedSessionMaxAge": "5m", "fieldConflicts": "TakeOver"});
+    scene.create(policy_with("mfa", &["reader", "other"], spec)).await;
     scene.until_ready("mfa").await;
-    for name in ["reader", "other"] {
-        scene.edit("Deployment", name, env_patch(&[(WHOAMI, "aal1"), (MAX_AGE, "9m")])).await;
-        scene.until("it is taken back", SOON, async || enforces(&scene.deployment(name).await)).await;
+    // Nobody repairs between the two.
+    scene.operator.stop();
+    scene.edit("Deployment", "reader", env_removal(MAX_AGE)).await;
+    scene.edit("Deployment", "reader", env_patch(&[(MAX_AGE, "9m")])).await;
+    scene.operator.launch_again();
+    for (name, variable) in [("reader", MAX_AGE), ("other", WHOAMI)] {
+        scene.until("it is taken over", SOON, async || is_hollow_but_for_us(&scene.deployment(name).await, variable)).await;
     }
     scene.until_ready("mfa").await;
     let before = generation(&scene.deployment("other").await);
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"targetRefs": [{"name": "reader"}]}})).await;
     until_bare(&scene, "other", SOON).await;
-    assert_eq!(generation(&scene.deployment("other").await), before + 1, "one roll does it");
+    // A Deployment counts a change of its annotations, too.
+    assert_eq!(generation(&scene.deployment("other").await), before + 2, "one roll does it");
     // The file has the age from then on.
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"delivery": {"type": "ConfigFile"}}})).await;
     scene.until_ready("mfa").await;
     has_the_levels(&scene.deployment("reader").await).expect("the levels alone");
+}
+
+/// Whether its owner holds the name of this variable and not its value, which is ours.
+fn is_hollow_but_for_us(deployment: &Value, variable: &str) -> Result<(), String> {
+    let entry = format!("/f:spec/f:template/f:spec/f:containers/k:{{\"name\":\"kratos\"}}/f:env/k:{{\"name\":\"{variable}\"}}");
+    let fields = deployment["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let held = |manager: &str, field: &str| {
+        let mut own = fields.clone().filter(|entry| entry["manager"] == manager);
+        own.any(|owner| owner["fieldsV1"].pointer(&entry).is_some_and(|entry| !entry[field].is_null()))
+    };
+    let is_so = held(OWNER, "f:name") && !held(OWNER, "f:value") && held("mfa-operator", "f:value");
+    if is_so { Ok(()) } else { Err(deployment["metadata"]["managedFields"].to_string()) }
 }
 
 #[tokio::test]

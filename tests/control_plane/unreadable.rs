@@ -215,7 +215,7 @@ async fn forged_owners_of_fields_stop_nobody() {
         if found.contains("\"5m\"") { Ok(()) } else { Err(found) }
     };
     scene.until("the edit is written", SOON, written).await;
-    // The name of a variable that somebody set goes on to be theirs.
+    // Whose the names of the variables are cannot be read.
     asked("delete mfapolicy mfa");
     let reverted = async || {
         let found = asked("get deployment kratos --output json");
