@@ -355,6 +355,20 @@ mod tests {
     }
 
     #[test]
+    fn of_two_entries_of_one_level_the_weaker_is_told() {
+        let (settings, whoami) = level_variables();
+        let (strong, weak) = ("highest_available", "aal1");
+        for env in [[(whoami, strong), (whoami, weak)], [(whoami, weak), (whoami, strong)]] {
+            let all = [env[0], (settings, strong), env[1]];
+            let mut view = target(Workload { containers: vec![container(&all)].into(), ..workload(1) });
+            view.pods = None;
+            assert_eq!(running_levels(&view, "kratos"), (Some(Level::HighestAvailable), Some(Level::Aal1)), "of the template {all:?}");
+            view.pods = Some(vec![pod(&all)]);
+            assert_eq!(running_levels(&view, "kratos"), (Some(Level::HighestAvailable), Some(Level::Aal1)), "of a pod {all:?}");
+        }
+    }
+
+    #[test]
     fn a_foreign_container_says_nothing() {
         let mark = Mark::Revision("mfa-0123456789".into());
         let other = Container { name: "other".into(), ..container(&[("REVISION", "mfa-0123456789")]) };

@@ -81,6 +81,22 @@ async fn an_operator_works_under_all_rules_and_knows_them() {
     assert!(operator.log().contains("the cluster does not hold to all admission policies of the chart"), "{}", operator.log());
 }
 
+/// It is there under the right name, and refuses nothing of what its name says.
+#[tokio::test]
+async fn a_binding_of_another_policy_protects_nothing() {
+    let stage = set("guarded-otherwise", &ALL).await;
+    let named = |policy: &str| format!("{}-{policy}", stage.namespace);
+    let other = json!({"spec": {"policyName": named("history")}});
+    stage.admin.patch("ValidatingAdmissionPolicyBinding", &named("weakening"), other).await.expect("the admin may");
+    let mut operator = Operator::start(as_its_pod(&stage, &stage.token().await));
+    until_told(&stage, &operator, &[protection("weakening", "Absent"), protection("history", "InForce")]).await;
+    // Nor does one whose parameters are missing, which may let all pass.
+    let missing = json!({"spec": {"paramRef": {"name": "nowhere", "parameterNotFoundAction": "Allow"}}});
+    stage.admin.patch("ValidatingAdmissionPolicyBinding", &named("history"), missing).await.expect("the admin may");
+    operator.restart();
+    until_told(&stage, &operator, &[protection("weakening", "Absent"), protection("history", "Absent")]).await;
+}
+
 /// Absence is told, and so is what cannot be known.
 #[tokio::test]
 async fn an_operator_without_rules_says_so() {

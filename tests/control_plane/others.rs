@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::objects::{kratos, policy};
+use crate::objects::{kratos, policy, policy_with};
 use crate::rights;
 use crate::scene::{SOON, Scene, text};
 use crate::stand_in::{StandIn, free_port, ok, say_ready, serving_at, start_pods};
@@ -110,6 +110,41 @@ async fn whose_a_pod_is_is_told_by_uid_and_not_by_the_name_of_who_made_it() {
     assert_eq!(stranger.asked(), 0, "somebody else's pod was asked");
 }
 
+/// Of a kind that is called so elsewhere, too, and that the garbage collector therefore leaves alone.
+#[tokio::test]
+async fn no_pod_passes_for_a_stateful_sets_own_by_naming_its_revision_as_a_replica_set() {
+    let mut scene = Scene::start("others-revision").await;
+    let port = free_port();
+    let mut workload = serving_at("kratos", port);
+    workload["kind"] = json!("StatefulSet");
+    workload["spec"]["serviceName"] = json!("kratos");
+    let workload = scene.create(workload).await;
+    scene.create(policy_with("mfa", &[], json!({"targetRefs": [{"kind": "StatefulSet", "name": "kratos"}]}))).await;
+    scene.until_condition("mfa", "RolledOut", "True", "NoPods").await;
+    scene.edit("StatefulSet", "kratos", json!({"spec": {"replicas": 1}})).await;
+    let find = async || scene.find("Pod", "kratos-0").await.ok_or_else(|| "it is not".into());
+    let own = scene.until("its pod is there", SOON, find).await;
+    let server = StandIn::saying(port, ok(HASH));
+    say_ready(&scene, "kratos-0", server.address).await;
+    scene.until_condition("mfa", "Effective", "True", "HashesAgree").await;
+
+    let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "stranger", "labels": {"app": "kratos"}}});
+    pod["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "apps.example.com/v1", "kind": "ReplicaSet", "name": own["metadata"]["labels"]["controller-revision-hash"],
+        "uid": workload["metadata"]["uid"], "controller": true,
+    }]);
+    pod["spec"] = workload["spec"]["template"]["spec"].clone();
+    scene.create(pod).await;
+    let stranger = StandIn::saying(port, ok("hunter2"));
+    say_ready(&scene, "stranger", stranger.address).await;
+    // So that all of its pods are looked at anew.
+    scene.operator.restart();
+    let told = scene.until_condition("mfa", "Ready", "False", "PodsOfAnotherOwner").await;
+    assert!(told.contains("stranger"), "{told}");
+    scene.until_condition("mfa", "Effective", "True", "HashesAgree").await;
+    assert_eq!(stranger.asked(), 0, "somebody else's pod was asked");
+}
+
 #[tokio::test]
 async fn a_replica_set_that_may_not_be_read_is_known_by_its_name() {
     let scene = Scene::start("others-forbidden").await;
@@ -145,31 +180,47 @@ async fn two_workloads_of_one_policy_may_share_their_labels() {
     scene.until("they are the policy's own", LOOKED_AGAIN, told).await;
 }
 
+fn job(name: &str, image: &str, args: Value) -> Value {
+    let container = json!({"name": "kratos", "image": image, "args": args});
+    json!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name},
+        "spec": {"template": {
+            "metadata": {"labels": {"app": "kratos"}},
+            "spec": {"restartPolicy": "Never", "containers": [container]},
+        }},
+    })
+}
+
+/// Beside a Deployment at rest this Job is told as one that may serve, and the other one is not.
+async fn is_told_beside(scene: &Scene, serves: Value, migrates: Value) {
+    scene.create(kratos("kratos")).await;
+    scene.create(policy("mfa", &["kratos"])).await;
+    scene.until_ready_without_pods("mfa").await;
+    let migrates = scene.create(migrates).await;
+    let migrating = pod_of(scene, &text(&migrates["metadata"]["name"])).await;
+    nudge(scene).await;
+    until_levels(scene, "highest_available").await;
+    // One that serves is told, so that it is known to have looked.
+    let serves = scene.create(serves).await;
+    let serving = pod_of(scene, &text(&serves["metadata"]["name"])).await;
+    nudge(scene).await;
+    let told = scene.until_condition("mfa", "Ready", "False", "PodsOfAnotherOwner").await;
+    assert!(told.contains(&serving) && !told.contains(&migrating) && !told.contains("more"), "{told}");
+}
+
 /// As the one is that Ory's chart migrates the database with: it has the labels of the server.
 #[tokio::test]
 async fn a_job_that_serves_nobody_is_no_pod_of_another_owner() {
     let scene = Scene::start("others-job").await;
-    scene.create(kratos("kratos")).await;
-    scene.create(policy("mfa", &["kratos"])).await;
-    scene.until_ready_without_pods("mfa").await;
-    let job = |name: &str, args: Value| {
-        let container = json!({"name": "kratos", "image": "oryd/kratos:v1.3.1", "args": args});
-        json!({
-            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name},
-            "spec": {"template": {
-                "metadata": {"labels": {"app": "kratos"}},
-                "spec": {"restartPolicy": "Never", "containers": [container]},
-            }},
-        })
-    };
-    scene.create(job("kratos-automigrate", json!(["migrate", "sql", "-e", "--yes", "--config", "/etc/config/kratos.yaml"]))).await;
-    let migrating = pod_of(&scene, "kratos-automigrate").await;
-    nudge(&scene).await;
-    until_levels(&scene, "highest_available").await;
-    // One that serves is told, so that it is known to have looked.
-    scene.create(job("kratos-serves", json!(["serve", "all"]))).await;
-    let serving = pod_of(&scene, "kratos-serves").await;
-    nudge(&scene).await;
-    let told = scene.until_condition("mfa", "Ready", "False", "PodsOfAnotherOwner").await;
-    assert!(told.contains(&serving) && !told.contains(&migrating) && !told.contains("more"), "{told}");
+    let migrates = json!(["migrate", "sql", "-e", "--yes", "--config", "/etc/config/kratos.yaml"]);
+    let image = "oryd/kratos:v1.3.1";
+    is_told_beside(&scene, job("kratos-serves", image, json!(["serve", "all"])), job("kratos-automigrate", image, migrates)).await;
+}
+
+/// What the image runs by itself no template tells: an identity server's serves.
+#[tokio::test]
+async fn a_job_that_runs_a_servers_own_command_is_no_migration() {
+    let scene = Scene::start("others-job-bare").await;
+    let bare = |name: &str, image: &str| job(name, image, Value::Null);
+    is_told_beside(&scene, bare("kratos-bare", "oryd/kratos:v1.3.1"), bare("another-bare", "busybox:1")).await;
 }
