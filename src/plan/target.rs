@@ -168,7 +168,7 @@ fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &Ta
     let container = container(&workload, view)?;
     if !workload.allowed && !runs_kratos(&container.image, &observed.server_images) {
         let message = format!(
-            "the image of container {} in {view} is no identity server (its name does not end in {}): name the container that runs it; if this one does, add the name of its image to serverImages in the values of the operator's chart, or set the annotation {}: \"true\" on the {}",
+            "the image of container {} in {view} is no identity server (the last part of its path is not {}): name the container that runs it; if this one does, add the name of its image to serverImages in the values of the operator's chart, or set the annotation {}: \"true\" on the {}",
             container.name,
             observed.server_images.join(" or "),
             api::ALLOW_ANNOTATION,
