@@ -190,8 +190,9 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
         }
     }
     if let Some(desired) = &decided.desired {
+        let mut adopted = Vec::new();
         for data in &decided.adopted {
-            apply::adopt(context, policy, data).await.unwrap_or_else(|error| outcome.failed(error));
+            adopted.push(apply::adopt(context, policy, data).await);
         }
         let config_map = async {
             match &decided.config_map {
@@ -225,7 +226,7 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
             tell::config_map_written(context, policy, desired, decided.config_map.as_ref());
         }
         answers.recorded = decided.record.is_some() && matches!(record, Ok(Ok(())));
-        for answer in config_map.into_iter().chain([record]) {
+        for answer in adopted.into_iter().chain(config_map).chain([record]) {
             match answer {
                 Ok(Ok(())) => {}
                 Ok(Err(refused)) => answers.refused = answers.refused.or(Some(refused)),

@@ -11,7 +11,8 @@ pub(super) fn adopted(observed: &Observed, plan: &Plan, desired: &Desired) -> Ve
     let mut found: Vec<Data> = Vec::new();
     for (step, view) in plan.steps.iter().zip(&observed.targets) {
         let (Step::Write { container, rolls: true, .. }, Some(workload)) = (step, &view.workload) else { continue };
-        if known(observed, workload).is_some() {
+        // Until it is noted that it was written, what stands there is still that of before.
+        if known(observed, workload).is_some_and(|known| !known.record.is_empty()) {
             continue;
         }
         let read = read_back(workload, container, desired, view);
@@ -39,4 +40,47 @@ pub(super) fn read_back(workload: &Workload, container: &str, desired: &Desired,
     };
     let whole = variables(&data.overlay, data.delivery).len() == own.len();
     (whole && revision(&data.overlay, data.delivery) == *named && data.is_sound()).then_some(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use crate::plan::fixtures::{edit, governed, observed, record, target};
+    use crate::plan::record::record_name;
+    use crate::plan::{Applied, Data, Record, applied_before, plan};
+
+    #[test]
+    fn what_stands_there_is_remembered_until_it_is_noted_that_it_was_written_over() {
+        let before = record("gone", 0, "aal1");
+        let mut observed = observed(vec![target(governed("gone", &before))]);
+        edit(&mut observed, json!({"requiredAAL": {"whoami": "highest_available"}, "rollout": {"revisionHistoryLimit": 0}}));
+        let first = plan(&observed);
+        assert!(matches!(&*first.adopted, [data] if data.overlay == before.data.overlay), "{:?}", first.adopted);
+        // The first record came through, and what is older than it did not.
+        let named = |data: &Data, revision: i64, applied: Vec<Applied>| Record {
+            name: record_name("mfa", &observed.policy.as_ref().expect("a policy").uid, &data.digest()).into(),
+            data: data.clone(),
+            applied,
+            ..(*record("mfa", revision, "aal1")).clone()
+        };
+        let data = first.desired.as_ref().expect("it is accepted").data();
+        let mut newest = named(&data, 1, applied_before(&observed, &first));
+        // Nothing else keeps it: no pod ran on it.
+        newest.applied[0].good.clear();
+        let older = named(&first.adopted[0], 0, Vec::new());
+        observed.records = vec![Arc::new(newest.clone())];
+        let second = plan(&observed);
+        assert_eq!(second.adopted, first.adopted, "it is tried again");
+
+        let name = older.name.clone();
+        observed.records.push(Arc::new(older));
+        let third = plan(&observed);
+        assert!(third.adopted.is_empty() && third.prune.is_empty(), "{third:?}");
+        newest.applied[0].record = newest.digest().into();
+        observed.records[0] = Arc::new(newest);
+        assert_eq!(plan(&observed).prune, [name], "it is of no more use than any other");
+    }
 }

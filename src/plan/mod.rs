@@ -363,9 +363,13 @@ fn prune(observed: &Observed, policy: &PolicyObject, current: &str, changes: boo
     let Ok(limits) = &policy.spec else { return Vec::new() };
     let applied = observed.records.first().map(|newest| newest.applied.as_slice()).unwrap_or_default();
     let back = |record: &Record, digest: &str| record.verdict.iter().flat_map(|verdict| &verdict.back).any(|back| back.record == digest);
-    let needed = |digest: &str| {
+    // What stands where nothing was written yet is of before all revisions.
+    let unwritten = applied.iter().any(|applied| applied.record.is_empty());
+    let needed = |record: &Record| {
+        let digest = record.digest();
         let used = |applied: &Applied| applied.record == digest || applied.good.first().is_some_and(|good| good == digest);
         digest == current
+            || (unwritten && record.revision == 0)
             || applied.iter().any(used)
             || observed.records.iter().any(|record| record.digest() == current && back(record, digest))
     };
@@ -374,7 +378,7 @@ fn prune(observed: &Observed, policy: &PolicyObject, current: &str, changes: boo
         return Vec::new();
     }
     let (plausible, others): (Vec<_>, Vec<_>) =
-        observed.records.iter().filter(|record| !needed(record.digest())).partition(|record| record.is_plausible());
+        observed.records.iter().filter(|record| !needed(record)).partition(|record| record.is_plausible());
     // What a target would go back to should the current one fail is one of those that are kept, and kept even if none is.
     let before = |record: &Record| {
         applied.iter().any(|applied| applied.good.iter().find(|good| **good != current).is_some_and(|good| *good == record.digest()))

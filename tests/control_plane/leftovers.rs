@@ -145,3 +145,51 @@ async fn what_was_to_be_reverted_may_be_left_out() {
         .await;
     scene.until_ready("next").await;
 }
+
+/// An error of the API server passes, and what stood there before is remembered then.
+#[tokio::test]
+async fn what_was_retained_is_remembered_before_anything_else_is_written() {
+    let scene = Scene::start("left-unnoted").await;
+    left_behind(&scene, kratos("kratos"), whole(&json!({}))).await;
+    let name = scene.namespace.clone();
+    // Of what stood there before, and of nothing else.
+    let webhook = json!({
+        "name": "records.example.com",
+        "clientConfig": {"url": "https://127.0.0.1:9/"},
+        "rules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["controllerrevisions"]}],
+        "matchConditions": [{"name": "before", "expression": "object.revision == 0"}],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}},
+        "failurePolicy": "Fail",
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "timeoutSeconds": 1,
+    });
+    let configuration = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": name}, "webhooks": [webhook],
+    });
+    scene.create(configuration).await;
+    let mut number = 0;
+    let refused = async || {
+        number += 1;
+        let probe = json!({
+            "apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": {"name": format!("probe-{number}")}, "revision": 0,
+        });
+        scene.try_kubectl(&["create", "--filename", "-"], &probe.to_string()).map_or(Ok(()), |()| Err("it passes".into()))
+    };
+    scene.until("the webhook is asked", SOON, refused).await;
+    let before = template(&scene.deployment("kratos").await);
+    let mut spec = whole(&json!({}));
+    spec["privilegedSessionMaxAge"] = json!("5m");
+    scene.create(policy_with("next", &["kratos"], spec)).await;
+    scene.until_condition_within(AFTER_THE_PAUSE, "next", "Ready", "False", "WriteRefused").await;
+    assert_eq!(template(&scene.deployment("kratos").await), before, "nothing is written over that is not remembered");
+    scene.delete("ValidatingWebhookConfiguration", &name).await;
+    scene.until_condition_within(AFTER_THE_PAUSE, "next", "Ready", "True", "Ready").await;
+    let uid = scene.get("MfaPolicy", "next").await["metadata"]["uid"].clone();
+    let records = scene.list("ControllerRevision").await;
+    let of_before = |record: &&Value| record["metadata"]["ownerReferences"][0]["uid"] == uid && record["revision"] == 0;
+    let found = records.iter().find(of_before).unwrap_or_else(|| panic!("it is lost: {records:#?}"));
+    let age = found.pointer("/data/overlay/selfservice/flows/settings/privileged_session_max_age");
+    assert_eq!((age, &found["data"]["overlay"]["session"]["whoami"]["required_aal"]), (None, &json!("highest_available")));
+}

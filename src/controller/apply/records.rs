@@ -60,15 +60,20 @@ pub(in crate::controller) async fn record(
 }
 
 /// Remembers what stood on a target before the policy came to it, as older than everything else.
-pub(in crate::controller) async fn adopt(context: &Context, policy: &PolicyObject, data: &Data) -> Result<(), Error> {
-    let body = manifest::record(policy, data, &data.digest(), 0, "[]");
+pub(in crate::controller) async fn adopt(context: &Context, policy: &PolicyObject, data: &Data) -> Answer<()> {
+    let digest = data.digest();
+    let body = manifest::record(policy, data, &digest, 0, "[]");
     match create::<Revision>(&context.writer, Resource::REVISIONS, &policy.key.namespace, &body).await {
         Ok(seen) => created(context, &Resource::REVISIONS, seen),
         // It is there already, or cannot be: then nothing goes back to it. Anything else passes, and it is tried again.
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 409 | 413 | 422) => {}
+        Err(kube::Error::Api(status)) => {
+            let name = record::record_name(&policy.key.name, &policy.uid, &digest);
+            return refusal(&status, &format!("ControllerRevision {name}")).map(Err);
+        }
         Err(error) => return Err(error.into()),
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 async fn patch_record(context: &Context, namespace: &str, name: &str, body: &Value) -> kube::Result<Seen<Revision>> {
