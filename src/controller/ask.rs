@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::memory::at;
 use super::view::PodView;
-use super::{Context, Error, observe};
+use super::{Context, Error, pods};
 use crate::admin;
 use crate::api::{ConditionType, Reason};
 use crate::plan::{Answer, Millis, Observed, Plan, Pod, Proof, Question, TargetView, Workload, is_wrong, of_variables, pause, questions};
@@ -171,7 +171,7 @@ async fn ask(
     budget: &mut Budget,
 ) -> Result<Known, Error> {
     let now = Instant::now();
-    let observe::Pods { own: views, unreadable } = observe::pods_of(context, observed, workload).await?;
+    let pods::Pods { own: views, unreadable } = pods::of(context, observed, workload).await?;
     let told = known.map(|known| known.told.as_slice()).unwrap_or_default();
     // Those that have answered are spared, unless it is time, or they would be compared with what they no longer are.
     let mut kept = if known.is_some_and(|known| now < known.again) { told } else { &[] };

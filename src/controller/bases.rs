@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::view::{Files, PodView, Resource, Seen};
 use super::watch::{api, named};
-use super::{Context, Error, observe};
+use super::{Context, Error, pods};
 use crate::admin;
 use crate::api::CONFIG_KEY;
 use crate::document::Budget;
@@ -311,7 +311,7 @@ async fn ask_versions(context: &Context, observed: &mut Observed) -> Result<(), 
 
 /// The first pod that says it, of those whose template names the same image: in the pod itself it may read otherwise.
 async fn ask_version(context: &Context, observed: &Observed, workload: &Workload, container: &Container) -> Result<Option<SmolStr>, Error> {
-    let own = observe::pods_of(context, observed, workload).await?.own;
+    let own = pods::of(context, observed, workload).await?.own;
     let port = observed.verification().port;
     let runs =
         |view: &PodView| view.maker.as_ref().and_then(|maker| maker.template.as_ref()).is_some_and(|template| template.runs(container));

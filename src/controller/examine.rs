@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::view::{Files, PodView, Resource, Slim, content};
 use super::watch::{api, named};
-use super::{Context, Error, ask, observe};
+use super::{Context, Error, ask, pods};
 use crate::admin;
 use crate::plan::{Content, Examination, Health, Observed, Pod, TargetView, Workload, container, judged_well, to_examine};
 
@@ -112,7 +112,7 @@ async fn with_health(
     workload: &Workload,
     budget: &mut ask::Budget,
 ) -> Result<Vec<Pod>, Error> {
-    let mut views = observe::pods_of(context, observed, workload).await?.own;
+    let mut views = pods::of(context, observed, workload).await?.own;
     context.memory.sighted(views.iter_mut().map(|view| &mut view.pod), observed.now);
     let name = container(workload, target).map(|container| container.name.clone()).unwrap_or_default();
     let answers = target.pods.iter().flatten().filter_map(|pod| Some((pod.uid.clone(), pod.answer.clone()?))).collect::<Vec<_>>();

@@ -26,6 +26,7 @@ mod makers;
 mod memory;
 mod note;
 mod observe;
+mod pods;
 mod queue;
 mod reconcile;
 mod refresh;

@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 use tokio::time::Instant;
 
 use super::view::PodView;
-use super::{Context, Error, observe};
+use super::{Context, Error, pods};
 use crate::plan::{Observed, OtherPods, Selected, TargetView, Workload};
 use crate::policy::VerificationMode;
 
@@ -116,7 +116,7 @@ pub(super) async fn look(context: &Context, observed: &mut Observed) -> Result<(
         let Some(workload) = observed.targets[index].workload.clone() else { continue };
         let is_due = context.selected.is_due(&workload, observed.verification().mode);
         if is_due && workload.selector.is_some() && !workload.deleting {
-            observe::pods_of(context, observed, &workload).await?;
+            pods::of(context, observed, &workload).await?;
         }
         observed.targets[index].selected = context.selected.recall(&workload);
     }

@@ -1,0 +1,125 @@
+//! Every read of pods: no watch has them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::list::{self, Selection};
+use super::view::{Mounts, PodView, Resource};
+use super::{Context, Error, ask, makers, selected};
+use crate::plan::{Observed, Unreadable, Workload, container, delivers_a_file, ends, hashes, is_done};
+use crate::policy::VerificationMode;
+
+/// Lists the pods of each target that moves, and asks those that read a file of ours what they have.
+pub(super) async fn list(context: &Context, observed: &mut Observed) -> Result<(), Error> {
+    let verification = observed.verification();
+    let mut budget = ask::Budget::of(&verification);
+    let file = observed.policy.as_ref().filter(|_| delivers_a_file(observed) && verification.mode != VerificationMode::Off);
+    let file = file.and_then(|policy| observed.standing.config_map(policy));
+    for index in 0..observed.targets.len() {
+        let target = &observed.targets[index];
+        let Some(workload) = target.workload.clone() else { continue };
+        let reads = |file: &SmolStr| container(&workload, target).is_ok_and(|server| workload.file(&server.name, file).is_some());
+        let asked = workload.own.policy_label && file.as_ref().is_some_and(reads);
+        if (is_done(&workload) && !asked) || workload.selector.is_none() {
+            continue;
+        }
+        let mut pods = of(context, observed, &workload).await?;
+        context.memory.sighted(pods.own.iter_mut().map(|view| &mut view.pod), observed.now);
+        let target = &mut observed.targets[index];
+        let asked = container(&workload, target).ok().filter(|_| asked);
+        let room = asked.and_then(|_| context.asking.room());
+        target.unreadable = pods.unreadable;
+        let pods = match asked {
+            Some(container) if room.is_some() => {
+                budget.spend(async |deadline| ask::each(pods.own.into_iter(), &container.name, &verification, deadline).await).await
+            }
+            _ => pods.own.into_iter().map(|view| view.pod).collect(),
+        };
+        if asked.is_some() && room.is_none() {
+            observed.unheard = true;
+        } else {
+            // Between two templates it is no wonder.
+            let disagrees = is_done(&workload) && hashes(&pods).len() > 1;
+            target.disagrees_since = context.memory.disagrees(&workload.uid, disagrees, observed.now);
+        }
+        target.pods = Some(pods);
+    }
+    Ok(())
+}
+
+/// Bytes of the pods of one target: some thousand honest ones. Others may make as many as they like, and several targets are
+/// looked at at once.
+const HELD_OF_PODS: usize = 4 * 1024 * 1024;
+
+/// The pods of a workload.
+#[derive(Default)]
+pub(super) struct Pods {
+    pub own: Vec<PodView>,
+    /// One that its selector finds and that cannot be read: whose it is, and what it runs, is not known.
+    pub unreadable: Option<Arc<Unreadable>>,
+}
+
+/// It is remembered whether the selector finds pods of others, too.
+pub(super) async fn of(context: &Context, observed: &Observed, workload: &Workload) -> Result<Pods, Error> {
+    let mut found = Pods::default();
+    let Some(labels) = &workload.selector else { return Ok(found) };
+    let selection = Selection { resource: Resource::PODS, namespace: Some(&workload.key.namespace), labels };
+    let mut room = HELD_OF_PODS;
+    list::each(&context.client, selection, |read: Result<PodView, _>| match read {
+        Ok(view) => match room.checked_sub(view.weight()) {
+            Some(left) => {
+                room = left;
+                found.own.push(view);
+            }
+            None => {
+                let key = workload.key.beside(&view.pod.name);
+                let field = "metadata.labels (more pods have those of the target than the operator can hold)".into();
+                let (uid, version) = (view.pod.uid, view.pod.resource_version);
+                found.unreadable = Some(Arc::new(Unreadable { kind: Resource::PODS.kind, key, uid, version, label: None, field }));
+            }
+        },
+        Err(unreadable) => found.unreadable = Some(unreadable),
+    })
+    .await?;
+    makers::read(context, workload, &mut found.own).await?;
+    found.own = selected::sort(context, observed, workload, found.own, found.unreadable.is_none());
+    Ok(found)
+}
+
+/// Says of each config map that is about to end whether something still mounts it.
+pub(super) async fn find_mounts(context: &Context, observed: &mut Observed) -> Result<(), Error> {
+    let ending: Vec<_> = (0..observed.config_maps.len()).filter(|index| ends(observed, &observed.config_maps[*index])).collect();
+    if ending.is_empty() {
+        return Ok(());
+    }
+    let mut mounted = HashSet::new();
+    // What one mounts that cannot be read is not known.
+    let mut is_known = true;
+    let selection = Selection { resource: Resource::PODS, namespace: Some(&observed.key.namespace), labels: "" };
+    list::each(&context.client, selection, |read| match read {
+        Ok(Mounts(maps)) => {
+            is_known &= !maps.more;
+            mounted.extend(maps.into_iter().filter(|name| ending.iter().any(|index| observed.config_maps[*index].name == *name)));
+        }
+        Err(_) => is_known = false,
+    })
+    .await?;
+    // Any workload of the namespace: one that was reverted a moment ago has no label any more, and
+    // one without pods starts some later.
+    context.cache.read(|tables| {
+        let own = |workload: &&Arc<Workload>| workload.key.namespace == observed.key.namespace;
+        for name in ending.iter().map(|index| observed.config_maps[*index].name.clone()) {
+            if tables.workloads.all().filter(own).any(|workload| workload.may_mount(&name)) {
+                mounted.insert(name);
+            }
+        }
+        is_known &= tables.workloads.all_unreadable().all(|(id, _)| id.key.namespace != observed.key.namespace);
+    });
+    for index in ending {
+        let map = &mut observed.config_maps[index];
+        map.mounted = !is_known || mounted.contains(&map.name);
+    }
+    Ok(())
+}
