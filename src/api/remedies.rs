@@ -55,7 +55,7 @@ impl Reason {
                 ("No such workload in the policy's namespace.", "Create it, or correct the name. It is picked up when it appears.")
             }
             Self::Unreadable => (
-                "A workload, the ConfigMap or a record of the policy is there, and a field of it is not what the operator expects. What it holds is not known: the levels are Unknown, and nothing of it is written, reverted or made anew.",
+                "A workload, one of its pods, the ConfigMap or a record of the policy is there, and a field of it is not what the operator expects. What it holds is not known: the levels are Unknown, and nothing of it is written, reverted or made anew.",
                 "Correct the field that the message names, or, where the API is newer than the operator, upgrade the operator. It is read again when it changes.",
             ),
             Self::ContainerNotFound => (
@@ -88,7 +88,7 @@ impl Reason {
                 "kubectl rollout resume; delete the pods that are left; lower the partition to 0.",
             ),
             Self::Waiting => (
-                "A pod cannot be scheduled, created or started for reasons of the cluster: no room, a quota, an image that is being pulled; or it does not run, and the policy may not be why: the database is away, a node is lost, somebody else changed something at the same time, or nothing that the policy changed keeps a server from starting.",
+                "A pod cannot be scheduled, created or started for reasons of the cluster: no room, a quota, an image that is being pulled; or it does not run, and the policy may not be why: the database is away, a node is lost, somebody else changed something at the same time, or nothing that the policy changed keeps a server from starting. Or the pods of a target cannot be listed (a missing right, too many of them, an API server that fails), and the levels are Unknown.",
                 "Do what the message says, or look at the events of the pod. It goes on by itself.",
             ),
             Self::RolledBack => (

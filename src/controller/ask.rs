@@ -171,7 +171,7 @@ async fn ask(
     budget: &mut Budget,
 ) -> Result<Known, Error> {
     let now = Instant::now();
-    let pods::Pods { own: views, unreadable } = pods::of(context, observed, workload).await?;
+    let pods::Pods { own: views, unknown } = pods::of(context, observed, workload).await?;
     let told = known.map(|known| known.told.as_slice()).unwrap_or_default();
     // Those that have answered are spared, unless it is time, or they would be compared with what they no longer are.
     let mut kept = if known.is_some_and(|known| now < known.again) { told } else { &[] };
@@ -191,8 +191,8 @@ async fn ask(
     let was_wrong = observed.policy.as_ref().is_some_and(|policy| *policy.status.reason == *Reason::Mismatch.as_str());
     let began = if known.is_none() && was_wrong { Since::Ever } else { Since::Then(now) };
     let wrong_since = wrong.then(|| known.and_then(|known| known.wrong_since).unwrap_or(began));
-    let proof = match unreadable {
-        Some(pod) => Proof::Unreachable(pod.words()),
+    let proof = match unknown {
+        Some(why) => Proof::Unreachable(why.words()),
         None => of_variables(target, &question, &pods, wrong_since.map(|since| since.millis(observed.now)), observed.now),
     };
     context.metrics.verified(proof.reason().as_str());

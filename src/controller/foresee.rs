@@ -1,6 +1,7 @@
 //! What the operator would do about a policy that is not stored: the same look and the same decision as
 //! at work, over what can be read now. Nothing is written, and no pod is asked.
 
+use std::ops::ControlFlow::Continue;
 use std::sync::Arc;
 
 use kube::Client;
@@ -67,7 +68,11 @@ pub async fn records(client: &Client, namespace: &str, policy: &str) -> kube::Re
     let mut found = Vec::new();
     let recorded = |Revision { created, record, .. }| Some(Recorded { created, record: record? });
     let selection = Selection { resource: Resource::REVISIONS, namespace: Some(namespace), labels: &labels };
-    list::each::<Revision>(client, selection, |read| found.extend(read.ok().and_then(recorded))).await?;
+    list::each::<Revision>(client, selection, |read| {
+        found.extend(read.ok().and_then(recorded));
+        Continue(())
+    })
+    .await?;
     Ok(found)
 }
 
@@ -173,7 +178,10 @@ async fn definition(context: &Context) -> Result<SmolStr, Error> {
 
 async fn list<T: Slim + Cached>(context: &Context, resource: Resource, namespace: &str, label: Option<&str>) -> Result<(), Error> {
     let selection = Selection { resource, namespace: Some(namespace), labels: label.unwrap_or_default() };
-    let put = |read| drop(context.cache.put::<T>(read));
+    let put = |read| {
+        drop(context.cache.put::<T>(read));
+        Continue(())
+    };
     Ok(list::each(&context.client, selection, put).await?)
 }
 

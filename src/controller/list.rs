@@ -1,6 +1,7 @@
 //! Lists, page by page: what a page holds is let go before the next one is asked for.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow::{self, Continue};
 use std::sync::Arc;
 
 use kube::api::ListParams;
@@ -25,14 +26,14 @@ pub(super) struct Selection<'a> {
     pub labels: &'a str,
 }
 
-/// Hands over each object of the selection.
+/// Hands over each object of the selection, until `take` has enough.
 ///
 /// # Errors
 /// Of the API server. What was handed over until then is not all.
 pub(super) async fn each<T: Slim>(
     client: &Client,
     selection: Selection<'_>,
-    mut take: impl FnMut(Result<T, Arc<Unreadable>>),
+    mut take: impl FnMut(Result<T, Arc<Unreadable>>) -> ControlFlow<()>,
 ) -> kube::Result<()> {
     let Selection { resource, namespace, labels } = selection;
     let request = Request::new(Seen::<T>::url_path(&resource, namespace));
@@ -40,7 +41,9 @@ pub(super) async fn each<T: Slim>(
     loop {
         let page = if T::METADATA_ALONE { request.list_metadata(&params) } else { request.list(&params) };
         let page: ObjectList<Seen<T>> = client.request(page.map_err(kube::Error::BuildRequest)?).await?;
-        page.items.into_iter().for_each(|seen| take(seen.value(&resource)));
+        if page.items.into_iter().try_for_each(|seen| take(seen.value(&resource))).is_break() {
+            return Ok(());
+        }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params.continue_token = Some(token),
             None => return Ok(()),
@@ -55,6 +58,7 @@ pub(super) async fn versions(client: &Client, selection: Selection<'_>) -> kube:
         if let Ok(Listed { key, uid, version }) = read {
             found.insert(key, (uid, version));
         }
+        Continue(())
     })
     .await?;
     Ok(found)

@@ -281,6 +281,11 @@ impl Memory {
         *failures
     }
 
+    /// The same without the one under way.
+    pub fn failures(&self, key: &Key) -> u32 {
+        self.state().failures.get(key).copied().unwrap_or_default()
+    }
+
     pub fn succeeded(&self, key: &Key) {
         let mut state = self.state();
         state.failures.remove(key);

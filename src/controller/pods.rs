@@ -1,14 +1,16 @@
 //! Every read of pods: no watch has them.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow::{Break, Continue};
 use std::sync::Arc;
+use std::time::Duration;
 
 use smol_str::SmolStr;
 
 use super::list::{self, Selection};
 use super::view::{Mounts, PodView, Resource};
-use super::{Context, Error, ask, makers, selected};
-use crate::plan::{Observed, Unreadable, Workload, container, delivers_a_file, ends, hashes, is_done};
+use super::{Context, Error, ask, makers, selected, words};
+use crate::plan::{Observed, UnknownPods, Workload, container, delivers_a_file, ends, hashes, is_done};
 use crate::policy::VerificationMode;
 
 /// Lists the pods of each target that moves, and asks those that read a file of ours what they have.
@@ -30,7 +32,10 @@ pub(super) async fn list(context: &Context, observed: &mut Observed) -> Result<(
         let target = &mut observed.targets[index];
         let asked = container(&workload, target).ok().filter(|_| asked);
         let room = asked.and_then(|_| context.asking.room());
-        target.unreadable = pods.unreadable;
+        target.selected = context.selected.recall(&workload);
+        if pods.is_unseen() {
+            continue;
+        }
         let pods = match asked {
             Some(container) if room.is_some() => {
                 budget.spend(async |deadline| ask::each(pods.own.into_iter(), &container.name, &verification, deadline).await).await
@@ -57,14 +62,52 @@ const HELD_OF_PODS: usize = 4 * 1024 * 1024;
 #[derive(Default)]
 pub(super) struct Pods {
     pub own: Vec<PodView>,
-    /// One that its selector finds and that cannot be read: whose it is, and what it runs, is not known.
-    pub unreadable: Option<Arc<Unreadable>>,
+    /// Why these are not all.
+    pub unknown: Option<UnknownPods>,
 }
 
-/// It is remembered whether the selector finds pods of others, too.
+impl Pods {
+    fn unseen(why: UnknownPods) -> Self {
+        Self { own: Vec::new(), unknown: Some(why) }
+    }
+
+    /// Whether nothing was seen of them.
+    fn is_unseen(&self) -> bool {
+        matches!(self.unknown, Some(UnknownPods::Forbidden | UnknownPods::Failed(_)))
+    }
+}
+
+/// How long the pods of all targets may take to be read in one look.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// After so many looks in a row that failed it is told that the pods are unknown: about half a minute, or as many times the
+/// patience. What was seen before must not be told for ever.
+const TRIED: u32 = 7;
+/// Characters of an error that are told.
+const TOLD: usize = 200;
+
+/// It is remembered whether the selector finds pods of others, too, or why that is not known.
+///
+/// # Errors
+/// Where they cannot be read for a moment.
 pub(super) async fn of(context: &Context, observed: &Observed, workload: &Workload) -> Result<Pods, Error> {
+    let Some(labels) = &workload.selector else { return Ok(Pods::default()) };
+    let patience = PATIENCE / u32::try_from(observed.targets.len()).unwrap_or(u32::MAX).max(1);
+    let read = tokio::time::timeout(patience, read(context, workload, labels)).await.unwrap_or(Err(Error::Deadline));
+    let mut found = match read {
+        Ok(found) => found,
+        Err(Error::Api(kube::Error::Api(status))) if status.is_forbidden() => Pods::unseen(UnknownPods::Forbidden),
+        Err(error) if context.memory.failures(&observed.key) >= TRIED => {
+            Pods::unseen(UnknownPods::Failed(words(&error).chars().take(TOLD).collect()))
+        }
+        Err(error) => return Err(error),
+    };
+    found.own = selected::sort(context, observed, workload, found.own, found.unknown.clone());
+    Ok(found)
+}
+
+/// Each with what made it.
+async fn read(context: &Context, workload: &Workload, labels: &str) -> Result<Pods, Error> {
     let mut found = Pods::default();
-    let Some(labels) = &workload.selector else { return Ok(found) };
     let selection = Selection { resource: Resource::PODS, namespace: Some(&workload.key.namespace), labels };
     let mut room = HELD_OF_PODS;
     list::each(&context.client, selection, |read: Result<PodView, _>| match read {
@@ -72,19 +115,20 @@ pub(super) async fn of(context: &Context, observed: &Observed, workload: &Worklo
             Some(left) => {
                 room = left;
                 found.own.push(view);
+                Continue(())
             }
             None => {
-                let key = workload.key.beside(&view.pod.name);
-                let field = "metadata.labels (more pods have those of the target than the operator can hold)".into();
-                let (uid, version) = (view.pod.uid, view.pod.resource_version);
-                found.unreadable = Some(Arc::new(Unreadable { kind: Resource::PODS.kind, key, uid, version, label: None, field }));
+                found.unknown = Some(UnknownPods::TooMany);
+                Break(())
             }
         },
-        Err(unreadable) => found.unreadable = Some(unreadable),
+        Err(unreadable) => {
+            found.unknown = Some(UnknownPods::One(unreadable));
+            Continue(())
+        }
     })
     .await?;
     makers::read(context, workload, &mut found.own).await?;
-    found.own = selected::sort(context, observed, workload, found.own, found.unreadable.is_none());
     Ok(found)
 }
 
@@ -98,14 +142,20 @@ pub(super) async fn find_mounts(context: &Context, observed: &mut Observed) -> R
     // What one mounts that cannot be read is not known.
     let mut is_known = true;
     let selection = Selection { resource: Resource::PODS, namespace: Some(&observed.key.namespace), labels: "" };
-    list::each(&context.client, selection, |read| match read {
-        Ok(Mounts(maps)) => {
-            is_known &= !maps.more;
-            mounted.extend(maps.into_iter().filter(|name| ending.iter().any(|index| observed.config_maps[*index].name == *name)));
+    let listed = list::each(&context.client, selection, |read| {
+        match read {
+            Ok(Mounts(maps)) => {
+                is_known &= !maps.more;
+                mounted.extend(maps.into_iter().filter(|name| ending.iter().any(|index| observed.config_maps[*index].name == *name)));
+            }
+            Err(_) => is_known = false,
         }
-        Err(_) => is_known = false,
-    })
-    .await?;
+        Continue(())
+    });
+    match listed.await {
+        Err(kube::Error::Api(status)) if status.is_forbidden() => is_known = false,
+        listed => listed?,
+    }
     // Any workload of the namespace: one that was reverted a moment ago has no label any more, and
     // one without pods starts some later.
     context.cache.read(|tables| {

@@ -2,6 +2,7 @@
 //! cluster no longer has.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow::Continue;
 
 use super::cache::{Cached, Held, Id, Named};
 use super::list::{self, Selection};
@@ -61,10 +62,11 @@ async fn records(context: &Context, key: &Key) -> Result<(), Error> {
         };
         // Which one it is that has no name is not known.
         if id.name.is_empty() {
-            return;
+            return Continue(());
         }
         concerned.extend(context.cache.refresh::<Revision>(&id, &before.get(&id).cloned(), Some(read)));
         listed.insert(id);
+        Continue(())
     })
     .await?;
     let known = context.cache.read(|tables| tables.revisions.ids_found_by(key));

@@ -11,13 +11,13 @@ use tokio::time::Instant;
 
 use super::view::PodView;
 use super::{Context, Error, pods};
-use crate::plan::{Observed, OtherPods, Selected, TargetView, Workload};
+use crate::plan::{Observed, OtherPods, Selected, TargetView, UnknownPods, Workload};
 use crate::policy::VerificationMode;
 
 /// How long it counts that there are none, as pods are asked anew that proved what they can, and by how much more at most.
 const FRESH: Duration = Duration::from_secs(600);
 const JITTER: u64 = 120;
-/// The same where there are some: they may be about to go.
+/// The same where there are some, or that is not known: they may be about to go.
 const SOON: Duration = Duration::from_secs(30);
 
 /// What was found, by the uid of the workload.
@@ -56,7 +56,7 @@ impl Known {
             None => alone,
             // Whoever takes its place edits it.
             Some(entry) if is_at_rest(workload) && entry.resource_version != workload.resource_version => true,
-            Some(entry) => Instant::now() >= entry.until && (alone || matches!(entry.selected, Selected::Others(_))),
+            Some(entry) => Instant::now() >= entry.until && (alone || entry.selected != Selected::OwnAlone),
         }
     }
 
@@ -69,7 +69,7 @@ impl Known {
         let mut uid = DefaultHasher::new();
         workload.uid.hash(&mut uid);
         let fresh = FRESH + Duration::from_secs(uid.finish() % JITTER);
-        let until = now + if matches!(selected, Selected::Others(_)) { SOON } else { fresh };
+        let until = now + if selected == Selected::OwnAlone { fresh } else { SOON };
         let mut all = self.all();
         // Seldom enough to cost nothing, often enough to stay within twice what is needed.
         if all.len().is_power_of_two() {
@@ -84,17 +84,23 @@ fn is_at_rest(workload: &Workload) -> bool {
     workload.replicas == 0
 }
 
-/// Takes out the pods that the workload made, and remembers whose the others are: nothing where one of them cannot be read.
-pub(super) fn sort(context: &Context, observed: &Observed, workload: &Workload, pods: Vec<PodView>, all: bool) -> Vec<PodView> {
+/// Takes out the pods that the workload made, and remembers whose the others are, or why that is not known.
+pub(super) fn sort(
+    context: &Context,
+    observed: &Observed,
+    workload: &Workload,
+    pods: Vec<PodView>,
+    unknown: Option<UnknownPods>,
+) -> Vec<PodView> {
     let governed: HashSet<_> = governed(observed).collect();
     let mut others = pods.iter().filter(|view| !view.pod.deleting && view.may_serve(&observed.server_images)).filter_map(|view| {
         let owner = view.made_by()?;
         (!governed.contains(&owner)).then_some(view)
     });
-    let selected = match others.next() {
-        Some(first) => Selected::Others(OtherPods { pod: first.pod.name.clone(), owner: first.whose(), more: others.count() }),
-        None if all => Selected::OwnAlone,
-        None => Selected::Unknown,
+    let selected = match (others.next(), unknown) {
+        (Some(first), _) => Selected::Others(OtherPods { pod: first.pod.name.clone(), owner: first.whose(), more: others.count() }),
+        (None, Some(unknown)) => Selected::Unlisted(unknown),
+        (None, None) => Selected::OwnAlone,
     };
     context.selected.keep(workload, selected);
     pods.into_iter().filter(|view| view.made_by().as_ref() == Some(&workload.uid)).collect()
@@ -127,7 +133,7 @@ pub(super) async fn look(context: &Context, observed: &mut Observed) -> Result<(
 pub(super) fn again(context: &Context, observed: &Observed) -> Option<Duration> {
     let alone = |view: &&TargetView| {
         let is_at_rest = view.workload.as_ref().is_some_and(|workload| is_at_rest(workload));
-        is_at_rest || observed.verification().mode == VerificationMode::Off || matches!(view.selected, Selected::Others(_))
+        is_at_rest || observed.verification().mode == VerificationMode::Off || view.selected != Selected::OwnAlone
     };
     let targets = observed.targets.iter().filter(alone).filter_map(|view| view.workload.as_ref()).filter(|workload| !workload.deleting);
     let until = targets.filter_map(|workload| context.selected.until(workload)).min()?;

@@ -62,6 +62,9 @@ pub fn proof(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, s
     else {
         return Some(Proof::Pending(format!("the pods of {view} are asked when it is rolled out")));
     };
+    if let Some((_, message)) = view.unlisted() {
+        return Some(Proof::Unreachable(message));
+    }
     if !is_by_file(desired) {
         return Some(confirmed::proof(view, workload));
     }

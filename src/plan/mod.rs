@@ -31,6 +31,7 @@ mod risks;
 mod rollback;
 mod rolled_out;
 mod rollout;
+mod selected;
 mod shape;
 #[cfg(test)]
 mod simulation;
@@ -67,8 +68,8 @@ pub use last::{Cause, LastCondition, LastStatus, Levels, Transition};
 pub use mark::Mark;
 pub use news::{News, Notice, message_digest, retrying, suspension};
 pub use observed::{
-    Absence, ConfigMapView, Container, Containers, Content, EnvVar, GovernedView, History, Key, Millis, MountedFile, Observed, OtherPods,
-    OwnFields, PolicyObject, Selected, TargetView, UpdateStrategy, Workload, WorkloadId, WorkloadStatus,
+    Absence, ConfigMapView, Container, Containers, Content, EnvVar, GovernedView, History, Key, Millis, MountedFile, Observed, OwnFields,
+    PolicyObject, TargetView, UpdateStrategy, Workload, WorkloadId, WorkloadStatus,
 };
 pub use pauses::Pauses;
 pub use pod::{Health, Pod, Trouble};
@@ -78,6 +79,7 @@ pub use reversal::{ConfigMapEnd, Memory, Reversal, ends, given_up};
 pub use risks::{beside_ours, may_be_refused, refusals};
 pub use rollback::{Ruling, StuckPod};
 pub use rollout::is_done;
+pub use selected::{OtherPods, Selected, UnknownPods};
 pub use shape::{Replacement, Traits};
 pub use status::{Refusal, Report, bounded, level_word, report, taken};
 pub use target::{Step, container, is_adopted};

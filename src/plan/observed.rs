@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 use super::record::Record;
 use super::shape::{Replacement, Traits};
 use super::unusual::{EnvFrom, Unusual};
-use super::{Bounded, LastStatus, LeftFile, Pauses, Pod, Proof, Standing, Unreadable};
+use super::{Bounded, LastStatus, LeftFile, Pauses, Pod, Proof, Selected, Standing, Unreadable};
 use crate::policy::{DeletionPolicy, Kind, Policy, Rejection, Verification};
 use crate::server::kratos::{Layer, runs_kratos};
 
@@ -156,7 +156,7 @@ pub struct TargetView {
     /// As the policy names it.
     pub container: Option<SmolStr>,
     pub workload: Option<Arc<Workload>>,
-    /// What of it is there and cannot be read: the workload, or, beside that, one of its pods.
+    /// The workload, where it is there and cannot be read.
     pub unreadable: Option<Arc<Unreadable>>,
     /// Name of the policy that holds the workload; none where nothing was found.
     pub holder: Option<SmolStr>,
@@ -188,41 +188,6 @@ impl std::fmt::Display for TargetView {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.kind, self.name)
     }
-}
-
-impl TargetView {
-    /// Whether what its own pods and its template demand is all that its selector stands for.
-    #[must_use]
-    pub fn speaks_for_all(&self) -> bool {
-        match self.selected {
-            Selected::OwnAlone => true,
-            Selected::Others(_) => false,
-            // Pods of its own would be seen: where none is wanted, others may be all that serve.
-            Selected::Unknown => self.workload.as_ref().is_some_and(|workload| workload.replicas > 0),
-        }
-    }
-}
-
-/// Whose pods the selector of a target finds, those aside that are finished, about to go, or controlled by nobody.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Selected {
-    /// It was not looked for.
-    #[default]
-    Unknown,
-    /// Those of what the policy governs, or none.
-    OwnAlone,
-    Others(OtherPods),
-}
-
-/// Pods of a workload that the policy does not govern.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OtherPods {
-    /// The first of them.
-    pub pod: SmolStr,
-    /// Who made it, in words.
-    pub owner: SmolStr,
-    /// How many beside it.
-    pub more: usize,
 }
 
 /// What is in a pod template beside our fields.

@@ -29,7 +29,11 @@ pub(super) fn rolled_out(observed: &Observed, policy: &PolicyObject, views: &[Ta
             Step::Settled { done: true, .. } | Step::Write { done: true, .. } => {}
             Step::Settled { container, .. } | Step::Write { container, .. } => {
                 let Some(workload) = &view.workload else { continue };
-                return progress(observed, policy, plan, view, workload, container);
+                let (reason, message) = progress(observed, policy, plan, view, workload, container);
+                return match view.unlisted() {
+                    Some((_, unlisted)) => (reason, format!("{message}; {unlisted}")),
+                    None => (reason, message),
+                };
             }
             Step::Refused { reason: Reason::Unreadable, message, .. } => return (Reason::Unreadable, message.clone()),
             Step::Refused { .. } => return (Reason::Progressing, format!("{view} does not have the policy yet")),
@@ -41,6 +45,9 @@ pub(super) fn rolled_out(observed: &Observed, policy: &PolicyObject, views: &[Ta
     }
     if !accepted {
         return (Reason::Progressing, "the last accepted policy is in force on every target".into());
+    }
+    if let Some(unlisted) = views.iter().find_map(TargetView::unlisted) {
+        return unlisted;
     }
     if let Some(message) = views.iter().find_map(of_another) {
         return (Reason::PodsOfAnotherOwner, message);

@@ -102,7 +102,7 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
         pods: plan
             .desired
             .as_ref()
-            .filter(|_| views.iter().all(|view| view.unreadable.is_none()))
+            .filter(|_| views.iter().all(|view| view.unreadable.is_none() && view.unlisted().is_none()))
             .map(|_| pods(&views, &plan.steps, &plan.goals)),
         failed_revision: plan.verdict.as_ref().and_then(|_| revision_of(observed, &plan.digest)),
         revision,

@@ -123,17 +123,6 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_cannot_be_read_leaves_the_levels_open() {
-        let mut observed = in_force();
-        let key = Key::new("identity", "kratos-1");
-        observed.targets[0].unreadable = Some(unreadable("Pod", &key, "pod"));
-        let plan = plan(&observed);
-        assert!(!matches!(plan.steps[0], Step::Refused { .. }), "the workload itself is written all the same");
-        let (status, _) = report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &Report::default());
-        assert_eq!(status.required_aal.map(|aal| aal.whoami), Some("Unknown".into()));
-    }
-
-    #[test]
     fn a_config_map_is_not_made_anew() {
         let mut observed = in_force();
         let map = observed.config_maps.pop().expect("a config map");

@@ -34,6 +34,8 @@ struct Shared {
     held: Mutex<Option<&'static str>>,
     /// The code that so many requests are answered.
     answers: Mutex<(u16, usize)>,
+    /// Of paths that end so nothing can be read.
+    failing: Mutex<Option<&'static str>>,
     /// Whose credentials requests have instead of the right ones.
     stranger: Mutex<Option<Client>>,
     /// Ends all watches that there are.
@@ -100,6 +102,11 @@ impl Between {
         }
     }
 
+    /// The API server fails at whatever is read whose path ends so, or at nothing any more.
+    pub fn fail(&self, path: Option<&'static str>) {
+        *self.shared.failing.lock().expect("nobody panics") = path;
+    }
+
     /// Requests have these credentials from now on, or the right ones again.
     pub fn present(&self, stranger: Option<Client>) {
         *self.shared.stranger.lock().expect("nobody panics") = stranger;
@@ -124,7 +131,11 @@ impl Shared {
 
     /// What a request is answered without being asked; one for a version that is gone comes of a watch or a list alone, a
     /// conflict of a write.
-    fn answer(&self, method: &Method) -> Option<Response> {
+    fn answer(&self, method: &Method, path: &str) -> Option<Response> {
+        let fails = self.failing.lock().expect("nobody panics").is_some_and(|failing| path.ends_with(failing));
+        if fails && *method == Method::GET {
+            return Some(status(500, "InternalError"));
+        }
         let mut answers = self.answers.lock().expect("nobody panics");
         let (code, left) = &mut *answers;
         let reason = match (*code, *method == Method::GET) {
@@ -135,10 +146,14 @@ impl Shared {
             _ => return None,
         };
         *left = left.checked_sub(1)?;
-        let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": reason, "code": *code});
-        let answer = Response::builder().status(*code).header(header::CONTENT_TYPE, "application/json");
-        Some(answer.body(Body::from(status.to_string())).expect("an answer"))
+        Some(status(*code, reason))
     }
+}
+
+fn status(code: u16, reason: &str) -> Response {
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": reason, "code": code});
+    let answer = Response::builder().status(code).header(header::CONTENT_TYPE, "application/json");
+    answer.body(Body::from(status.to_string())).expect("an answer")
 }
 
 impl Drop for Between {
@@ -149,7 +164,7 @@ impl Drop for Between {
 
 async fn carry(State((shared, far)): State<(Arc<Shared>, Client)>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
-    if let Some(answer) = shared.answer(&parts.method) {
+    if let Some(answer) = shared.answer(&parts.method, parts.uri.path()) {
         return answer;
     }
     let query = parts.uri.query().unwrap_or_default().to_owned();

@@ -9,6 +9,7 @@ use crate::objects::{kratos, policy, policy_with};
 use crate::rights;
 use crate::scene::{SOON, Scene, text};
 use crate::stand_in::{StandIn, free_port, ok, say_ready, serving_at, start_pods};
+use crate::unreadable::between;
 
 const HASH: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 /// As long as pods of others may be about to go, and then some.
@@ -154,6 +155,48 @@ async fn a_replica_set_that_may_not_be_read_is_known_by_its_name() {
     replica_set(&scene, "kratos-canary-1", json!({"app": "kratos", "pod-template-hash": "1"}), port).await;
     nudge(&scene).await;
     scene.until_condition("mfa", "Ready", "False", "PodsOfAnotherOwner").await;
+}
+
+#[tokio::test]
+async fn of_pods_that_may_not_be_listed_nothing_is_claimed() {
+    let scene = Scene::start("others-unlisted").await;
+    in_force(&scene).await;
+    until_levels(&scene, "highest_available").await;
+
+    rights::revoke(&scene.client, &scene.namespace, "pods").await;
+    nudge(&scene).await;
+    let told = scene.until_condition_within(LOOKED_AGAIN, "mfa", "Ready", "False", "Waiting").await;
+    assert!(told.contains("grant its account list on pods"), "{told}");
+    scene.until_condition("mfa", "RolledOut", "False", "Waiting").await;
+    scene.until_condition("mfa", "Effective", "False", "Unreachable").await;
+    until_levels(&scene, "Unknown").await;
+    assert!(scene.get("MfaPolicy", "mfa").await["status"]["pods"].is_null());
+    scene.until_event("Waiting", &["list on pods"]).await;
+
+    // So it is of a roll, which goes on.
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"methods": {"totp": {"enabled": true, "issuer": "Example"}}}})).await;
+    let told = scene.until_condition_within(LOOKED_AGAIN, "mfa", "RolledOut", "False", "Progressing").await;
+    assert!(told.contains("pods updated") && told.contains("grant its account list on pods"), "{told}");
+    until_levels(&scene, "Unknown").await;
+
+    rights::give_back(&scene.client, &scene.namespace).await;
+    until_levels(&scene, "highest_available").await;
+}
+
+#[tokio::test]
+async fn of_pods_that_cannot_be_listed_time_and_again_nothing_is_claimed() {
+    let (between, scene) = between("others-failing").await;
+    in_force(&scene).await;
+    until_levels(&scene, "highest_available").await;
+
+    between.fail(Some("/pods"));
+    nudge(&scene).await;
+    let told = scene.until_condition_within(LOOKED_AGAIN, "mfa", "Ready", "False", "Waiting").await;
+    assert!(told.contains("time and again") && told.contains("InternalError"), "{told}");
+    until_levels(&scene, "Unknown").await;
+
+    between.fail(None);
+    until_levels(&scene, "highest_available").await;
 }
 
 #[tokio::test]

@@ -92,6 +92,14 @@ pub async fn revoke(client: &Client, namespace: &str, resource_name: &str) {
     }
 }
 
+/// Gives back what was revoked.
+pub async fn give_back(client: &Client, namespace: &str) {
+    let user = user(namespace);
+    let bindings = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource("RoleBinding"));
+    bindings.delete(&user, &DeleteParams::default()).await.expect("fewer were granted");
+    grant(client, namespace, &user).await;
+}
+
 /// Lets this user stand for election, as the chart does.
 pub async fn may_lead(client: &Client, namespace: &str, user: &str) {
     let group = "rbac.authorization.k8s.io";

@@ -17,7 +17,7 @@ use crate::support::control_plane::{control_plane, install_definition};
 const HASH: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// An operator that sees the cluster through a proxy.
-async fn between(name: &str) -> (Between, Scene) {
+pub async fn between(name: &str) -> (Between, Scene) {
     let plane = control_plane();
     install_definition(&plane.client().await).await;
     let between = Between::to(plane);
