@@ -10,11 +10,11 @@ use super::cache::{Named, Tables};
 use super::view::Resource;
 use super::view::config_map::ConfigMap;
 use super::watch::api;
-use super::{Context, Error, bases, claimed, env_from, examine, pods, selected};
+use super::{Context, Error, bases, claimed, env_from, examine, pods};
 use crate::api as wire;
 use crate::plan::{
-    Absence, ConfigMapView, Container, GovernedView, Key, Millis, NAMED, Observed, PolicyObject, Record, Selected, Standing, TargetData,
-    TargetView, Unreadable, Workload, WorkloadId, given_up, is_about_to_change, may_be_refused, refusals,
+    Absence, ConfigMapView, Container, GovernedView, Key, Millis, NAMED, Observed, PolicyObject, Record, Standing, TargetData, TargetView,
+    Unreadable, Workload, WorkloadId, given_up, is_about_to_change, may_be_refused, refusals,
 };
 use crate::policy::{Rejection, Target};
 use crate::server::kratos::asks_for_code;
@@ -53,7 +53,6 @@ pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result
     bases::read_left_file(context, &mut observed).await?;
     pods::list(context, &mut observed).await?;
     examine::examine(context, &mut observed).await?;
-    selected::look(context, &mut observed).await?;
     if is_about_to_change(&observed) {
         bases::read(context, &mut observed).await?;
     }
@@ -122,6 +121,7 @@ pub(super) fn gather(
             let claim = workload.as_ref().and_then(|workload| claimed::by(context, tables, workload, policy.as_deref()));
             let (holder, over) = claim.map(|claim| (claim.holder, claim.over)).unzip();
             let history = workload.as_ref().map(|workload| context.memory.history(&workload.uid, now)).unwrap_or_default();
+            let selected = workload.as_ref().map(|workload| context.selected.recall(workload)).unwrap_or_default();
             let (kind, name, container) = (target.kind, target.name, target.container);
             TargetView {
                 kind,
@@ -132,7 +132,7 @@ pub(super) fn gather(
                 holder,
                 over: over.flatten(),
                 pods: None,
-                selected: Selected::default(),
+                selected,
                 proof: None,
                 content: None,
                 well_since: None,

@@ -106,6 +106,8 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
         Asked::Later(pause) => return Ok(Some(pause)),
         Asked::Again(pause) => pause,
     };
+    // What is told rests on it, and on nothing that was not looked for.
+    let looked_again = selected::look(context, &mut observed, &decided).await?;
     let outcome = match &observed.policy {
         Some(policy) => {
             tell::readable(context, policy);
@@ -140,7 +142,6 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
     let kept = decided.desired.is_some() || observed.policy.as_ref().is_some_and(|policy| policy.spec.is_ok());
     let corrected = !decided.rejections.is_empty() && kept;
     let retry = (outcome.refused || uncertain || corrected).then_some(RETRY_REFUSED);
-    let looked_again = selected::again(context, &observed);
     Ok([again, asked_again, told_again, retry, bases::grows_old(context, &observed), looked_again].into_iter().flatten().min())
 }
 

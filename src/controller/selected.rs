@@ -11,8 +11,7 @@ use tokio::time::Instant;
 
 use super::view::PodView;
 use super::{Context, Error, pods};
-use crate::plan::{Observed, OtherPods, Selected, TargetView, UnknownPods, Workload};
-use crate::policy::VerificationMode;
+use crate::plan::{Observed, OtherPods, Plan, Selected, TargetView, UnknownPods, Workload, questions};
 
 /// How long it counts that there are none, as pods are asked anew that proved what they can, and by how much more at most.
 const FRESH: Duration = Duration::from_secs(600);
@@ -46,14 +45,12 @@ impl Known {
         entry.map(|entry| entry.selected.clone()).unwrap_or_default()
     }
 
-    /// Whether somebody has to look again.
-    fn is_due(&self, workload: &Workload, verification: VerificationMode) -> bool {
+    /// Whether somebody has to look again: `alone` where pods are not asked, which brings a list by itself.
+    fn is_due(&self, workload: &Workload, alone: bool) -> bool {
         let all = self.all();
         let entry = all.get(&workload.uid).filter(|entry| entry.at_rest == is_at_rest(workload));
-        // Where pods are asked, that brings a list by itself.
-        let alone = is_at_rest(workload) || verification == VerificationMode::Off;
         match entry {
-            None => alone,
+            None => true,
             // Whoever takes its place edits it.
             Some(entry) if is_at_rest(workload) && entry.resource_version != workload.resource_version => true,
             Some(entry) => Instant::now() >= entry.until && (alone || entry.selected != Selected::OwnAlone),
@@ -113,29 +110,28 @@ fn governed(observed: &Observed) -> impl Iterator<Item = SmolStr> {
     targets.chain(observed.governed.iter().map(|view| &view.workload)).map(|workload| workload.uid.clone())
 }
 
-/// Looks where that is due, and says of each target what is known.
-pub(super) async fn look(context: &Context, observed: &mut Observed) -> Result<(), Error> {
+/// Looks where that is due and nobody else lists the pods, says of each target what is known, and when to look again.
+pub(super) async fn look(context: &Context, observed: &mut Observed, decided: &Plan) -> Result<Option<Duration>, Error> {
     if observed.policy.is_none() {
-        return Ok(());
+        return Ok(None);
     }
+    let asked: Vec<_> = questions(observed, decided).into_iter().map(|(index, _)| index).collect();
+    let mut again: Option<Instant> = None;
     for index in 0..observed.targets.len() {
         let Some(workload) = observed.targets[index].workload.clone() else { continue };
-        let is_due = context.selected.is_due(&workload, observed.verification().mode);
-        if is_due && workload.selector.is_some() && !workload.deleting {
-            pods::of(context, observed, &workload).await?;
+        let alone = !asked.contains(&index);
+        if context.selected.is_due(&workload, alone) && workload.selector.is_some() {
+            match pods::of(context, observed, &workload).await {
+                // A repair does not wait for it.
+                Err(_) if decided.writes() => {}
+                looked => drop(looked?),
+            }
         }
-        observed.targets[index].selected = context.selected.recall(&workload);
+        let selected = context.selected.recall(&workload);
+        if (alone || selected != Selected::OwnAlone) && !workload.deleting {
+            again = again.into_iter().chain(context.selected.until(&workload)).min();
+        }
+        observed.targets[index].selected = selected;
     }
-    Ok(())
-}
-
-/// When to look again, where nobody else would.
-pub(super) fn again(context: &Context, observed: &Observed) -> Option<Duration> {
-    let alone = |view: &&TargetView| {
-        let is_at_rest = view.workload.as_ref().is_some_and(|workload| is_at_rest(workload));
-        is_at_rest || observed.verification().mode == VerificationMode::Off || view.selected != Selected::OwnAlone
-    };
-    let targets = observed.targets.iter().filter(alone).filter_map(|view| view.workload.as_ref()).filter(|workload| !workload.deleting);
-    let until = targets.filter_map(|workload| context.selected.until(workload)).min()?;
-    Some(until.saturating_duration_since(Instant::now()))
+    Ok(again.map(|until| until.saturating_duration_since(Instant::now())))
 }

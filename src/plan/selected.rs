@@ -82,12 +82,7 @@ impl TargetView {
     /// Whether what its own pods and its template demand is all that its selector stands for.
     #[must_use]
     pub fn speaks_for_all(&self) -> bool {
-        match self.selected {
-            Selected::OwnAlone => true,
-            Selected::Others(_) | Selected::Unlisted(_) => false,
-            // Pods of its own would be seen: where none is wanted, others may be all that serve.
-            Selected::Unknown => self.workload.as_ref().is_some_and(|workload| workload.replicas > 0),
-        }
+        self.selected == Selected::OwnAlone
     }
 }
 
@@ -148,5 +143,14 @@ mod tests {
         let told = status.conditions.iter().find(|condition| condition.type_ == "RolledOut").expect("it is told");
         assert_eq!(told.reason, "Progressing");
         assert!(told.message.contains("available; Deployment kratos-0: the operator may not list pods"), "{}", told.message);
+    }
+
+    #[test]
+    fn what_was_not_looked_for_is_not_claimed() {
+        let mut observed = in_force();
+        observed.targets[0].selected = Selected::Unknown;
+        let plan = plan(&observed);
+        let (status, _) = report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &Report::default());
+        assert_eq!(status.required_aal.map(|aal| aal.whoami), Some("Unknown".into()));
     }
 }

@@ -199,6 +199,21 @@ async fn of_pods_that_cannot_be_listed_time_and_again_nothing_is_claimed() {
     until_levels(&scene, "highest_available").await;
 }
 
+/// Of a target that is held no pod is asked, so that nobody else lists them.
+#[tokio::test]
+async fn of_a_target_that_is_held_nothing_is_claimed_before_others_were_looked_for() {
+    let mut scene = Scene::start("others-held").await;
+    let port = in_force(&scene).await;
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"suspend": true, "privilegedSessionMaxAge": "5m"}})).await;
+    scene.until_condition("mfa", "Ready", "False", "Suspended").await;
+    until_levels(&scene, "highest_available").await;
+
+    scene.operator.stop();
+    replica_set(&scene, "kratos-canary", json!({"app": "kratos", "rollouts-pod-template-hash": "canary"}), port).await;
+    scene.operator.start_again();
+    until_levels(&scene, "Unknown").await;
+}
+
 #[tokio::test]
 async fn two_workloads_of_one_policy_may_share_their_labels() {
     let scene = Scene::start("others-shared").await;
