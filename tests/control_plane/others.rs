@@ -65,7 +65,9 @@ async fn in_force(scene: &Scene) -> u16 {
 
 /// Whoever scales a workload to nothing, and takes its template, edits it.
 async fn nudge(scene: &Scene) {
-    scene.edit("Deployment", "kratos", json!({"metadata": {"annotations": {"rollout.example/revision": "1"}}})).await;
+    // Another each time: an edit that changes nothing is none.
+    let revision = scene.deployment("kratos").await["metadata"]["resourceVersion"].clone();
+    scene.edit("Deployment", "kratos", json!({"metadata": {"annotations": {"rollout.example/revision": revision}}})).await;
 }
 
 #[tokio::test]
