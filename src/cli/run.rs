@@ -85,11 +85,15 @@ fn key(text: &str) -> Result<Key, String> {
     Ok(Key::new(namespace, name))
 }
 
+const MOST_THREADS: usize = 4;
+
 pub(super) fn run(options: Options) -> ExitCode {
     if let Err(error) = telemetry::start(options.log_format, &options.log) {
         return super::fail(&format!("--log: {error}"));
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // It mostly waits. Each thread may hold an answer of the API server while it reads it.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return super::fail(&error),
     };

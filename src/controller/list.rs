@@ -10,11 +10,13 @@ use kube::{Client, Resource as _};
 
 use super::cache::Versions;
 use super::view::{Listed, Resource, Seen, Slim};
+use crate::leader::is_too_large;
 use crate::plan::{Key, Unreadable};
 
-/// Whole objects may be large: a page is held until it is decoded.
+/// Whole objects may be large: a page is held until it is decoded. One that is too large is asked for in smaller ones.
 const WHOLE: u32 = 16;
 const METADATA: u32 = 500;
+const SMALLER: u32 = 4;
 
 /// What is listed.
 #[derive(Clone, Copy, Debug)]
@@ -37,10 +39,18 @@ pub(super) async fn each<T: Slim>(
 ) -> kube::Result<()> {
     let Selection { resource, namespace, labels } = selection;
     let request = Request::new(Seen::<T>::url_path(&resource, namespace));
-    let mut params = ListParams::default().labels(labels).limit(if T::METADATA_ALONE { METADATA } else { WHOLE });
+    let mut limit = if T::METADATA_ALONE { METADATA } else { WHOLE };
+    let mut params = ListParams::default().labels(labels);
     loop {
+        params.limit = Some(limit);
         let page = if T::METADATA_ALONE { request.list_metadata(&params) } else { request.list(&params) };
-        let page: ObjectList<Seen<T>> = client.request(page.map_err(kube::Error::BuildRequest)?).await?;
+        let page: ObjectList<Seen<T>> = match client.request(page.map_err(kube::Error::BuildRequest)?).await {
+            Err(error) if limit > 1 && is_too_large(&error) => {
+                limit = (limit / SMALLER).max(1);
+                continue;
+            }
+            page => page?,
+        };
         if page.items.into_iter().try_for_each(|seen| take(seen.value(&resource))).is_break() {
             return Ok(());
         }

@@ -19,11 +19,13 @@ use tracing::{debug, info, warn};
 use super::cache::{Cached, Held, Id};
 use super::view::{Resource, Seen, Slim};
 use super::{Context, words};
+use crate::leader;
 use crate::plan::{Key, Unreadable};
 use crate::policy::{Kind, is_object_name};
 
 /// Page of a list on servers without streaming lists: a page is held whole while it is decoded.
-const PAGE: u32 = 50;
+const PAGE: u32 = 16;
+const SMALLER: u32 = 4;
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Watches one kind until the process ends.
@@ -66,6 +68,11 @@ pub(super) async fn watch<T: Slim + Cached>(
             if config.initial_list_strategy == InitialListStrategy::StreamingList && refuses_streaming(&error) {
                 info!(kind = resource.kind, "this API server has no streaming lists: listing in pages");
                 config = paged.clone();
+                break;
+            }
+            if is_too_large(&error, config.page_size) {
+                let page = config.page_size.unwrap_or(PAGE);
+                config.page_size = Some((page / SMALLER).max(1));
                 break;
             }
             context.metrics.watch_failed(resource.kind);
@@ -177,6 +184,11 @@ pub(super) async fn named<K: Clone + DeserializeOwned + Debug>(api: &Api<K>, nam
 fn refuses_streaming(error: &watcher::Error) -> bool {
     let watcher::Error::WatchStartFailed(kube::Error::Api(status)) = error else { return false };
     (status.code == 400 || status.code == 422) && status.message.contains("sendInitialEvents")
+}
+
+/// Whether a page was larger than what is read, and can be smaller.
+fn is_too_large(error: &watcher::Error, page: Option<u32>) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(error) if page != Some(1) && leader::is_too_large(error))
 }
 
 /// What was known is too old to go on from, after a pause or in the life of every long watch.

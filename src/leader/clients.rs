@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use tower::filter::FilterLayer;
 use tower::{BoxError, Service, ServiceBuilder};
 
+use super::reads::Reads;
 use super::{Fence, Terms};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::requests::Writes;
@@ -33,7 +34,7 @@ const WATCH: Duration = Duration::from_secs(300);
 /// One for each purpose.
 #[derive(Clone)]
 pub struct Clients {
-    /// Refuses to write.
+    /// Refuses to write, and bounds what it reads.
     pub reads: Client,
     /// Sends nothing while the fence is closed.
     pub writes: Client,
@@ -55,7 +56,7 @@ pub fn clients(mut config: Config, fence: &Fence, terms: Terms, metrics: &Arc<Me
         Method::GET => Ok(request),
         _ => Err(BoxError::from("this client only reads: what is written goes through the fence")),
     });
-    let reads = ClientBuilder::try_from(config.clone())?.with_layer(&only_reads).build();
+    let reads = ClientBuilder::try_from(config.clone())?.with_layer(&Reads::default()).with_layer(&only_reads).build();
     let writes = writes(&config, fence, terms, metrics)?;
     config.connect_timeout = Some(terms.renew_deadline / 2);
     config.read_timeout = config.connect_timeout;

@@ -13,6 +13,7 @@
 mod clients;
 mod election;
 mod fence;
+mod reads;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
@@ -28,6 +29,7 @@ use tracing::{debug, info, warn};
 pub use clients::{Clients, clients};
 pub use election::{HOLDER_SUFFIX, Terms};
 pub use fence::Fence;
+pub use reads::is_too_large;
 
 use crate::api::MANAGER;
 use crate::plan::{Key, bounded};

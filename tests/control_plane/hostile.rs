@@ -180,7 +180,7 @@ async fn the_cluster_bounds_how_many_policies_there_are() {
     scene
         .until("the quota counts", SOON * 3, async || {
             let status = scene.get("ResourceQuota", &name).await["status"].clone();
-            if status["used"]["count/mfapolicies.mfa-operator.dev"] == most.to_string() {
+            if status["used"]["count/mfapolicies.mfa-operator.dev"].as_str() == Some(&*most.to_string()) {
                 return Ok(());
             }
             looks += 1;
