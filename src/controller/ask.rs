@@ -8,23 +8,23 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use smol_str::SmolStr;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::memory::at;
+use super::rooms::{Room, Rooms};
 use super::view::PodView;
 use super::{Context, Error, pods};
 use crate::admin;
 use crate::api::{ConditionType, Reason};
-use crate::plan::{Answer, Millis, Observed, Plan, Pod, Proof, Question, TargetView, Workload, is_wrong, of_variables, pause, questions};
+use crate::plan::{
+    Answer, Millis, NoRoom, Observed, Plan, Pod, Proof, Question, TargetView, Workload, is_wrong, of_variables, pause, questions,
+};
 use crate::policy::Verification;
 
 /// How long a look may ask pods, all together: what is silent must not hold up repairs.
 const ASKING: Duration = Duration::from_secs(5);
 /// Pods asked at once.
 const ASKED_AT_ONCE: usize = 16;
-/// Looks that ask pods at once, whatever it is: the others of the queue's are for those that have something to write.
-const LOOKS_AT_ONCE: usize = 16;
 /// When a look that found no room comes again.
 pub(super) const NO_ROOM: Duration = Duration::from_secs(1);
 /// Questions of many policies spread over this time.
@@ -33,10 +33,10 @@ const SPREAD: u64 = 120_000;
 const FORGET: Duration = Duration::from_secs(2 * 3_600);
 
 /// What pods answered.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Asking {
     known: Mutex<HashMap<SmolStr, Arc<Known>>>,
-    room: Semaphore,
+    rooms: Rooms,
 }
 
 /// What the pods of one workload answered.
@@ -91,20 +91,14 @@ impl Known {
     }
 }
 
-impl Default for Asking {
-    fn default() -> Self {
-        Self { known: Mutex::default(), room: Semaphore::new(LOOKS_AT_ONCE) }
-    }
-}
-
 impl Asking {
     fn known(&self) -> MutexGuard<'_, HashMap<SmolStr, Arc<Known>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whoever asks pods holds it meanwhile: silent ones must not take all looks. None where there is no room now.
-    pub(super) fn room(&self) -> Option<SemaphorePermit<'_>> {
-        self.room.try_acquire().ok()
+    /// Whoever asks the pods of the workload holds it meanwhile: silent ones must not take all looks.
+    pub(super) fn room(&self, workload: &Workload) -> Result<Room<'_>, NoRoom> {
+        self.rooms.take(&workload.key.namespace, &workload.uid)
     }
 
     /// Answers to this question.
@@ -133,13 +127,17 @@ pub(super) async fn pods(context: &Context, observed: &mut Observed, decided: &P
         let mut known = context.asking.answers(&workload, &question);
         // What is written brings a look of its own.
         let is_due = !decided.writes() && known.as_ref().is_none_or(|known| !known.is_fresh(&workload));
-        if is_due && let Some(_room) = context.asking.room() {
-            let asked = Arc::new(ask(context, observed, (target, &workload), question, known.as_deref(), &mut budget).await?);
-            context.asking.keep(&workload, asked.clone());
-            known = Some(asked);
-        } else if is_due && known.is_none() && was_told(observed) {
+        match is_due.then(|| context.asking.room(&workload)) {
+            Some(Ok(_room)) => {
+                let asked = Arc::new(ask(context, observed, (target, &workload), question, known.as_deref(), &mut budget).await?);
+                context.asking.keep(&workload, asked.clone());
+                known = Some(asked);
+            }
             // A status that says less would be taken back a moment later.
-            return Ok(Asked::Later(NO_ROOM));
+            Some(Err(NoRoom::ForNow)) if known.is_none() && was_told(observed) => return Ok(Asked::Later(NO_ROOM)),
+            Some(Err(NoRoom::Starved)) => observed.unheard.add(&workload, NoRoom::Starved),
+            // What they said until now may be told a little longer.
+            Some(Err(NoRoom::ForNow)) | None => {}
         }
         let again = known.as_ref().map(|known| known.again.saturating_duration_since(Instant::now())).unwrap_or_default();
         let pause = NO_ROOM.max(again);

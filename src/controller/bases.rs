@@ -296,10 +296,10 @@ async fn ask_versions(context: &Context, observed: &mut Observed) -> Result<(), 
         let version = match context.bases.version(&workload, &container.image) {
             Some(said) => said,
             None if workload.selector.is_none() || observed.verification().mode == VerificationMode::Off => None,
-            None => match context.asking.room() {
-                Some(_room) => ask_version(context, observed, &workload, container).await?,
-                None => {
-                    observed.unheard = true;
+            None => match context.asking.room(&workload) {
+                Ok(_room) => ask_version(context, observed, &workload, container).await?,
+                Err(none) => {
+                    observed.unheard.add(&workload, none);
                     None
                 }
             },

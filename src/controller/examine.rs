@@ -29,12 +29,14 @@ pub(super) async fn examine(context: &Context, observed: &mut Observed) -> Resul
         let target = &observed.targets[index];
         let Some(workload) = target.workload.clone() else { continue };
         let content = content_of(context, observed, target, &workload).await?;
-        let room = if health { context.asking.room() } else { None };
-        let pods = match room {
-            Some(_room) => Some(with_health(context, observed, target, &workload, &mut budget).await?),
+        let pods = match health.then(|| context.asking.room(&workload)) {
+            Some(Ok(_room)) => Some(with_health(context, observed, target, &workload, &mut budget).await?),
+            Some(Err(none)) => {
+                observed.unheard.add(&workload, none);
+                None
+            }
             None => None,
         };
-        observed.unheard |= health && pods.is_none();
         let target = &mut observed.targets[index];
         target.content = content;
         if let Some(pods) = pods {

@@ -30,6 +30,7 @@ mod pods;
 mod queue;
 mod reconcile;
 mod refresh;
+mod rooms;
 mod scrape;
 mod selected;
 mod tell;

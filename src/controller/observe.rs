@@ -14,7 +14,7 @@ use super::{Context, Error, bases, claimed, env_from, examine, pods};
 use crate::api as wire;
 use crate::plan::{
     Absence, ConfigMapView, Container, GovernedView, Key, Millis, NAMED, Observed, PolicyObject, Record, Standing, TargetData, TargetView,
-    Unreadable, Workload, WorkloadId, given_up, is_about_to_change, may_be_refused, refusals,
+    Unheard, Unreadable, Workload, WorkloadId, given_up, is_about_to_change, may_be_refused, refusals,
 };
 use crate::policy::{Rejection, Target};
 use crate::server::kratos::asks_for_code;
@@ -43,7 +43,7 @@ pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result
     let mut observed = look(Vec::new());
     if may_be_refused(&observed) {
         let refused = refused(context, &mut observed).await?;
-        observed = Observed { unheard: observed.unheard, ..look(refused.rejections) };
+        observed = Observed { unheard: std::mem::take(&mut observed.unheard), ..look(refused.rejections) };
         for view in &mut observed.targets {
             let own = |(uid, _): &&(SmolStr, SmolStr)| view.workload.as_ref().is_some_and(|own| own.uid == *uid);
             view.server_version = refused.versions.iter().find(own).map(|(_, version)| version.clone());
@@ -165,7 +165,7 @@ pub(super) fn gather(
         ignored,
         standing,
         left_file: None,
-        unheard: false,
+        unheard: Unheard::default(),
         untargeted: untargeted(context, tables, key),
         server_images: context.settings.server_images.clone(),
         itself: context.settings.itself.clone(),

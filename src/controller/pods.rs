@@ -31,25 +31,25 @@ pub(super) async fn list(context: &Context, observed: &mut Observed) -> Result<(
         context.memory.sighted(pods.own.iter_mut().map(|view| &mut view.pod), observed.now);
         let target = &mut observed.targets[index];
         let asked = container(&workload, target).ok().filter(|_| asked);
-        let room = asked.and_then(|_| context.asking.room());
         target.selected = context.selected.recall(&workload);
         if pods.is_unseen() {
             continue;
         }
-        let pods = match asked {
-            Some(container) if room.is_some() => {
+        let room = asked.map(|_| context.asking.room(&workload));
+        let pods = match (asked, &room) {
+            (Some(container), Some(Ok(_))) => {
                 budget.spend(async |deadline| ask::each(pods.own.into_iter(), &container.name, &verification, deadline).await).await
             }
             _ => pods.own.into_iter().map(|view| view.pod).collect(),
         };
-        if asked.is_some() && room.is_none() {
-            observed.unheard = true;
+        if let Some(Err(none)) = room {
+            observed.unheard.add(&workload, none);
         } else {
             // Between two templates it is no wonder.
             let disagrees = is_done(&workload) && hashes(&pods).len() > 1;
             target.disagrees_since = context.memory.disagrees(&workload.uid, disagrees, observed.now);
         }
-        target.pods = Some(pods);
+        observed.targets[index].pods = Some(pods);
     }
     Ok(())
 }

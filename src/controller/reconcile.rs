@@ -99,7 +99,7 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
     if decided.steps.iter().any(|step| matches!(step, Step::Refused { reason: Reason::InvalidSpec, .. })) {
         bases::hasten(context, &observed);
     }
-    if observed.unheard && !decided.writes() {
+    if observed.unheard.for_now && !decided.writes() {
         return Ok(Some(ask::NO_ROOM));
     }
     let asked_again = match ask::pods(context, &mut observed, &decided).await? {
@@ -132,6 +132,7 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
         }
     };
     let told_again = outcome.again;
+    let heard_again = (!observed.unheard.starved.is_empty()).then_some(ask::NO_ROOM);
     if let Some(error) = outcome.error {
         return Err(error);
     }
@@ -142,7 +143,7 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
     let kept = decided.desired.is_some() || observed.policy.as_ref().is_some_and(|policy| policy.spec.is_ok());
     let corrected = !decided.rejections.is_empty() && kept;
     let retry = (outcome.refused || uncertain || corrected).then_some(RETRY_REFUSED);
-    Ok([again, asked_again, told_again, retry, bases::grows_old(context, &observed), looked_again].into_iter().flatten().min())
+    Ok([again, asked_again, heard_again, told_again, retry, bases::grows_old(context, &observed), looked_again].into_iter().flatten().min())
 }
 
 /// Whoever waits for what the policy gives up may have it from now on.

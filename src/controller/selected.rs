@@ -115,7 +115,8 @@ pub(super) async fn look(context: &Context, observed: &mut Observed, decided: &P
     if observed.policy.is_none() {
         return Ok(None);
     }
-    let asked: Vec<_> = questions(observed, decided).into_iter().map(|(index, _)| index).collect();
+    let asks = |index: &usize| observed.targets[*index].workload.as_ref().is_some_and(|workload| !observed.unheard.is_starved(workload));
+    let asked: Vec<_> = questions(observed, decided).into_iter().map(|(index, _)| index).filter(asks).collect();
     let mut again: Option<Instant> = None;
     for index in 0..observed.targets.len() {
         let Some(workload) = observed.targets[index].workload.clone() else { continue };

@@ -58,6 +58,9 @@ pub fn proof(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, s
     if desired.rendered.revision.is_empty() {
         return None;
     }
+    if let Some(message) = observed.unheard.of(view) {
+        return Some(Proof::Unreachable(message));
+    }
     let (Step::Settled { done: true, container } | Step::Write { done: true, container, .. }, Some(workload)) = (step, &view.workload)
     else {
         return Some(Proof::Pending(format!("the pods of {view} are asked when it is rolled out")));

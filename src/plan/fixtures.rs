@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::record::record_name;
 use super::{
     Absence, Applied, Before, Bounded, Container, Data, EnvFrom, EnvVar, Governed, History, Key, LastStatus, Observed, OwnFields, Pauses,
-    Pod, PolicyObject, Record, Replacement, Selected, Standing, TargetData, TargetView, Traits, Trouble, UpdateStrategy, Workload,
+    Pod, PolicyObject, Record, Replacement, Selected, Standing, TargetData, TargetView, Traits, Trouble, Unheard, UpdateStrategy, Workload,
     WorkloadStatus,
 };
 use crate::api;
@@ -128,7 +128,7 @@ pub(super) fn observed(targets: Vec<TargetView>) -> Observed {
         unreadable: Vec::new(),
         standing: Standing::default(),
         left_file: None,
-        unheard: false,
+        unheard: Unheard::default(),
         server_images: Arc::new(["kratos".to_owned()]),
         itself: None,
     }

@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 use super::record::Record;
 use super::shape::{Replacement, Traits};
 use super::unusual::{EnvFrom, Unusual};
-use super::{Bounded, LastStatus, LeftFile, Pauses, Pod, Proof, Selected, Standing, Unreadable};
+use super::{Bounded, LastStatus, LeftFile, Pauses, Pod, Proof, Selected, Standing, Unheard, Unreadable};
 use crate::policy::{DeletionPolicy, Kind, Policy, Rejection, Verification};
 use crate::server::kratos::{Layer, runs_kratos};
 
@@ -71,8 +71,7 @@ pub struct Observed {
     /// Workloads and config maps that carry the policy's label, and the config map that it names, where they cannot be read.
     pub unreadable: Vec<Arc<Unreadable>>,
     pub standing: Standing,
-    /// Pods that should have been asked were not, because too many looks do: what rests on their answers is not known now.
-    pub unheard: bool,
+    pub unheard: Unheard,
     /// What another policy left in the config map that this one writes; read only where a workload mounts it.
     pub left_file: Option<LeftFile>,
     /// Identity servers of the namespace that no policy names, the first few. Only for one policy of the

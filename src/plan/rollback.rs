@@ -123,7 +123,13 @@ pub(super) fn judge(observed: &Observed, policy: &PolicyObject, desired: &Desire
     let Some(workload) = &view.workload else { return Judgement::Open };
     let mark = desired.mark(workload, container);
     let known = known(observed, workload);
-    judgement::judge(view, workload, &roll(policy, desired, container, &mark, known, observed.now), known)
+    match judgement::judge(view, workload, &roll(policy, desired, container, &mark, known, observed.now), known) {
+        Judgement::Failed(evidence) if observed.unheard.is_starved(workload) => Judgement::Unproven(
+            evidence,
+            "its pods could not be asked how they are, because others that do not answer take the time".into(),
+        ),
+        judged => judged,
+    }
 }
 
 /// What becomes of a verdict over what the policy asks for.

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::objects::{SETTINGS, env, kratos, kratos_reading, policy, policy_with};
+use crate::rights;
 use crate::scene::{OWNER, SOON, Scene, condition};
-use crate::stand_in::{Silent, free_address, free_port, start_pods};
+use crate::stand_in::{Silent, StandIn, free_address, free_port, ok, serving_at, start_pods};
 
 const STORM: Duration = Duration::from_secs(25);
 /// A storm is over by then, whatever it was waited for.
@@ -124,12 +125,29 @@ async fn a_target_that_comes_and_goes_is_followed() {
     scene.until_ready("mfa").await;
 }
 
-/// More policies than looks that may ask at once; each look asks the pod that reads the file.
+/// A policy over a workload of its own, whose pod answers, is heard while others keep silent.
+async fn somebody_else_is_heard(scene: &Scene, number: usize) {
+    let (name, port) = (format!("heard-{number}"), free_port());
+    scene.create(serving_at(&name, port)).await;
+    scene.create(policy(&name, &[&name])).await;
+    scene.until_condition(&name, "RolledOut", "True", "NoPods").await;
+    let own = StandIn::saying(port, ok(&"0123456789abcdef".repeat(4)));
+    start_pods(scene, &name, &[own.address]).await;
+    scene.until_condition(&name, "Effective", "True", "HashesAgree").await;
+}
+
+/// More policies in one namespace than looks that may ask at once; each look asks the pod that reads the file.
 #[tokio::test]
 async fn silent_pods_leave_room_for_others() {
     const POLICIES: usize = 24;
-    const ASK_AT_ONCE: usize = 16;
-    let scene = Scene::start("silent").await;
+    /// Of one namespace: half of all.
+    const ASK_AT_ONCE: usize = 8;
+    let mut scene = Scene::start("silent").await;
+    let mut others = Scene::start("beside-silent").await;
+    // One operator serves both.
+    others.operator.stop();
+    rights::grant(&others.client, &others.namespace, &rights::user(&scene.namespace)).await;
+    scene.operator.serve_also(&others.namespace);
     let port = free_port();
     let silent = Silent::at(free_address(), port);
     let names: Vec<_> = (0..POLICIES).map(|index| format!("silent-{index}")).collect();
@@ -149,6 +167,7 @@ async fn silent_pods_leave_room_for_others() {
             scene.edit("MfaPolicy", name, json!({"spec": {"privilegedSessionMaxAge": format!("{}m", number + 5)}})).await;
         }
         somebody_else_is_served(&scene, number).await;
+        somebody_else_is_heard(&others, number).await;
     }
     for name in &names {
         scene.until_condition_within(CALM, name, "Effective", "False", "Unreachable").await;
