@@ -242,7 +242,7 @@ pub(super) async fn read_left_file(context: &Context, observed: &mut Observed) -
     let mounts = |workload: &Workload| workload.key.namespace == observed.key.namespace && workload.may_mount(name);
     let is_target = |workload: &Workload| {
         let mut named = observed.targets.iter().filter(|view| view.workload.as_ref().is_some_and(|own| own.uid == workload.uid));
-        named.any(|view| view.holder.as_ref().is_none_or(|holder| *holder == observed.key.name))
+        named.any(|view| view.is_free_for(&observed.key.name))
     };
     let (read, by_others) = context.cache.read(|tables| {
         let readers = || tables.workloads.all().filter(|workload| mounts(workload));

@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures::StreamExt;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::{Map, Value, json};
+use kube::api::GetParams;
+use kube::core::Request;
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
-use super::view::{Files, PodView, Resource, Slim, content};
+use super::view::maker::Making;
+use super::view::{Files, PodView, Resource, content};
 use super::watch::{api, named};
 use super::{Context, Error, ask, pods};
 use crate::admin;
@@ -55,32 +56,21 @@ pub(super) async fn examine(context: &Context, observed: &mut Observed) -> Resul
 /// More than any server is made from.
 const CONFIG_MAPS: usize = 16;
 
-/// A workload as it is stored.
-#[derive(Clone, Debug)]
-struct Whole(Value);
-
-impl Slim for Whole {
-    type Raw = Value;
-
-    fn from_raw(raw: Value) -> (ObjectMeta, Self) {
-        let name = raw["metadata"]["name"].as_str().map(Into::into);
-        (ObjectMeta { name, ..ObjectMeta::default() }, Self(raw))
-    }
-}
-
-/// None where the workload is gone, or another by now, or cannot be read.
+/// None where the workload is gone, or another by now, or cannot be read. What others wrote is let go as soon as its digest
+/// is known: it may be large, and many looks come at once.
 async fn content_of(context: &Context, observed: &Observed, target: &TargetView, workload: &Workload) -> Result<Option<Content>, Error> {
-    let whole =
-        api::<Whole>(&context.client, Resource::of(workload.kind), Some(&workload.key.namespace)).get_opt(&workload.key.name).await?;
-    let Some(Ok(Whole(whole))) = whole.map(|seen| seen.value(&Resource::of(workload.kind))) else { return Ok(None) };
-    if whole["metadata"]["uid"].as_str() != Some(&workload.uid) {
-        return Ok(None);
-    }
-    let maps = api::<Files>(&context.client, Resource::CONFIG_MAPS, Some(&workload.key.namespace));
-    let template = &whole["spec"]["template"];
-    let (mut texts, mut changed) = (Map::new(), 0);
     let server = container(workload, target).map(|container| container.name.as_str()).unwrap_or_default();
-    let strangers = content::config_maps(template, server).into_iter().filter(|(name, _)| !is_own(observed, name));
+    let path = Resource::of(workload.kind).path(&workload.key.namespace);
+    let request = Request::new(path).get(&workload.key.name, &GetParams::default()).map_err(kube::Error::BuildRequest)?;
+    let making = match context.client.request_text(request).await {
+        Ok(json) => Making::read(&json, &workload.uid, server),
+        Err(kube::Error::Api(status)) if status.is_not_found() => None,
+        Err(error) => return Err(error.into()),
+    };
+    let Some(Making { digest, config_maps }) = making else { return Ok(None) };
+    let maps = api::<Files>(&context.client, Resource::CONFIG_MAPS, Some(&workload.key.namespace));
+    let (mut files, mut changed) = (BTreeMap::new(), 0);
+    let strangers = config_maps.into_iter().filter(|(name, _)| !is_own(observed, name));
     for (name, keys) in strangers.take(CONFIG_MAPS) {
         let map = match named(&maps, &name).await {
             Ok(Some(seen)) => match seen.value(&Resource::CONFIG_MAPS) {
@@ -93,11 +83,9 @@ async fn content_of(context: &Context, observed: &Observed, target: &TargetView,
             Err(error) => return Err(error.into()),
         };
         changed = changed.max(map.changed);
-        let is_taken = |key: &str| keys.as_ref().is_none_or(|keys| keys.contains(key));
-        let taken: BTreeMap<_, _> = map.texts.into_iter().filter(|(key, _)| is_taken(key)).collect();
-        texts.insert(name.to_string(), json!(taken));
+        files.insert(name, content::of_files(&map.texts, keys.as_ref()));
     }
-    Ok(Some(content::of_all(template.clone(), &Value::Object(texts), changed)))
+    Ok(Some(content::of_all(&digest, &files, changed)))
 }
 
 /// Whether the policy writes the config map, by what it says itself: labels are anybody's.

@@ -105,7 +105,7 @@ pub(super) fn sort(
 
 /// The uids of the workloads that the policy governs.
 fn governed(observed: &Observed) -> impl Iterator<Item = SmolStr> {
-    let held = |view: &&TargetView| view.holder.as_ref().is_none_or(|holder| *holder == observed.key.name);
+    let held = |view: &&TargetView| view.is_free_for(&observed.key.name);
     let targets = observed.targets.iter().filter(held).filter_map(|view| view.workload.as_ref());
     targets.chain(observed.governed.iter().map(|view| &view.workload)).map(|workload| workload.uid.clone())
 }

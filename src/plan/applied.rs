@@ -20,7 +20,7 @@ pub fn applied_after(observed: &Observed, plan: &Plan, report: &Report, reverted
     if observed.policy.as_ref().is_some_and(|policy| policy.suspend) {
         return applied;
     }
-    let held = |view: &TargetView| view.holder.as_ref().is_none_or(|holder| *holder == observed.key.name);
+    let held = |view: &TargetView| view.is_free_for(&observed.key.name);
     let named = |entry: &Applied| observed.targets.iter().any(|view| entry.is_of(view.kind, &view.name) && held(view));
     let labelled = |entry: &Applied| {
         let mut own = observed.governed.iter().filter(|view| view.workload.own.policy_label);

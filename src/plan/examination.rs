@@ -1,8 +1,8 @@
 //! Which targets have to be looked at closely, because a roll fails there or must not begin unseen.
 
 use super::judgement::{self, Roll};
-use super::target::known;
-use super::{Applied, Mark, Millis, Observed, PolicyObject, TargetView, Workload, container};
+use super::target::{is_server, known};
+use super::{Applied, Container, Mark, Millis, Observed, PolicyObject, TargetView, Workload, container};
 
 /// A target whose making has to be read.
 pub struct Examination {
@@ -20,6 +20,11 @@ pub fn to_examine(observed: &Observed) -> Vec<Examination> {
     let noted = observed.records.first().and_then(|newest| newest.verdict.as_ref());
     let examined = |(index, view): (usize, &TargetView)| {
         let (workload, container) = with_container(view)?;
+        // What the policy cannot have is not its business, and may be any workload.
+        if !view.is_free_for(&policy.key.name) || !is_server(observed, workload, container) {
+            return None;
+        }
+        let container = &*container.name;
         let is_judged = noted.is_some_and(|verdict| view.kind.as_str() == verdict.kind && *view.name == *verdict.name);
         let unread = super::effective::is_late(observed, workload);
         let health = fails(observed, policy, view, workload, container) || ends_first(observed, policy, workload, container);
@@ -28,10 +33,9 @@ pub fn to_examine(observed: &Observed) -> Vec<Examination> {
     observed.targets.iter().enumerate().filter_map(examined).collect()
 }
 
-fn with_container(view: &TargetView) -> Option<(&Workload, &str)> {
+fn with_container(view: &TargetView) -> Option<(&Workload, &Container)> {
     let workload = view.workload.as_ref()?;
-    let container = container(workload, view).ok()?;
-    Some((workload, &container.name))
+    Some((workload, container(workload, view).ok()?))
 }
 
 fn fails(observed: &Observed, policy: &PolicyObject, view: &TargetView, workload: &Workload, container: &str) -> bool {
@@ -63,7 +67,7 @@ fn own_roll<'a>(observed: &'a Observed, policy: &PolicyObject, workload: &Worklo
 pub fn judged_well(observed: &Observed, index: usize) -> bool {
     let well = || {
         let (policy, view) = (observed.policy.as_ref()?, observed.targets.get(index)?);
-        let (workload, container) = with_container(view)?;
+        let (workload, Container { name: container, .. }) = with_container(view)?;
         let mark = (!workload.own.env.is_empty()).then(|| Mark::of_template(workload, container))?;
         let roll = own_roll(observed, policy, workload, container, &mark);
         Some(judgement::runs_well(view, workload, view.pods.as_deref()?, &roll))

@@ -183,6 +183,14 @@ pub struct TargetView {
     pub history: History,
 }
 
+impl TargetView {
+    /// Whether no other policy than this one has it.
+    #[must_use]
+    pub fn is_free_for(&self, policy: &str) -> bool {
+        self.holder.as_ref().is_none_or(|holder| **holder == *policy)
+    }
+}
+
 impl std::fmt::Display for TargetView {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.kind, self.name)

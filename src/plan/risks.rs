@@ -54,7 +54,7 @@ pub(super) fn governed(observed: &Observed) -> impl Iterator<Item = (&TargetView
     let spec = observed.policy.as_ref().and_then(|policy| observed.standing.accepted(policy));
     observed.targets.iter().filter_map(move |view| {
         let workload = view.workload.as_deref().filter(|workload| !workload.deleting)?;
-        let mine = view.holder.as_ref().is_none_or(|holder| *holder == observed.key.name);
+        let mine = view.is_free_for(&observed.key.name);
         let container = target::container(workload, view).ok().filter(|_| mine)?;
         Some((view, workload, container, spec?))
     })

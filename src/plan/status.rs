@@ -243,7 +243,7 @@ fn target_status(
     };
     let container = container_of(step);
     // What a target that is refused runs is no other for that; of one that is another policy's, that one tells.
-    let holds = view.holder.as_ref().is_none_or(|holder| *holder == observed.key.name);
+    let holds = view.is_free_for(&observed.key.name);
     let server = container.or_else(|| Some(&*target::container(workload, view).ok().filter(|_| holds)?.name));
     let levels = |view| server.map_or((None, None), |container| mark::running_levels(view, container));
     // Right after a write the pods are still those of the template before it.

@@ -166,7 +166,7 @@ fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &Ta
         return Err((Reason::TargetClaimed, format!("{view} is not taken any more: this policy is being deleted")));
     }
     let container = container(&workload, view)?;
-    if !workload.allowed && !runs_kratos(&container.image, &observed.server_images) {
+    if !is_server(observed, &workload, container) {
         let message = format!(
             "the image of container {} in {view} is no identity server (the last part of its path is not {}): name the container that runs it; if this one does, add the name of its image to serverImages in the values of the operator's chart, or set the annotation {}: \"true\" on the {}",
             container.name,
@@ -185,6 +185,11 @@ fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &Ta
     }
     variables_are_free(desired, container, view)?;
     Ok((workload.clone(), container.name.clone()))
+}
+
+/// Whether the container counts as an identity server.
+pub(super) fn is_server(observed: &Observed, workload: &Workload, container: &Container) -> bool {
+    workload.allowed || runs_kratos(&container.image, &observed.server_images)
 }
 
 /// No force resolves these.

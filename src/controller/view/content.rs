@@ -70,9 +70,12 @@ pub(super) fn of_container(name: &str, image: &str) -> u64 {
     hasher.finish()
 }
 
-/// The config maps that the server of a pod template is made from, each with what it takes of it; none stands for all
-/// of it. What other containers read makes no difference to whether this one starts.
-pub(in crate::controller) fn config_maps(template: &Value, server: &str) -> BTreeMap<SmolStr, Option<BTreeSet<SmolStr>>> {
+/// Config maps by their names, each with the keys that are taken of it; none stands for all.
+pub(in crate::controller) type ConfigMaps = BTreeMap<SmolStr, Option<BTreeSet<SmolStr>>>;
+
+/// The config maps that the server of a pod template is made from. What other containers read makes no difference to
+/// whether this one starts.
+pub(super) fn config_maps(template: &Value, server: &str) -> ConfigMaps {
     let each = |parent: &Value, list: &str| parent[list].as_array().cloned().unwrap_or_default();
     let spec = &template["spec"];
     let container = each(spec, "containers").into_iter().find(|container| container["name"] == server).unwrap_or_default();
@@ -102,10 +105,16 @@ pub(in crate::controller) fn config_maps(template: &Value, server: &str) -> BTre
     all
 }
 
-/// The content of a pod template, together with that of the config maps that its server is made from.
-pub(in crate::controller) fn of_all(template: Value, config_maps: &Value, changed: Millis) -> Content {
-    let parts = json!([&*of_template(template), config_maps]);
-    Content { digest: hex_digest(&parts.to_string(), DIGITS).into(), changed }
+/// Digest of what is taken of a config map.
+pub(in crate::controller) fn of_files(texts: &BTreeMap<SmolStr, String>, keys: Option<&BTreeSet<SmolStr>>) -> SmolStr {
+    let taken = texts.iter().filter(|(key, _)| keys.is_none_or(|keys| keys.contains(*key)));
+    let digests: BTreeMap<_, _> = taken.map(|(key, text)| (key, hex_digest(text, DIGITS))).collect();
+    hex_digest(&json!(digests).to_string(), DIGITS).into()
+}
+
+/// The content of a pod template, by its digest and those of the config maps that its server is made from.
+pub(in crate::controller) fn of_all(template: &str, config_maps: &BTreeMap<SmolStr, SmolStr>, changed: Millis) -> Content {
+    Content { digest: hex_digest(&json!([template, config_maps]).to_string(), DIGITS).into(), changed }
 }
 
 #[cfg(test)]
@@ -187,12 +196,19 @@ mod tests {
 
     #[test]
     fn the_content_changes_with_the_template_and_the_files_of_its_server() {
-        let of = |file: &str| of_all(template(), &json!({"kratos": file}), 0).digest;
+        let texts = |file: &str| BTreeMap::from([("kratos.yaml".into(), file.into()), ("other".into(), String::new())]);
+        let of = |file: &str| {
+            let files = BTreeMap::from([("kratos".into(), of_files(&texts(file), None))]);
+            of_all(&of_template(template()), &files, 0).digest
+        };
         assert_eq!(of("a"), of("a"));
         assert_ne!(of("a"), of("b"));
-        let mut other = template();
-        other["metadata"]["annotations"] = json!({});
-        assert_ne!(of_all(other, &json!({"kratos": "a"}), 0).digest, of("a"));
+        let other = BTreeSet::from(["other".into()]);
+        assert_eq!(of_files(&texts("a"), Some(&other)), of_files(&texts("b"), Some(&other)), "of what is not taken nothing counts");
+        let mut edited = template();
+        edited["metadata"]["annotations"] = json!({});
+        let files = BTreeMap::from([("kratos".into(), of_files(&texts("a"), None))]);
+        assert_ne!(of_all(&of_template(edited), &files, 0).digest, of("a"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use smol_str::SmolStr;
 
-use super::content::{of_container, of_template};
+use super::content::{ConfigMaps, config_maps, of_container, of_template};
 use super::metadata;
 use super::seen::decode;
 use crate::plan::{Bounded, Container};
@@ -93,6 +93,24 @@ struct Spec {
     template: Option<Value>,
 }
 
+/// What the pods of a workload are made from, as far as its template says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::controller) struct Making {
+    /// Of the template, our fields aside.
+    pub digest: SmolStr,
+    pub config_maps: ConfigMaps,
+}
+
+impl Making {
+    /// Of the workload with this uid as JSON; none where it is another, or cannot be read.
+    pub fn read(json: &str, uid: &str, server: &str) -> Option<Self> {
+        let is_it = decode(json).is_ok_and(|head: Head| *head.metadata.uid == *uid);
+        let template = stored(json).filter(|_| is_it)?;
+        let config_maps = config_maps(&template, server);
+        Some(Self { digest: of_template(template), config_maps })
+    }
+}
+
 impl Maker {
     /// What this JSON says; of a ReplicaSet, only if it is that with this uid.
     pub fn read(json: &str, uid: Option<&str>) -> Self {
@@ -104,9 +122,14 @@ impl Maker {
     }
 }
 
-fn template(json: &str) -> Option<Template> {
+/// The pod template of this object as it is stored.
+fn stored(json: &str) -> Option<Value> {
     let body: Body = if json.len() > LARGEST { None } else { decode(json).ok() }?;
-    let template = body.spec.or_else(|| body.data?.spec)?.template.filter(Value::is_object)?;
+    body.spec.or_else(|| body.data?.spec)?.template.filter(Value::is_object)
+}
+
+fn template(json: &str) -> Option<Template> {
+    let template = stored(json)?;
     let named =
         |container: &Value| of_container(container["name"].as_str().unwrap_or_default(), container["image"].as_str().unwrap_or_default());
     let containers = template["spec"]["containers"].as_array().into_iter().flatten().take(CONTAINERS).map(named).collect();
