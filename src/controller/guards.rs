@@ -5,8 +5,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
+use k8s_openapi::api::admissionregistration::v1::{MatchResources, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use smol_str::SmolStr;
@@ -93,7 +94,10 @@ async fn look(context: &Context, probe: Option<&Probe>) -> Guards {
             match (*name, probe, &context.settings.itself) {
                 ("confinement", Some(probe), _) => confinement(probe).await,
                 ("confinement", None, _) | (_, _, None) => Guard::Unknown,
-                (name, _, Some(itself)) => bound(&context.client, &format!("{}-{name}", itself.name)).await.unwrap_or_default(),
+                (name, _, Some(itself)) => {
+                    let guard = bound(&context.client, &format!("{}-{name}", itself.name), &context.settings.namespaces).await;
+                    guard.unwrap_or_default()
+                }
             }
         };
         *guard = tokio::time::timeout(PATIENCE, asked).await.unwrap_or_default();
@@ -113,16 +117,56 @@ async fn confinement(probe: &Probe) -> Guard {
 }
 
 /// Whether the policy of this name is there, and its binding. One without the other refuses nothing.
-async fn bound(client: &Client, name: &str) -> kube::Result<Guard> {
-    let Some(binding) = Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()).get_opt(name).await? else { return Ok(Guard::Absent) };
-    let spec = binding.spec.unwrap_or_default();
-    let denies = spec.validation_actions.iter().flatten().any(|action| action == "Deny");
-    // By the chart it binds the policy of its own name, without parameters, which could be missing.
-    if !denies || spec.policy_name.as_deref() != Some(name) || spec.param_ref.is_some() {
+async fn bound(client: &Client, name: &str, namespaces: &[String]) -> kube::Result<Guard> {
+    let binding = Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()).get_opt(name).await?;
+    if !binding.is_some_and(|binding| binds(binding, name, namespaces)) {
         return Ok(Guard::Absent);
     }
-    let policy = Api::<ValidatingAdmissionPolicy>::all(client.clone()).get_metadata_opt(name).await?;
-    Ok(policy.map_or(Guard::Absent, |_| Guard::InForce))
+    let policy = Api::<ValidatingAdmissionPolicy>::all(client.clone()).get_opt(name).await?;
+    Ok(if policy.is_some_and(refuses) { Guard::InForce } else { Guard::Absent })
+}
+
+/// By the chart a binding is of the policy of its own name, without parameters, which could be missing, and for every
+/// object of the namespaces that the operator works in.
+fn binds(binding: ValidatingAdmissionPolicyBinding, name: &str, namespaces: &[String]) -> bool {
+    let spec = binding.spec.unwrap_or_default();
+    let denies = spec.validation_actions.iter().flatten().any(|action| action == "Deny");
+    let covers = match spec.match_resources {
+        None => true,
+        Some(MatchResources { namespace_selector, object_selector, resource_rules, exclude_resource_rules, .. }) => {
+            object_selector.unwrap_or_default() == LabelSelector::default()
+                && resource_rules.unwrap_or_default().is_empty()
+                && exclude_resource_rules.unwrap_or_default().is_empty()
+                && namespace_selector.is_none_or(|selector| selects(&selector, namespaces))
+        }
+    };
+    binding.metadata.deletion_timestamp.is_none()
+        && denies
+        && covers
+        && spec.policy_name.as_deref() == Some(name)
+        && spec.param_ref.is_none()
+}
+
+/// Whether the selector is of all these namespaces by their names; of all that there are, where none is given.
+fn selects(selector: &LabelSelector, namespaces: &[String]) -> bool {
+    if selector.match_labels.as_ref().is_some_and(|labels| !labels.is_empty()) {
+        return false;
+    }
+    let selected = |LabelSelectorRequirement { key, operator, values }: &LabelSelectorRequirement| {
+        let values = values.as_deref().unwrap_or_default();
+        !namespaces.is_empty()
+            && key == "kubernetes.io/metadata.name"
+            && operator == "In"
+            && namespaces.iter().all(|name| values.contains(name))
+    };
+    selector.match_expressions.iter().flatten().all(selected)
+}
+
+fn refuses(policy: ValidatingAdmissionPolicy) -> bool {
+    let spec = policy.spec.unwrap_or_default();
+    policy.metadata.deletion_timestamp.is_none()
+        && spec.failure_policy.as_deref() != Some("Ignore")
+        && !spec.validations.unwrap_or_default().is_empty()
 }
 
 fn tell(found: &Guards) {
@@ -131,5 +175,62 @@ fn tell(found: &Guards) {
         warn!(confinement, weakening, history, "the cluster does not hold to all admission policies of the chart: see docs/security.md");
     } else {
         info!(confinement, weakening, history, "what the cluster holds by the admission policies of the chart");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const NAME: &str = "mfa-operator-history";
+
+    fn is_bound(edit: Value, namespaces: &[&str]) -> bool {
+        let mut spec = json!({"policyName": NAME, "validationActions": ["Deny", "Audit"]});
+        spec.as_object_mut().expect("a map").extend(edit.as_object().cloned().unwrap_or_default());
+        let binding = serde_json::from_value(json!({"metadata": {"name": NAME}, "spec": spec})).expect("a binding");
+        let namespaces: Vec<_> = namespaces.iter().map(|name| (*name).to_owned()).collect();
+        binds(binding, NAME, &namespaces)
+    }
+
+    #[test]
+    fn a_binding_counts_where_it_is_for_all_that_the_operator_works_on() {
+        let of = |values: Value| {
+            json!({"matchResources": {"namespaceSelector": {
+                "matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": values}],
+            }}})
+        };
+        assert!(is_bound(json!({}), &[]) && is_bound(json!({}), &["a"]));
+        assert!(
+            is_bound(json!({"matchResources": {"namespaceSelector": {}, "objectSelector": {}}}), &[]),
+            "as the API server completes it"
+        );
+        assert!(is_bound(of(json!(["a", "b"])), &["a"]) && is_bound(of(json!(["a", "b"])), &["b", "a"]));
+        assert!(!is_bound(of(json!(["a", "b"])), &[]), "it works in all namespaces");
+        assert!(!is_bound(of(json!(["b"])), &["a"]) && !is_bound(of(json!(["b"])), &["a", "b"]));
+        for spared in [
+            json!({"validationActions": ["Audit"]}),
+            json!({"policyName": "another"}),
+            json!({"paramRef": {"name": "nowhere"}}),
+            json!({"matchResources": {"objectSelector": {"matchLabels": {"a": "b"}}}}),
+            json!({"matchResources": {"namespaceSelector": {"matchLabels": {"a": "b"}}}}),
+            json!({"matchResources": {"excludeResourceRules": [{"resourceNames": ["a"]}]}}),
+        ] {
+            assert!(!is_bound(spared.clone(), &["a"]), "{spared}");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_refuses_nothing_is_none() {
+        let refuses = |metadata: Value, spec: Value| {
+            super::refuses(serde_json::from_value(json!({"metadata": metadata, "spec": spec})).expect("a policy"))
+        };
+        let validations = json!([{"expression": "false"}]);
+        assert!(refuses(json!({}), json!({"validations": validations, "failurePolicy": "Fail"})));
+        assert!(refuses(json!({}), json!({ "validations": validations })));
+        assert!(!refuses(json!({}), json!({"validations": validations, "failurePolicy": "Ignore"})));
+        assert!(!refuses(json!({}), json!({"validations": []})));
+        assert!(!refuses(json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}), json!({ "validations": validations })));
     }
 }

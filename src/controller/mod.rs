@@ -87,6 +87,8 @@ pub struct Settings {
 pub enum Error {
     #[error("{0}")]
     Api(#[from] kube::Error),
+    #[error("what is to be remembered of the policy is longer than what is read back")]
+    TooLong,
     #[error("it changed meanwhile")]
     Stale,
     #[error("the cluster refused a write; the event before this line says why")]
@@ -110,7 +112,7 @@ impl Error {
                 _ => "server",
             },
             Self::Api(kube::Error::Service(_) | kube::Error::HyperError(_)) => "unreachable",
-            Self::Stale | Self::Refused | Self::Api(_) | Self::NotServed | Self::Panic(_) => "other",
+            Self::Stale | Self::TooLong | Self::Refused | Self::Api(_) | Self::NotServed | Self::Panic(_) => "other",
         }
     }
 }

@@ -64,6 +64,13 @@ fn put(applied: &mut Vec<Applied>, entry: Applied) {
     applied.push(entry);
 }
 
+/// What the policy had on the one before stays until this one is written. One that was never written is of no more use:
+/// its workload may be made anew without end.
+fn put_unwritten(applied: &mut Vec<Applied>, entry: Applied) {
+    applied.retain(|known| !known.record.is_empty() || (&known.kind, &known.name) != (&entry.kind, &entry.name));
+    applied.push(entry);
+}
+
 fn entry(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, workload: &Workload, step: &Step, file: File) -> Applied {
     let (container, rolled_out, rolls) = match step {
         Step::Write { container, done, rolls, .. } => (container.as_str(), *done, *rolls),
@@ -153,7 +160,10 @@ pub fn applied_before(observed: &Observed, plan: &Plan) -> Vec<Applied> {
         match applied.iter_mut().find(|entry| entry.uid == *uid) {
             Some(entry) => entry.reload = Some(reload.clone()),
             // Its record went with a policy of before.
-            None => applied.extend(unrecorded(observed, uid).map(|entry| Applied { reload: Some(reload.clone()), ..entry })),
+            None => {
+                let entry = unrecorded(observed, uid).map(|entry| Applied { reload: Some(reload.clone()), ..entry });
+                entry.into_iter().for_each(|entry| put_unwritten(&mut applied, entry));
+            }
         }
     }
     for ((step, view), goal) in plan.steps.iter().zip(&observed.targets).zip(&plan.goals) {
@@ -180,8 +190,8 @@ fn begin(
     } else {
         let good = adopted(workload, container, goal, view).into_iter().collect();
         let entry = unrecorded(observed, &workload.uid);
-        // What was noted of the one before stays until this one is written: it is what the policy had there.
-        applied.extend(entry.map(|entry| Applied { container: container.into(), good, before: before(workload), ran_well, ..entry }));
+        let entry = entry.map(|entry| Applied { container: container.into(), good, before: before(workload), ran_well, ..entry });
+        entry.into_iter().for_each(|entry| put_unwritten(applied, entry));
     }
 }
 
@@ -212,4 +222,42 @@ fn unrecorded(observed: &Observed, uid: &str) -> Option<Applied> {
         before: Before::Unknown,
         ran_well: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::plan::fixtures::{edit, observed, targets};
+    use crate::plan::simulation::settle;
+    use crate::plan::{Observed, Record, plan};
+
+    /// Its owner deletes and creates it, each time with a field that the policy may not take.
+    #[test]
+    fn a_workload_that_is_made_anew_again_and_again_leaves_one_note() {
+        let mut observed: Observed = observed(targets(2));
+        edit(&mut observed, json!({"requiredAAL": {"whoami": "highest_available"}}));
+        settle(&mut observed, |_| true);
+        for number in 0..50 {
+            let view = &mut observed.targets[0];
+            let mut anew = super::super::fixtures::workload(2);
+            anew.key = view.workload.as_ref().expect("a workload").key.clone();
+            anew.uid = format!("anew-{number}").into();
+            view.workload = Some(Arc::new(anew));
+            let decided = plan(&observed);
+            assert!(matches!(decided.steps[0], Step::Write { .. }), "{:?}", decided.steps[0]);
+            let applied = applied_before(&observed, &decided);
+            // What it had before, what it has now, and what the other one has.
+            assert!(applied.len() <= 3, "{number}: {applied:#?}");
+            assert!(applied.iter().any(|entry| entry.uid == format!("anew-{number}")));
+            assert!(
+                applied.iter().any(|entry| entry.is_of(observed.targets[0].kind, &observed.targets[0].name) && !entry.record.is_empty())
+            );
+            let newest = (*observed.records[0]).clone();
+            observed.records[0] = Arc::new(Record { applied, ..newest });
+        }
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, answered, create, created, refusal};
 use crate::api::{self as wire, Reason};
-use crate::controller::view::revision::Revision;
+use crate::controller::view::revision::{LARGEST, Revision};
 use crate::controller::view::{Resource, Seen};
 use crate::controller::watch::api;
 use crate::controller::{Context, Error};
@@ -103,9 +103,11 @@ pub(in crate::controller) async fn note_verdict(
     note(context, namespace, name, &json!({ wire::VERDICT_ANNOTATION: verdict, wire::APPLIED_ANNOTATION: written(applied)? })).await
 }
 
-/// What an annotation holds. An empty one would be a memory of nothing, so what cannot be written is an error.
+/// What an annotation holds. An empty one would be a memory of nothing, and nobody could correct one that is not read back:
+/// either is an error.
 fn written(memory: &(impl Serialize + ?Sized)) -> Result<String, Error> {
-    serde_json::to_string(memory).map_err(|error| kube::Error::SerdeError(error).into())
+    let text = serde_json::to_string(memory).map_err(kube::Error::SerdeError)?;
+    if text.len() > LARGEST { Err(Error::TooLong) } else { Ok(text) }
 }
 
 async fn note(context: &Context, namespace: &str, name: &str, annotations: &Value) -> Result<(), Error> {

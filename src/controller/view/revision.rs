@@ -34,8 +34,8 @@ pub(in crate::controller) struct Raw {
     data: Option<Box<RawValue>>,
 }
 
-/// More than any policy comes to.
-const LARGEST: usize = 64 * 1024;
+/// Bytes of a note or of the data that are read: more than any policy comes to.
+pub(in crate::controller) const LARGEST: usize = 64 * 1024;
 
 /// A note that this operator did not write.
 struct Unread;
