@@ -43,6 +43,8 @@ impl Stranger {
         self.paths().await;
         self.nesting().await;
         self.labelled_files().await;
+        self.pods_of_many().await;
+        self.making().await;
     }
 
     /// The API server writes it as null.
@@ -86,6 +88,47 @@ impl Stranger {
         let metadata = json!({"name": "deep", "labels": { LABEL: "nothing" }});
         let revision = json!({"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": metadata, "revision": 7, "data": deep});
         self.create(revision).await;
+    }
+
+    /// Sixteen pods that the selectors of eight workloads find: as the API server writes them, 130 MB.
+    async fn pods_of_many(&self) {
+        let filler = "<".repeat(1_400_000);
+        for index in 0..16 {
+            let container = json!({"name": "a", "image": "b", "env": [{"name": "FILLER", "value": filler}]});
+            let metadata = json!({"name": format!("huge-{index}"), "labels": {"app": "huge"}});
+            self.create(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}})).await;
+        }
+        for index in 0..8 {
+            let name = format!("finds-{index}");
+            let mut finds = kratos(&name);
+            for labels in ["/spec/selector/matchLabels", "/spec/template/metadata/labels"] {
+                *finds.pointer_mut(labels).expect("it has labels") = json!({"app": "huge"});
+            }
+            self.create(finds).await;
+            self.create(policy(&name, &[&name])).await;
+        }
+    }
+
+    /// Eight workloads that end their pods first, each made from 16 MB; what the policies ask for cannot be written.
+    async fn making(&self) {
+        let large = "<".repeat(1_000_000);
+        let names: Vec<_> = (0..16).map(|index| format!("part-{index}")).collect();
+        for name in &names {
+            self.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"part": large}})).await;
+        }
+        for index in 0..8 {
+            let name = format!("made-{index}");
+            let mut made = kratos(&name);
+            made["spec"]["strategy"] = json!({"type": "Recreate"});
+            let pod = &mut made["spec"]["template"]["spec"];
+            pod["volumes"] = names.iter().map(|name| json!({"name": name, "configMap": {"name": name}})).collect();
+            let container = &mut pod["containers"][0];
+            container["volumeMounts"] = names.iter().map(|name| json!({"name": name, "mountPath": format!("/{name}")})).collect();
+            let source = json!({"fieldRef": {"fieldPath": "metadata.name"}});
+            container["env"] = json!([{ "name": WHOAMI, "valueFrom": source }]);
+            self.create(made).await;
+            self.create(policy(&name, &[&name])).await;
+        }
     }
 
     /// 60 MB under the operator's own label.
@@ -139,7 +182,7 @@ async fn what_anybody_stores_costs_little_memory_and_holds_nobody_up() {
     let policies = stranger.api("MfaPolicy");
     scene
         .until("the stranger's policies are looked at", SOON, async || {
-            for name in ["nothing", "aliases"] {
+            for name in ["nothing", "aliases", "finds-7", "made-7"] {
                 let status = policies.get(name).await.map_err(|error| error.to_string())?.data["status"].clone();
                 if !status["observedGeneration"].is_i64() {
                     return Err(format!("{name}: {status}"));
