@@ -17,10 +17,11 @@ pub enum Advice {
     NotCompared,
     UpstreamMfaTrusted,
     PasswordlessCodeNotAsked,
+    OwnersNotRead,
 }
 
 impl Advice {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NoSecondFactor,
         Self::LookupSecretAlone,
         Self::StricterWhoami,
@@ -35,6 +36,7 @@ impl Advice {
         Self::NotCompared,
         Self::UpstreamMfaTrusted,
         Self::PasswordlessCodeNotAsked,
+        Self::OwnersNotRead,
     ];
 
     #[must_use]
@@ -54,6 +56,7 @@ impl Advice {
             Self::NotCompared => "NotCompared",
             Self::UpstreamMfaTrusted => "UpstreamMfaTrusted",
             Self::PasswordlessCodeNotAsked => "PasswordlessCodeNotAsked",
+            Self::OwnersNotRead => "OwnersNotRead",
         }
     }
 
@@ -102,6 +105,9 @@ impl Advice {
             }
             Self::PasswordlessCodeNotAsked => {
                 "Kratos before 1.3.0 does not ask people whose only first factor is a code by mail for their second one: upgrade it, or switch selfservice.methods.code.passwordless_enabled off"
+            }
+            Self::OwnersNotRead => {
+                "the operator may not read ReplicaSets here, so whose the pods are is known by the names of these alone, and those of somebody else may pass for its own; grant its account get on replicasets, as the chart does"
             }
         }
     }

@@ -88,7 +88,7 @@ impl Reason {
                 "kubectl rollout resume; delete the pods that are left; lower the partition to 0.",
             ),
             Self::Waiting => (
-                "A pod cannot be scheduled, created or started for reasons of the cluster: no room, a quota, an image that is being pulled; or it does not run, and the policy may not be why: the database is away, a node is lost, somebody else changed something at the same time, or nothing that the policy changed keeps a server from starting. Or the pods of a target cannot be listed (a missing right, too many of them, an API server that fails), and the levels are Unknown.",
+                "A pod cannot be scheduled, created or started for reasons of the cluster: no room, a quota, an image that is being pulled; or it does not run, and the policy may not be why: the database is away, a node is lost, somebody else changed something at the same time, or nothing that the policy changed keeps a server from starting. Or the pods of a target cannot be listed (a missing right, too many of them, an API server that fails), or cannot be told from those of others (ReplicaSets may not be read, and there are more pods than the Deployment counts), and the levels are Unknown.",
                 "Do what the message says, or look at the events of the pod. It goes on by itself.",
             ),
             Self::RolledBack => (

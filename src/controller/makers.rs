@@ -11,7 +11,7 @@ use kube::core::Request;
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
-use super::view::maker::{Maker, Owner};
+use super::view::maker::{KnownBy, Maker, Owner};
 use super::view::{PodView, Resource};
 use super::{Context, Error};
 use crate::plan::Workload;
@@ -82,12 +82,13 @@ impl Maker {
     /// the template it says nothing.
     fn by_name(name: &str, workload: &Workload) -> Self {
         let hash = name.strip_prefix(&*workload.key.name).and_then(|rest| rest.strip_prefix('-'));
-        let owner = hash.filter(|hash| workload.kind == Kind::Deployment && !hash.contains('-')).map(|_| Owner {
+        let is_hash = |hash: &&str| !hash.is_empty() && !hash.contains('-');
+        let owner = hash.filter(is_hash).filter(|_| workload.kind == Kind::Deployment).map(|_| Owner {
             kind: workload.kind.to_string().into(),
             name: workload.key.name.clone(),
             uid: workload.uid.clone(),
         });
-        Self { owner, template: None }
+        Self { owner, known_by: KnownBy::Name, template: None }
     }
 }
 
@@ -145,4 +146,30 @@ async fn one(
         Err(error) => return Err(error.into()),
     };
     Ok(Some(context.makers.keep(key, Maker::read(&json, uid.map(SmolStr::as_str)))))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::view::Seen;
+    use super::*;
+
+    fn workload(kind: &str) -> Workload {
+        let object = json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "kratos", "namespace": "identity", "uid": "own"}});
+        let seen: Seen<Workload> = serde_json::from_value(object).expect("an object");
+        seen.value(&Resource::of(Kind::from_word(kind).expect("a kind"))).expect("it can be read")
+    }
+
+    #[test]
+    fn of_one_that_may_not_be_read_the_name_tells_and_that_is_known() {
+        let deployment = workload("Deployment");
+        let own = Maker::by_name("kratos-5d4f", &deployment);
+        assert!(own.is_of(&deployment) && own.known_by == KnownBy::Name && own.template.is_none());
+        for name in ["kratos", "kratos-", "kratos-canary-5d4f", "kratos5d4f", "other-5d4f"] {
+            assert!(!Maker::by_name(name, &deployment).is_of(&deployment), "{name}");
+        }
+        let set = workload("StatefulSet");
+        assert!(!Maker::by_name("kratos-5d4f", &set).is_of(&set), "it makes no ReplicaSets");
+    }
 }

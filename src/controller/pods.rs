@@ -101,7 +101,7 @@ pub(super) async fn of(context: &Context, observed: &Observed, workload: &Worklo
         }
         Err(error) => return Err(error),
     };
-    found.own = selected::sort(context, observed, workload, found.own, found.unknown.clone());
+    selected::sort(context, observed, workload, &mut found);
     Ok(found)
 }
 

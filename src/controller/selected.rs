@@ -9,9 +9,10 @@ use std::time::Duration;
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
+use super::pods::{self, Pods};
 use super::view::PodView;
-use super::{Context, Error, pods};
-use crate::plan::{Observed, OtherPods, Plan, Selected, TargetView, UnknownPods, Workload, questions};
+use super::{Context, Error};
+use crate::plan::{Observed, OtherPods, Plan, Selected, TargetView, Workload, questions};
 
 /// How long it counts that there are none, as pods are asked anew that proved what they can, and by how much more at most.
 const FRESH: Duration = Duration::from_secs(600);
@@ -53,7 +54,7 @@ impl Known {
             None => true,
             // Whoever takes its place edits it.
             Some(entry) if is_at_rest(workload) && entry.resource_version != workload.resource_version => true,
-            Some(entry) => Instant::now() >= entry.until && (alone || entry.selected != Selected::OwnAlone),
+            Some(entry) => Instant::now() >= entry.until && (alone || !entry.selected.is_own()),
         }
     }
 
@@ -66,7 +67,7 @@ impl Known {
         let mut uid = DefaultHasher::new();
         workload.uid.hash(&mut uid);
         let fresh = FRESH + Duration::from_secs(uid.finish() % JITTER);
-        let until = now + if selected == Selected::OwnAlone { fresh } else { SOON };
+        let until = now + if selected.is_own() { fresh } else { SOON };
         let mut all = self.all();
         // Seldom enough to cost nothing, often enough to stay within twice what is needed.
         if all.len().is_power_of_two() {
@@ -81,26 +82,28 @@ fn is_at_rest(workload: &Workload) -> bool {
     workload.replicas == 0
 }
 
-/// Takes out the pods that the workload made, and remembers whose the others are, or why that is not known.
-pub(super) fn sort(
-    context: &Context,
-    observed: &Observed,
-    workload: &Workload,
-    pods: Vec<PodView>,
-    unknown: Option<UnknownPods>,
-) -> Vec<PodView> {
+/// Leaves the pods that the workload made, and remembers whose the others are, or why that is not known.
+pub(super) fn sort(context: &Context, observed: &Observed, workload: &Workload, found: &mut Pods) {
     let governed: HashSet<_> = governed(observed).collect();
-    let mut others = pods.iter().filter(|view| !view.pod.deleting && view.may_serve(&observed.server_images)).filter_map(|view| {
+    let is_own = |view: &PodView| view.made_by().as_ref() == Some(&workload.uid);
+    let mut others = found.own.iter().filter(|view| !view.pod.deleting && view.may_serve(&observed.server_images)).filter_map(|view| {
         let owner = view.made_by()?;
         (!governed.contains(&owner)).then_some(view)
     });
-    let selected = match (others.next(), unknown) {
+    let selected = match (others.next(), found.unknown.clone()) {
         (Some(first), _) => Selected::Others(OtherPods { pod: first.pod.name.clone(), owner: first.whose(), more: others.count() }),
         (None, Some(unknown)) => Selected::Unlisted(unknown),
-        (None, None) => Selected::OwnAlone,
+        (None, None) => of_its_own(workload, found.own.iter().filter(|view| !view.pod.deleting && is_own(view))),
     };
+    if let Selected::Unlisted(why) = &selected {
+        found.unknown = Some(why.clone());
+    }
     context.selected.keep(workload, selected);
-    pods.into_iter().filter(|view| view.made_by().as_ref() == Some(&workload.uid)).collect()
+    found.own.retain(is_own);
+}
+
+fn of_its_own<'a>(workload: &Workload, own: impl Iterator<Item = &'a PodView> + Clone) -> Selected {
+    if own.clone().any(PodView::is_known_by_name) { Selected::by_name(workload, own.count()) } else { Selected::OwnAlone }
 }
 
 /// The uids of the workloads that the policy governs.
@@ -129,7 +132,7 @@ pub(super) async fn look(context: &Context, observed: &mut Observed, decided: &P
             }
         }
         let selected = context.selected.recall(&workload);
-        if (alone || selected != Selected::OwnAlone) && !workload.deleting {
+        if (alone || !selected.is_own()) && !workload.deleting {
             again = again.into_iter().chain(context.selected.until(&workload)).min();
         }
         observed.targets[index].selected = selected;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::risks::{governed, merged};
 use super::status::MAX_MESSAGE;
-use super::{Observed, Replacement, TargetView, Workload, weighed};
+use super::{Observed, Replacement, Selected, TargetView, Workload, weighed};
 use crate::api::{Advice, Advisory};
 use crate::policy::Kind;
 use crate::server::kratos::{Given, Merged, advice, depends_on_version};
@@ -26,6 +26,9 @@ pub fn advisories(observed: &Observed) -> Vec<Advisory> {
         for Given { advice, about } in given {
             let about = if about.is_empty() { about } else { format!(" ({about})") };
             found.entry(advice).or_default().push(format!("{view}{about}"));
+        }
+        if view.selected == Selected::OwnByName {
+            found.entry(Advice::OwnersNotRead).or_default().push(view.to_string());
         }
         let uncompared = weighed::uncompared(view, workload, container, spec);
         if !uncompared.is_empty() {

@@ -31,6 +31,7 @@ pub(super) fn workload(replicas: i32) -> Workload {
         update: UpdateStrategy::Rolling,
         min_ready_seconds: 0,
         replacement: Replacement::NewFirst,
+        surge: 1,
         selector: Some("app=kratos".into()),
         containers: vec![container(&[])].into(),
         last_manager: None,

@@ -245,6 +245,8 @@ pub struct Workload {
     /// Seconds that a new pod must be ready before it counts.
     pub min_ready_seconds: i32,
     pub replacement: Replacement,
+    /// Pods that a roll of a Deployment may make beside those wanted.
+    pub surge: i32,
     /// Label selector of its pods, in the form of a list request; none where it is longer than any that is kept.
     pub selector: Option<SmolStr>,
     pub containers: Containers,

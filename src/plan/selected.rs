@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use super::{Refusal, TargetView, Unreadable};
+use super::{Refusal, TargetView, Unreadable, Workload, is_done};
 use crate::api::Reason;
 
 /// Whose pods the selector of a target finds, those aside that are finished, about to go, or controlled by nobody.
@@ -15,6 +15,9 @@ pub enum Selected {
     Unknown,
     /// Those of what the policy governs, or none.
     OwnAlone,
+    /// The same, and of some that is told by the name of their ReplicaSet alone, because that may not be read. There are no more
+    /// than the workload counts itself.
+    OwnByName,
     Others(OtherPods),
     /// It was looked for, and is not known.
     Unlisted(UnknownPods),
@@ -40,6 +43,8 @@ pub enum UnknownPods {
     Forbidden,
     /// There are more than are held.
     TooMany,
+    /// There are more than the workload has by its own count, and who made them is known by name alone.
+    MoreThanItsOwn,
     /// They could not be read time and again: the last error, bounded.
     Failed(SmolStr),
 }
@@ -49,7 +54,7 @@ impl UnknownPods {
     pub fn reason(&self) -> Reason {
         match self {
             Self::One(_) => Reason::Unreadable,
-            Self::Forbidden | Self::TooMany | Self::Failed(_) => Reason::Waiting,
+            Self::Forbidden | Self::TooMany | Self::MoreThanItsOwn | Self::Failed(_) => Reason::Waiting,
         }
     }
 
@@ -62,6 +67,10 @@ impl UnknownPods {
             Self::TooMany => (
                 "more pods have the labels of its selector than the operator holds",
                 "give the workload labels that no other pods have".into(),
+            ),
+            Self::MoreThanItsOwn => (
+                "more pods than it counts itself are called as its own, and the operator may not read the ReplicaSets that made them",
+                "grant its account get on replicasets, as the chart does".into(),
             ),
             Self::Failed(error) => {
                 ("its pods cannot be read time and again", format!("look at the API server, which says: {error}. It goes on by itself"))
@@ -82,14 +91,37 @@ impl TargetView {
     /// Whether what its own pods and its template demand is all that its selector stands for.
     #[must_use]
     pub fn speaks_for_all(&self) -> bool {
-        self.selected == Selected::OwnAlone
+        self.selected.is_own()
+    }
+}
+
+impl Selected {
+    /// Of pods that are all the workload's own, some of them by the name of who made them: so many do not end.
+    #[must_use]
+    pub fn by_name(workload: &Workload, pods: usize) -> Self {
+        let more = usize::try_from(workload.makes_at_most()).is_ok_and(|most| pods > most);
+        if more { Self::Unlisted(UnknownPods::MoreThanItsOwn) } else { Self::OwnByName }
+    }
+
+    /// Whether there are none but those of what the policy governs, as far as can be told.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        matches!(self, Self::OwnAlone | Self::OwnByName)
+    }
+}
+
+impl Workload {
+    /// Pods that it has, by the count of its controller; while that has something to do, as many as it may make.
+    fn makes_at_most(&self) -> i32 {
+        let Self { replicas, surge, status, .. } = self;
+        if is_done(self) { status.total } else { status.total.max(replicas.saturating_add(*surge)) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::fixtures::{edit, observed, targets};
+    use crate::plan::fixtures::{edit, observed, targets, workload};
     use crate::plan::simulation::settle;
     use crate::plan::{Key, Observed, Report, Step, plan, report};
 
@@ -114,6 +146,7 @@ mod tests {
             (UnknownPods::One(one), "Unreadable", "field spec"),
             (UnknownPods::Forbidden, "Waiting", "grant"),
             (UnknownPods::TooMany, "Waiting", "labels that no other pods have"),
+            (UnknownPods::MoreThanItsOwn, "Waiting", "get on replicasets"),
             (UnknownPods::Failed("etcd is slow".into()), "Waiting", "etcd is slow"),
         ];
         for (why, reason, to_do) in cases {
@@ -152,5 +185,42 @@ mod tests {
         let plan = plan(&observed);
         let (status, _) = report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &Report::default());
         assert_eq!(status.required_aal.map(|aal| aal.whoami), Some("Unknown".into()));
+    }
+
+    #[test]
+    fn what_is_known_by_name_is_claimed_and_told() {
+        let mut observed = in_force();
+        let told =
+            |observed: &Observed| report(observed, observed.policy.as_ref().expect("a policy"), &plan(observed), &Report::default()).0;
+        let advised = |observed: &Observed| told(observed).advisories.into_iter().find(|advisory| advisory.type_ == "OwnersNotRead");
+        assert_eq!(advised(&observed), None);
+
+        observed.targets[1].selected = Selected::OwnByName;
+        let advice = advised(&observed).expect("it is given").message;
+        assert!(advice.starts_with("Deployment kratos-1: ") && advice.contains("get on replicasets"), "{advice}");
+        assert_eq!(told(&observed).required_aal.map(|aal| aal.whoami), Some("highest_available".into()));
+    }
+
+    #[test]
+    fn more_by_name_than_the_workload_has_are_not_its_own() {
+        let more = |pods, workload: &Workload| match Selected::by_name(workload, pods) {
+            Selected::OwnByName => false,
+            selected => {
+                assert_eq!(selected, Selected::Unlisted(UnknownPods::MoreThanItsOwn));
+                true
+            }
+        };
+        let settled = workload(2);
+        assert!(!more(0, &settled) && !more(2, &settled) && more(3, &settled));
+        let none = workload(0);
+        assert!(!more(0, &none) && more(1, &none));
+        let mut rolls = workload(2);
+        (rolls.status.updated, rolls.status.total) = (1, 2);
+        assert!(!more(3, &rolls) && more(4, &rolls), "one more by its surge");
+        rolls.status.total = 5;
+        assert!(!more(5, &rolls) && more(6, &rolls), "it is scaled down");
+        let mut grows = workload(2);
+        (grows.replicas, grows.generation) = (6, 3);
+        assert!(!more(7, &grows) && more(8, &grows), "the count is about to follow");
     }
 }

@@ -153,10 +153,37 @@ async fn a_replica_set_that_may_not_be_read_is_known_by_its_name() {
     let scene = Scene::start("others-forbidden").await;
     rights::revoke(&scene.client, &scene.namespace, "replicasets").await;
     let port = in_force(&scene).await;
+    until_levels(&scene, "highest_available").await;
+    scene.until("it is told", SOON, async || owners_not_read(&scene).await).await;
 
     replica_set(&scene, "kratos-canary-1", json!({"app": "kratos", "pod-template-hash": "1"}), port).await;
     nudge(&scene).await;
     scene.until_condition("mfa", "Ready", "False", "PodsOfAnotherOwner").await;
+    scene.delete("ReplicaSet", "kratos-canary-1").await;
+    scene.until_condition_within(LOOKED_AGAIN, "mfa", "Ready", "True", "Ready").await;
+    until_levels(&scene, "highest_available").await;
+
+    // As one of the Deployment's own is called: it has one pod, and now there are two.
+    replica_set(&scene, "kratos-5d4f", json!({"app": "kratos", "pod-template-hash": "5d4f"}), port).await;
+    nudge(&scene).await;
+    let told = scene.until_condition("mfa", "Ready", "False", "Waiting").await;
+    assert!(told.contains("get on replicasets"), "{told}");
+    scene.until_condition("mfa", "Effective", "False", "Unreachable").await;
+    until_levels(&scene, "Unknown").await;
+
+    rights::give_back(&scene.client, &scene.namespace).await;
+    nudge(&scene).await;
+    scene.until_condition_within(LOOKED_AGAIN, "mfa", "Ready", "False", "PodsOfAnotherOwner").await;
+    scene.delete("ReplicaSet", "kratos-5d4f").await;
+    until_levels(&scene, "highest_available").await;
+    assert!(owners_not_read(&scene).await.is_err(), "they are read again");
+}
+
+/// Whether the policy is told that it is known by name alone whose its pods are.
+async fn owners_not_read(scene: &Scene) -> Result<(), String> {
+    let advisories = scene.get("MfaPolicy", "mfa").await["status"]["advisories"].clone();
+    let mut all = advisories.as_array().into_iter().flatten();
+    if all.any(|advisory| advisory["type"] == "OwnersNotRead") { Ok(()) } else { Err(advisories.to_string()) }
 }
 
 #[tokio::test]

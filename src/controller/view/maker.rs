@@ -30,7 +30,19 @@ pub(in crate::controller) struct Owner {
 pub(in crate::controller) struct Maker {
     /// None where it has none, and where it is not there or cannot be read.
     pub owner: Option<Owner>,
+    /// By what the owner is known.
+    pub known_by: KnownBy,
     pub template: Option<Template>,
+}
+
+/// By what it is known who owns a maker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::controller) enum KnownBy {
+    /// The maker was read.
+    #[default]
+    Itself,
+    /// It may not be read, and has a name as the owner gives: so may that of anybody else.
+    Name,
 }
 
 /// A pod template, as far as it has to be told from another.
@@ -118,7 +130,7 @@ impl Maker {
         if uid.is_some_and(|uid| *uid != *metadata.uid) {
             return Self::default();
         }
-        Self { owner: Owner::of(&metadata.owner_references), template: template(json) }
+        Self { owner: Owner::of(&metadata.owner_references), known_by: KnownBy::Itself, template: template(json) }
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
 use super::container::{RawContainer, containers};
-use super::maker::{Maker, Owner};
+use super::maker::{KnownBy, Maker, Owner};
 use super::metadata::Metadata;
 use super::seen::decode;
 use super::workload::PodSpec;
@@ -85,6 +85,11 @@ impl PodView {
         }
         let above = self.maker.as_ref().and_then(|maker| maker.owner.as_ref());
         Some(above.map(|above| above.uid.clone()).unwrap_or_default())
+    }
+
+    /// Whether that is told by the name of who made it alone.
+    pub fn is_known_by_name(&self) -> bool {
+        self.maker.as_ref().is_some_and(|maker| maker.known_by == KnownBy::Name)
     }
 
     /// The same in words.

@@ -48,11 +48,26 @@ impl Share {
     }
 }
 
+/// Of so many pods, rounded up: as many as a roll may make beside them, where nothing else is said.
+const USUAL_SURGE: i32 = 25;
+
 fn percentage(percent: i32, pods: i32) -> i32 {
     i32::try_from(i64::from(percent) * i64::from(pods) / 100).unwrap_or(i32::MAX)
 }
 
 impl Surge {
+    /// Pods that a roll may make beside those that are wanted.
+    pub(super) fn beside(&self, replicas: i32) -> i32 {
+        let rounded_up =
+            |percent: i32| percentage(percent, replicas).saturating_add(i32::from(i64::from(percent) * i64::from(replicas) % 100 > 0));
+        match &self.rolling_update.max_surge {
+            _ if self.type_ == "Recreate" => 0,
+            Some(Share::Number(number)) => *number,
+            Some(share) => rounded_up(share.percent().unwrap_or_default()),
+            None => rounded_up(USUAL_SURGE),
+        }
+    }
+
     pub(super) fn replacement(&self, replicas: i32) -> Replacement {
         if self.type_ == "Recreate" {
             return Replacement::AllAtOnce;
@@ -74,6 +89,20 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[test]
+    fn a_roll_makes_as_many_pods_more_as_its_surge_says() {
+        let of = |surge: Value, replicas| {
+            let strategy = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge}});
+            serde_json::from_value::<Surge>(strategy).expect("a strategy").beside(replicas)
+        };
+        let cases = [(json!(2), 5, 2), (json!("25%"), 1, 1), (json!("50%"), 4, 2), (json!("30%"), 4, 2), (json!("0%"), 4, 0)];
+        for (surge, replicas, more) in cases {
+            assert_eq!(of(surge.clone(), replicas), more, "{surge} of {replicas}");
+        }
+        assert_eq!((of(Value::Null, 4), of(Value::Null, 0)), (1, 0), "a quarter, if nothing is said");
+        assert_eq!(serde_json::from_value::<Surge>(json!({"type": "Recreate"})).expect("a strategy").beside(4), 0);
+    }
 
     #[test]
     fn the_bounds_tell_whether_all_pods_may_be_gone() {

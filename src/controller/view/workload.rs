@@ -176,6 +176,7 @@ impl Slim for Workload {
                 Some(surge) => surge.replacement(raw.spec.replicas.unwrap_or(1)),
                 None => raw.spec.update_strategy.replacement(),
             },
+            surge: raw.spec.strategy.as_ref().map(|surge| surge.beside(replicas)).unwrap_or_default(),
             selector: raw.spec.selector.to_query(),
             last_manager: metadata.spec_manager().map(|manager| cut(&bounded(manager), LONGEST_NAME)),
             mounts: mounts(&volumes),
