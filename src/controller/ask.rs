@@ -17,12 +17,15 @@ use super::{Context, Error, pods};
 use crate::admin;
 use crate::api::{ConditionType, Reason};
 use crate::plan::{
-    Answer, Millis, NoRoom, Observed, Plan, Pod, Proof, Question, TargetView, Workload, is_wrong, of_variables, pause, questions,
+    Answer, Levels, Millis, NoRoom, Observed, Plan, Pod, Proof, Question, TargetView, Workload, is_wrong, levels_of_pods, of_variables,
+    pause, questions,
 };
 use crate::policy::Verification;
 
 /// How long a look may ask pods, all together: what is silent must not hold up repairs.
 const ASKING: Duration = Duration::from_secs(5);
+/// How long what pods answered counts while there is something to write.
+const WHILE_WRITING: Duration = Duration::from_secs(60);
 /// Pods asked at once.
 const ASKED_AT_ONCE: usize = 16;
 /// When a look that found no room comes again.
@@ -47,6 +50,9 @@ struct Known {
     resource_version: SmolStr,
     told: Vec<Told>,
     proof: Proof,
+    /// The weakest that they demand.
+    levels: Option<Levels>,
+    asked: Instant,
     wrong_since: Option<Since>,
     /// Questions in a row that settled nothing.
     times: u32,
@@ -125,13 +131,21 @@ pub(super) async fn pods(context: &Context, observed: &mut Observed, decided: &P
         let target = &observed.targets[index];
         let Some(workload) = target.workload.clone() else { continue };
         let mut known = context.asking.answers(&workload, &question);
-        // What is written brings a look of its own.
-        let is_due = !decided.writes() && known.as_ref().is_none_or(|known| !known.is_fresh(&workload));
+        // What is written brings a look of its own, unless it is refused again and again.
+        let waits = decided.writes() && known.as_ref().is_none_or(|known| known.asked.elapsed() < WHILE_WRITING);
+        let is_due = !waits && known.as_ref().is_none_or(|known| !known.is_fresh(&workload));
         match is_due.then(|| context.asking.room(&workload)) {
             Some(Ok(_room)) => {
-                let asked = Arc::new(ask(context, observed, (target, &workload), question, known.as_deref(), &mut budget).await?);
-                context.asking.keep(&workload, asked.clone());
-                known = Some(asked);
+                match ask(context, observed, (target, &workload), question, known.as_deref(), &mut budget).await {
+                    Ok(asked) => {
+                        let asked = Arc::new(asked);
+                        context.asking.keep(&workload, asked.clone());
+                        known = Some(asked);
+                    }
+                    // A repair does not wait for it.
+                    Err(_) if decided.writes() => {}
+                    Err(error) => return Err(error),
+                }
             }
             // A status that says less would be taken back a moment later.
             Some(Err(NoRoom::ForNow)) if known.is_none() && was_told(observed) => return Ok(Asked::Later(NO_ROOM)),
@@ -145,6 +159,7 @@ pub(super) async fn pods(context: &Context, observed: &mut Observed, decided: &P
             next = Some(next.map_or(pause, |next| next.min(pause)));
         }
         observed.targets[index].selected = context.selected.recall(&workload);
+        observed.targets[index].listed = known.as_ref().and_then(|known| known.levels);
         observed.targets[index].proof = known.map(|known| known.proof.clone());
     }
     Ok(Asked::Again(next))
@@ -188,6 +203,7 @@ async fn ask(
     // What was told before a restart holds until it is disproved.
     let was_wrong = observed.policy.as_ref().is_some_and(|policy| *policy.status.reason == *Reason::Mismatch.as_str());
     let began = if known.is_none() && was_wrong { Since::Ever } else { Since::Then(now) };
+    let levels = levels_of_pods(target, &question.container, &pods);
     let wrong_since = wrong.then(|| known.and_then(|known| known.wrong_since).unwrap_or(began));
     let proof = match unknown {
         Some(why) => Proof::Unreachable(why.words()),
@@ -203,6 +219,8 @@ async fn ask(
         question,
         resource_version: workload.resource_version.clone(),
         told,
+        levels,
+        asked: now,
         wrong_since,
         times: if proof.is_settled() { 0 } else { times.saturating_add(1) },
         proof: doubted.map_or(proof, |known| known.proof.clone()),

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::ops::ControlFlow::{self, Continue};
 use std::sync::Arc;
 
+use http_body_util::LengthLimitError;
 use kube::api::ListParams;
 use kube::core::{ObjectList, Request};
 use kube::{Client, Resource as _};
 
 use super::cache::Versions;
 use super::view::{Listed, Resource, Seen, Slim};
-use crate::leader::is_too_large;
 use crate::plan::{Key, Unreadable};
 
 /// Whole objects may be large: a page is held until it is decoded. One that is too large is asked for in smaller ones.
@@ -59,6 +59,11 @@ pub(super) async fn each<T: Slim>(
             None => return Ok(()),
         }
     }
+}
+
+/// Whether an answer was larger than what is read: a smaller page may not be.
+pub(super) fn is_too_large(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Service(error) if error.is::<LengthLimitError>())
 }
 
 /// Which objects there are, each with its version. Of one whose metadata cannot be read nothing can be said.

@@ -96,7 +96,10 @@ impl Maker {
 pub(super) async fn read(context: &Context, workload: &Workload, pods: &mut [PodView]) -> Result<(), Error> {
     let mut left = READ_AT_MOST;
     // What is finished or about to go counts nowhere.
-    for pod in pods.iter_mut().filter(|view| !view.pod.deleting) {
+    let mut pods: Vec<_> = pods.iter_mut().filter(|view| !view.pod.deleting).collect();
+    // Its own first: others may name as many makers as they like.
+    pods.sort_by_key(|view| !view.owner.as_ref().is_some_and(|owner| owner.name.starts_with(&*workload.key.name)));
+    for pod in pods {
         let Some(owner) = &pod.owner else { continue };
         pod.maker = if *owner.kind == *Resource::REPLICA_SETS.kind {
             one(context, workload, Resource::REPLICA_SETS, &owner.name, Some(&owner.uid), &mut left).await?

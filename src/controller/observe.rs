@@ -19,8 +19,15 @@ use crate::plan::{
 use crate::policy::{Rejection, Target};
 use crate::server::kratos::asks_for_code;
 
+/// Everything about one policy name.
+pub(super) struct Gathered {
+    pub observed: Observed,
+    /// Why the pods of some target were not read: what is written does not wait for that.
+    pub unread: Option<Error>,
+}
+
 /// Gathers everything about one policy name.
-pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result<Observed, Error> {
+pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result<Gathered, Error> {
     let policy = context.cache.read(|tables| tables.policies.get(key));
     let absence = match &policy {
         Some(_) => {
@@ -51,14 +58,14 @@ pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result
     }
     bases::recall(context, &mut observed);
     bases::read_left_file(context, &mut observed).await?;
-    pods::list(context, &mut observed).await?;
-    examine::examine(context, &mut observed).await?;
+    let unread = pods::list(context, &mut observed).await;
+    let unread = unread.or(examine::examine(context, &mut observed).await.err());
     if is_about_to_change(&observed) {
         bases::read(context, &mut observed).await?;
     }
     env_from::read(context, &mut observed).await?;
     pods::find_mounts(context, &mut observed).await?;
-    Ok(observed)
+    Ok(Gathered { observed, unread })
 }
 
 /// How often a policy that is gone is looked at during its pause.
@@ -134,6 +141,7 @@ pub(super) fn gather(
                 pods: None,
                 selected,
                 proof: None,
+                listed: None,
                 content: None,
                 well_since: None,
                 env_from: Default::default(),

@@ -13,8 +13,10 @@ use super::{Context, Error, ask, makers, selected, words};
 use crate::plan::{Observed, UnknownPods, Workload, container, delivers_a_file, ends, hashes, is_done};
 use crate::policy::VerificationMode;
 
-/// Lists the pods of each target that moves, and asks those that read a file of ours what they have.
-pub(super) async fn list(context: &Context, observed: &mut Observed) -> Result<(), Error> {
+/// Lists the pods of each target that moves, and asks those that read a file of ours what they have. Returns why that failed
+/// for a target: of its pods nothing is known in this look.
+pub(super) async fn list(context: &Context, observed: &mut Observed) -> Option<Error> {
+    let mut failed = None;
     let verification = observed.verification();
     let mut budget = ask::Budget::of(&verification);
     let file = observed.policy.as_ref().filter(|_| delivers_a_file(observed) && verification.mode != VerificationMode::Off);
@@ -24,10 +26,16 @@ pub(super) async fn list(context: &Context, observed: &mut Observed) -> Result<(
         let Some(workload) = target.workload.clone() else { continue };
         let reads = |file: &SmolStr| container(&workload, target).is_ok_and(|server| workload.file(&server.name, file).is_some());
         let asked = workload.own.policy_label && file.as_ref().is_some_and(reads);
-        if (is_done(&workload) && !asked) || workload.selector.is_none() {
+        if (is_done(&workload) && !asked) || workload.selector.is_none() || !target.is_free_for(&observed.key.name) {
             continue;
         }
-        let mut pods = of(context, observed, &workload).await?;
+        let mut pods = match of(context, observed, &workload).await {
+            Ok(pods) => pods,
+            Err(error) => {
+                failed.get_or_insert(error);
+                continue;
+            }
+        };
         context.memory.sighted(pods.own.iter_mut().map(|view| &mut view.pod), observed.now);
         let target = &mut observed.targets[index];
         let asked = container(&workload, target).ok().filter(|_| asked);
@@ -51,12 +59,12 @@ pub(super) async fn list(context: &Context, observed: &mut Observed) -> Result<(
         }
         observed.targets[index].pods = Some(pods);
     }
-    Ok(())
+    failed
 }
 
-/// Bytes of the pods of one target: some thousand honest ones. Others may make as many as they like, and several targets are
-/// looked at at once.
-const HELD_OF_PODS: usize = 4 * 1024 * 1024;
+/// Bytes of the pods of all targets of a policy: more than a thousand honest ones. Others may make as many as they like, and
+/// many policies are looked at at once.
+const HELD_OF_PODS: usize = 2 * 1024 * 1024;
 
 /// The pods of a workload.
 #[derive(Default)]
@@ -73,7 +81,7 @@ impl Pods {
 
     /// Whether nothing was seen of them.
     fn is_unseen(&self) -> bool {
-        matches!(self.unknown, Some(UnknownPods::Forbidden | UnknownPods::Failed(_)))
+        matches!(self.unknown, Some(UnknownPods::Forbidden | UnknownPods::TooMany | UnknownPods::Failed(_)))
     }
 }
 
@@ -91,26 +99,32 @@ const TOLD: usize = 200;
 /// Where they cannot be read for a moment.
 pub(super) async fn of(context: &Context, observed: &Observed, workload: &Workload) -> Result<Pods, Error> {
     let Some(labels) = &workload.selector else { return Ok(Pods::default()) };
-    let patience = PATIENCE / u32::try_from(observed.targets.len()).unwrap_or(u32::MAX).max(1);
-    let read = tokio::time::timeout(patience, read(context, workload, labels)).await.unwrap_or(Err(Error::Deadline));
+    let targets = observed.targets.len().max(1);
+    let patience = PATIENCE / u32::try_from(targets).unwrap_or(u32::MAX);
+    let read =
+        tokio::time::timeout(patience, read(context, workload, labels, HELD_OF_PODS / targets)).await.unwrap_or(Err(Error::Deadline));
     let mut found = match read {
         Ok(found) => found,
         Err(Error::Api(kube::Error::Api(status))) if status.is_forbidden() => Pods::unseen(UnknownPods::Forbidden),
         Err(error) if context.memory.failures(&observed.key) >= TRIED => {
             Pods::unseen(UnknownPods::Failed(words(&error).chars().take(TOLD).collect()))
         }
-        Err(error) => return Err(error),
+        Err(error) => {
+            context.selected.forget(workload);
+            return Err(error);
+        }
     };
     selected::sort(context, observed, workload, &mut found);
     Ok(found)
 }
 
 /// Each with what made it.
-async fn read(context: &Context, workload: &Workload, labels: &str) -> Result<Pods, Error> {
+async fn read(context: &Context, workload: &Workload, labels: &str, mut room: usize) -> Result<Pods, Error> {
     let mut found = Pods::default();
     let selection = Selection { resource: Resource::PODS, namespace: Some(&workload.key.namespace), labels };
-    let mut room = HELD_OF_PODS;
     list::each(&context.client, selection, |read: Result<PodView, _>| match read {
+        // One that nobody controls counts nowhere.
+        Ok(view) if view.owner.is_none() => Continue(()),
         Ok(view) => match room.checked_sub(view.weight()) {
             Some(left) => {
                 room = left;
@@ -152,9 +166,11 @@ pub(super) async fn find_mounts(context: &Context, observed: &mut Observed) -> R
         }
         Continue(())
     });
-    match listed.await {
-        Err(kube::Error::Api(status)) if status.is_forbidden() => is_known = false,
-        listed => listed?,
+    // What ends may wait, and nothing else waits for it.
+    match tokio::time::timeout(PATIENCE, listed).await {
+        Err(_) => is_known = false,
+        Ok(Err(kube::Error::Api(status))) if status.is_forbidden() => is_known = false,
+        Ok(listed) => listed?,
     }
     // Any workload of the namespace: one that was reverted a moment ago has no label any more, and
     // one without pods starts some later.

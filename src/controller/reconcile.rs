@@ -9,6 +9,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span, debug, error_span, info, warn};
 
 use super::ask::{self, Asked};
+use super::observe::Gathered;
 use super::{Context, Error, apply, bases, note, observe, refresh, selected, tell, words};
 use crate::api::{self as wire, EventReason, Reason};
 use crate::plan::{
@@ -93,12 +94,16 @@ impl Outcome {
 
 async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
     let now = Context::now();
-    let mut observed = observe::observe(context, key, now).await?;
+    let Gathered { mut observed, unread } = observe::observe(context, key, now).await?;
     let decided = plan(&observed);
     name_in_log(&observed, &decided);
     if decided.steps.iter().any(|step| matches!(step, Step::Refused { reason: Reason::InvalidSpec, .. })) {
         bases::hasten(context, &observed);
     }
+    let unread = match unread {
+        Some(error) if !decided.writes() => return Err(error),
+        unread => unread,
+    };
     if observed.unheard.for_now && !decided.writes() {
         return Ok(Some(ask::NO_ROOM));
     }
@@ -133,7 +138,7 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
     };
     let told_again = outcome.again;
     let heard_again = (!observed.unheard.starved.is_empty()).then_some(ask::NO_ROOM);
-    if let Some(error) = outcome.error {
+    if let Some(error) = outcome.error.or(unread) {
         return Err(error);
     }
     let again = decided.again.map(|at| Duration::from_millis(u64::try_from(at - now).unwrap_or_default()));

@@ -20,6 +20,9 @@ const JITTER: u64 = 120;
 /// The same where there are some, or that is not known: they may be about to go.
 const SOON: Duration = Duration::from_secs(30);
 
+/// How long pods may take to be listed where something is to be written.
+const WHILE_WRITING: Duration = Duration::from_secs(2);
+
 /// What was found, by the uid of the workload.
 #[derive(Debug, Default)]
 pub(super) struct Known(Mutex<HashMap<SmolStr, Entry>>);
@@ -60,6 +63,11 @@ impl Known {
 
     fn until(&self, workload: &Workload) -> Option<Instant> {
         Some(self.all().get(&workload.uid)?.until)
+    }
+
+    /// What was found before says nothing of now.
+    pub fn forget(&self, workload: &Workload) {
+        self.all().remove(&workload.uid);
     }
 
     fn keep(&self, workload: &Workload, selected: Selected) {
@@ -120,15 +128,23 @@ pub(super) async fn look(context: &Context, observed: &mut Observed, decided: &P
     }
     let asks = |index: &usize| observed.targets[*index].workload.as_ref().is_some_and(|workload| !observed.unheard.is_starved(workload));
     let asked: Vec<_> = questions(observed, decided).into_iter().map(|(index, _)| index).filter(asks).collect();
+    // Who has something to write asks nobody.
+    let asked = if decided.writes() { Vec::new() } else { asked };
     let mut again: Option<Instant> = None;
     for index in 0..observed.targets.len() {
         let Some(workload) = observed.targets[index].workload.clone() else { continue };
         let alone = !asked.contains(&index);
-        if context.selected.is_due(&workload, alone) && workload.selector.is_some() {
-            match pods::of(context, observed, &workload).await {
-                // A repair does not wait for it.
-                Err(_) if decided.writes() => {}
-                looked => drop(looked?),
+        // Whose pods another policy's workload has is for that policy to say.
+        let is_free = observed.targets[index].is_free_for(&observed.key.name);
+        if is_free && context.selected.is_due(&workload, alone) && workload.selector.is_some() {
+            let looked = pods::of(context, observed, &workload);
+            if decided.writes() {
+                // A repair waits for it a moment at most.
+                if tokio::time::timeout(WHILE_WRITING, looked).await.is_err() {
+                    context.selected.forget(&workload);
+                }
+            } else {
+                drop(looked.await?);
             }
         }
         let selected = context.selected.recall(&workload);

@@ -18,8 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::cache::{Cached, Held, Id};
 use super::view::{Resource, Seen, Slim};
-use super::{Context, words};
-use crate::leader;
+use super::{Context, list, words};
 use crate::plan::{Key, Unreadable};
 use crate::policy::{Kind, is_object_name};
 
@@ -188,7 +187,7 @@ fn refuses_streaming(error: &watcher::Error) -> bool {
 
 /// Whether a page was larger than what is read, and can be smaller.
 fn is_too_large(error: &watcher::Error, page: Option<u32>) -> bool {
-    matches!(error, watcher::Error::InitialListFailed(error) if page != Some(1) && leader::is_too_large(error))
+    matches!(error, watcher::Error::InitialListFailed(error) if page != Some(1) && list::is_too_large(error))
 }
 
 /// What was known is too old to go on from, after a pause or in the life of every long watch.

@@ -29,7 +29,6 @@ use tracing::{debug, info, warn};
 pub use clients::{Clients, clients};
 pub use election::{HOLDER_SUFFIX, Terms};
 pub use fence::Fence;
-pub use reads::is_too_large;
 
 use crate::api::MANAGER;
 use crate::plan::{Key, bounded};

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use futures::future::{BoxFuture, FutureExt};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Bytes};
 use hyper::{Request, Response};
 use tokio::sync::Semaphore;
@@ -82,25 +82,12 @@ where
     }
 }
 
-/// Whether an answer was larger than what is read: a smaller page may not be.
-#[must_use]
-pub fn is_too_large(error: &kube::Error) -> bool {
-    let kube::Error::Service(error) = error else { return false };
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error.as_ref());
-    std::iter::from_fn(|| {
-        let error = source?;
-        source = error.source();
-        Some(error)
-    })
-    .any(|error| error.is::<LengthLimitError>())
-}
-
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
     use std::time::Duration;
 
-    use http_body_util::Full;
+    use http_body_util::{Full, LengthLimitError};
     use kube::Client;
     use kube::client::Body as KubeBody;
     use tower::{ServiceExt, service_fn};
@@ -143,7 +130,6 @@ mod tests {
         let client = Client::new(Reads::default().layer(service_fn(answer)), "default");
         let read = client.request_text(Request::get("/").body(Vec::new()).expect("a request")).await;
         let error = read.expect_err("it is not read");
-        assert!(is_too_large(&error), "{error:?}");
-        assert!(!is_too_large(&kube::Error::Service("another".into())));
+        assert!(matches!(&error, kube::Error::Service(error) if error.is::<LengthLimitError>()), "{error:?}");
     }
 }

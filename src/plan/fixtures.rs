@@ -93,6 +93,7 @@ pub(super) fn target(workload: Workload) -> TargetView {
         content: None,
         well_since: None,
         proof: None,
+        listed: None,
         disagrees_since: None,
         base: None,
         env_from: EnvFrom::default(),

@@ -3,7 +3,7 @@
 use smol_str::SmolStr;
 
 use super::overrides::is_unsettled;
-use super::{Container, Desired, EnvVar, Pod, Record, TargetView, Workload, manifest};
+use super::{Container, Desired, EnvVar, Levels, Pod, Record, TargetView, Workload, manifest};
 use crate::api;
 use crate::policy::{Delivery, Level};
 use crate::server::kratos::{Overlay, REVISION, Variable, level_variables, revision, variables};
@@ -226,25 +226,31 @@ impl Workload {
 /// The weakest levels over what runs: the pods where they were listed, else the template.
 /// As (settings, whoami); none where a server's own configuration decides.
 #[must_use]
-pub fn running_levels(target: &TargetView, container: &str) -> (Option<Level>, Option<Level>) {
-    let Some(workload) = target.workload.as_ref().filter(|_| target.unreadable.is_none()) else { return (None, None) };
-    let of = |containers: &[Container]| {
-        let own = containers.iter().find(|own| &*own.name == container);
-        // Which of two entries of one name counts is not for us to say.
-        let variable = |name: &str| {
-            let own = own.filter(|own| !is_unsettled(own, &target.env_from, name))?;
-            let entries = own.env.iter().filter(|entry| *entry.name == *name);
-            entries.map(|entry| entry.value.as_deref().and_then(Level::from_word)).min().flatten()
-        };
-        let (settings, whoami) = level_variables();
-        (variable(settings), variable(whoami))
+pub fn running_levels(target: &TargetView, container: &str) -> Levels {
+    let Some(workload) = target.workload.as_ref().filter(|_| target.unreadable.is_none()) else { return Levels::default() };
+    let of_pods = target.pods.as_deref().and_then(|pods| levels_of_pods(target, container, pods));
+    let (settings, whoami) = of_pods.unwrap_or_else(|| levels_of(target, container, &workload.containers));
+    // Whoever may make pods makes one that its ReplicaSet takes for its own.
+    target.listed.map_or((settings, whoami), |listed| (settings.min(listed.0), whoami.min(listed.1)))
+}
+
+/// The weakest levels of these pods of a target, those that are about to go aside; none where there are none.
+#[must_use]
+pub fn levels_of_pods(target: &TargetView, container: &str, pods: &[Pod]) -> Option<Levels> {
+    let each = pods.iter().filter(|pod| !pod.deleting).map(|pod| levels_of(target, container, &pod.containers));
+    each.reduce(|weakest, levels| (weakest.0.min(levels.0), weakest.1.min(levels.1)))
+}
+
+fn levels_of(target: &TargetView, container: &str, containers: &[Container]) -> Levels {
+    let own = containers.iter().find(|own| &*own.name == container);
+    // Which of two entries of one name counts is not for us to say.
+    let variable = |name: &str| {
+        let own = own.filter(|own| !is_unsettled(own, &target.env_from, name))?;
+        let entries = own.env.iter().filter(|entry| *entry.name == *name);
+        entries.map(|entry| entry.value.as_deref().and_then(Level::from_word)).min().flatten()
     };
-    let pods: Vec<_> = target.pods.iter().flatten().filter(|pod| !pod.deleting).collect();
-    if pods.is_empty() {
-        return of(&workload.containers);
-    }
-    let running: Vec<_> = pods.iter().map(|pod| of(&pod.containers)).collect();
-    (running.iter().map(|levels| levels.0).min().flatten(), running.iter().map(|levels| levels.1).min().flatten())
+    let (settings, whoami) = level_variables();
+    (variable(settings), variable(whoami))
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ pub use effective::hashes;
 pub use examination::{Examination, judged_well, to_examine};
 pub use governed::Governed;
 pub use last::{Cause, LastCondition, LastStatus, Levels, Transition};
-pub use mark::Mark;
+pub use mark::{Mark, levels_of_pods};
 pub use news::{News, Notice, message_digest, retrying, suspension};
 pub use observed::{
     Absence, ConfigMapView, Container, Containers, Content, EnvVar, GovernedView, History, Key, Millis, MountedFile, Observed, OwnFields,

@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 use super::record::Record;
 use super::shape::{Replacement, Traits};
 use super::unusual::{EnvFrom, Unusual};
-use super::{Bounded, LastStatus, LeftFile, Pauses, Pod, Proof, Selected, Standing, Unheard, Unreadable};
+use super::{Bounded, LastStatus, LeftFile, Levels, Pauses, Pod, Proof, Selected, Standing, Unheard, Unreadable};
 use crate::policy::{DeletionPolicy, Kind, Policy, Rejection, Verification};
 use crate::server::kratos::{Layer, runs_kratos};
 
@@ -169,6 +169,9 @@ pub struct TargetView {
     pub content: Option<Content>,
     /// Since when, without a break as far as this process saw, an old pod runs well while new ones fail.
     pub well_since: Option<Millis>,
+    /// The weakest levels of its pods when they were asked last, of which the template says nothing; none where they were not
+    /// asked for what the policy has now.
+    pub listed: Option<Levels>,
     /// What its pods proved of the variables that are desired, when they were asked last.
     pub proof: Option<Proof>,
     /// Since when its pods answer different configurations.

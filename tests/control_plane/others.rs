@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::objects::{kratos, policy, policy_with};
+use crate::objects::{WHOAMI, enforces, env_patch, kratos, policy, policy_with};
 use crate::rights;
 use crate::scene::{SOON, Scene, text};
 use crate::stand_in::{StandIn, free_port, ok, say_ready, serving_at, start_pods};
@@ -310,4 +310,68 @@ async fn a_job_that_runs_a_servers_own_command_is_no_migration() {
     let scene = Scene::start("others-job-bare").await;
     let bare = |name: &str, image: &str| job(name, image, Value::Null);
     is_told_beside(&scene, bare("kratos-bare", "oryd/kratos:v1.3.1"), bare("another-bare", "busybox:1")).await;
+}
+
+/// Its pods are that one's own, and nobody else's.
+#[tokio::test]
+async fn whose_pods_a_workload_has_is_said_by_the_policy_that_has_it() {
+    let scene = Scene::start("others-claimed").await;
+    scene.create(kratos("kratos")).await;
+    scene.create(policy("first", &["kratos"])).await;
+    scene.until_ready_without_pods("first").await;
+    let mut second = kratos("second");
+    for labels in ["/spec/selector/matchLabels", "/spec/template/metadata/labels"] {
+        *second.pointer_mut(labels).expect("it has labels") = json!({"app": "kratos", "part": "second"});
+    }
+    second["spec"]["replicas"] = json!(1);
+    scene.create(second).await;
+    scene.create(policy("second", &["second"])).await;
+    nudge(&scene).await;
+    scene.until_condition("first", "Ready", "False", "PodsOfAnotherOwner").await;
+
+    scene.edit("MfaPolicy", "second", json!({"spec": {"targetRefs": [{"name": "second"}, {"name": "kratos"}]}})).await;
+    scene.until_condition("second", "Ready", "False", "TargetClaimed").await;
+    let mut edits = 0;
+    scene
+        .throughout("it is not taken for the first one's", Duration::from_secs(45), async || {
+            edits += 1;
+            scene.edit("MfaPolicy", "second", json!({"metadata": {"labels": {"edit": edits.to_string()}}})).await;
+            let status = scene.get("MfaPolicy", "first").await["status"].clone();
+            if status["requiredAAL"]["whoami"] == "Unknown" { Ok(()) } else { Err(status.to_string()) }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_level_is_put_back_while_pods_cannot_be_listed() {
+    let (between, scene) = between("others-repair").await;
+    in_force(&scene).await;
+    until_levels(&scene, "highest_available").await;
+    between.fail(Some("/pods"));
+    scene.edit("Deployment", "kratos", env_patch(&[(WHOAMI, "aal1")])).await;
+    // Less than it takes until it is told that they cannot be listed.
+    scene.until("it is put back", Duration::from_secs(20), async || enforces(&scene.deployment("kratos").await)).await;
+}
+
+/// Else what they once proved would be told for ever.
+#[tokio::test]
+async fn what_is_refused_again_and_again_keeps_no_pod_from_being_asked() {
+    let scene = Scene::start("others-refused").await;
+    let port = free_port();
+    scene.create(serving_at("kratos", port)).await;
+    scene.create(kratos("dropped")).await;
+    scene.create(policy("mfa", &["kratos", "dropped"])).await;
+    scene.until_condition("mfa", "RolledOut", "True", "NoPods").await;
+    let own = StandIn::saying(port, ok(HASH));
+    start_pods(&scene, "kratos", &[own.address]).await;
+    scene.until_condition("mfa", "Effective", "True", "HashesAgree").await;
+
+    let expression = "object.metadata.name != 'dropped' && !('breaks' in object.metadata.?labels.orValue({}))";
+    scene.refuse_unless(expression, "it stays", json!({"labels": {"breaks": "it"}})).await;
+    scene.edit("MfaPolicy", "mfa", json!({"spec": {"targetRefs": [{"name": "kratos"}]}})).await;
+    scene.until_event("WriteRefused", &["it stays"]).await;
+    let later = StandIn::saying(port, ok(&HASH.replace('0', "1")));
+    start_pods(&scene, "kratos", &[later.address]).await;
+    let asks = async || if later.asked() > 0 { Ok(()) } else { Err("nobody asks".into()) };
+    scene.until("a pod that comes later is asked all the same", Duration::from_secs(150), asks).await;
 }
