@@ -342,3 +342,53 @@ pub(super) fn grows_old(context: &Context, observed: &Observed) -> Option<Durati
     let until = (0..observed.targets.len()).filter_map(|index| remembered(context, observed, index)?.map(|(_, until)| until)).min();
     Some(until?.saturating_duration_since(Instant::now()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    /// Who reads, and how many read at once at most.
+    #[derive(Default)]
+    struct Readers {
+        now: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl Readers {
+        #[allow(clippy::disallowed_methods, reason = "it stands for a text that takes long, and no thread of the runtime reads it")]
+        fn read(&self) -> thread::ThreadId {
+            self.most.fetch_max(self.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(50));
+            self.now.fetch_sub(1, Ordering::SeqCst);
+            thread::current().id()
+        }
+    }
+
+    /// Also where nobody waits for a text any more: it is read to its end all the same.
+    #[tokio::test]
+    async fn what_others_wrote_is_read_off_the_runtime_and_one_at_a_time() {
+        let (bases, readers) = (Bases::default(), Arc::new(Readers::default()));
+        let read = || {
+            let readers = readers.clone();
+            bases.off_runtime(move || readers.read())
+        };
+        let given_up = tokio::time::timeout(Duration::from_millis(10), read()).await;
+        assert!(given_up.is_err(), "whoever waits can do something else meanwhile");
+        let (first, second, third) = tokio::join!(read(), read(), read());
+        for reader in [first, second, third] {
+            assert!(reader.is_some_and(|reader| reader != thread::current().id()), "the only thread of the runtime read it");
+        }
+        assert_eq!(readers.most.load(Ordering::SeqCst), 1, "so many were read at once");
+    }
+
+    /// Its turn ends with it.
+    #[tokio::test]
+    async fn a_text_that_cannot_be_read_at_all_keeps_no_other_waiting() {
+        let bases = Bases::default();
+        assert_eq!(bases.off_runtime(|| -> u8 { panic!("it goes too deep") }).await, None);
+        assert_eq!(bases.off_runtime(|| 1_u8).await, Some(1));
+    }
+}

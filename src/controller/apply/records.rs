@@ -136,3 +136,20 @@ pub(in crate::controller) async fn prune(context: &Context, namespace: &str, nam
         Err(error) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_down_is_no_empty_record() {
+        // JSON has no such keys.
+        let unwritable = BTreeMap::from([((1, 2), "x")]);
+        let written_down = written(&unwritable);
+        assert!(matches!(written_down, Err(Error::Api(kube::Error::SerdeError(_)))), "{written_down:?}");
+        let nothing: [Applied; 0] = [];
+        assert_eq!(written(&nothing).expect("it is JSON"), "[]");
+    }
+}
