@@ -63,6 +63,7 @@ mod steady;
 mod stolen;
 mod storms;
 mod suspended;
+mod tokens;
 mod unreadable;
 mod verification;
 mod weakening;

@@ -7,9 +7,8 @@ use kube::core::response::Status;
 use serde_json::{Value, json};
 
 use crate::confinement::confined;
-use crate::objects::{GOVERNED, LABEL, SETTINGS, WHOAMI, daemon, env_patch, kratos, policy, stateful};
-use crate::stage::{POD, Person, Stage, pod};
-use crate::support::control_plane::control_plane;
+use crate::objects::{GOVERNED, LABEL, SETTINGS, WHOAMI, daemon, kratos, policy, stateful};
+use crate::stage::{POD, Stage, pod};
 
 const OUTSIDE: &str = "the operator has no business with";
 const OWN_LEASE: &str = "of Leases the operator writes its own alone";
@@ -35,7 +34,7 @@ fn row(what: impl Into<String>, method: &'static str, path: impl Into<String>, b
 }
 
 /// With every right everywhere, over one server of each kind.
-async fn everywhere(name: &str) -> Stage {
+pub async fn everywhere(name: &str) -> Stage {
     let stage = confined(name).await;
     let group = "rbac.authorization.k8s.io";
     let everything = json!({
@@ -52,15 +51,15 @@ async fn everywhere(name: &str) -> Stage {
     stage
 }
 
-fn lease(stage: &Stage, spec: Value) -> Value {
+pub fn lease(stage: &Stage, spec: Value) -> Value {
     json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": stage.namespace}, "spec": spec})
 }
 
-fn held(holder: &str, seconds: u32) -> Value {
+pub fn held(holder: &str, seconds: u32) -> Value {
     json!({"holderIdentity": holder, "leaseDurationSeconds": seconds})
 }
 
-fn by_pod() -> String {
+pub fn by_pod() -> String {
     format!("{POD}_0123456789abcdef")
 }
 
@@ -300,7 +299,7 @@ fn values(stage: &Stage) -> Vec<Row> {
     .collect()
 }
 
-fn map(name: &str, data: Value) -> Value {
+pub fn map(name: &str, data: Value) -> Value {
     let metadata = json!({"name": name, "labels": {LABEL: "mfa"}, "annotations": {GOVERNED: "{}"}});
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
 }
@@ -393,7 +392,7 @@ fn of_its_own(stage: &Stage, policy: &Value) -> Vec<Row> {
     rows
 }
 
-fn is_confined(what: &str, answer: Result<(), Box<Status>>, words: &str) -> Result<(), String> {
+pub fn is_confined(what: &str, answer: Result<(), Box<Status>>, words: &str) -> Result<(), String> {
     match answer {
         Err(status) if status.code == 403 && status.message.contains("-confinement' with binding") && status.message.contains(words) => {
             Ok(())
@@ -436,71 +435,6 @@ async fn whatever_is_not_named_is_refused() {
     println!("{} writes refused", rows.len());
     assert_eq!(stage.admin.get("Deployment", "kratos").await["metadata"]["resourceVersion"], before);
     stage.operator.create(record(RECORD, &policy, data())).await.expect("what the operator remembers");
-}
-
-/// Whoever may make tokens in the namespace has one for a pod that is there; every other token is worth nothing.
-#[tokio::test]
-async fn a_token_that_is_of_no_pod_is_worth_nothing() {
-    let stage = everywhere("minted").await;
-    let plane = control_plane();
-    let minted = Person::with_the_token_of(plane, &stage.namespace, &stage.namespace, None).await;
-    let name = format!("{}-token", stage.namespace);
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token",
-        "metadata": {"name": name, "annotations": {"kubernetes.io/service-account.name": stage.namespace}},
-    });
-    stage.admin.create(secret).await.expect("the admin may");
-    let mut lasting = None;
-    stage
-        .until("the Secret has a token", async || {
-            let found = stage.admin.get("Secret", &name).await;
-            let token = found["data"]["token"].as_str().ok_or("it has none")?;
-            lasting = Some(String::from_utf8(decoded(token)).expect("a token is text"));
-            Ok(())
-        })
-        .await;
-    let lasting = Person::with(plane, &stage.namespace, &lasting.expect("a token")).await;
-    for (whose, person) in [("minted for no pod", minted), ("of a Secret", lasting)] {
-        for (what, answer) in [
-            ("leads", person.create(lease(&stage, held(&by_pod(), 15))).await.map(drop)),
-            ("gives the Lease away", person.create(lease(&stage, held("", 15))).await.map(drop)),
-            ("lowers a level", person.patch("Deployment", "kratos", env_patch(&[(WHOAMI, "aal1")])).await.map(drop)),
-            ("makes a file", person.create(map("mfa-mfa", json!({"kratos.yaml": "{}\n"}))).await.map(drop)),
-            ("says how a policy is", person.patch_status("MfaPolicy", "mfa", json!({"observedGeneration": 1})).await.map(drop)),
-        ] {
-            is_confined(&format!("{whose}: {what}"), answer, "this one names none").expect("it is refused");
-        }
-    }
-    // As docs/security.md says of whoever may do that.
-    let pods = Person::with_the_token_of(plane, &stage.namespace, &stage.namespace, Some(POD)).await;
-    pods.create(lease(&stage, held(&by_pod(), 15))).await.expect("a token for a pod that is there is as good as its own");
-    stage.admin.delete("Pod", POD).await.expect("the admin may");
-    stage
-        .until("a token goes with its pod", async || {
-            let status = pods.patch("Lease", &stage.namespace, json!({"spec": held("", 15)})).await;
-            match status {
-                Err(status) if status.code == 401 => Ok(()),
-                other => Err(format!("{other:?}")),
-            }
-        })
-        .await;
-}
-
-/// Of the RFC's alphabet, without a library for the one token.
-fn decoded(base64: &str) -> Vec<u8> {
-    let value = |letter: u8| match letter {
-        b'A'..=b'Z' => letter - b'A',
-        b'a'..=b'z' => letter - b'a' + 26,
-        b'0'..=b'9' => letter - b'0' + 52,
-        b'+' => 62,
-        _ => 63,
-    };
-    let letters: Vec<_> = base64.bytes().filter(|letter| *letter != b'=').map(value).collect();
-    let bits = letters.chunks(4).flat_map(|four| {
-        let number = four.iter().fold(0_u32, |all, six| all << 6 | u32::from(*six)) << (6 * (4 - four.len()));
-        number.to_be_bytes()[1..four.len()].to_vec()
-    });
-    bits.collect()
 }
 
 #[tokio::test]
