@@ -284,6 +284,19 @@ fn it_listens_at_every_address_where_it_is_asked() {
 }
 
 #[test]
+fn metrics_are_for_the_peers_that_are_named() {
+    let from = |peers: &Value| {
+        let objects = render(&json!({"networkPolicy": {"enabled": true, "metricsFrom": peers}}));
+        let ingress = find(&objects, "NetworkPolicy", NAME)["spec"]["ingress"].clone();
+        assert_eq!(ingress.as_array().map(Vec::len), Some(1), "another rule would let others in: {ingress}");
+        ingress[0]["from"].clone()
+    };
+    let peers = json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]);
+    assert_eq!(from(&peers), peers);
+    assert_eq!(from(&json!([])), Value::Null, "everyone may");
+}
+
+#[test]
 fn a_digest_wins_over_a_tag() {
     let digest = format!("sha256:{}", "0".repeat(64));
     for (image, expected) in [
