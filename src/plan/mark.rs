@@ -284,6 +284,25 @@ mod tests {
         assert_ne!(mark, by_file("highest_available").mark(&workload, "kratos"));
     }
 
+    /// A pod that a ReplicaSet took for its own: its template says nothing of it.
+    #[test]
+    fn what_a_pod_demanded_when_it_was_asked_counts() {
+        let (settings, whoami) = level_variables();
+        let with = |level: &str| -> Bounded<Container, 16> { vec![container(&[(settings, "highest_available"), (whoami, level)])].into() };
+        let mut workload = workload(2);
+        workload.containers = with("highest_available");
+        let mut view = target(workload);
+        let highest = Some(Level::HighestAvailable);
+        assert_eq!(running_levels(&view, "kratos"), (highest, highest));
+        let pods = [Pod { containers: with("highest_available"), ..pod(&[]) }, Pod { containers: with("aal1"), ..pod(&[]) }];
+        view.listed = levels_of_pods(&view, "kratos", &pods);
+        assert_eq!(running_levels(&view, "kratos"), (highest, Some(Level::Aal1)));
+        let leaving = Pod { deleting: true, ..pods[1].clone() };
+        view.listed = levels_of_pods(&view, "kratos", &[pods[0].clone(), leaving]);
+        assert_eq!(running_levels(&view, "kratos"), (highest, highest));
+        assert_eq!(levels_of_pods(&view, "kratos", &[]), None);
+    }
+
     #[test]
     fn variables_of_the_servers_own_are_part_of_what_pods_have_in_common() {
         let (settings, whoami) = level_variables();
