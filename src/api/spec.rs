@@ -248,7 +248,7 @@ pub struct Rollout {
     #[x_kube(validation = rules::DURATION)]
     pub progress_timeout: String,
 
-    /// What happens when new pods do not survive a change while old ones run well. Rollback (default): every target that has it goes back to its last good revision. Hold: it is left as it is, and told.
+    /// What happens when new pods do not survive a change while old ones run well. Rollback (default): each target that fails goes back to its last good revision, and one that runs well keeps the new one; a change of levels, session age, totp and lookupSecret alone is never taken back. Hold: it is left as it is, and told.
     #[serde(default = "rollback::default", deserialize_with = "rollback::or_default")]
     #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
     #[x_kube(validation = rules::ON_FAILURE)]
