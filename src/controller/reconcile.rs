@@ -101,7 +101,8 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
         bases::hasten(context, &observed);
     }
     let unread = match unread {
-        Some(error) if !decided.writes() => return Err(error),
+        // A roll that ends old pods first must not begin unseen; what somebody else changed is put back all the same.
+        Some(error) if !decided.writes() || decided.begins_a_roll() => return Err(error),
         unread => unread,
     };
     if observed.unheard.for_now && !decided.writes() {

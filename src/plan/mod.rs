@@ -179,6 +179,12 @@ impl Plan {
 }
 
 impl Plan {
+    /// Whether a target gets something new, and nothing is only put back.
+    #[must_use]
+    pub fn begins_a_roll(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Write { rolls: true, drift, .. } if drift.is_empty()))
+    }
+
     /// Whether the policy gives up some of what it governs, for good.
     #[must_use]
     pub fn lets_go(&self, observed: &Observed, policy: &PolicyObject) -> bool {
