@@ -1,5 +1,6 @@
-//! What others may ask of the operator, at two addresses: the probes, `/livez` and `/readyz`, and `/metrics`. Every pod
-//! of the cluster may reach them: connections are bounded in number and in time, and so is the work behind them.
+//! What others may ask of the operator, at two addresses: the probes, `/livez` and `/readyz`, and `/metrics`.
+//! Every pod of the cluster may reach them: connections are bounded in number and in time, and so is the work
+//! behind them.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the shell: it listens")]
 
 use std::collections::VecDeque;
@@ -50,7 +51,8 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     }
 }
 
-/// What to bind where `address` cannot be because there is no IPv6: an address that was chosen is never replaced.
+/// What to bind where `address` cannot be because there is no IPv6: an address that was chosen is never
+/// replaced.
 fn without_ipv6(address: SocketAddr, error: &std::io::Error) -> Option<SocketAddr> {
     let missing = [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].map(Some).contains(&Errno::from_io_error(error));
     (missing && address.ip() == Ipv6Addr::UNSPECIFIED).then(|| (Ipv4Addr::UNSPECIFIED, address.port()).into())
@@ -79,7 +81,8 @@ pub async fn metrics(listener: TcpListener, metrics: Arc<Metrics>) -> Infallible
             if request.uri().path() != "/metrics" {
                 return answer(StatusCode::NOT_FOUND, "here is /metrics");
             }
-            let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+            let accept =
+                request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
             let format = Format::accepted(accept);
             let mut page = answer(StatusCode::OK, pages.page(format).await);
             page.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
@@ -133,7 +136,9 @@ where
         {
             oldest.abort();
         }
-        open.push_back(tokio::spawn(tokio::time::timeout(LONGEST, converse(stream, to.clone()))).abort_handle());
+        open.push_back(
+            tokio::spawn(tokio::time::timeout(LONGEST, converse(stream, to.clone()))).abort_handle(),
+        );
     }
 }
 
@@ -147,7 +152,11 @@ where
         let to = to.clone();
         async move {
             let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-            Ok::<_, Infallible>(if reads { to(request).await } else { answer(StatusCode::METHOD_NOT_ALLOWED, "there is nothing but GET") })
+            Ok::<_, Infallible>(if reads {
+                to(request).await
+            } else {
+                answer(StatusCode::METHOD_NOT_ALLOWED, "there is nothing but GET")
+            })
         }
     });
     let mut server = http1::Builder::new();

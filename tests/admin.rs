@@ -18,7 +18,9 @@ const SHORT: Duration = Duration::from_millis(500);
 const DIGEST: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// A server that answers one connection after the other so, and tells what it was asked.
-fn server(answer: impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + 'static) -> (SocketAddr, Receiver<String>) {
+fn server(
+    answer: impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + 'static,
+) -> (SocketAddr, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("it has an address");
     let (asked, questions) = channel();
@@ -76,7 +78,8 @@ async fn a_revision_is_taken_as_this_operator_writes_it_and_in_no_other_shape() 
 async fn anything_else_is_no_digest_and_is_not_kept() {
     let error = format!("HTTP/1.1 500 Oops\r\nContent-Length: 64\r\n\r\n{DIGEST}");
     let filled = |length: usize| format!("{DIGEST}{}", " ".repeat(length - DIGEST.len()));
-    let spoken_to_in_clear = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n".into();
+    let spoken_to_in_clear =
+        "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n".into();
     let answers = [
         error,
         ok(&DIGEST.to_uppercase()),
@@ -95,7 +98,11 @@ async fn anything_else_is_no_digest_and_is_not_kept() {
         assert_eq!(admin::config(address, PATIENCE).await, Answer::Other, "{answer}");
     }
     let (address, _questions) = saying(ok(&filled(256)));
-    assert_eq!(admin::config(address, PATIENCE).await, Answer::Hash(DIGEST.into()), "the longest that is read");
+    assert_eq!(
+        admin::config(address, PATIENCE).await,
+        Answer::Hash(DIGEST.into()),
+        "the longest that is read"
+    );
     // The beginning of a gzip stream; none was asked for.
     let (address, _questions) = server(|stream| {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 14\r\n\r\n")?;
@@ -109,7 +116,8 @@ async fn a_redirect_is_not_followed() {
     let (elsewhere, questions) = saying(ok(DIGEST));
     for code in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"] {
         let body = format!("Content-Length: 64\r\n\r\n{DIGEST}");
-        let (address, _questions) = saying(format!("HTTP/1.1 {code}\r\nLocation: http://{elsewhere}/admin/health/config\r\n{body}"));
+        let (address, _questions) =
+            saying(format!("HTTP/1.1 {code}\r\nLocation: http://{elsewhere}/admin/health/config\r\n{body}"));
         assert_eq!(admin::config(address, PATIENCE).await, Answer::Other, "{code}");
     }
     assert!(questions.try_recv().is_err(), "somebody else was asked");
@@ -118,7 +126,11 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn an_answer_of_an_older_protocol_counts_and_a_broken_off_one_does_not() {
     let (address, _questions) = saying(format!("HTTP/1.0 200 OK\r\n\r\n{DIGEST}"));
-    assert_eq!(admin::config(address, PATIENCE).await, Answer::Hash(DIGEST.into()), "it ends with the connection");
+    assert_eq!(
+        admin::config(address, PATIENCE).await,
+        Answer::Hash(DIGEST.into()),
+        "it ends with the connection"
+    );
     let (address, _questions) = saying(format!("HTTP/1.1 200 OK\r\nContent-Length: 128\r\n\r\n{DIGEST}"));
     assert_eq!(admin::config(address, PATIENCE).await, Answer::Other, "there was to be more");
     let (address, _questions) = saying("HTTP/1.1 200 OK\r\nContent-Le".into());
@@ -130,7 +142,10 @@ async fn an_answer_of_an_older_protocol_counts_and_a_broken_off_one_does_not() {
 async fn nothing_that_a_stranger_says_is_repeated() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let writer = told.clone();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || Log(writer.clone())).finish();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || Log(writer.clone()))
+        .finish();
     // Of all tests here, for what is written by one thread alone gets lost at times.
     tracing::subscriber::set_global_default(subscriber).expect("it is the first");
     let head = |line: &str| format!("{line}\r\nContent-Length: 7\r\n\r\nhunter2");
@@ -258,13 +273,18 @@ async fn a_hostile_answer_ends_in_time() {
     ] {
         let begun = Instant::now();
         assert_eq!(admin::config(address, SHORT).await, expected, "{what}");
-        assert!(begun.elapsed() < SHORT + Duration::from_secs(10), "{what} held it up for {:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() < SHORT + Duration::from_secs(10),
+            "{what} held it up for {:?}",
+            begun.elapsed()
+        );
     }
 }
 
 #[tokio::test]
 async fn nobody_at_the_address_is_unreachable() {
-    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free");
+    let address =
+        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free");
     assert_eq!(admin::config(address, PATIENCE).await, Answer::Unreachable);
 }
 
@@ -280,15 +300,23 @@ fn holding(text: &'static str) -> (SocketAddr, Receiver<String>) {
 #[tokio::test]
 async fn only_the_servers_own_word_and_silence_count_against_it() {
     let said = |status: &str| saying(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"));
-    let not_heard =
-        ["301 Moved Permanently", "400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 Not Found", "500 Oops", "502 Bad Gateway"];
+    let not_heard = [
+        "301 Moved Permanently",
+        "400 Bad Request",
+        "401 Unauthorized",
+        "403 Forbidden",
+        "404 Not Found",
+        "500 Oops",
+        "502 Bad Gateway",
+    ];
     let by_status = [("200 OK", Health::Well), ("503 Service Unavailable", Health::Unwell)].into_iter();
     for (status, expected) in by_status.chain(not_heard.map(|status| (status, Health::NotHeard))) {
         let (address, questions) = said(status);
         assert_eq!(admin::health(address, PATIENCE).await, expected, "{status}");
         assert!(questions.recv().expect("it was asked").starts_with("GET /admin/health/ready HTTP/1.1\r\n"));
     }
-    let spoken_to_in_clear = saying("HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n".into());
+    let spoken_to_in_clear =
+        saying("HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n".into());
     for (what, (address, _questions), expected) in [
         ("a mesh that ends what is not encrypted", server(|_| Ok(())), Health::NotHeard),
         ("half an answer", server(|stream| stream.write_all(b"HTTP/1.1 2")), Health::NotHeard),
@@ -297,17 +325,26 @@ async fn only_the_servers_own_word_and_silence_count_against_it() {
         ("another protocol", saying("220 mail.example.com ESMTP\r\n".into()), Health::NotHeard),
         ("silence", holding(""), Health::Unwell),
         ("a head that does not end", holding("HTTP/1.1 200 OK\r\nX-Filler: "), Health::Unwell),
-        ("a 200 whose body does not come", holding("HTTP/1.1 200 OK\r\nContent-Length: 64\r\n\r\n"), Health::Well),
+        (
+            "a 200 whose body does not come",
+            holding("HTTP/1.1 200 OK\r\nContent-Length: 64\r\n\r\n"),
+            Health::Well,
+        ),
     ] {
         let begun = Instant::now();
         assert_eq!(admin::health(address, SHORT).await, expected, "{what}");
-        assert!(begun.elapsed() < SHORT + Duration::from_secs(10), "{what} held it up for {:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() < SHORT + Duration::from_secs(10),
+            "{what} held it up for {:?}",
+            begun.elapsed()
+        );
     }
 }
 
 #[tokio::test]
 async fn a_connection_that_nobody_takes_says_nothing_of_the_server() {
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free");
+    let free =
+        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free");
     assert_eq!(admin::health(free, PATIENCE).await, Health::NotHeard, "nobody listens");
     // One that is full drops what comes: a firewall looks the same.
     let socket = tokio::net::TcpSocket::new_v4().expect("a socket");

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use mfa_operator::api::{Advice, Risk};
 
 fn explained() -> BTreeSet<String> {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/advisories.md")).expect("the page is there");
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/advisories.md"))
+        .expect("the page is there");
     page.lines().filter_map(|line| line.strip_prefix("### ")).map(Into::into).collect()
 }
 

@@ -1,6 +1,10 @@
-//! `mfa-operator check` as it is called: files, folders, standard input, and its exit status. Closed pipes: every command
-//! that needs no cluster.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test runs programs and writes files")]
+//! `mfa-operator check` as it is called: files, folders, standard input, and its exit status. Closed pipes:
+//! every command that needs no cluster.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test runs programs and writes files"
+)]
 
 use std::io::Write;
 use std::path::Path;
@@ -30,7 +34,11 @@ fn check(folder: &Path, arguments: &[&str], input: &str) -> Outcome {
     let _ = process.stdin.take().expect("it is piped").write_all(input.as_bytes());
     let output = process.wait_with_output().expect("it ends");
     let text = |bytes| String::from_utf8(bytes).expect("text");
-    Outcome { status: output.status.code().expect("a status"), output: text(output.stdout), errors: text(output.stderr) }
+    Outcome {
+        status: output.status.code().expect("a status"),
+        output: text(output.stdout),
+        errors: text(output.stderr),
+    }
 }
 
 fn folder_with(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -68,7 +76,12 @@ fn what_is_wrong_is_told_with_file_line_and_column() {
     assert_eq!(outcome.status, 1, "{}", outcome.errors);
     let lines: Vec<_> = outcome.output.lines().collect();
     assert_eq!(lines.len(), 1, "{}", outcome.output);
-    assert!(lines[0].starts_with("./a/both.yml:11:5: spec.requiredAAL.whoami: ") && lines[0].contains("highest_available"), "{}", lines[0]);
+    assert!(
+        lines[0].starts_with("./a/both.yml:11:5: spec.requiredAAL.whoami: ")
+            && lines[0].contains("highest_available"),
+        "{}",
+        lines[0]
+    );
     assert!(outcome.errors.contains("2 policies checked, 1 problem"), "{}", outcome.errors);
 
     let named = check(folder.path(), &["b/template.yaml"], "");
@@ -77,7 +90,10 @@ fn what_is_wrong_is_told_with_file_line_and_column() {
     let found: Value = serde_json::from_str(&json.output).expect("JSON");
     assert_eq!((json.status, found.as_array().map(Vec::len)), (1, Some(1)));
     let found = &found[0];
-    assert_eq!((&found["file"], &found["line"], &found["column"]), (&"a/both.yml".into(), &11.into(), &5.into()));
+    assert_eq!(
+        (&found["file"], &found["line"], &found["column"]),
+        (&"a/both.yml".into(), &11.into(), &5.into())
+    );
     assert_eq!((&found["policy"], &found["field"]), (&"kratos".into(), &"spec.requiredAAL.whoami".into()));
 }
 
@@ -86,7 +102,10 @@ fn what_cannot_be_read_ends_with_two() {
     let folder = folder_with(&[("bad.yaml", &GOOD.replace("highest_available", "aal2"))]);
     let outcome = check(folder.path(), &["no-such-file.yaml", "bad.yaml"], "");
     assert_eq!(outcome.status, 2);
-    assert!(outcome.errors.contains("no-such-file.yaml") && outcome.output.contains("bad.yaml"), "the others are checked all the same");
+    assert!(
+        outcome.errors.contains("no-such-file.yaml") && outcome.output.contains("bad.yaml"),
+        "the others are checked all the same"
+    );
     assert_eq!(check(folder.path(), &[], "").status, 2, "wrong usage");
     let broken = check(folder.path(), &["-"], "kind: MfaPolicy\n  name: [\n");
     assert_eq!(broken.status, 1);
@@ -105,22 +124,35 @@ fn names_of_fields_reach_the_terminal_as_text_alone() {
 #[test]
 fn the_servers_own_configuration_adds_its_rules_and_is_never_repeated() {
     let base = "dsn: postgres://kratos:hunter2@db\nselfservice: {flows: {settings: {required_aal: aal1}}}\n";
-    let folder =
-        folder_with(&[("policy.yaml", GOOD), ("kratos.yaml", base), ("more.yaml", "session: {}\n"), ("broken.yaml", "dsn: [hunter2\n")]);
-    let outcome = check(folder.path(), &["-f", "policy.yaml", "--base", "kratos.yaml", "--base", "more.yaml"], "");
+    let folder = folder_with(&[
+        ("policy.yaml", GOOD),
+        ("kratos.yaml", base),
+        ("more.yaml", "session: {}\n"),
+        ("broken.yaml", "dsn: [hunter2\n"),
+    ]);
+    let outcome =
+        check(folder.path(), &["-f", "policy.yaml", "--base", "kratos.yaml", "--base", "more.yaml"], "");
     assert_eq!(outcome.status, 1, "{}", outcome.output);
     assert!(
-        outcome.output.starts_with("policy.yaml:8:3: spec.requiredAAL: ") && outcome.output.contains("SettingsBypass"),
+        outcome.output.starts_with("policy.yaml:8:3: spec.requiredAAL: ")
+            && outcome.output.contains("SettingsBypass"),
         "{}",
         outcome.output
     );
-    assert_eq!(check(folder.path(), &["policy.yaml"], "").status, 0, "it is nothing that the API server knows");
+    assert_eq!(
+        check(folder.path(), &["policy.yaml"], "").status,
+        0,
+        "it is nothing that the API server knows"
+    );
     let broken = check(folder.path(), &["policy.yaml", "--base", "broken.yaml"], "");
     assert_eq!(broken.status, 2);
-    assert!(broken.errors.contains("broken.yaml:") && !broken.errors.contains("hunter2"), "{}", broken.errors);
+    assert!(
+        broken.errors.contains("broken.yaml:") && !broken.errors.contains("hunter2"),
+        "{}",
+        broken.errors
+    );
     assert_eq!(check(folder.path(), &["policy.yaml", "--base", "missing.yaml"], "").status, 2);
-    let umbrella =
-        "replicaCount: 1\nkratos:\n  enabled: true\n  kratos:\n    config:\n      selfservice: {flows: {settings: {required_aal: aal1}}}\n";
+    let umbrella = "replicaCount: 1\nkratos:\n  enabled: true\n  kratos:\n    config:\n      selfservice: {flows: {settings: {required_aal: aal1}}}\n";
     for (other, words) in [
         ("apiVersion: v1\nkind: ConfigMap\n", "Kubernetes object"),
         ("kratos: {config: {session: {}}}\n", "has one at kratos.config"),
@@ -134,7 +166,12 @@ fn the_servers_own_configuration_adds_its_rules_and_is_never_repeated() {
     let folder = folder_with(&[("policy.yaml", GOOD), ("newer.yaml", "session: {}\nnovelty: hunter2\n")]);
     let outcome = check(folder.path(), &["policy.yaml", "--base", "newer.yaml"], "");
     assert_eq!(outcome.status, 0, "{}", outcome.output);
-    assert!(outcome.errors.contains("newer.yaml: warning: novelty is no key") && !outcome.errors.contains("hunter2"), "{}", outcome.errors);
+    assert!(
+        outcome.errors.contains("newer.yaml: warning: novelty is no key")
+            && !outcome.errors.contains("hunter2"),
+        "{}",
+        outcome.errors
+    );
 }
 
 /// What the operator would advise, as far as the files tell.
@@ -159,19 +196,36 @@ fn advice_is_printed_and_is_no_problem() {
         (&["both.yaml", "--base", "empty.yaml"], &[]),
         (&["both.yaml", "--base", "trusting.yaml"], &["UpstreamMfaTrusted"]),
         (&["taken.yaml", "--base", "trusting.yaml"], &[]),
-        (&["both.yaml", "--base", "passwordless.yaml", "--server-version", "v1.2.0"], &["PasswordlessCodeNotAsked"]),
+        (
+            &["both.yaml", "--base", "passwordless.yaml", "--server-version", "v1.2.0"],
+            &["PasswordlessCodeNotAsked"],
+        ),
         (&["both.yaml", "--base", "passwordless.yaml", "--server-version", "v1.3.1"], &[]),
         (&["both.yaml", "--base", "passwordless.yaml"], &[]),
     ] {
         let outcome = check(folder.path(), arguments, "");
         assert_eq!(outcome.status, 0, "{arguments:?}: {}", outcome.output);
-        let told: Vec<_> = outcome.output.lines().filter_map(|line| line.split("advice ").nth(1)?.split(':').next()).collect();
+        let told: Vec<_> = outcome
+            .output
+            .lines()
+            .filter_map(|line| line.split("advice ").nth(1)?.split(':').next())
+            .collect();
         assert_eq!(told, advice, "{arguments:?}: {}", outcome.output);
-        assert_eq!(outcome.errors.contains("0 problems, 1 piece of advice"), !advice.is_empty(), "{}", outcome.errors);
+        assert_eq!(
+            outcome.errors.contains("0 problems, 1 piece of advice"),
+            !advice.is_empty(),
+            "{}",
+            outcome.errors
+        );
         assert!(!outcome.output.contains("hunter2"), "{}", outcome.output);
     }
     let told = check(folder.path(), &["both.yaml", "--base", "trusting.yaml"], "").output;
-    assert!(told.starts_with("both.yaml:5:1: advice UpstreamMfaTrusted: example-idp by pwd, mfa; pwd proves no second factor"), "{told}");
+    assert!(
+        told.starts_with(
+            "both.yaml:5:1: advice UpstreamMfaTrusted: example-idp by pwd, mfa; pwd proves no second factor"
+        ),
+        "{told}"
+    );
     let json = check(folder.path(), &["both.yaml", "--base", "trusting.yaml", "-o", "json"], "").output;
     let found: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!((&found[0]["advice"], &found[0]["policy"]), (&"UpstreamMfaTrusted".into(), &"kratos".into()));
@@ -206,14 +260,18 @@ fn a_policy_as_a_cluster_gave_it_and_one_with_anchors_are_sound() {
     // What is taken in is judged where it is used.
     let wrong = anchors.replace("issuer: Example", "issuer: \"a: b\"");
     let outcome = check(Path::new("."), &["-"], &wrong);
-    assert_eq!((outcome.status, outcome.output.matches("spec.methods.totp.issuer").count()), (1, 2), "{}", outcome.output);
+    assert_eq!(
+        (outcome.status, outcome.output.matches("spec.methods.totp.issuer").count()),
+        (1, 2),
+        "{}",
+        outcome.output
+    );
 }
 
 /// A merge key in the server's own file counts as Kratos reads it.
 #[test]
 fn merge_keys_of_the_server_are_read() {
-    let base =
-        "selfservice:\n  flows:\n    settings:\n      <<: &weak {required_aal: aal1}\n      ui_url: https://login.example.com/settings\n";
+    let base = "selfservice:\n  flows:\n    settings:\n      <<: &weak {required_aal: aal1}\n      ui_url: https://login.example.com/settings\n";
     let folder = folder_with(&[("policy.yaml", GOOD), ("kratos.yaml", base)]);
     let outcome = check(folder.path(), &["policy.yaml", "--base", "kratos.yaml"], "");
     assert!(outcome.status == 1 && outcome.output.contains("SettingsBypass"), "{}", outcome.output);
@@ -237,7 +295,10 @@ fn a_policy_is_shown_on_top_of_the_servers_own_configuration() {
 #[test]
 fn a_code_needs_a_word_or_a_version_that_counts_it_per_person() {
     let code = format!("{GOOD}  methods: {{code: {{mfaEnabled: true}}}}\n");
-    let folder = folder_with(&[("code.yaml", &code), ("taken.yaml", &format!("{code}  acknowledge: [CodeCountsForEveryone]\n"))]);
+    let folder = folder_with(&[
+        ("code.yaml", &code),
+        ("taken.yaml", &format!("{code}  acknowledge: [CodeCountsForEveryone]\n")),
+    ]);
     for (arguments, status) in [
         (&["code.yaml"][..], 1),
         (&["code.yaml", "--server-version", "v1.3.1"], 1),
@@ -258,7 +319,13 @@ fn a_reader_that_is_gone_changes_no_verdict() {
     let folder = folder_with(&[("good.yaml", GOOD), ("bad.yaml", &bad)]);
     let end = |arguments: &[&str], output: Stdio, errors: Stdio| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mfa-operator"));
-        let ended = command.args(arguments).current_dir(folder.path()).stdin(Stdio::null()).stdout(output).stderr(errors).output();
+        let ended = command
+            .args(arguments)
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .output();
         let ended = ended.expect("it runs");
         (ended.status.code(), String::from_utf8(ended.stderr).expect("text"))
     };
@@ -278,10 +345,16 @@ fn a_reader_that_is_gone_changes_no_verdict() {
         let (ended, errors) = end(arguments, closed().into(), Stdio::piped());
         assert_eq!(ended, Some(status), "{arguments:?}: {errors}");
         assert!(!errors.contains("panicked"), "{arguments:?}: {errors}");
-        assert_eq!(end(arguments, closed().into(), closed().into()).0, Some(status), "{arguments:?}, and nobody reads its errors");
+        assert_eq!(
+            end(arguments, closed().into(), closed().into()).0,
+            Some(status),
+            "{arguments:?}, and nobody reads its errors"
+        );
     }
     // What cannot be written for another cause is told.
-    for (arguments, status) in [(&["crd"][..], 1), (&["mfa", "completion", "bash"], 1), (&["check", "bad.yaml"], 2)] {
+    for (arguments, status) in
+        [(&["crd"][..], 1), (&["mfa", "completion", "bash"], 1), (&["check", "bad.yaml"], 2)]
+    {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
         let (ended, errors) = end(arguments, full.into(), Stdio::piped());
         assert_eq!(ended, Some(status), "{arguments:?}: {errors}");

@@ -1,6 +1,8 @@
 //! The definition as it is written: what the API server does not demand of it, but people do.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{JSONSchemaProps, JSONSchemaPropsOrArray};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    JSONSchemaProps, JSONSchemaPropsOrArray,
+};
 use mfa_operator::api;
 use mfa_operator::server::kratos::governed_names;
 
@@ -24,7 +26,10 @@ fn every_field_is_explained() {
     for (path, schema) in fields() {
         let text = schema.description.as_deref().unwrap_or_default();
         assert!(text.ends_with('.') && text.split(' ').count() >= 2, "{path} is described as {text:?}");
-        assert!(!text.contains('\n'), "{path} is described in several lines, which explain joins badly: {text:?}");
+        assert!(
+            !text.contains('\n'),
+            "{path} is described in several lines, which explain joins badly: {text:?}"
+        );
     }
 }
 
@@ -46,10 +51,23 @@ fn every_default_of_the_spec_is_told() {
 #[test]
 fn every_kratos_key_is_named_by_its_field() {
     let key = |schema: &JSONSchemaProps| {
-        Some(schema.description.as_deref()?.split_once("Kratos key: ")?.1.split(' ').next()?.trim_end_matches('.').to_owned())
+        Some(
+            schema
+                .description
+                .as_deref()?
+                .split_once("Kratos key: ")?
+                .1
+                .split(' ')
+                .next()?
+                .trim_end_matches('.')
+                .to_owned(),
+        )
     };
-    let mut named: Vec<_> =
-        fields().iter().filter_map(|(_, schema)| key(schema)).map(|key| key.replace('.', "_").to_ascii_uppercase()).collect();
+    let mut named: Vec<_> = fields()
+        .iter()
+        .filter_map(|(_, schema)| key(schema))
+        .map(|key| key.replace('.', "_").to_ascii_uppercase())
+        .collect();
     named.sort();
     let settable: Vec<_> = governed_names().iter().filter(|name| *name != "REVISION").cloned().collect();
     assert_eq!(named, settable);

@@ -1,6 +1,11 @@
-//! What the documentation promises a reader who clicks: every link and anchor leads somewhere, every page can be
-//! reached from the README. Whether the API server takes its YAML is asked in `tests/control_plane/docs.rs`.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test reads files; src's pure rooms do not")]
+//! What the documentation promises a reader who clicks: every link and anchor leads somewhere, every page can
+//! be reached from the README. Whether the API server takes its YAML is asked in
+//! `tests/control_plane/docs.rs`.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test reads files; src's pure rooms do not"
+)]
 
 #[path = "support/markdown.rs"]
 mod markdown;
@@ -28,7 +33,9 @@ fn fault(page: &Page, target: &str) -> Option<String> {
     if let Some((scheme, rest)) = target.split_once("://") {
         // Whether somebody answers there is nothing that a test should ask.
         let host = rest.split('/').next().unwrap_or_default();
-        let sound = scheme == "https" && host.contains('.') && rest.chars().all(|character| character.is_ascii_graphic());
+        let sound = scheme == "https"
+            && host.contains('.')
+            && rest.chars().all(|character| character.is_ascii_graphic());
         return (!sound).then(|| "not a well-formed https address".into());
     }
     let (file, anchor) = target.split_once('#').map_or((target, None), |(file, anchor)| (file, Some(anchor)));
@@ -96,14 +103,18 @@ fn every_page_can_be_reached_from_the_readme() {
                     .collect(),
                 false => vec![found],
             };
-            for found in shown.into_iter().filter(|found| found.extension().is_some_and(|extension| extension == "md")) {
+            for found in
+                shown.into_iter().filter(|found| found.extension().is_some_and(|extension| extension == "md"))
+            {
                 if root().join(&found).exists() && reached.insert(found.clone()) {
                     ahead.push(found);
                 }
             }
         }
     }
-    let told = |path: &PathBuf| reached.contains(path) || path.components().any(|part| part.as_os_str() == "testdata");
+    let told = |path: &PathBuf| {
+        reached.contains(path) || path.components().any(|part| part.as_os_str() == "testdata")
+    };
     let unread: Vec<_> = pages().into_iter().map(|page| page.path).filter(|path| !told(path)).collect();
     assert!(unread.is_empty(), "no way leads from README.md to {unread:?}");
 }
@@ -119,7 +130,10 @@ fn no_two_decisions_have_one_number() {
         if path.ends_with("README.md") {
             continue;
         }
-        let number = path.file_name().and_then(|name| name.to_str()?.split_once('-')?.0.parse::<u32>().ok()).expect("a number, and words");
+        let number = path
+            .file_name()
+            .and_then(|name| name.to_str()?.split_once('-')?.0.parse::<u32>().ok())
+            .expect("a number, and words");
         let text = std::fs::read_to_string(&path).expect("it can be read");
         let title = text.lines().next().and_then(|line| line.strip_prefix(&format!("# {number}. ")));
         let title = title.unwrap_or_else(|| panic!("{} has another number in its title", path.display()));
@@ -128,7 +142,10 @@ fn no_two_decisions_have_one_number() {
         numbers.push(number);
     }
     numbers.sort_unstable();
-    assert!(numbers.len() > 10 && numbers.windows(2).all(|pair| pair[0] < pair[1]), "two have one number: {numbers:?}");
+    assert!(
+        numbers.len() > 10 && numbers.windows(2).all(|pair| pair[0] < pair[1]),
+        "two have one number: {numbers:?}"
+    );
 }
 
 #[test]
@@ -159,11 +176,15 @@ fn every_marker_has_its_block() {
     }
 }
 
-/// What others run by our advice, and what our own image is made from, is what somebody has read: tags and branches move.
+/// What others run by our advice, and what our own image is made from, is what somebody has read: tags and
+/// branches move.
 #[test]
 fn what_is_fetched_is_pinned() {
-    let hex = |text: &str, digits: usize| text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let hex =
+        |text: &str, digits: usize| text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let read = |path: &str| {
+        std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
     let mut seen = 0;
     for line in read("Dockerfile").lines().filter_map(|line| line.strip_prefix("FROM ")) {
         let image = line.split(' ').next().unwrap_or_default();
@@ -174,13 +195,22 @@ fn what_is_fetched_is_pinned() {
     for page in pages() {
         for block in &page.blocks {
             for line in block.text.lines().map(str::trim) {
-                let action = line.trim_start_matches("- ").strip_prefix("uses: ").map(|rest| rest.split(' ').next().unwrap_or_default());
+                let action = line
+                    .trim_start_matches("- ")
+                    .strip_prefix("uses: ")
+                    .map(|rest| rest.split(' ').next().unwrap_or_default());
                 if let Some(action) = action {
-                    assert!(action.split_once('@').is_some_and(|(_, commit)| hex(commit, 40)), "{}: {action}", block.place);
+                    assert!(
+                        action.split_once('@').is_some_and(|(_, commit)| hex(commit, 40)),
+                        "{}: {action}",
+                        block.place
+                    );
                     seen += 1;
                 }
                 if let Some((_, install)) = line.split_once("cargo install ") {
-                    let pinned = install.contains("--locked") && !install.contains("--tag") && !install.contains("--branch");
+                    let pinned = install.contains("--locked")
+                        && !install.contains("--tag")
+                        && !install.contains("--branch");
                     assert!(pinned, "{}: {line}", block.place);
                     seen += 1;
                 }
@@ -189,6 +219,7 @@ fn what_is_fetched_is_pinned() {
     }
     assert!(seen >= 4, "only {seen} found: the search is broken");
     let hook = read(".pre-commit-hooks.yaml");
-    let entry = hook.lines().find_map(|line| line.trim().strip_prefix("entry: ")).expect("the hook has an entry");
+    let entry =
+        hook.lines().find_map(|line| line.trim().strip_prefix("entry: ")).expect("the hook has an entry");
     assert!(hook.contains("language: script") && read(entry).contains("--locked"), "{hook}");
 }

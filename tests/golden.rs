@@ -4,7 +4,11 @@
 //! variables of the container) and `digests` must come out. `UPDATE_GOLDEN=1 cargo test --test golden`
 //! writes the two anew, but never another digest for a policy that has one: a changed revision
 //! rolls every server out there when the operator is upgraded.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test has files and processes; src's pure rooms have not")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test has files and processes; src's pure rooms have not"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -37,7 +41,8 @@ fn the_command_prints_the_same() {
                 .output()
                 .expect("the program runs");
             assert!(output.status.success(), "{}: {}", case.name, String::from_utf8_lossy(&output.stderr));
-            let expected = std::fs::read_to_string(case.folder.join(golden)).expect("a golden file is readable");
+            let expected =
+                std::fs::read_to_string(case.folder.join(golden)).expect("a golden file is readable");
             assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{}", case.name);
         }
     }
@@ -52,7 +57,10 @@ fn every_factor_has_a_case_of_its_own() {
             [only] => only.name() == factor && only.enabled(),
             _ => false,
         });
-        assert!(has_case, "add tests/golden/{factor}/policy.yaml, a policy whose only method is {factor}, switched on");
+        assert!(
+            has_case,
+            "add tests/golden/{factor}/policy.yaml, a policy whose only method is {factor}, switched on"
+        );
     }
 }
 
@@ -60,8 +68,13 @@ fn every_factor_has_a_case_of_its_own() {
 fn a_revision_depends_on_what_is_rendered_alone() {
     let cases = cases();
     let everything = cases.iter().find(|case| case.name == "everything").expect("there is such a case");
-    let elsewhere =
-        Policy { targets: Vec::new(), config_map: "other".into(), history_limit: 1, acknowledge: Vec::new(), ..everything.policy.clone() };
+    let elsewhere = Policy {
+        targets: Vec::new(),
+        config_map: "other".into(),
+        history_limit: 1,
+        acknowledge: Vec::new(),
+        ..everything.policy.clone()
+    };
     let revision = |policy: &Policy| render("other", Overlay::of(policy), policy.delivery).revision;
     assert_eq!(revision(&elsewhere), everything.render().revision);
     let mut revisions: Vec<_> = cases.iter().map(|case| revision(&case.policy)).collect();
@@ -96,10 +109,12 @@ fn cases() -> Vec<Case> {
 
 fn read(folder: PathBuf) -> Case {
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let text = std::fs::read_to_string(folder.join("policy.yaml")).unwrap_or_else(|error| panic!("{name}/policy.yaml: {error}"));
+    let text = std::fs::read_to_string(folder.join("policy.yaml"))
+        .unwrap_or_else(|error| panic!("{name}/policy.yaml: {error}"));
     let resource: MfaPolicy = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
     let policy_name = resource.metadata.name.unwrap_or_default();
-    let policy = policy::parse(&policy_name, &resource.spec).unwrap_or_else(|rejections| panic!("{name}: {rejections:?}"));
+    let policy = policy::parse(&policy_name, &resource.spec)
+        .unwrap_or_else(|rejections| panic!("{name}: {rejections:?}"));
     Case { folder, name, policy_name, policy }
 }
 
@@ -107,8 +122,8 @@ fn lines(rendered: &Rendered) -> String {
     rendered.variables.iter().map(|variable| format!("{}={}\n", variable.name, variable.value)).collect()
 }
 
-/// Every digest that is stored or compared out there: another one would roll servers, or make strangers of what
-/// was remembered.
+/// Every digest that is stored or compared out there: another one would roll servers, or make strangers of
+/// what was remembered.
 fn digests(case: &Case, rendered: &Rendered) -> String {
     let target = TargetData { kind: "Deployment".into(), name: "kratos".into(), container: "kratos".into() };
     let data = Data {
@@ -128,7 +143,8 @@ fn compare(golden: &Path, actual: &str) -> String {
     }
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         assert!(
-            revision(&expected).is_none_or(|frozen| Some(frozen) == revision(actual)) && !(golden.ends_with("digests") && golden.exists()),
+            revision(&expected).is_none_or(|frozen| Some(frozen) == revision(actual))
+                && !(golden.ends_with("digests") && golden.exists()),
             "{} would get another revision, which rolls every server. Where the policy itself is another now, remove the file first",
             golden.display()
         );
@@ -145,6 +161,7 @@ fn revision(variables: &str) -> Option<&str> {
 
 fn factors_of_the_definition() -> Vec<String> {
     let crd = serde_json::to_value(api::crd()).expect("a definition is JSON");
-    let methods = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["methods"]["properties"];
+    let methods = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+        ["methods"]["properties"];
     methods.as_object().expect("methods have properties").keys().cloned().collect()
 }

@@ -2,7 +2,11 @@
 //! documentation, completion, and the manifest for krew.
 //!
 //! A screen stands in `tests/screens`; `UPDATE_GOLDEN=1 cargo test --test kubectl` writes them anew.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test has files and processes; src's pure rooms have not")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test has files and processes; src's pure rooms have not"
+)]
 
 use std::path::Path;
 use std::process::Command;
@@ -154,7 +158,9 @@ fn rolled_back() -> Policy {
     target.pods = Some(vec![pod("kratos-7f9c-abcde", LOOSE), crashing, ending]);
     let mut failed = revision(2, STRICT, "highest_available");
     (failed.in_force_on, failed.good_on) = (Vec::new(), Vec::new());
-    failed.failed = Some("Deployment kratos: container kratos of pod kratos-55d8-zzzzz: CrashLoopBackOff, exit code 1".into());
+    failed.failed = Some(
+        "Deployment kratos: container kratos of pod kratos-55d8-zzzzz: CrashLoopBackOff, exit code 1".into(),
+    );
     let older = Revision { in_force_on: vec!["Deployment kratos".into()], ..revision(1, LOOSE, "aal1") };
     policy.revisions = Some(vec![failed, older]);
     policy.advisories.clear();
@@ -178,8 +184,14 @@ fn unseen() -> Policy {
 #[test]
 fn a_status_is_one_screen() {
     let overview = |policies| Overview { policies, ..Overview::default() };
-    is_as_it_was("status.txt", &status::screen(&style(Colour::Never), &overview(vec![ready(), rolled_back(), unseen()])));
-    is_as_it_was("status-colour.txt", &status::screen(&style(Colour::Always), &overview(vec![rolled_back()])));
+    is_as_it_was(
+        "status.txt",
+        &status::screen(&style(Colour::Never), &overview(vec![ready(), rolled_back(), unseen()])),
+    );
+    is_as_it_was(
+        "status-colour.txt",
+        &status::screen(&style(Colour::Always), &overview(vec![rolled_back()])),
+    );
 }
 
 #[test]
@@ -192,7 +204,10 @@ fn an_explanation_ends_in_what_to_do() {
         count: 3,
     };
     is_as_it_was("explain-ready.txt", &explain::screen(&style(Colour::Never), &ready(), &[]));
-    is_as_it_was("explain-rolled-back.txt", &explain::screen(&style(Colour::Never), &rolled_back(), &[event]));
+    is_as_it_was(
+        "explain-rolled-back.txt",
+        &explain::screen(&style(Colour::Never), &rolled_back(), &[event]),
+    );
 }
 
 #[test]
@@ -203,7 +218,8 @@ fn a_history_has_revisions_and_levels() {
 #[test]
 fn a_difference_names_fields_variables_and_pods() {
     let before = json!({"requiredAAL": {"whoami": "highest_available"}, "acknowledge": [], "methods": {"totp": {"enabled": true}}});
-    let after = json!({"requiredAAL": {"whoami": "aal1", "settings": "aal1"}, "targetRefs": [{"name": "kratos"}]});
+    let after =
+        json!({"requiredAAL": {"whoami": "aal1", "settings": "aal1"}, "targetRefs": [{"name": "kratos"}]});
     let effect = Effect {
         kind: Kind::Deployment,
         name: "kratos".into(),
@@ -216,21 +232,39 @@ fn a_difference_names_fields_variables_and_pods() {
         ends_old_first: true,
         ..Effect::default()
     };
-    let held = Effect { name: "second".into(), obstacle: Some("Deployment second waits for kratos".into()), ..effect.clone() };
-    let dropped = Effect { dropped: true, rolls: Some(0), ends_old_first: false, name: "third".into(), ..effect.clone() };
+    let held = Effect {
+        name: "second".into(),
+        obstacle: Some("Deployment second waits for kratos".into()),
+        ..effect.clone()
+    };
+    let dropped = Effect {
+        dropped: true,
+        rolls: Some(0),
+        ends_old_first: false,
+        name: "third".into(),
+        ..effect.clone()
+    };
     let pods = Some(vec!["kratos-7f9c-abcde".into(), "kratos-7f9c-fghij".into()]);
     let difference = Difference {
         namespace: "identity".into(),
         name: "kratos".into(),
         fields: fields("spec", &before, &after),
-        effects: Some(vec![Foretold { effect, pods }, Foretold { effect: held, pods: None }, Foretold { effect: dropped, pods: None }]),
+        effects: Some(vec![
+            Foretold { effect, pods },
+            Foretold { effect: held, pods: None },
+            Foretold { effect: dropped, pods: None },
+        ]),
         ..Difference::default()
     };
     is_as_it_was("diff.txt", &foreseen::screen(&style(Colour::Never), &difference));
     let file = Effect { name: "kratos".into(), rereads: true, ..Effect::default() };
-    let file = Difference { effects: Some(vec![Foretold { effect: file, pods: None }]), ..difference.clone() };
+    let file =
+        Difference { effects: Some(vec![Foretold { effect: file, pods: None }]), ..difference.clone() };
     let file = foreseen::screen(&style(Colour::Never), &file);
-    assert!(file.contains("no pod would roll; running ones read the new file within about two minutes"), "{file}");
+    assert!(
+        file.contains("no pod would roll; running ones read the new file within about two minutes"),
+        "{file}"
+    );
     let refused = Difference { rejections: vec!["spec.methods.totp: it was on".into()], ..difference };
     let refused = foreseen::screen(&style(Colour::Never), &refused);
     assert!(refused.contains("would refuse it") && !refused.contains("would roll"), "{refused}");
@@ -238,8 +272,11 @@ fn a_difference_names_fields_variables_and_pods() {
 
 #[test]
 fn the_words_are_those_of_the_documentation() {
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/status.md")).expect("the page is readable");
-    let (_, table) = page.split_once("| reason | what it means | what to do |\n").expect("the page has the table of reasons");
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/status.md"))
+        .expect("the page is readable");
+    let (_, table) = page
+        .split_once("| reason | what it means | what to do |\n")
+        .expect("the page has the table of reasons");
     let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
     let mut told = Vec::new();
     for row in rows {
@@ -247,7 +284,8 @@ fn the_words_are_those_of_the_documentation() {
         let [names, means, to_do] = cells[..] else { panic!("not three cells: {row}") };
         for name in names.split(',').map(|name| name.trim().trim_matches('`')) {
             let remedy = Reason::not_ready(name).and_then(Reason::remedy);
-            let remedy = remedy.unwrap_or_else(|| panic!("{name} is no reason: add it to src/api/remedies.rs"));
+            let remedy =
+                remedy.unwrap_or_else(|| panic!("{name} is no reason: add it to src/api/remedies.rs"));
             assert_eq!(
                 (remedy.means, remedy.to_do),
                 (&*plain(means), &*plain(to_do)),
@@ -282,7 +320,8 @@ fn plain(markdown: &str) -> String {
 }
 
 fn program(arguments: &[&str]) -> (i32, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_mfa-operator")).args(arguments).output().expect("the program runs");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_mfa-operator")).args(arguments).output().expect("the program runs");
     (output.status.code().expect("a status"), String::from_utf8(output.stdout).expect("text"))
 }
 
@@ -291,7 +330,8 @@ fn shells_get_scripts_that_they_can_read() {
     for arguments in [&["mfa", "completion", "bash"][..], &["completion", "bash"]] {
         let (code, script) = program(arguments);
         assert_eq!(code, 0);
-        let mut bash = Command::new("bash").args(["-n", "-c", &script]).spawn().expect("bash is everywhere here");
+        let mut bash =
+            Command::new("bash").args(["-n", "-c", &script]).spawn().expect("bash is everywhere here");
         assert!(bash.wait().expect("it ends").success(), "{arguments:?}");
     }
     for shell in ["zsh", "fish"] {
@@ -326,8 +366,12 @@ fn the_manifest_for_krew_is_well_formed_once_it_is_filled_in() {
     let text = std::fs::read_to_string(path).expect("the manifest is readable");
     assert!(!text.contains(env!("CARGO_PKG_VERSION")), "the version stands in Cargo.toml alone");
     let digest = "0123456789abcdef".repeat(4);
-    let filled =
-        text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n").replace("@VERSION@", env!("CARGO_PKG_VERSION"));
+    let filled = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect::<Vec<_>>()
+        .join("\n")
+        .replace("@VERSION@", env!("CARGO_PKG_VERSION"));
     let filled = filled
         .replace("@REPOSITORY@", "https://example.com/mfa-operator")
         .replace("@SHA256_LINUX_AMD64@", &digest)
@@ -340,7 +384,11 @@ fn the_manifest_for_krew_is_well_formed_once_it_is_filled_in() {
     let short = manifest["spec"]["shortDescription"].as_str().expect("a description");
     assert!(short.len() <= 50 && !short.ends_with('.'), "krew's rules for {short}");
     for platform in manifest["spec"]["platforms"].as_array().expect("platforms") {
-        assert!(platform["uri"].as_str().is_some_and(|uri| uri.starts_with("https://") && uri.ends_with(".tar.gz")));
+        assert!(
+            platform["uri"]
+                .as_str()
+                .is_some_and(|uri| uri.starts_with("https://") && uri.ends_with(".tar.gz"))
+        );
         assert_eq!(platform["sha256"].as_str().map(str::len), Some(64));
         assert_eq!(platform["bin"], "kubectl-mfa");
         assert!(platform["selector"]["matchLabels"]["os"] == "linux");

@@ -7,8 +7,8 @@ use mfa_operator::document::{Document, Leaf};
 use mfa_operator::plan::{Data, TargetData, manifest};
 use mfa_operator::policy::{Delivery, Policy, parse};
 use mfa_operator::server::kratos::{
-    Change, LONGEST_VARIABLE, Layer, Merged, Overlay, Rendered, Side, governed_file, governed_names, governed_variables, render,
-    transition, variables, weakened,
+    Change, LONGEST_VARIABLE, Layer, Merged, Overlay, Rendered, Side, governed_file, governed_names,
+    governed_variables, render, transition, variables, weakened,
 };
 use proptest::prelude::*;
 use regex::Regex;
@@ -129,7 +129,8 @@ proptest! {
             match leaf {
                 Leaf::Bool(value) => prop_assert_eq!(&variable.value, if value { "true" } else { "false" }),
                 Leaf::Text(text) => prop_assert_eq!(&variable.value, text),
-                // A variable covers a list of the file only with as many items: the last one again, up to the most that may be.
+                // A variable covers a list of the file only with as many items: the last one again, up to the
+                // most that may be.
                 Leaf::List(items) => {
                     let all: Vec<_> = variable.value.split(',').collect();
                     let (own, repeats) = all.split_at(items.len());
@@ -220,7 +221,8 @@ proptest! {
 }
 
 fn accepted(spec: &MfaPolicySpec) -> Policy {
-    parse("kratos", spec).unwrap_or_else(|rejections| panic!("the strategy makes a spec that is refused: {rejections:?}"))
+    parse("kratos", spec)
+        .unwrap_or_else(|rejections| panic!("the strategy makes a spec that is refused: {rejections:?}"))
 }
 
 fn rendered(spec: &MfaPolicySpec) -> Rendered {
@@ -238,7 +240,8 @@ fn data(spec: &MfaPolicySpec) -> Data {
 /// The same tree with the keys of each mapping in another order.
 fn shuffle(tree: Value, seed: u64) -> Value {
     let Value::Mapping(mapping) = tree else { return tree };
-    let mut entries: Vec<_> = mapping.into_iter().map(|(key, value)| (key, shuffle(value, seed.rotate_left(7)))).collect();
+    let mut entries: Vec<_> =
+        mapping.into_iter().map(|(key, value)| (key, shuffle(value, seed.rotate_left(7)))).collect();
     entries.sort_by_key(|(key, _)| {
         let name = key.as_str().expect("keys are strings");
         name.bytes().fold(seed, |sum, byte| sum.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte))
@@ -249,7 +252,10 @@ fn shuffle(tree: Value, seed: u64) -> Value {
 mod strategies {
     //! Specs that pass every rule.
 
-    use mfa_operator::api::{Code, Delivery, LookupSecret, Methods, MfaPolicySpec, RelyingParty, RequiredAal, TargetRef, Totp, Webauthn};
+    use mfa_operator::api::{
+        Code, Delivery, LookupSecret, Methods, MfaPolicySpec, RelyingParty, RequiredAal, TargetRef, Totp,
+        Webauthn,
+    };
     use proptest::option;
     use proptest::prelude::*;
 
@@ -258,7 +264,12 @@ mod strategies {
             .prop_map(|type_| Delivery { type_, config_map_name: None });
         (levels(), option::of(duration()), option::of(methods()), option::of(delivery)).prop_map(
             |(required_aal, privileged_session_max_age, methods, delivery)| MfaPolicySpec {
-                target_refs: vec![TargetRef { group: "apps".into(), kind: "Deployment".into(), name: "kratos".into(), container: None }],
+                target_refs: vec![TargetRef {
+                    group: "apps".into(),
+                    kind: "Deployment".into(),
+                    name: "kratos".into(),
+                    container: None,
+                }],
                 required_aal: Some(required_aal),
                 privileged_session_max_age,
                 methods,
@@ -274,7 +285,9 @@ mod strategies {
     fn levels() -> impl Strategy<Value = RequiredAal> {
         let level = || option::of(prop_oneof![Just("aal1".to_owned()), Just("highest_available".to_owned())]);
         (level(), level())
-            .prop_filter("a policy states a level", |(settings, whoami)| settings.is_some() || whoami.is_some())
+            .prop_filter("a policy states a level", |(settings, whoami)| {
+                settings.is_some() || whoami.is_some()
+            })
             .prop_map(|(settings, whoami)| RequiredAal { settings, whoami })
     }
 
@@ -283,14 +296,13 @@ mod strategies {
     }
 
     fn methods() -> impl Strategy<Value = Methods> {
-        (option::of(totp()), option::of(webauthn()), option::of(any::<bool>()), option::of(any::<bool>())).prop_map(
-            |(totp, webauthn, lookup_secret, code)| Methods {
+        (option::of(totp()), option::of(webauthn()), option::of(any::<bool>()), option::of(any::<bool>()))
+            .prop_map(|(totp, webauthn, lookup_secret, code)| Methods {
                 totp,
                 webauthn,
                 lookup_secret: lookup_secret.map(|enabled| LookupSecret { enabled }),
                 code: code.map(|mfa_enabled| Code { mfa_enabled }),
-            },
-        )
+            })
     }
 
     fn totp() -> impl Strategy<Value = Totp> {
@@ -299,16 +311,21 @@ mod strategies {
     }
 
     fn webauthn() -> impl Strategy<Value = Webauthn> {
-        (any::<bool>(), option::of(relying_party())).prop_map(|(enabled, rp)| Webauthn { enabled: enabled && rp.is_some(), rp })
+        (any::<bool>(), option::of(relying_party()))
+            .prop_map(|(enabled, rp)| Webauthn { enabled: enabled && rp.is_some(), rp })
     }
 
     fn relying_party() -> impl Strategy<Value = RelyingParty> {
-        ("[a-z0-9]{1,8}[.][a-z]{2,5}", display(), option::of(prop::collection::btree_set("[a-z][a-z0-9-]{0,6}[a-z]", 1..4))).prop_map(
-            |(id, display_name, hosts)| {
-                let origins = hosts.map(|hosts| hosts.into_iter().map(|host| format!("https://{host}.{id}")).collect());
-                RelyingParty { id, display_name, origins }
-            },
+        (
+            "[a-z0-9]{1,8}[.][a-z]{2,5}",
+            display(),
+            option::of(prop::collection::btree_set("[a-z][a-z0-9-]{0,6}[a-z]", 1..4)),
         )
+            .prop_map(|(id, display_name, hosts)| {
+                let origins =
+                    hosts.map(|hosts| hosts.into_iter().map(|host| format!("https://{host}.{id}")).collect());
+                RelyingParty { id, display_name, origins }
+            })
     }
 
     /// Names that some reader of YAML, shell or Kubernetes takes for something else, and any others.
@@ -375,8 +392,11 @@ mod strategies {
             "🔐",
             "\u{10ffff}",
         ]);
-        let any = prop::collection::vec(any::<char>().prop_filter("printable", |character| !character.is_control()), 1..30)
-            .prop_map(|characters| characters.into_iter().collect());
+        let any = prop::collection::vec(
+            any::<char>().prop_filter("printable", |character| !character.is_control()),
+            1..30,
+        )
+        .prop_map(|characters| characters.into_iter().collect());
         prop_oneof![nasty.prop_map(str::to_owned), any]
     }
 }

@@ -1,6 +1,10 @@
-//! What scripts leave behind: nothing, however they end, and to whom it belongs. Whatever they call is a stand-in here.
-//! And what they may not be written like.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test has files, processes and a clock")]
+//! What scripts leave behind: nothing, however they end, and to whom it belongs. Whatever they call is a
+//! stand-in here. And what they may not be written like.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test has files, processes and a clock"
+)]
 
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
@@ -30,10 +34,15 @@ fn write_stand_ins(tree: &Path, stand_ins: &[(&str, &str)]) {
     }
 }
 
-/// By another process: a child that another test starts at this moment would hold a file of this one open for writing, and such
-/// a file cannot be executed.
+/// By another process: a child that another test starts at this moment would hold a file of this one open for
+/// writing, and such a file cannot be executed.
 fn write_program(path: &Path, text: &[u8]) {
-    let mut install = Command::new("install").args(["-m", "755", "/dev/stdin"]).arg(path).stdin(Stdio::piped()).spawn().expect("it starts");
+    let mut install = Command::new("install")
+        .args(["-m", "755", "/dev/stdin"])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("it starts");
     install.stdin.take().expect("it is piped").write_all(text).expect("it reads");
     assert!(install.wait().expect("it ends").success(), "{}", path.display());
 }
@@ -83,7 +92,8 @@ fn until(what: &str, group: u32, mut holds: impl FnMut() -> bool) {
     }
 }
 
-const CLUSTER: (&str, &str) = ("tests/cluster/cluster", r#"echo "$1" >>"$CALLS"; [ "$1" != run ] || exec "$2" 600"#);
+const CLUSTER: (&str, &str) =
+    ("tests/cluster/cluster", r#"echo "$1" >>"$CALLS"; [ "$1" != run ] || exec "$2" 600"#);
 const IMAGE: (&str, &str) = ("scripts/image", "echo image.tar");
 
 #[test]
@@ -113,8 +123,11 @@ fn what_a_program_answers_is_the_answer_and_nothing_is_left() {
 #[test]
 fn a_recorded_demo_leaves_its_picture_alone() {
     let cargo = r#"echo '{"executable":"/built/story"}'"#;
-    let stand_ins =
-        [("scripts/in-cluster", r#"echo "told by $1""#), ("bin/cargo", cargo), ("scripts/demo-svg", r#"echo drawn >>"$CALLS""#)];
+    let stand_ins = [
+        ("scripts/in-cluster", r#"echo "told by $1""#),
+        ("bin/cargo", cargo),
+        ("scripts/demo-svg", r#"echo drawn >>"$CALLS""#),
+    ];
     let tree = tree("scripts/demo", &stand_ins);
     let status = start(tree.path(), "scripts/demo", &["--record"]).wait().expect("it ends");
     assert!(status.success(), "{status}");
@@ -142,13 +155,16 @@ fn each_tree_builds_its_own() {
             .env("MFA_OPERATOR_CACHE", cache.path())
             .env_remove("CARGO_TARGET_DIR");
         assert!(shell.status().expect("there is a shell").success());
-        sources.map(|source| std::fs::metadata(tree.join(source)).and_then(|file| file.modified()).expect("it is there") > old)
+        sources.map(|source| {
+            std::fs::metadata(tree.join(source)).and_then(|file| file.modified()).expect("it is there") > old
+        })
     };
     let [one, other] = trees.each_ref().map(tempfile::TempDir::path);
     assert_eq!([one, one, other, one].map(is_built), [[true; 2], [false; 2], [true; 2], [true; 2]]);
 }
 
-/// Under `pipefail`, a reader that leaves early fails its writer now and then: by the signal that nobody reads on.
+/// Under `pipefail`, a reader that leaves early fails its writer now and then: by the signal that nobody
+/// reads on.
 #[test]
 fn no_reader_of_a_pipe_leaves_early() {
     let leaves_early = r"\|&?[[:space:]]*(head\b|grep[[:space:]]+(-[^[:space:]]+[[:space:]]+)*-[[:alnum:]]*(q|m[[:space:]]*[0-9]))";
@@ -161,16 +177,23 @@ fn no_reader_of_a_pipe_leaves_early() {
     assert!(found.is_empty(), "let the reader read all, as `sed -n 1p` or `grep … >/dev/null` do:\n{found}");
 
     let known = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(known.path(), "a | head -1\na | grep -q b\na | grep -A3 -qF b\na |grep -m 1 b\na | grep b\n").expect("it is ours");
+    std::fs::write(
+        known.path(),
+        "a | head -1\na | grep -q b\na | grep -A3 -qF b\na |grep -m 1 b\na | grep b\n",
+    )
+    .expect("it is ours");
     assert_eq!(find(&[known.path().to_str().expect("a name")]).lines().count(), 4);
 }
 
-/// A function that bears the name of a program is called in its place, also by the files that a script sources: the way of
-/// a first user once waited for ever for a lock that its own caller held.
+/// A function that bears the name of a program is called in its place, also by the files that a script
+/// sources: the way of a first user once waited for ever for a lock that its own caller held.
 #[test]
 fn no_function_of_a_script_bears_the_name_of_a_program() {
-    let names = |folder: &str| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let programs: std::collections::HashSet<_> = ["/bin", "/usr/bin", "/sbin", "/usr/sbin"].into_iter().flat_map(names).collect();
+    let names = |folder: &str| {
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name())
+    };
+    let programs: std::collections::HashSet<_> =
+        ["/bin", "/usr/bin", "/sbin", "/usr/sbin"].into_iter().flat_map(names).collect();
     assert!(programs.contains(std::ffi::OsStr::new("cut")), "this machine has programs");
     let defined = r"^[[:space:]]*(function[[:space:]]+)?[A-Za-z_][A-Za-z0-9_-]*[[:space:]]*[(][)]";
     let find = |places: &[&str]| {
@@ -178,7 +201,14 @@ fn no_function_of_a_script_bears_the_name_of_a_program() {
         grep.args(["-rnIoE", defined]).args(places).current_dir(env!("CARGO_MANIFEST_DIR"));
         let found = String::from_utf8(grep.output().expect("there is grep").stdout).expect("they are text");
         let name = |line: &str| {
-            line.rsplit(':').next().unwrap_or_default().trim().trim_start_matches("function ").trim_end_matches("()").trim().to_owned()
+            line.rsplit(':')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .trim_start_matches("function ")
+                .trim_end_matches("()")
+                .trim()
+                .to_owned()
         };
         let bad = |line: &&str| programs.contains(std::ffi::OsStr::new(&name(line)));
         (found.lines().count(), found.lines().filter(bad).map(str::to_owned).collect::<Vec<_>>())
@@ -188,12 +218,13 @@ fn no_function_of_a_script_bears_the_name_of_a_program() {
     assert!(bad.is_empty(), "give them other names:\n{}", bad.join("\n"));
 
     let known = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(known.path(), "cut() { :; }\n  function join () {\nverb_cut() { :; }\n").expect("it is ours");
+    std::fs::write(known.path(), "cut() { :; }\n  function join () {\nverb_cut() { :; }\n")
+        .expect("it is ours");
     assert_eq!(find(&["-H", known.path().to_str().expect("a name")]).1.len(), 2);
 }
 
-/// Everything that a first user's cluster calls and that is not under test: what builds, what needs root or a package, and the
-/// inside of a node.
+/// Everything that a first user's cluster calls and that is not under test: what builds, what needs root or a
+/// package, and the inside of a node.
 const FIRST_USER: [(&str, &str); 10] = [
     ("bin/id", "echo 0"),
     ("bin/apt-get", r#"echo "$@" >>"$CALLS""#),
@@ -215,7 +246,8 @@ const NODE: &str = r#"here=$(dirname "$0")
 if [ "$1" = database ]; then : >"$2"; exit; fi
 exec bash -euc '. "$0/processes.sh"; node=$1/nodes/$2; identity $$ >"$node/pid"; touch "$node/network" "$node/started"; exec sleep 600' "$here" "$2" "$3""#;
 
-/// A copy of the test bed with these stand-ins, and an empty cache. The program, if any, is the Kratos that the user brings.
+/// A copy of the test bed with these stand-ins, and an empty cache. The program, if any, is the Kratos that
+/// the user brings.
 struct FirstUser {
     tree: tempfile::TempDir,
     kratos: Option<PathBuf>,
@@ -225,7 +257,9 @@ impl FirstUser {
     fn new() -> Self {
         let tree = tree("scripts/environment", &[]);
         let mut copy = Command::new("cp");
-        copy.arg("-rT").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster")).arg(tree.path().join("tests/cluster"));
+        copy.arg("-rT")
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster"))
+            .arg(tree.path().join("tests/cluster"));
         assert!(copy.status().expect("there is cp").success());
         write_stand_ins(tree.path(), &FIRST_USER);
         Self { tree, kratos: None }
@@ -242,15 +276,21 @@ impl FirstUser {
     /// Whether it succeeds, and what it says.
     fn cluster(&self, verb: &str) -> (bool, String) {
         let tree = self.tree.path();
-        let path = format!("{}:{}", tree.join("bin").display(), std::env::var("PATH").expect("there is a PATH"));
+        let path =
+            format!("{}:{}", tree.join("bin").display(), std::env::var("PATH").expect("there is a PATH"));
         let said = tree.join("said");
         let mut command = Command::new(tree.join("tests/cluster/cluster"));
-        for name in ["KUBECONFIG", "MFA_OPERATOR_CLUSTER", "MFA_OPERATOR_INSIDE", "MFA_OPERATOR_TEST_KRATOS"] {
+        for name in ["KUBECONFIG", "MFA_OPERATOR_CLUSTER", "MFA_OPERATOR_INSIDE", "MFA_OPERATOR_TEST_KRATOS"]
+        {
             command.env_remove(name);
         }
         command.envs(self.kratos.iter().map(|program| ("MFA_OPERATOR_TEST_KRATOS", program)));
         command.arg(verb).env("PATH", path).env("TMPDIR", tree.join("tmp")).env("CALLS", tree.join("calls"));
-        command.env("MFA_OPERATOR_CACHE", tree.join("cache")).process_group(0).stdin(Stdio::null()).stdout(Stdio::null());
+        command
+            .env("MFA_OPERATOR_CACHE", tree.join("cache"))
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
         // In a file: what it starts keeps a pipe open.
         command.stderr(std::fs::File::create(&said).expect("a file"));
         let mut running = command.spawn().expect("it starts");
@@ -277,7 +317,8 @@ impl FirstUser {
     }
 }
 
-/// From an empty cache: the parts are built, then the cluster comes up. Only what builds and what boots is a stand-in.
+/// From an empty cache: the parts are built, then the cluster comes up. Only what builds and what boots is a
+/// stand-in.
 #[test]
 fn a_first_user_gets_a_cluster() {
     let user = FirstUser::new();
@@ -299,11 +340,17 @@ fn a_kratos_that_is_given_is_the_one_that_runs() {
     let user = FirstUser::with_kratos(b"#!/bin/sh\n# of the user\n");
     user.up_and_down();
     assert_eq!(user.built(), ["coredns", "helm", "node", "pause", "probe"]);
-    let images = std::fs::read_dir(user.tree.path().join("cache/images")).expect("a folder").flatten().map(|entry| entry.path());
+    let images = std::fs::read_dir(user.tree.path().join("cache/images"))
+        .expect("a folder")
+        .flatten()
+        .map(|entry| entry.path());
     let kratos = images.filter(|path| path.to_string_lossy().contains("/kratos-")).collect::<Vec<_>>();
     let [archive] = kratos.as_slice() else { panic!("one image of Kratos: {kratos:?}") };
     let archive = String::from_utf8_lossy(&std::fs::read(archive).expect("it is packed")).into_owned();
-    assert!(archive.contains("# of the user") && archive.contains("docker.io/testbed/kratos:given-"), "{archive}");
+    assert!(
+        archive.contains("# of the user") && archive.contains("docker.io/testbed/kratos:given-"),
+        "{archive}"
+    );
 
     let (up, said) = FirstUser::with_kratos(b"\x7fELF\0\0/lib64/ld-linux-x86-64.so.2\0").cluster("up");
     assert!(!up && said.contains("MFA_OPERATOR_TEST_KRATOS needs libraries"), "{said}");

@@ -11,7 +11,10 @@ use crate::Result;
 use crate::cluster::Cluster;
 use crate::follow::Both;
 use crate::load::{AT_ONCE, each, name, namespace};
-use crate::objects::{CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, Name, POLICIES, REVISIONS, bare_deployment, change, deployment, policy};
+use crate::objects::{
+    CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, Name, POLICIES, REVISIONS, bare_deployment, change, deployment,
+    policy,
+};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Burst {
@@ -46,7 +49,10 @@ pub async fn ours(cluster: &Cluster, follow: &Both, policies: usize, count: usiz
     }))
     .await?;
     let asked = started.elapsed();
-    let told = follow.policies.until_all(&names, |name, seen| seen.generation > generations[name] && seen.observed.is_some()).await?;
+    let told = follow
+        .policies
+        .until_all(&names, |name, seen| seen.generation > generations[name] && seen.observed.is_some())
+        .await?;
     let told = told.iter().filter_map(|seen| seen.observed).max().unwrap_or(started);
     follow.policies.until_all(&names, |_, seen| seen.is_enforced()).await?;
     Ok(Burst { asked, told: told - started, enforced: started.elapsed() })
@@ -71,7 +77,8 @@ pub async fn bare(cluster: &Cluster, follow: &Both, count: usize) -> Result<Bare
         namespace(cluster, NAMESPACE).await?;
     }
     let prepared = names.iter().enumerate().map(|(index, name)| prepare(cluster, &example, index, name));
-    let prepared: Vec<(Name, String)> = stream::iter(prepared).buffer_unordered(AT_ONCE).try_collect().await?;
+    let prepared: Vec<(Name, String)> =
+        stream::iter(prepared).buffer_unordered(AT_ONCE).try_collect().await?;
     all_observed(follow, &names).await?;
     let started = Instant::now();
     each(prepared.iter().map(|(name, uid)| write(cluster, &example, name, uid))).await?;
@@ -89,7 +96,8 @@ pub async fn bare(cluster: &Cluster, follow: &Both, count: usize) -> Result<Bare
     each(names.iter().map(|name| async move { POLICIES.delete(&cluster.admin, name).await })).await?;
     each(names.iter().map(|name| async move { DEPLOYMENTS.delete(&cluster.admin, name).await })).await?;
     each(names.iter().map(|name| async move { CONFIG_MAPS.delete(&cluster.admin, name).await })).await?;
-    each(names.iter().map(|name| async move { REVISIONS.delete(&cluster.admin, &revision_of(name)).await })).await?;
+    each(names.iter().map(|name| async move { REVISIONS.delete(&cluster.admin, &revision_of(name)).await }))
+        .await?;
     Ok(Bare { writes, changes })
 }
 
@@ -105,7 +113,8 @@ async fn all_observed(follow: &Both, names: &[Name]) -> Result<()> {
 
 impl Example {
     async fn read(cluster: &Cluster, policy: &Name) -> Result<Self> {
-        let first = |objects: Vec<Value>| objects.into_iter().next().ok_or("the operator has written nothing");
+        let first =
+            |objects: Vec<Value>| objects.into_iter().next().ok_or("the operator has written nothing");
         let config_map = first(CONFIG_MAPS.of_policy(&cluster.admin, policy).await?)?;
         let revision = first(REVISIONS.of_policy(&cluster.admin, policy).await?)?;
         let mut status = POLICIES.get(&cluster.admin, policy).await?;
@@ -114,8 +123,12 @@ impl Example {
 
     /// The annotations under keys that mean nothing to the operator; all of one length.
     fn metadata(object: &Value, name: &str) -> Value {
-        let text: String =
-            object["metadata"]["annotations"].as_object().into_iter().flatten().map(|(_, value)| value.to_string()).collect();
+        let text: String = object["metadata"]["annotations"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(_, value)| value.to_string())
+            .collect();
         json!({"name": name, "annotations": {"bare.example.com/text": text}, "labels": {"bare.example.com/policy": name}})
     }
 }
@@ -151,7 +164,10 @@ async fn write(cluster: &Cluster, example: &Example, name: &Name, uid: &str) -> 
         "revision": 2,
         "data": example.revision["data"],
     });
-    tokio::try_join!(CONFIG_MAPS.merge(client, name, &config_map), REVISIONS.create(client, NAMESPACE, &revision))?;
+    tokio::try_join!(
+        CONFIG_MAPS.merge(client, name, &config_map),
+        REVISIONS.create(client, NAMESPACE, &revision)
+    )?;
     DEPLOYMENTS.apply(client, name, &bare_deployment(name, 5_000)).await?;
     let applied = metadata["annotations"]["bare.example.com/text"].as_str().unwrap_or_default();
     let note = json!({"metadata": {"annotations": {"bare.example.com/text": format!("{applied} ")}}});
@@ -161,6 +177,9 @@ async fn write(cluster: &Cluster, example: &Example, name: &Name, uid: &str) -> 
         "metadata": {"name": name.name, "namespace": NAMESPACE},
         "status": example.status,
     });
-    tokio::try_join!(REVISIONS.merge(client, &revision_name, &note), POLICIES.apply_status(client, name, &status))?;
+    tokio::try_join!(
+        REVISIONS.merge(client, &revision_name, &note),
+        POLICIES.apply_status(client, name, &status)
+    )?;
     Ok(())
 }

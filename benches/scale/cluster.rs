@@ -1,7 +1,7 @@
 //! The control plane: etcd and the API server. The real controllers write a dozen times for each
-//! change of a workload, which drowns what is measured; [`crate::observer`] stands in for them. And who talks to it: an administrator that sets things up, a bare client to
-//! compare with, and the operator. The last two are service accounts, so that both pay the same for
-//! authentication and authorization.
+//! change of a workload, which drowns what is measured; [`crate::observer`] stands in for them. And who talks
+//! to it: an administrator that sets things up, a bare client to compare with, and the operator. The last two
+//! are service accounts, so that both pay the same for authentication and authorization.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -56,14 +56,24 @@ impl Cluster {
         let path = folder.join("control-plane/kubeconfig");
         let temporary = match std::env::var_os("BENCH_KEEP") {
             Some(_) => {
-                eprintln!("bench: the audit log and the operator's log stay in {}", temporary.keep().display());
+                eprintln!(
+                    "bench: the audit log and the operator's log stay in {}",
+                    temporary.keep().display()
+                );
                 None
             }
             None => Some(temporary),
         };
-        let mut cluster =
-            Self { admin: client(&path).await?, bare: client(&path).await?, folder, _temporary: temporary, _process: process };
-        cluster.create(Api::<Namespace>::all(cluster.admin.clone()), json!({"metadata": {"name": SYSTEM}})).await?;
+        let mut cluster = Self {
+            admin: client(&path).await?,
+            bare: client(&path).await?,
+            folder,
+            _temporary: temporary,
+            _process: process,
+        };
+        cluster
+            .create(Api::<Namespace>::all(cluster.admin.clone()), json!({"metadata": {"name": SYSTEM}}))
+            .await?;
         let crd: Api<CustomResourceDefinition> = Api::all(cluster.admin.clone());
         crd.create(&PostParams::default(), &wire::crd()).await?;
         await_condition(crd, wire::CRD_NAME, conditions::is_crd_established()).await?;
@@ -109,7 +119,11 @@ impl Cluster {
         let answer = accounts.create_token_request(name, &PostParams::default(), &request).await?;
         let token = answer.status.ok_or("no token")?.token;
         let own = Kubeconfig::read_from(self.folder.join("control-plane/kubeconfig"))?;
-        let own = own.clusters.first().and_then(|named| named.cluster.as_ref()).ok_or("a kubeconfig without cluster")?;
+        let own = own
+            .clusters
+            .first()
+            .and_then(|named| named.cluster.as_ref())
+            .ok_or("a kubeconfig without cluster")?;
         let text = json!({
             "apiVersion": "v1",
             "kind": "Config",
@@ -124,7 +138,9 @@ impl Cluster {
 }
 
 async fn client(kubeconfig: &Path) -> Result<Client> {
-    let mut config = Config::from_custom_kubeconfig(Kubeconfig::read_from(kubeconfig)?, &KubeConfigOptions::default()).await?;
+    let mut config =
+        Config::from_custom_kubeconfig(Kubeconfig::read_from(kubeconfig)?, &KubeConfigOptions::default())
+            .await?;
     config.default_retry = false;
     Ok(Client::try_from(config)?)
 }

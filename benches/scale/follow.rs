@@ -106,7 +106,12 @@ pub struct Both {
 impl Both {
     pub async fn start(cluster: &Cluster) -> Result<Self> {
         Ok(Self {
-            deployments: Follow::start(cluster.admin.clone(), DEPLOYMENTS.all(), Some(observer::start(cluster.admin.clone()))).await?,
+            deployments: Follow::start(
+                cluster.admin.clone(),
+                DEPLOYMENTS.all(),
+                Some(observer::start(cluster.admin.clone())),
+            )
+            .await?,
             policies: Follow::start(cluster.admin.clone(), POLICIES.all(), None).await?,
         })
     }
@@ -120,7 +125,9 @@ impl Follow {
         let list: Object = loop {
             match client.request(Request::new(&path).list(&ListParams::default())?).await {
                 Ok(list) => break list,
-                Err(_) if started.elapsed() < Duration::from_secs(10) => sleep(Duration::from_millis(100)).await,
+                Err(_) if started.elapsed() < Duration::from_secs(10) => {
+                    sleep(Duration::from_millis(100)).await
+                }
                 Err(error) => return Err(error.into()),
             }
         };
@@ -131,7 +138,9 @@ impl Follow {
         tokio::spawn(async move {
             // The API server ends each watch after a while.
             loop {
-                if let Err(error) = read(&client, &path, &mut version, &seen, &sender, observer.as_ref()).await {
+                if let Err(error) =
+                    read(&client, &path, &mut version, &seen, &sender, observer.as_ref()).await
+                {
                     eprintln!("bench: a watch failed: {error}");
                     return;
                 }
@@ -159,7 +168,9 @@ impl Follow {
                 news.changed().await.map_err(|_| "the watch has ended")?;
             }
         };
-        timeout(Duration::from_secs(120), wait).await.map_err(|_| format!("{name:?} did not get there: {:?}", self.get(name)))?
+        timeout(Duration::from_secs(120), wait)
+            .await
+            .map_err(|_| format!("{name:?} did not get there: {:?}", self.get(name)))?
     }
 
     /// Waits until all of `names` are as asked, and says of each what was seen.
@@ -176,7 +187,8 @@ impl Follow {
             sleep(Duration::from_millis(20)).await;
         }
         let all = self.all();
-        let missing = names.iter().filter(|name| !all.get(*name).is_some_and(|seen| asked(name, seen))).count();
+        let missing =
+            names.iter().filter(|name| !all.get(*name).is_some_and(|seen| asked(name, seen))).count();
         Err(format!("{missing} of {} did not get there", names.len()).into())
     }
 }
@@ -190,13 +202,16 @@ async fn read(
     observer: Option<&Observer>,
 ) -> Result<()> {
     let params = WatchParams::default().timeout(290);
-    let mut events = Box::pin(client.request_events::<Object>(Request::new(path).watch(&params, version)?).await?);
+    let mut events =
+        Box::pin(client.request_events::<Object>(Request::new(path).watch(&params, version)?).await?);
     while let Some(event) = events.try_next().await? {
         let now = Instant::now();
         match event {
             WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                 version.clone_from(&object.metadata.resource_version);
-                if let Some(observer) = observer.filter(|_| object.status.observed_generation < object.generation()) {
+                if let Some(observer) =
+                    observer.filter(|_| object.status.observed_generation < object.generation())
+                {
                     observer.observe(object.name(), object.generation());
                 }
                 note(&mut seen.lock().unwrap_or_else(PoisonError::into_inner), object, now);
@@ -217,12 +232,16 @@ async fn read(
 fn note(all: &mut HashMap<Name, Seen>, object: Object, now: Instant) {
     let name = object.name();
     let Object { metadata, status } = object;
-    let known = all.get(&name).filter(|known| known.uid == metadata.uid && known.generation == metadata.generation);
+    let known =
+        all.get(&name).filter(|known| known.uid == metadata.uid && known.generation == metadata.generation);
     let is_observed = status.observed_generation >= metadata.generation;
     let seen = Seen {
         changed: known.map_or(now, |known| known.changed),
         observed: known.and_then(|known| known.observed).or(is_observed.then_some(now)),
-        ready: status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+        ready: status
+            .conditions
+            .iter()
+            .any(|condition| condition.type_ == "Ready" && condition.status == "True"),
         target: status.targets.into_iter().next().map(|target| target.uid).unwrap_or_default(),
         generation: metadata.generation,
         uid: metadata.uid,

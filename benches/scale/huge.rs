@@ -1,5 +1,5 @@
-//! A workload as large as the API server takes, which somebody edits again and again: what each edit costs the operator,
-//! whose watch brings it all workloads.
+//! A workload as large as the API server takes, which somebody edits again and again: what each edit costs
+//! the operator, whose watch brings it all workloads.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,8 @@ use crate::cluster::Cluster;
 use crate::objects::{DEPLOYMENTS, Name};
 use crate::operator::Operator;
 
-/// Of 76 bytes each, 1.3 MB in all. Ten times as many of a tenth took the API server longer than it gives a request.
+/// Of 76 bytes each, 1.3 MB in all. Ten times as many of a tenth took the API server longer than it gives a
+/// request.
 const ARGUMENTS: usize = 16_000;
 /// Enough for a clock that ticks a hundred times a second.
 const EDITS: u32 = 40;
@@ -39,7 +40,13 @@ pub async fn edits(cluster: &Cluster, operator: &Operator) -> Result<Huge> {
     sleep(Duration::from_secs(2)).await;
     let before = operator.usage()?.busy;
     for number in 0..EDITS {
-        DEPLOYMENTS.merge(&cluster.bare, &name, &json!({"metadata": {"annotations": {"example.com/edit": number.to_string()}}})).await?;
+        DEPLOYMENTS
+            .merge(
+                &cluster.bare,
+                &name,
+                &json!({"metadata": {"annotations": {"example.com/edit": number.to_string()}}}),
+            )
+            .await?;
     }
     // The last of them is on its way.
     sleep(Duration::from_secs(2)).await;

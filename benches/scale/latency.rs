@@ -9,7 +9,9 @@ use crate::Result;
 use crate::cluster::Cluster;
 use crate::follow::Both;
 use crate::load::{self, FLOOR};
-use crate::objects::{CONFIG_MAPS, DEPLOYMENTS, Name, POLICIES, bare_config_map, bare_deployment, change, deployment};
+use crate::objects::{
+    CONFIG_MAPS, DEPLOYMENTS, Name, POLICIES, bare_config_map, bare_deployment, change, deployment,
+};
 
 /// After each change, so that nothing of it runs into the next.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -48,8 +50,12 @@ pub async fn at_one(cluster: &Cluster, follow: &Both, changes: usize) -> Result<
         // Another workload under the same name, which no roll is remembered of.
         if number % CHANGES_OF_A_WORKLOAD == 0 {
             DEPLOYMENTS.delete(&cluster.admin, &single).await?;
-            let created = DEPLOYMENTS.create(&cluster.admin, &single.namespace, &deployment(0, &single)).await?;
-            follow.policies.until(&single, |seen| seen.is_enforced() && seen.target == created.metadata.uid).await?;
+            let created =
+                DEPLOYMENTS.create(&cluster.admin, &single.namespace, &deployment(0, &single)).await?;
+            follow
+                .policies
+                .until(&single, |seen| seen.is_enforced() && seen.target == created.metadata.uid)
+                .await?;
             sleep(PAUSE).await;
         }
         let mut counted = Latency::default();
@@ -88,7 +94,8 @@ impl Latency {
 }
 
 async fn prepare_floor(cluster: &Cluster, prefix: &str, size: fn(usize) -> usize) -> Result<Vec<Name>> {
-    let names: Vec<_> = (0..FLOOR_WORKLOADS).map(|number| Name::new(FLOOR, &format!("{prefix}-{number}"))).collect();
+    let names: Vec<_> =
+        (0..FLOOR_WORKLOADS).map(|number| Name::new(FLOOR, &format!("{prefix}-{number}"))).collect();
     for (number, name) in names.iter().enumerate() {
         DEPLOYMENTS.create(&cluster.admin, FLOOR, &deployment(size(number), name)).await?;
         CONFIG_MAPS.apply(&cluster.bare, name, &bare_config_map(name, 0)).await?;
@@ -98,7 +105,13 @@ async fn prepare_floor(cluster: &Cluster, prefix: &str, size: fn(usize) -> usize
     Ok(names)
 }
 
-async fn ours(cluster: &Cluster, follow: &Both, policy: &Name, number: usize, latency: &mut Latency) -> Result<()> {
+async fn ours(
+    cluster: &Cluster,
+    follow: &Both,
+    policy: &Name,
+    number: usize,
+    latency: &mut Latency,
+) -> Result<()> {
     let before = follow.deployments.get(policy)?.generation;
     let started = Instant::now();
     let changed = POLICIES.merge(&cluster.bare, policy, &change(1_000 + number)).await?;
@@ -106,13 +119,23 @@ async fn ours(cluster: &Cluster, follow: &Both, policy: &Name, number: usize, la
     let seen = follow.deployments.until(policy, |seen| seen.generation > before).await?;
     latency.ours.push(seen.changed - started);
     latency.own.push(seen.changed.saturating_duration_since(stored));
-    follow.policies.until(policy, |seen| seen.generation >= changed.generation() && seen.is_enforced()).await?;
+    follow
+        .policies
+        .until(policy, |seen| seen.generation >= changed.generation() && seen.is_enforced())
+        .await?;
     sleep(PAUSE).await;
     Ok(())
 }
 
-async fn bare(cluster: &Cluster, follow: &Both, name: &Name, number: usize, latency: &mut Latency) -> Result<()> {
-    let (config_map, deployment) = (bare_config_map(name, 1_000 + number), bare_deployment(name, 1_000 + number));
+async fn bare(
+    cluster: &Cluster,
+    follow: &Both,
+    name: &Name,
+    number: usize,
+    latency: &mut Latency,
+) -> Result<()> {
+    let (config_map, deployment) =
+        (bare_config_map(name, 1_000 + number), bare_deployment(name, 1_000 + number));
     let before = follow.deployments.get(name)?.generation;
     let started = Instant::now();
     CONFIG_MAPS.apply(&cluster.bare, name, &config_map).await?;

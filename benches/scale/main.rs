@@ -2,7 +2,11 @@
 //! The operator runs as a process of its own, from the binary that is shipped. Each figure of time
 //! stands beside what a bare client needs for the same writes in the same run, so that a slow or
 //! busy machine shows in both. `make bench` runs it; without `--quick` it writes docs/benchmarks.md.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "it measures a process and a cluster")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it measures a process and a cluster"
+)]
 
 mod audit;
 mod burst;
@@ -56,7 +60,8 @@ impl Sizes {
 }
 
 fn main() -> ExitCode {
-    let outcome = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(run()));
+    let outcome =
+        tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(run()));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -68,7 +73,9 @@ fn main() -> ExitCode {
 
 async fn run() -> Result<()> {
     let sizes = Sizes::from_command_line()?;
-    let binary: PathBuf = std::env::var_os("MFA_OPERATOR_BINARY").ok_or("MFA_OPERATOR_BINARY is not set: use make bench")?.into();
+    let binary: PathBuf = std::env::var_os("MFA_OPERATOR_BINARY")
+        .ok_or("MFA_OPERATOR_BINARY is not set: use make bench")?
+        .into();
     let step = |text: &str| eprintln!("bench: {text}");
 
     step("starting a control plane");

@@ -73,32 +73,50 @@ impl Kind {
 
     pub async fn apply_status(self, client: &Client, name: &Name, body: &Value) -> Result<Object> {
         let params = PatchParams::apply("bare").force();
-        let request = self.inside(&name.namespace).patch_subresource("status", &name.name, &params, &Patch::Apply(body))?;
+        let request = self.inside(&name.namespace).patch_subresource(
+            "status",
+            &name.name,
+            &params,
+            &Patch::Apply(body),
+        )?;
         Ok(client.request(request).await?)
     }
 
     /// Says in a workload's status that its generation is observed.
     pub async fn observe(self, client: &Client, name: &Name, generation: i64) -> Result<()> {
         let body = json!({"status": {"observedGeneration": generation}});
-        let request = self.inside(&name.namespace).patch_subresource("status", &name.name, &PatchParams::default(), &Patch::Merge(body))?;
+        let request = self.inside(&name.namespace).patch_subresource(
+            "status",
+            &name.name,
+            &PatchParams::default(),
+            &Patch::Merge(body),
+        )?;
         let _: Object = client.request(request).await?;
         Ok(())
     }
 
     pub async fn get(self, client: &Client, name: &Name) -> Result<Value> {
-        Ok(client.request(self.inside(&name.namespace).get(&name.name, &kube::api::GetParams::default())?).await?)
+        Ok(client
+            .request(self.inside(&name.namespace).get(&name.name, &kube::api::GetParams::default())?)
+            .await?)
     }
 
     /// Objects of a namespace that carry the label of `policy`.
     pub async fn of_policy(self, client: &Client, policy: &Name) -> Result<Vec<Value>> {
-        let params = kube::api::ListParams::default().labels(&format!("{}={}", wire::POLICY_LABEL, policy.name));
+        let params =
+            kube::api::ListParams::default().labels(&format!("{}={}", wire::POLICY_LABEL, policy.name));
         let mut list: Value = client.request(self.inside(&policy.namespace).list(&params)?).await?;
         Ok(serde_json::from_value(list["items"].take())?)
     }
 
     /// Receives every object by a streaming list.
     pub async fn receive_all(self, client: &Client) -> Result<()> {
-        let params = WatchParams { send_initial_events: true, bookmarks: true, timeout: Some(290), ..WatchParams::default() };
+        let params = WatchParams {
+            send_initial_events: true,
+            bookmarks: true,
+            timeout: Some(290),
+            ..WatchParams::default()
+        };
         let mut lines = client.request_stream(Request::new(self.all()).watch(&params, "0")?).await?.lines();
         while let Some(line) = lines.try_next().await? {
             if line.starts_with(r#"{"type":"BOOKMARK""#) {
@@ -151,8 +169,7 @@ fn labels(name: &str) -> Value {
 /// An eighth of what is missing to `size` becomes variables, whose owners are tracked each; the rest
 /// an annotation.
 fn template(name: &str, size: usize) -> Value {
-    let probe =
-        |path: &str| json!({"httpGet": {"path": path, "port": 4434}, "initialDelaySeconds": 5, "periodSeconds": 10, "failureThreshold": 5});
+    let probe = |path: &str| json!({"httpGet": {"path": path, "port": 4434}, "initialDelaySeconds": 5, "periodSeconds": 10, "failureThreshold": 5});
     let mut template = json!({
         "metadata": {"labels": labels(name), "annotations": {"checksum/kratos-config": "5d41402abc4b2a76b9719d911017c592"}},
         "spec": {
@@ -189,7 +206,10 @@ fn template(name: &str, size: usize) -> Value {
     if let Some(env) = template["spec"]["containers"][0]["env"].as_array_mut() {
         let value = "https://login.example.com/self-service/methods/";
         let each = json!({"name": "APPLICATION_SETTING_000", "value": value}).to_string().len() + 1;
-        env.extend((0..missing / 8 / each).map(|number| json!({"name": format!("APPLICATION_SETTING_{number:03}"), "value": value})));
+        env.extend(
+            (0..missing / 8 / each)
+                .map(|number| json!({"name": format!("APPLICATION_SETTING_{number:03}"), "value": value})),
+        );
     }
     let missing = size.saturating_sub(template.to_string().len() + 40);
     template["metadata"]["annotations"]["example.com/description"] = json!("word ".repeat(missing / 5));
@@ -250,7 +270,10 @@ pub fn bare_deployment(name: &Name, number: usize) -> Value {
 }
 
 pub fn bare_config_map(name: &Name, number: usize) -> Value {
-    let file = format!("# Number {number:010}, then as much as a policy becomes.\n{}", "selfservice: words\n".repeat(30));
+    let file = format!(
+        "# Number {number:010}, then as much as a policy becomes.\n{}",
+        "selfservice: words\n".repeat(30)
+    );
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",

@@ -68,19 +68,29 @@ impl Operator {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         let mebibytes = |field: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(field));
-            line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).map_or(f64::NAN, |kibibytes| kibibytes / 1024.0)
+            line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok())
+                .map_or(f64::NAN, |kibibytes| kibibytes / 1024.0)
         };
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
         // After the name in brackets: user and system time are the 12th and 13th, in hundredths of a second.
         let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
         let ticks: u64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-        Ok(Usage { resident: mebibytes("VmRSS:"), peak: mebibytes("VmHWM:"), busy: Duration::from_millis(ticks * 10) })
+        Ok(Usage {
+            resident: mebibytes("VmRSS:"),
+            peak: mebibytes("VmHWM:"),
+            busy: Duration::from_millis(ticks * 10),
+        })
     }
 
     /// The first warnings of its log.
     pub fn complaints(&self) -> Result<Vec<String>> {
         let log = std::fs::read_to_string(&self.log)?;
-        Ok(log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).take(5).map(Into::into).collect())
+        Ok(log
+            .lines()
+            .filter(|line| line.contains("WARN") || line.contains("ERROR"))
+            .take(5)
+            .map(Into::into)
+            .collect())
     }
 
     pub async fn stop(mut self) -> Result<()> {

@@ -56,7 +56,9 @@ impl Report {
     fn rows(&self) -> Vec<Row> {
         let many = self.sizes.policies;
         let mut rows = Vec::new();
-        for (policies, latency) in [("1 policy".to_owned(), &self.at_one), (format!("{many} policies"), &self.at_many)] {
+        for (policies, latency) in
+            [("1 policy".to_owned(), &self.at_one), (format!("{many} policies"), &self.at_many)]
+        {
             for (hundredths, goal) in [(50, "ratio ≤ 1.5"), (99, "ratio ≤ 3")] {
                 let floor = percentile(&latency.floor, hundredths);
                 for (from, durations, goal) in [("sent", &latency.ours, goal), ("stored", &latency.own, "")] {
@@ -74,7 +76,9 @@ impl Report {
         let [before, after] = self.bare;
         let writes = (before.writes + after.writes) / 2;
         let changes = (before.changes + after.changes) / 2;
-        for (what, bare, goal) in [("", writes, "ratio ≤ 1.5"), (" (bare client: the policies' changes too)", writes + changes, "")] {
+        for (what, bare, goal) in
+            [("", writes, "ratio ≤ 1.5"), (" (bare client: the policies' changes too)", writes + changes, "")]
+        {
             rows.push(Row {
                 what: format!("{} policies changed at once → all told in status{what}", self.sizes.burst),
                 figure: seconds(self.ours.told),
@@ -91,7 +95,8 @@ impl Report {
             goal: "≤ 5 s",
         });
         rows.push(Row {
-            what: "an edit of somebody's workload of 1.3 MB, on a processor (bare client: read into a tree)".into(),
+            what: "an edit of somebody's workload of 1.3 MB, on a processor (bare client: read into a tree)"
+                .into(),
             figure: milliseconds(self.huge.ours),
             floor: milliseconds(self.huge.floor),
             ratio: ratio(self.huge.ours, self.huge.floor),
@@ -106,11 +111,23 @@ impl Report {
             "≤ 100 MiB, 60 the aim",
         );
         alone("its peak".into(), mebibytes(self.restarted.usage.peak), "");
-        alone("memory of the process that saw them all come".into(), mebibytes(self.grown.usage.resident), "≤ 100 MiB, 60 the aim");
+        alone(
+            "memory of the process that saw them all come".into(),
+            mebibytes(self.grown.usage.resident),
+            "≤ 100 MiB, 60 the aim",
+        );
         alone("its peak".into(), mebibytes(self.grown.usage.peak), "");
         let rest = seconds(self.grown.during + self.restarted.during);
-        alone(format!("writes at rest, in {rest}"), (self.grown.requests.writes + self.restarted.requests.writes).to_string(), "0");
-        alone(format!("reads at rest, in {rest}"), (self.grown.requests.reads + self.restarted.requests.reads).to_string(), "");
+        alone(
+            format!("writes at rest, in {rest}"),
+            (self.grown.requests.writes + self.restarted.requests.writes).to_string(),
+            "0",
+        );
+        alone(
+            format!("reads at rest, in {rest}"),
+            (self.grown.requests.reads + self.restarted.requests.reads).to_string(),
+            "",
+        );
         alone("restart: writes".into(), self.restart.requests.writes.to_string(), "0");
         alone("restart: time on a processor until at rest".into(), seconds(self.restart.busy), "");
         alone(format!("{many} new policies until all are enforced"), seconds(self.installed), "");
@@ -121,7 +138,9 @@ impl Report {
     /// For the terminal and the page alike.
     pub fn table(&self) -> String {
         let mut lines = vec![["what", "operator", "bare client", "ratio", "to reach"].map(String::from)];
-        lines.extend(self.rows().into_iter().map(|row| [row.what, row.figure, row.floor, row.ratio, row.goal.into()]));
+        lines.extend(
+            self.rows().into_iter().map(|row| [row.what, row.figure, row.floor, row.ratio, row.goal.into()]),
+        );
         let mut widths = [0; 5];
         for line in &lines {
             for (width, cell) in widths.iter_mut().zip(line) {
@@ -143,8 +162,10 @@ impl Report {
         let date = Timestamp::now().strftime("%Y-%m-%d").to_string();
         let cores = std::thread::available_parallelism()?;
         let memory = std::fs::read_to_string("/proc/meminfo")?;
-        let kibibytes: f64 = memory.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or_default();
-        let [one, many] = [&self.at_one, &self.at_many].map(|latency| milliseconds(percentile(&latency.floor_answer, 50)));
+        let kibibytes: f64 =
+            memory.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or_default();
+        let [one, many] =
+            [&self.at_one, &self.at_many].map(|latency| milliseconds(percentile(&latency.floor_answer, 50)));
         Ok(format!(
             "{}\n{}\n{}",
             include_str!("page-head.md")

@@ -43,9 +43,9 @@ pub async fn config(address: SocketAddr, patience: Duration) -> Answer {
     }
 }
 
-/// Asks the server at this address whether it is well, its database included, and waits so long at most for the
-/// connection, and once more for the answer. The server's own "not ready" counts against it, and that it takes the
-/// question and keeps silent; whatever a mesh, TLS or a proxy says in front of it does not.
+/// Asks the server at this address whether it is well, its database included, and waits so long at most for
+/// the connection, and once more for the answer. The server's own "not ready" counts against it, and that it
+/// takes the question and keeps silent; whatever a mesh, TLS or a proxy says in front of it does not.
 pub async fn health(address: SocketAddr, patience: Duration) -> Health {
     let stream = match tokio::time::timeout(patience, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => stream,
@@ -60,7 +60,11 @@ pub async fn health(address: SocketAddr, patience: Duration) -> Health {
 }
 
 /// One request: the status, and with 200 the body, where it is not longer than any honest one.
-async fn get(address: SocketAddr, path: &str, patience: Duration) -> Result<(StatusCode, Option<Bytes>), Error> {
+async fn get(
+    address: SocketAddr,
+    path: &str,
+    patience: Duration,
+) -> Result<(StatusCode, Option<Bytes>), Error> {
     let asked = async { ask(TcpStream::connect(address).await?, address, path, Wanted::Body).await };
     tokio::time::timeout(patience, asked).await?
 }
@@ -71,9 +75,17 @@ enum Wanted {
     Body,
 }
 
-async fn ask(stream: TcpStream, address: SocketAddr, path: &str, wanted: Wanted) -> Result<(StatusCode, Option<Bytes>), Error> {
-    let (mut sender, connection) =
-        http1::Builder::new().max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS).handshake(TokioIo::new(stream)).await?;
+async fn ask(
+    stream: TcpStream,
+    address: SocketAddr,
+    path: &str,
+    wanted: Wanted,
+) -> Result<(StatusCode, Option<Bytes>), Error> {
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
+        .handshake(TokioIo::new(stream))
+        .await?;
     let request = Request::get(path).header(HOST, address.to_string()).body(Empty::<Bytes>::new())?;
     let answer = async {
         let response = sender.send_request(request).await?;

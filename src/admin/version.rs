@@ -24,6 +24,11 @@ struct Said {
 pub async fn version(address: SocketAddr, patience: Duration) -> Option<SmolStr> {
     let (StatusCode::OK, Some(body)) = get(address, VERSION, patience).await.ok()? else { return None };
     let said: Said = serde_json::from_slice(&body).ok()?;
-    let version: SmolStr = said.version.chars().take_while(|said| matches!(said, '0'..='9' | '.' | 'v')).take(MAX_VERSION).collect();
+    let version: SmolStr = said
+        .version
+        .chars()
+        .take_while(|said| matches!(said, '0'..='9' | '.' | 'v'))
+        .take(MAX_VERSION)
+        .collect();
     (!version.is_empty()).then_some(version)
 }

@@ -125,7 +125,12 @@ pub enum Risk {
 }
 
 impl Risk {
-    pub const ALL: [Self; 4] = [Self::SettingsBypass, Self::MethodSwitchedOff, Self::RelyingPartyChanged, Self::CodeCountsForEveryone];
+    pub const ALL: [Self; 4] = [
+        Self::SettingsBypass,
+        Self::MethodSwitchedOff,
+        Self::RelyingPartyChanged,
+        Self::CodeCountsForEveryone,
+    ];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -13,15 +13,23 @@ pub enum ConditionType {
     Overridden,
     /// All that can be told says that the policy is enforced.
     Ready,
-    /// kstatus: the operator works on it, or waits for something that may resolve by itself. Present only while true.
+    /// kstatus: the operator works on it, or waits for something that may resolve by itself. Present only
+    /// while true.
     Reconciling,
     /// kstatus: it goes no further without an edit. Present only while true.
     Stalled,
 }
 
 impl ConditionType {
-    const ALL: [Self; 7] =
-        [Self::Accepted, Self::RolledOut, Self::Effective, Self::Overridden, Self::Ready, Self::Reconciling, Self::Stalled];
+    const ALL: [Self; 7] = [
+        Self::Accepted,
+        Self::RolledOut,
+        Self::Effective,
+        Self::Overridden,
+        Self::Ready,
+        Self::Reconciling,
+        Self::Stalled,
+    ];
 
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {

@@ -14,8 +14,8 @@ pub use conditions::{ConditionType, Reason};
 pub use events::EventReason;
 pub use remedies::Remedy;
 pub use spec::{
-    Code, Delivery, LookupSecret, Methods, MfaPolicy, MfaPolicySpec, RelyingParty, RequiredAal, Rollout, TargetRef, Totp, Verification,
-    Webauthn,
+    Code, Delivery, LookupSecret, Methods, MfaPolicy, MfaPolicySpec, RelyingParty, RequiredAal, Rollout,
+    TargetRef, Totp, Verification, Webauthn,
 };
 pub use status::{Advisory, Condition, MfaPolicyStatus, RunningAal, TargetStatus, Transition};
 
@@ -62,23 +62,31 @@ pub const CONFIG_KEY: &str = "kratos.yaml";
 pub fn crd() -> k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition {
     use kube::CustomResourceExt;
     let mut crd = serde_json::to_value(MfaPolicy::crd()).expect("a definition is JSON");
-    remove_nullable(&mut crd);
+    adapt(&mut crd);
     // kstatus takes an object without any status for one that is as it should be: a new policy has
     // one from the beginning, of a generation that no object has.
-    let status = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/status").expect("it has a status");
+    let status = crd
+        .pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/status")
+        .expect("it has a status");
     status["default"] = serde_json::json!({"observedGeneration": -1});
     serde_json::from_value(crd).expect("it stays a definition")
 }
 
+/// Removes `nullable`, and joins the lines of each description: `kubectl explain` breaks them itself.
+///
 /// A nullable field keeps an explicit `null`, which counts as set in `has()` and would slip past
 /// the rules. Any other field loses it, as if it had been left out.
-fn remove_nullable(value: &mut serde_json::Value) {
+fn adapt(value: &mut serde_json::Value) {
     match value {
         serde_json::Value::Object(fields) => {
             fields.remove("nullable");
-            fields.values_mut().for_each(remove_nullable);
+            if let Some(serde_json::Value::String(text)) = fields.get_mut("description") {
+                *text =
+                    text.split("\n\n").map(|lines| lines.replace('\n', " ")).collect::<Vec<_>>().join("\n\n");
+            }
+            fields.values_mut().for_each(adapt);
         }
-        serde_json::Value::Array(items) => items.iter_mut().for_each(remove_nullable),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(adapt),
         _ => {}
     }
 }

@@ -51,9 +51,10 @@ impl Reason {
                 "A rule is broken that the API server did not catch: a method would go off, what is in force would become weaker without being stated, or the server's own configuration or version is against it.",
                 "Do what the message says; each refusal (docs/advisories.md#refused-unless-acknowledged) is explained by its word. What was accepted last stays in force; if nothing was, the server's own configuration does. A target to which the policy is new (docs/advisories.md#refused-until-it-is-stated) is stopped alone.",
             ),
-            Self::TargetNotFound => {
-                ("No such workload in the policy's namespace.", "Create it, or correct the name. It is picked up when it appears.")
-            }
+            Self::TargetNotFound => (
+                "No such workload in the policy's namespace.",
+                "Create it, or correct the name. It is picked up when it appears.",
+            ),
             Self::Unreadable => (
                 "A workload, one of its pods, the ConfigMap or a record of the policy is there, and a field of it is not what the operator expects. What it holds is not known: the levels are Unknown, and nothing of it is written, reverted or made anew.",
                 "Correct the field that the message names, or, where the API is newer than the operator, upgrade the operator. It is read again when it changes.",
@@ -71,9 +72,10 @@ impl Reason {
                 "Add what the message says to the workload, for example to the values of Ory's chart. It goes on by itself.",
             ),
             Self::TargetClaimed => ("Another policy governs the workload.", "Remove it from one of the two."),
-            Self::ConfigMapTaken => {
-                ("The ConfigMap exists and is not this policy's.", "Choose another delivery.configMapName, or delete it.")
-            }
+            Self::ConfigMapTaken => (
+                "The ConfigMap exists and is not this policy's.",
+                "Choose another delivery.configMapName, or delete it.",
+            ),
             Self::FieldConflict => (
                 "Another manager set a variable that the policy sets, or keeps undoing the repair of a variable.",
                 "Remove it where it comes from, in the Helm values for example. TakeOver takes a variable. An entry with valueFrom and one that is listed twice have to be removed by hand.",
@@ -119,7 +121,12 @@ impl Reason {
                 "The proof is required, and a pod does not answer, answers something else, or there is none. What SETTINGS, WHOAMI and RolledOut say still holds.",
                 "Let the operator reach the admin port, correct verification.port, or do not require the proof: see proof by the pods (docs/verification.md).",
             ),
-            Self::Accepted | Self::RolledOut | Self::Confirmed | Self::HashesAgree | Self::Off | Self::Ready => return None,
+            Self::Accepted
+            | Self::RolledOut
+            | Self::Confirmed
+            | Self::HashesAgree
+            | Self::Off
+            | Self::Ready => return None,
         };
         Some(Remedy { means, to_do })
     }

@@ -6,9 +6,12 @@
 pub const LEVEL: (&str, &str) = ("self in ['aal1', 'highest_available']", LEVEL_MESSAGE);
 pub const LEVEL_MESSAGE: &str = "Kratos knows two values here and refuses every other, aal2 included: use highest_available, which demands the highest level that the identity has set up (AAL2 for whoever enrolled a second factor), or aal1";
 
-pub const NO_LEVEL: (&str, &str) =
-    ("has(self.requiredAAL) && (has(self.requiredAAL.settings) || has(self.requiredAAL.whoami))", NO_LEVEL_MESSAGE);
-pub const NO_LEVEL_MESSAGE: &str = "a policy must state a level: set requiredAAL.settings, requiredAAL.whoami or both";
+pub const NO_LEVEL: (&str, &str) = (
+    "has(self.requiredAAL) && (has(self.requiredAAL.settings) || has(self.requiredAAL.whoami))",
+    NO_LEVEL_MESSAGE,
+);
+pub const NO_LEVEL_MESSAGE: &str =
+    "a policy must state a level: set requiredAAL.settings, requiredAAL.whoami or both";
 
 pub const SETTINGS_BYPASS: (&str, &str) = (
     "!(has(self.requiredAAL) && has(self.requiredAAL.whoami) && has(self.requiredAAL.settings) \
@@ -70,7 +73,8 @@ pub const CODE_OFF: (&str, &str) = switched_off!("code", "mfaEnabled");
 /// What the operator says of what stands on a target. No expressions: only the operator sees that.
 pub const NOT_STATED: &str = "it would be weaker than what is in force, and the policy does not say so: state it as it stands, or the weaker value (to leave it to the server, state that now and take it out afterwards)";
 pub const LEFT_IN_ANOTHER_CONTAINER: &str = "variables of an earlier policy stand in another container, which would lose them: name that one, and change it once this policy governs the workload";
-pub const LEFT_TO_OTHERS: &str = "other workloads read this file, too: state what is in it, or set a name of its own";
+pub const LEFT_TO_OTHERS: &str =
+    "other workloads read this file, too: state what is in it, or set a name of its own";
 
 /// Word in `acknowledge` for a relying party that goes away rather than changes.
 pub const NO_RELYING_PARTY: &str = "none";
@@ -83,7 +87,8 @@ pub const RELYING_PARTY_CHANGED: &str = "!(has(oldSelf.methods) && has(oldSelf.m
 /// The message names the new id, so it is an expression; [`relying_party_changed`] says the same in Rust.
 pub const RELYING_PARTY_CHANGED_MESSAGE: &str = "'another methods.webauthn.rp.id makes every registered security key useless: keep ' + oldSelf.methods.webauthn.rp.id + ', or add RelyingPartyChanged:' + (has(self.methods) && has(self.methods.webauthn) && has(self.methods.webauthn.rp) ? self.methods.webauthn.rp.id : 'none') + ' to acknowledge'";
 
-/// The message of [`RELYING_PARTY_CHANGED_MESSAGE`] for these two ids. The old one is none where it is the server's own.
+/// The message of [`RELYING_PARTY_CHANGED_MESSAGE`] for these two ids. The old one is none where it is the
+/// server's own.
 #[must_use]
 pub fn relying_party_changed(old: Option<&str>, new: &str) -> String {
     let old = old.unwrap_or("that of the server's own configuration");
@@ -108,8 +113,10 @@ pub fn origins_changed(id: &str) -> String {
 }
 
 /// Go's duration syntax without days. The digits are bounded so that no sum overflows Go's 292 years.
-pub const DURATION: (&str, &str) =
-    ("self.matches('^([0-9]{1,9}(ns|us|ms|s)|[0-9]{1,7}m|[0-9]{1,5}h)+$') && self.matches('[1-9]')", DURATION_MESSAGE);
+pub const DURATION: (&str, &str) = (
+    "self.matches('^([0-9]{1,9}(ns|us|ms|s)|[0-9]{1,7}m|[0-9]{1,5}h)+$') && self.matches('[1-9]')",
+    DURATION_MESSAGE,
+);
 pub const DURATION_MESSAGE: &str = "write a duration greater than zero from numbers and the units h, m, s, ms, us or ns, for example 15m or 1h30m; days do not exist here, write 24h";
 
 /// Shorter, nobody gets to change a factor; longer, a session that was left open does.
@@ -117,15 +124,17 @@ pub const SESSION_AGE: (&str, &str) = (
     "self.matches('^([0-9]{1,9}(ns|us|ms|s)|[0-9]{1,7}m|[0-9]{1,5}h)+$') && duration(self) >= duration('1m') && duration(self) <= duration('24h')",
     SESSION_AGE_MESSAGE,
 );
-pub const SESSION_AGE_MESSAGE: &str =
-    "write a duration from 1m to 24h, for example 15m or 1h30m: with less nobody gets to change a factor, and days do not exist here";
+pub const SESSION_AGE_MESSAGE: &str = "write a duration from 1m to 24h, for example 15m or 1h30m: with less nobody gets to change a factor, and days do not exist here";
 
 pub const WEBAUTHN_RP: (&str, &str) = ("!self.enabled || has(self.rp)", WEBAUTHN_RP_MESSAGE);
 pub const WEBAUTHN_RP_MESSAGE: &str = "webauthn needs its relying party: set methods.webauthn.rp.id to the domain that people sign in at and rp.displayName to the name they shall see";
 
-pub const RP_ID: (&str, &str) =
-    ("self.matches('^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$') || self == 'localhost'", RP_ID_MESSAGE);
-pub const RP_ID_MESSAGE: &str = "rp.id is a domain in lower case without scheme, port or path, for example example.com (or localhost)";
+pub const RP_ID: (&str, &str) = (
+    "self.matches('^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$') || self == 'localhost'",
+    RP_ID_MESSAGE,
+);
+pub const RP_ID_MESSAGE: &str =
+    "rp.id is a domain in lower case without scheme, port or path, for example example.com (or localhost)";
 
 pub const ORIGIN: (&str, &str) = (
     "self.matches('^(https://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|http://localhost)(:[1-9][0-9]{0,4})?$') \
@@ -140,8 +149,7 @@ pub const DEFAULT_PORT: (&str, &str) = (
     "!(self.startsWith('https://') && self.endsWith(':443')) && !(self.startsWith('http://') && self.endsWith(':80'))",
     DEFAULT_PORT_MESSAGE,
 );
-pub const DEFAULT_PORT_MESSAGE: &str =
-    "browsers leave the default port out of an origin, so that no key would ever be taken: remove :443, or :80 of http";
+pub const DEFAULT_PORT_MESSAGE: &str = "browsers leave the default port out of an origin, so that no key would ever be taken: remove :443, or :80 of http";
 
 pub const ORIGIN_OF_RP: (&str, &str) = (
     "!has(self.origins) || self.origins.all(o, o.startsWith('android:') \
@@ -152,37 +160,37 @@ pub const ORIGIN_OF_RP_MESSAGE: &str = "browsers accept a key only where rp.id i
 
 /// Control characters reach no authenticator app, and NUL no process.
 pub const PRINTABLE: (&str, &str) = ("!self.matches('[\\\\x00-\\\\x1f\\\\x7f-\\\\x9f]')", PRINTABLE_MESSAGE);
-pub const PRINTABLE_MESSAGE: &str = "remove the control characters (line breaks and tabs included): this name is shown on one line";
+pub const PRINTABLE_MESSAGE: &str =
+    "remove the control characters (line breaks and tabs included): this name is shown on one line";
 
 /// In the enrolment link a colon ends the issuer and begins the account.
 pub const ISSUER: (&str, &str) = ("!self.contains(':')", ISSUER_MESSAGE);
-pub const ISSUER_MESSAGE: &str =
-    "some authenticator apps take what stands behind a colon for the account: leave the colon out, or write - in its place";
+pub const ISSUER_MESSAGE: &str = "some authenticator apps take what stands behind a colon for the account: leave the colon out, or write - in its place";
 
 /// Kubernetes bounds the whole name, not what is between the dots.
-pub const OBJECT_NAME: (&str, &str) =
-    ("self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')", OBJECT_NAME_MESSAGE);
-pub const OBJECT_NAME_MESSAGE: &str =
-    "write the name of a Kubernetes object: lower case letters, digits, '-' and '.', beginning and ending with a letter or digit";
+pub const OBJECT_NAME: (&str, &str) = (
+    "self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')",
+    OBJECT_NAME_MESSAGE,
+);
+pub const OBJECT_NAME_MESSAGE: &str = "write the name of a Kubernetes object: lower case letters, digits, '-' and '.', beginning and ending with a letter or digit";
 
 /// By it admission tells the ConfigMaps that the operator may make from all others.
 pub const CONFIG_MAP_SUFFIX: &str = "-mfa";
 pub const CONFIG_MAP_NAME: (&str, &str) = ("self.endsWith('-mfa')", CONFIG_MAP_NAME_MESSAGE);
-pub const CONFIG_MAP_NAME_MESSAGE: &str =
-    "the name of a policy's ConfigMap ends in -mfa, for example kratos-mfa: the cluster lets the operator make no other";
+pub const CONFIG_MAP_NAME_MESSAGE: &str = "the name of a policy's ConfigMap ends in -mfa, for example kratos-mfa: the cluster lets the operator make no other";
 
-pub const DNS_LABEL: (&str, &str) = ("self.matches('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$')", DNS_LABEL_MESSAGE);
-pub const DNS_LABEL_MESSAGE: &str =
-    "write the name of a container: at most 63 lower case letters, digits and '-', beginning and ending with a letter or digit";
+pub const DNS_LABEL: (&str, &str) =
+    ("self.matches('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$')", DNS_LABEL_MESSAGE);
+pub const DNS_LABEL_MESSAGE: &str = "write the name of a container: at most 63 lower case letters, digits and '-', beginning and ending with a letter or digit";
 
 pub const NAME_FITS_LABEL: (&str, &str) = ("self.metadata.name.size() <= 63", NAME_FITS_LABEL_MESSAGE);
-pub const NAME_FITS_LABEL_MESSAGE: &str =
-    "metadata.name becomes a label value on each workload that the policy governs: choose a name of at most 63 characters";
+pub const NAME_FITS_LABEL_MESSAGE: &str = "metadata.name becomes a label value on each workload that the policy governs: choose a name of at most 63 characters";
 
 pub const GROUP_APPS: (&str, &str) = ("self == 'apps'", GROUP_APPS_MESSAGE);
 pub const GROUP_APPS_MESSAGE: &str = "targets are workloads of the group apps: leave group out or write apps";
 
-pub const TARGET_KIND: (&str, &str) = ("self in ['Deployment', 'StatefulSet', 'DaemonSet']", TARGET_KIND_MESSAGE);
+pub const TARGET_KIND: (&str, &str) =
+    ("self in ['Deployment', 'StatefulSet', 'DaemonSet']", TARGET_KIND_MESSAGE);
 pub const TARGET_KIND_MESSAGE: &str =
     "a target is a workload with pods that roll: write Deployment (the default), StatefulSet or DaemonSet";
 
@@ -194,23 +202,24 @@ pub const FIELD_CONFLICTS_MESSAGE: &str =
     "write Refuse (leave fields of other owners alone and say so) or TakeOver (take them from their owner)";
 
 pub const DELETION_POLICY: (&str, &str) = ("self in ['Revert', 'Retain']", DELETION_POLICY_MESSAGE);
-pub const DELETION_POLICY_MESSAGE: &str = "write Revert (the workloads lose the policy's settings with it) or Retain (they keep them)";
+pub const DELETION_POLICY_MESSAGE: &str =
+    "write Revert (the workloads lose the policy's settings with it) or Retain (they keep them)";
 
 pub const ON_FAILURE: (&str, &str) = ("self in ['Rollback', 'Hold']", ON_FAILURE_MESSAGE);
 pub const ON_FAILURE_MESSAGE: &str = "write Rollback (the default: a revision that new pods do not survive is taken back while the old ones serve) or Hold (it is left as it is, and told)";
 
-pub const VERIFICATION_MODE: (&str, &str) = ("self in ['IfSupported', 'Required', 'Off']", VERIFICATION_MODE_MESSAGE);
-pub const VERIFICATION_MODE_MESSAGE: &str =
-    "write IfSupported (the default: pods are asked, and what they cannot tell is no fault), Required (Ready waits for their proof) or Off";
+pub const VERIFICATION_MODE: (&str, &str) =
+    ("self in ['IfSupported', 'Required', 'Off']", VERIFICATION_MODE_MESSAGE);
+pub const VERIFICATION_MODE_MESSAGE: &str = "write IfSupported (the default: pods are asked, and what they cannot tell is no fault), Required (Ready waits for their proof) or Off";
 
 pub const PORT: (&str, &str) = (
     "self.matches('^[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?$') && (!self.matches('^[0-9]+$') || (int(self) >= 1 && int(self) <= 65535))",
     PORT_MESSAGE,
 );
-pub const PORT_MESSAGE: &str =
-    "write the name of the container port that serves the admin API, for example http-admin, or its number in quotes";
+pub const PORT_MESSAGE: &str = "write the name of the container port that serves the admin API, for example http-admin, or its number in quotes";
 
-pub const PATIENCE: (&str, &str) = ("self.matches('^([1-9]|10)s$') || self.matches('^[1-9][0-9]{2,3}ms$')", PATIENCE_MESSAGE);
+pub const PATIENCE: (&str, &str) =
+    ("self.matches('^([1-9]|10)s$') || self.matches('^[1-9][0-9]{2,3}ms$')", PATIENCE_MESSAGE);
 pub const PATIENCE_MESSAGE: &str = "write a time from 100ms to 10s, for example 2s";
 
 /// Bounds of strings and lists; the schema and [`crate::policy`] share them.

@@ -40,16 +40,20 @@ use super::status::MfaPolicyStatus;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct MfaPolicySpec {
-    /// The workloads that run the identity server: one to eight Deployments, StatefulSets or DaemonSets in the policy's own namespace, rolled in the order given. A workload is governed by one policy at a time.
+    /// The workloads that run the identity server: one to eight Deployments, StatefulSets or DaemonSets in
+    /// the policy's own namespace, rolled in the order given. A workload is governed by one policy at a time.
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["group".into(), "kind".into(), "name".into()]))]
     #[schemars(length(min = 1, max = "rules::MAX_TARGETS"))]
     pub target_refs: Vec<TargetRef>,
 
-    /// The levels to demand. At least one of the two must be set; what is left out stays as the server's own configuration has it.
+    /// The levels to demand. At least one of the two must be set; what is left out stays as the server's own
+    /// configuration has it.
     #[serde(rename = "requiredAAL", default, skip_serializing_if = "Option::is_none")]
     pub required_aal: Option<RequiredAal>,
 
-    /// How long after signing in a session may change credentials before it must sign in anew, for example 15m. From 1m to 24h; units are h, m, s, ms, us and ns. Kratos key: selfservice.flows.settings.privileged_session_max_age. Default: the server's own configuration.
+    /// How long after signing in a session may change credentials before it must sign in anew, for example
+    /// 15m. From 1m to 24h; units are h, m, s, ms, us and ns. Kratos key:
+    /// selfservice.flows.settings.privileged_session_max_age. Default: the server's own configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = "rules::MAX_DURATION"))]
     #[x_kube(validation = rules::SESSION_AGE)]
@@ -71,25 +75,34 @@ pub struct MfaPolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
 
-    /// What to do about a field that another manager already set to another value. Refuse (default): leave it alone and report FieldConflict. TakeOver: take it from its owner; under the delivery ConfigFile a variable that beats the file has to be removed by hand.
+    /// What to do about a field that another manager already set to another value. Refuse (default): leave it
+    /// alone and report FieldConflict. TakeOver: take it from its owner; under the delivery ConfigFile a
+    /// variable that beats the file has to be removed by hand.
     #[serde(default = "refuse::default", deserialize_with = "refuse::or_default")]
     #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
     #[x_kube(validation = rules::FIELD_CONFLICTS)]
     pub field_conflicts: String,
 
-    /// Risks that are taken on purpose, each by the word that the refusal printed: SettingsBypass, MethodSwitchedOff:<method>, RelyingPartyChanged:<new id or none>, CodeCountsForEveryone. Also the types of status.advisories that shall no longer be told.
+    /// Risks that are taken on purpose, each by the word that the refusal printed: SettingsBypass,
+    /// MethodSwitchedOff:<method>, RelyingPartyChanged:<new id or none>, CodeCountsForEveryone. Also the
+    /// types of status.advisories that shall no longer be told.
     #[serde(default, deserialize_with = "or_empty", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = "rules::MAX_ACKNOWLEDGED"), inner(length(min = 1, max = "rules::MAX_ACKNOWLEDGEMENT")))]
+    #[schemars(
+        length(max = "rules::MAX_ACKNOWLEDGED"),
+        inner(length(min = 1, max = "rules::MAX_ACKNOWLEDGEMENT"))
+    )]
     #[x_kube(merge_strategy = kube::core::ListMerge::Set)]
     pub acknowledge: Vec<String>,
 
-    /// What happens to the workloads when the policy is deleted or no longer names them. Revert (default): they lose the policy's settings and roll. Retain: they keep them.
+    /// What happens to the workloads when the policy is deleted or no longer names them. Revert (default):
+    /// they lose the policy's settings and roll. Retain: they keep them.
     #[serde(default = "revert::default", deserialize_with = "revert::or_default")]
     #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
     #[x_kube(validation = rules::DELETION_POLICY)]
     pub deletion_policy: String,
 
-    /// Whether the operator pauses: it keeps reporting how things are and writes nothing new, neither for an edit nor against drift. Deleting a suspended policy leaves everything as it is. Default: false.
+    /// Whether the operator pauses: it keeps reporting how things are and writes nothing new, neither for an
+    /// edit nor against drift. Deleting a suspended policy leaves everything as it is. Default: false.
     #[serde(default, deserialize_with = "or_false")]
     pub suspend: bool,
 }
@@ -115,23 +128,27 @@ pub struct TargetRef {
     #[x_kube(validation = rules::OBJECT_NAME)]
     pub name: String,
 
-    /// Container that runs the identity server. Default: the only container, else the one named like the workload, else kratos.
+    /// Container that runs the identity server. Default: the only container, else the one named like the
+    /// workload, else kratos.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = "rules::MAX_LABEL"))]
     #[x_kube(validation = rules::DNS_LABEL)]
     pub container: Option<String>,
 }
 
-/// Levels: aal1 (a password alone suffices) or highest_available (whoever has set up a second factor must use it; nobody is forced to set one up).
+/// Levels: aal1 (a password alone suffices) or highest_available (whoever has set up a second factor must use
+/// it; nobody is forced to set one up).
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 pub struct RequiredAal {
-    /// Level that the settings page demands: aal1 or highest_available. Kratos key: selfservice.flows.settings.required_aal. Default: the server's own configuration.
+    /// Level that the settings page demands: aal1 or highest_available. Kratos key:
+    /// selfservice.flows.settings.required_aal. Default: the server's own configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
     #[x_kube(validation = rules::LEVEL)]
     pub settings: Option<String>,
 
-    /// Level that every session check (/sessions/whoami) demands: aal1 or highest_available. Kratos key: session.whoami.required_aal. Default: the server's own configuration.
+    /// Level that every session check (/sessions/whoami) demands: aal1 or highest_available. Kratos key:
+    /// session.whoami.required_aal. Default: the server's own configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
     #[x_kube(validation = rules::LEVEL)]
@@ -165,7 +182,9 @@ pub struct Totp {
     /// Whether the method is on. Kratos key: selfservice.methods.totp.enabled.
     pub enabled: bool,
 
-    /// Name that the authenticator app shows for the account, without a colon. Avoid & and +: Kratos 1.3 does not escape them in the enrolment link, and apps show a garbled name. Kratos key: selfservice.methods.totp.config.issuer. Default: the server's own configuration.
+    /// Name that the authenticator app shows for the account, without a colon. Avoid & and +: Kratos 1.3 does
+    /// not escape them in the enrolment link, and apps show a garbled name. Kratos key:
+    /// selfservice.methods.totp.config.issuer. Default: the server's own configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = "rules::MAX_DISPLAY"))]
     #[x_kube(validation = rules::PRINTABLE, validation = rules::ISSUER)]
@@ -189,7 +208,8 @@ pub struct Webauthn {
 #[x_kube(validation = rules::ORIGIN_OF_RP)]
 #[serde(rename_all = "camelCase")]
 pub struct RelyingParty {
-    /// Domain that keys are bound to; another one makes every registered key useless. Kratos key: selfservice.methods.webauthn.config.rp.id.
+    /// Domain that keys are bound to; another one makes every registered key useless. Kratos key:
+    /// selfservice.methods.webauthn.config.rp.id.
     #[schemars(length(min = 1, max = "rules::MAX_NAME"))]
     #[x_kube(validation = rules::RP_ID)]
     pub id: String,
@@ -199,7 +219,9 @@ pub struct RelyingParty {
     #[x_kube(validation = rules::PRINTABLE)]
     pub display_name: String,
 
-    /// Pages that may use the keys: https origins at or below rp.id without the default port, http for localhost alone; and Android apps, as android:apk-key-hash:… (Kratos 1.3.1 and later). Kratos key: selfservice.methods.webauthn.config.rp.origins. Default: the server's own configuration.
+    /// Pages that may use the keys: https origins at or below rp.id without the default port, http for
+    /// localhost alone; and Android apps, as android:apk-key-hash:… (Kratos 1.3.1 and later). Kratos key:
+    /// selfservice.methods.webauthn.config.rp.origins. Default: the server's own configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "origins")]
     pub origins: Option<Vec<String>>,
@@ -216,7 +238,9 @@ pub struct LookupSecret {
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Code {
-    /// Whether a code counts as a second factor. On Kratos before 25.4 it counts for every identity, enrolled or not, which beside highest_available has to be acknowledged: CodeCountsForEveryone. Kratos key: selfservice.methods.code.mfa_enabled.
+    /// Whether a code counts as a second factor. On Kratos before 25.4 it counts for every identity, enrolled
+    /// or not, which beside highest_available has to be acknowledged: CodeCountsForEveryone. Kratos key:
+    /// selfservice.methods.code.mfa_enabled.
     pub mfa_enabled: bool,
 }
 
@@ -224,13 +248,17 @@ pub struct Code {
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
-    /// Environment (default): each setting becomes an environment variable of the container, which beats every configuration file; every change rolls the pods. ConfigFile: the settings are a file in a ConfigMap that the workload must mount and name as its last --config; a change of requiredAAL rolls the pods, any other is read by the running ones.
+    /// Environment (default): each setting becomes an environment variable of the container, which beats
+    /// every configuration file; every change rolls the pods. ConfigFile: the settings are a file in a
+    /// ConfigMap that the workload must mount and name as its last --config; a change of requiredAAL rolls
+    /// the pods, any other is read by the running ones.
     #[serde(rename = "type", default = "environment::default", deserialize_with = "environment::or_default")]
     #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
     #[x_kube(validation = rules::DELIVERY_TYPE)]
     pub type_: String,
 
-    /// Name of the ConfigMap that holds the rendered settings as kratos.yaml, whatever the type; it ends in -mfa. Default: the policy's name followed by -mfa.
+    /// Name of the ConfigMap that holds the rendered settings as kratos.yaml, whatever the type; it ends in
+    /// -mfa. Default: the policy's name followed by -mfa.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = "rules::MAX_NAME"))]
     #[x_kube(validation = rules::OBJECT_NAME)]
@@ -242,19 +270,25 @@ pub struct Delivery {
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
-    /// How long a roll may go without one more new pod becoming available, before a new pod that does not become ready counts as failed; the workload's minReadySeconds comes on top. A pod that has crashed twice counts at once. Default: 10m.
+    /// How long a roll may go without one more new pod becoming available, before a new pod that does not
+    /// become ready counts as failed; the workload's minReadySeconds comes on top. A pod that has crashed
+    /// twice counts at once. Default: 10m.
     #[serde(default = "ten_minutes::default", deserialize_with = "ten_minutes::or_default")]
     #[schemars(length(min = 1, max = "rules::MAX_DURATION"))]
     #[x_kube(validation = rules::DURATION)]
     pub progress_timeout: String,
 
-    /// What happens when new pods do not survive a change while old ones run well. Rollback (default): each target that fails goes back to its last good revision, and one that runs well keeps the new one; a change of levels, session age, totp and lookupSecret alone is never taken back. Hold: it is left as it is, and told.
+    /// What happens when new pods do not survive a change while old ones run well. Rollback (default): each
+    /// target that fails goes back to its last good revision, and one that runs well keeps the new one; a
+    /// change of levels, session age, totp and lookupSecret alone is never taken back. Hold: it is left as it
+    /// is, and told.
     #[serde(default = "rollback::default", deserialize_with = "rollback::or_default")]
     #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
     #[x_kube(validation = rules::ON_FAILURE)]
     pub on_failure: String,
 
-    /// Number of old revisions to remember, 0 to 50. Default: 5. Those that a target still runs are kept beside them.
+    /// Number of old revisions to remember, 0 to 50. Default: 5. Those that a target still runs are kept
+    /// beside them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = "rules::MAX_REVISIONS"))]
     pub revision_history_limit: Option<i64>,
@@ -263,13 +297,15 @@ pub struct Rollout {
 /// How pods are asked whether they run the policy, at their admin API.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 pub struct Verification {
-    /// IfSupported (default): pods are asked, and what they cannot tell keeps nothing from being ready. Required: Ready waits until they confirm it. Off: nobody is asked for a proof.
+    /// IfSupported (default): pods are asked, and what they cannot tell keeps nothing from being ready.
+    /// Required: Ready waits until they confirm it. Off: nobody is asked for a proof.
     #[serde(default = "if_supported::default", deserialize_with = "if_supported::or_default")]
     #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
     #[x_kube(validation = rules::VERIFICATION_MODE)]
     pub mode: String,
 
-    /// Port of the container that serves Kratos' admin API: its name, or its number in quotes. Default: http-admin, or 4434 where the container names no such port.
+    /// Port of the container that serves Kratos' admin API: its name, or its number in quotes. Default:
+    /// http-admin, or 4434 where the container names no such port.
     #[serde(default = "http_admin::default", deserialize_with = "http_admin::or_default")]
     #[schemars(length(min = 1, max = "rules::MAX_WORD"))]
     #[x_kube(validation = rules::PORT)]
@@ -292,7 +328,9 @@ macro_rules! word_with_default {
                 $default.into()
             }
 
-            pub(super) fn or_default<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+            pub(super) fn or_default<'de, D: serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<String, D::Error> {
                 Ok(Option::deserialize(deserializer)?.unwrap_or_else(default))
             }
         }

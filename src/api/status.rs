@@ -13,7 +13,8 @@ pub struct MfaPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// The weakest levels that any pod of the targets runs now; Unknown where the server's own configuration decides.
+    /// The weakest levels that any pod of the targets runs now; Unknown where the server's own configuration
+    /// decides.
     #[serde(rename = "requiredAAL", default, skip_serializing_if = "Option::is_none")]
     pub required_aal: Option<RunningAal>,
 
@@ -34,7 +35,8 @@ pub struct MfaPolicyStatus {
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["group".into(), "kind".into(), "name".into()]))]
     pub targets: Vec<TargetStatus>,
 
-    /// What is no fault and still worth a thought; docs/advisories.md explains each. Its type in spec.acknowledge ends it.
+    /// What is no fault and still worth a thought; docs/advisories.md explains each. Its type in
+    /// spec.acknowledge ends it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub advisories: Vec<Advisory>,
@@ -83,7 +85,8 @@ pub struct TargetStatus {
     /// Version of the identity server, as a pod answered it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_version: Option<String>,
-    /// What could not be looked at and may override the policy, for example a Secret that variables come from.
+    /// What could not be looked at and may override the policy, for example a Secret that variables come
+    /// from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_checked: Vec<String>,
     /// Revision that the pod template carries.

@@ -17,9 +17,11 @@ const FOUND: u8 = 1;
 const UNREADABLE: u8 = 2;
 
 #[derive(Args)]
-#[command(after_help = "Advice (docs/advisories.md) is printed too, and is no problem: a name in spec.acknowledge ends it.\n\
+#[command(
+    after_help = "Advice (docs/advisories.md) is printed too, and is no problem: a name in spec.acknowledge ends it.\n\
     Exit status: 0 nothing is wrong, 1 something is wrong with a policy, 2 a file or folder could not be opened, the output could not be written, or --base is no configuration of Kratos.\n\
-    Rules about edits, such as a method that goes off, need the policy as it was: only the API server knows it.")]
+    Rules about edits, such as a method that goes off, need the policy as it was: only the API server knows it."
+)]
 pub(super) struct Options {
     /// Files, and folders with .yaml, .yml and .json files; - reads standard input
     #[arg(value_name = "PATH", required_unless_present = "filename")]
@@ -93,8 +95,12 @@ pub(super) fn run(options: &Options) -> ExitCode {
         }
     }
     let report = match options.output {
-        Output::Json => serde_json::to_string_pretty(&found).map(|list| list + "\n").map_err(std::io::Error::from),
-        Output::Text => Ok(found.iter().map(|found| super::line(&found.file, &found.finding) + "\n").collect()),
+        Output::Json => {
+            serde_json::to_string_pretty(&found).map(|list| list + "\n").map_err(std::io::Error::from)
+        }
+        Output::Text => {
+            Ok(found.iter().map(|found| super::line(&found.file, &found.finding) + "\n").collect())
+        }
     };
     let shown = report.and_then(|report| show(&report));
     if let Err(error) = &shown {
@@ -129,7 +135,9 @@ pub(super) fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     for entry in entries {
         let (path, kind) = (entry.path(), entry.file_type()?);
         let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        let manifest = path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
+        let manifest = path
+            .extension()
+            .is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
         if kind.is_dir() && !hidden {
             found.extend(files(&path)?);
         } else if !kind.is_dir() && manifest {

@@ -26,9 +26,15 @@ mod tests {
 
     #[test]
     fn durations_are_numbers_with_units() {
-        for (text, milliseconds) in
-            [("15s", 15_000), ("250ms", 250), ("2m", 120_000), ("1h30m5s", 5_405_000), ("1.5h", 5_400_000), ("0s", 0), ("0", 0)]
-        {
+        for (text, milliseconds) in [
+            ("15s", 15_000),
+            ("250ms", 250),
+            ("2m", 120_000),
+            ("1h30m5s", 5_405_000),
+            ("1.5h", 5_400_000),
+            ("0s", 0),
+            ("0", 0),
+        ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
         for text in ["", "15", "s", "m", "1d", "-1s", "99999999999999999999s", "9000000000000h", "1000000h"] {

@@ -1,5 +1,5 @@
-//! The command line: `mfa-operator run | crd | render | check | self-test | completion`, one file a subcommand, and
-//! the kubectl plugin, which is the same program by another name.
+//! The command line: `mfa-operator run | crd | render | check | self-test | completion`, one file a
+//! subcommand, and the kubectl plugin, which is the same program by another name.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -52,7 +52,8 @@ enum Command {
     Render(render::Options),
     /// Tell what is wrong with policies in files; needs no cluster
     Check(check::Options),
-    /// Prove that an operator serves a namespace, by a policy over a Deployment without pods: helm test runs it
+    /// Prove that an operator serves a namespace, by a policy over a Deployment without pods: helm test runs
+    /// it
     SelfTest(self_test::Options),
     /// Print a script that completes this command line in a shell
     Completion { shell: Shell },
@@ -103,7 +104,10 @@ fn base(paths: &[PathBuf]) -> Result<Option<Vec<Document>>, String> {
         let misread = |error: Unreadable| match error {
             Unreadable::NotYaml { line } => {
                 let line = line.map(|line| format!(":{line}")).unwrap_or_default();
-                format!("{}{line}: it is no configuration of Kratos: give one mapping in YAML", path.display())
+                format!(
+                    "{}{line}: it is no configuration of Kratos: give one mapping in YAML",
+                    path.display()
+                )
             }
             Unreadable::TooMuch => {
                 format!(
@@ -117,8 +121,10 @@ fn base(paths: &[PathBuf]) -> Result<Option<Vec<Document>>, String> {
         let wrong = match root(&document) {
             Root::Kratos { unknown } => {
                 for key in unknown {
-                    let warning =
-                        format!("{}: warning: {key} is no key of Kratos up to 26.2, which does not start with one", path.display());
+                    let warning = format!(
+                        "{}: warning: {key} is no key of Kratos up to 26.2, which does not start with one",
+                        path.display()
+                    );
                     output::tell(&(bounded(&warning) + "\n"));
                 }
                 return Ok(document);
@@ -127,9 +133,13 @@ fn base(paths: &[PathBuf]) -> Result<Option<Vec<Document>>, String> {
                 "this is a Kubernetes object: give the kratos.yaml in it".to_owned()
             }
             Root::Other { inside: Some(inside) } => {
-                format!("this is no configuration of Kratos, but has one at {inside}: give what stands there, or what a chart makes of it")
+                format!(
+                    "this is no configuration of Kratos, but has one at {inside}: give what stands there, or what a chart makes of it"
+                )
             }
-            Root::Other { inside: None } => "this is no configuration of Kratos: no key at its root is one of Kratos'".to_owned(),
+            Root::Other { inside: None } => {
+                "this is no configuration of Kratos: no key at its root is one of Kratos'".to_owned()
+            }
         };
         Err(bounded(&format!("{}: {wrong}", path.display())))
     };

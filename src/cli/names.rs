@@ -1,5 +1,5 @@
-//! `mfa-operator names`: for `make generate`, what the chart's admission rules hold the operator to: names of what it may
-//! write, and forms of what it may write there.
+//! `mfa-operator names`: for `make generate`, what the chart's admission rules hold the operator to: names of
+//! what it may write, and forms of what it may write there.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,8 @@ use crate::server::kratos::{self, ValueForm};
 
 pub(super) fn run() -> ExitCode {
     let (settings, whoami) = kratos::level_variables();
-    let variables: Map<_, Value> = kratos::governed_variables().into_iter().map(|(name, form)| (name, form.into())).collect();
+    let variables: Map<_, Value> =
+        kratos::governed_variables().into_iter().map(|(name, form)| (name, form.into())).collect();
     let names = json!({
         "manager": api::MANAGER,
         "variables": variables,
@@ -41,8 +42,8 @@ pub(super) fn run() -> ExitCode {
     super::output::print(&format!("{names:#}\n"))
 }
 
-/// The tree of an overlay with every key. At its leaves stand `true` for true or false, the form of a text, or the form of
-/// an item and how many there may be.
+/// The tree of an overlay with every key. At its leaves stand `true` for true or false, the form of a text,
+/// or the form of an item and how many there may be.
 fn overlay() -> Value {
     let mut tree = json!({});
     for (path, form) in kratos::forms() {

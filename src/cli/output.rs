@@ -1,5 +1,5 @@
-//! What is printed. Whoever reads it may stop, as `head` does: that is no fault of a command and changes no verdict,
-//! so that nothing here panics, as `println!` would.
+//! What is printed. Whoever reads it may stop, as `head` does: that is no fault of a command and changes no
+//! verdict, so that nothing here panics, as `println!` would.
 
 use std::io::{Error, ErrorKind, Write};
 use std::process::ExitCode;

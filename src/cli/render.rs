@@ -52,12 +52,22 @@ pub(super) fn run(options: &Options) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let [Reviewed { name, policy: Some(policy) }] = review.policies.as_slice() else {
-        return super::fail(&format!("{file}: it holds {} of kind {}, give a file with one", review.policies.len(), api::KIND));
+        return super::fail(&format!(
+            "{file}: it holds {} of kind {}, give a file with one",
+            review.policies.len(),
+            api::KIND
+        ));
     };
     let rendered = kratos::render(name, kratos::Overlay::of(policy), policy.delivery);
     output::print(&match options.form {
-        Form::File if base.is_some() => kratos::merge(&base.unwrap_or_default(), &rendered.overlay, policy.delivery).to_yaml(),
+        Form::File if base.is_some() => {
+            kratos::merge(&base.unwrap_or_default(), &rendered.overlay, policy.delivery).to_yaml()
+        }
         Form::File => rendered.file,
-        Form::Env => rendered.variables.iter().map(|variable| format!("{}={}\n", variable.name, variable.value)).collect(),
+        Form::Env => rendered
+            .variables
+            .iter()
+            .map(|variable| format!("{}={}\n", variable.name, variable.value))
+            .collect(),
     })
 }

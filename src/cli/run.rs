@@ -43,7 +43,12 @@ pub(super) struct Options {
     log: String,
 
     /// Last path elements of images that count as an identity server, comma-separated
-    #[arg(long, env = "MFA_OPERATOR_SERVER_IMAGES", value_delimiter = ',', default_value = "kratos,kratos-oel")]
+    #[arg(
+        long,
+        env = "MFA_OPERATOR_SERVER_IMAGES",
+        value_delimiter = ',',
+        default_value = "kratos,kratos-oel"
+    )]
     server_images: Vec<String>,
 
     /// The operator's own Deployment as NAMESPACE/NAME; it is never governed
@@ -72,7 +77,13 @@ pub(super) struct Options {
     lease_retry_period: Duration,
 
     /// Pauses that tests shorten, which play in seconds what takes hours in a cluster
-    #[arg(long, env = "MFA_OPERATOR_PAUSES", value_name = "NAME=MILLISECONDS,…", default_value = "", hide = true)]
+    #[arg(
+        long,
+        env = "MFA_OPERATOR_PAUSES",
+        value_name = "NAME=MILLISECONDS,…",
+        default_value = "",
+        hide = true
+    )]
     pauses: Pauses,
 }
 
@@ -93,10 +104,11 @@ pub(super) fn run(options: Options) -> ExitCode {
     }
     // It mostly waits. Each thread may hold an answer of the API server while it reads it.
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return super::fail(&error),
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return super::fail(&error),
+        };
     let outcome = runtime.block_on(operate(options));
     runtime.shutdown_timeout(Duration::from_secs(1));
     match outcome {
@@ -112,16 +124,22 @@ async fn operate(options: Options) -> Result<(), Box<dyn std::error::Error + Sen
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut config = Config::infer().await?;
-    config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("mfa-operator/", env!("CARGO_PKG_VERSION")))));
+    config
+        .headers
+        .push((USER_AGENT, HeaderValue::from_static(concat!("mfa-operator/", env!("CARGO_PKG_VERSION")))));
     let server = config.cluster_url.to_string();
-    let terms =
-        Terms { duration: options.lease_duration, renew_deadline: options.lease_renew_deadline, retry_period: options.lease_retry_period };
+    let terms = Terms {
+        duration: options.lease_duration,
+        renew_deadline: options.lease_renew_deadline,
+        retry_period: options.lease_retry_period,
+    };
     let terms = terms.check().map_err(|error| format!("--lease-…: {error}"))?;
     let fence = if options.lease.is_some() { Fence::closed() } else { Fence::open() };
     let metrics = Arc::new(Metrics::default());
     let clients = leader::clients(config, &fence, terms, &metrics)?;
     let (ready, is_ready) = watch::channel(false);
-    let scrapes = http::bind(options.listen).await.map_err(|error| format!("--listen {}: {error}", options.listen))?;
+    let scrapes =
+        http::bind(options.listen).await.map_err(|error| format!("--listen {}: {error}", options.listen))?;
     let probes = http::bind(options.listen_probes).await;
     let probes = probes.map_err(|error| format!("--listen-probes {}: {error}", options.listen_probes))?;
     let listen = scrapes.local_addr()?;
@@ -139,10 +157,14 @@ async fn operate(options: Options) -> Result<(), Box<dyn std::error::Error + Sen
             _ = interrupt.recv() => info!("SIGINT: the operator ends"),
         }
     };
-    let probe = options.lease.as_ref().map(|lease| Probe { client: clients.lease.clone(), namespace: lease.namespace.clone() });
+    let probe = options
+        .lease
+        .as_ref()
+        .map(|lease| Probe { client: clients.lease.clone(), namespace: lease.namespace.clone() });
     let (mut candidate, leading) = match options.lease {
         Some(lease) => {
-            let (candidate, leading) = Candidate::new(clients.lease, lease, settings.instance.as_deref(), terms, fence);
+            let (candidate, leading) =
+                Candidate::new(clients.lease, lease, settings.instance.as_deref(), terms, fence);
             (Some(candidate), leading)
         }
         None => (None, leader::alone()),

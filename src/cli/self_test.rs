@@ -1,5 +1,6 @@
-//! `mfa-operator self-test`: whether an operator serves a namespace. A policy over a Deployment of its own, which has
-//! no pods, has to come into force; both go again. It proves nothing about an identity server, and touches none.
+//! `mfa-operator self-test`: whether an operator serves a namespace. A policy over a Deployment of its own,
+//! which has no pods, has to come into force; both go again. It proves nothing about an identity server, and
+//! touches none.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -63,7 +64,8 @@ async fn test(options: &Options) -> Result<(), Failure> {
     let client = client().await.map_err(|error| format!("the API server cannot be reached: {error}"))?;
     let policies = Api::<MfaPolicy>::namespaced(client.clone(), &options.namespace);
     let deployments = Api::<Deployment>::namespaced(client, &options.namespace);
-    // What an earlier test left that was interrupted. The policy goes first: without its target it would complain.
+    // What an earlier test left that was interrupted. The policy goes first: without its target it would
+    // complain.
     remove(&policies, &options.name).await?;
     remove(&deployments, &options.name).await?;
 
@@ -71,7 +73,10 @@ async fn test(options: &Options) -> Result<(), Failure> {
     say(&format!("created the Deployment {} without pods", options.name));
     let outcome = match create(&policies, policy(options)).await {
         Ok(()) => {
-            say(&format!("created the MfaPolicy {}; waiting up to {} s until it is in force", options.name, options.timeout));
+            say(&format!(
+                "created the MfaPolicy {}; waiting up to {} s until it is in force",
+                options.name, options.timeout
+            ));
             await_ready(&policies, options).await
         }
         Err(failure) => Err(failure),
@@ -80,7 +85,9 @@ async fn test(options: &Options) -> Result<(), Failure> {
         Ok(()) => remove(&deployments, &options.name).await,
         Err(failure) => Err(failure),
     };
-    outcome.and(removed.map_err(|failure| format!("{failure}. Remove the MfaPolicy and the Deployment {} by hand", options.name)))?;
+    outcome.and(removed.map_err(|failure| {
+        format!("{failure}. Remove the MfaPolicy and the Deployment {} by hand", options.name)
+    }))?;
     say("removed both");
     Ok(())
 }
@@ -98,7 +105,8 @@ async fn client() -> Result<Client, Box<dyn std::error::Error>> {
     Ok(Client::try_from(config)?)
 }
 
-/// In the shape of a Kratos, and as strict as any cluster may ask for: some look at workloads, not only at pods.
+/// In the shape of a Kratos, and as strict as any cluster may ask for: some look at workloads, not only at
+/// pods.
 fn deployment(options: &Options) -> Value {
     let labels = json!({"app.kubernetes.io/name": options.name, (LABEL): OWN});
     json!({
@@ -149,7 +157,8 @@ async fn create<K>(api: &Api<K>, object: Value) -> Result<(), Failure>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + serde::Serialize + std::fmt::Debug,
 {
-    let object = serde_json::from_value(object).map_err(|error| format!("the {} is malformed: {error}", kind::<K>()))?;
+    let object = serde_json::from_value(object)
+        .map_err(|error| format!("the {} is malformed: {error}", kind::<K>()))?;
     let created = api.create(&PostParams::default(), &object).await;
     created.map(|_| ()).map_err(|error| format!("the {} cannot be created: {}", kind::<K>(), told(&error)))
 }
@@ -162,10 +171,15 @@ where
     let kind = kind::<K>();
     let deadline = Instant::now() + GONE;
     loop {
-        let found = api.get_opt(name).await.map_err(|error| format!("the {kind} {name} cannot be read: {}", told(&error)))?;
+        let found = api
+            .get_opt(name)
+            .await
+            .map_err(|error| format!("the {kind} {name} cannot be read: {}", told(&error)))?;
         let Some(found) = found else { return Ok(()) };
         if found.labels().get(LABEL).is_none_or(|own| own != OWN) {
-            return Err(format!("there is a {kind} {name} that no test made: it is left alone; choose another --name"));
+            return Err(format!(
+                "there is a {kind} {name} that no test made: it is left alone; choose another --name"
+            ));
         }
         if Instant::now() > deadline {
             return Err(format!("the {kind} {name} does not go: see its finalizers"));
@@ -185,7 +199,10 @@ where
 async fn await_ready(policies: &Api<MfaPolicy>, options: &Options) -> Result<(), Failure> {
     let deadline = Instant::now() + Duration::from_secs(options.timeout);
     loop {
-        let policy = policies.get(&options.name).await.map_err(|error| format!("the policy cannot be read: {}", told(&error)))?;
+        let policy = policies
+            .get(&options.name)
+            .await
+            .map_err(|error| format!("the policy cannot be read: {}", told(&error)))?;
         if is_true(&policy, ConditionType::Ready) {
             say("the policy is in force");
             return Ok(());
@@ -199,7 +216,8 @@ async fn await_ready(policies: &Api<MfaPolicy>, options: &Options) -> Result<(),
 
 fn is_true(policy: &MfaPolicy, type_: ConditionType) -> bool {
     let conditions = policy.status.iter().flat_map(|status| &status.conditions);
-    let mut current = conditions.filter(|condition| condition.observed_generation == policy.metadata.generation);
+    let mut current =
+        conditions.filter(|condition| condition.observed_generation == policy.metadata.generation);
     current.any(|condition| condition.type_ == type_.as_str() && condition.status == "True")
 }
 
@@ -214,9 +232,19 @@ fn missing(policy: &MfaPolicy, options: &Options) -> Failure {
     }
     let lines: String = conditions
         .iter()
-        .map(|condition| format!("\n  {} {} {}: {}", condition.type_, condition.status, condition.reason, bounded(&condition.message)))
+        .map(|condition| {
+            format!(
+                "\n  {} {} {}: {}",
+                condition.type_,
+                condition.status,
+                condition.reason,
+                bounded(&condition.message)
+            )
+        })
         .collect();
-    format!("the policy did not come into force within {timeout} s, or will not without an edit; its conditions:{lines}")
+    format!(
+        "the policy did not come into force within {timeout} s, or will not without an edit; its conditions:{lines}"
+    )
 }
 
 /// The API server's own words, which name the right or the admission policy that is in the way.

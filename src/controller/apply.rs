@@ -17,8 +17,8 @@ use super::watch::api;
 use super::{Context, Error};
 use crate::api::{self as wire, Reason};
 use crate::plan::{
-    ConfigMapEnd, ConfigMapStep, ConfigMapView, Desired, EMPTY_FILE, Key, Observed, PolicyObject, Refusal, StuckPod, Unreadable, Workload,
-    bounded, claim_config_map, is_adopted, manifest, taken,
+    ConfigMapEnd, ConfigMapStep, ConfigMapView, Desired, EMPTY_FILE, Key, Observed, PolicyObject, Refusal,
+    StuckPod, Unreadable, Workload, bounded, claim_config_map, is_adopted, manifest, taken,
 };
 
 pub(super) use records::{adopt, note_applied, note_verdict, prune, record};
@@ -50,7 +50,9 @@ pub(super) async fn workload(
         let set = set.as_array().into_iter().flatten().filter(|set| set["name"] == **inside);
         set.filter_map(|set| set["env"].as_array()).flatten().any(|set| set["name"] == **name)
     };
-    if let Err(refused) = remove_hollow(context, target, target.own.env.iter().filter(|own| !is_set(own)).collect()).await? {
+    if let Err(refused) =
+        remove_hollow(context, target, target.own.env.iter().filter(|own| !is_set(own)).collect()).await?
+    {
         return Ok(Err(refused));
     }
     let polite = PatchParams::apply(wire::MANAGER);
@@ -63,9 +65,11 @@ pub(super) async fn workload(
     if conflicts.is_empty() {
         return refusal(&status, &target.to_string()).map(Err);
     }
-    let foreign: Vec<_> = conflicts.iter().filter(|conflict| !is_adopted(&conflict.field, container, adopted)).collect();
+    let foreign: Vec<_> =
+        conflicts.iter().filter(|conflict| !is_adopted(&conflict.field, container, adopted)).collect();
     if !foreign.is_empty() && !take_over {
-        let named: Vec<_> = foreign.iter().map(|conflict| format!("{} owns {}", conflict.manager, conflict.field)).collect();
+        let named: Vec<_> =
+            foreign.iter().map(|conflict| format!("{} owns {}", conflict.manager, conflict.field)).collect();
         let message = format!(
             "in {target} another manager has set what the policy sets: {}. Remove it there, or set spec.fieldConflicts to TakeOver",
             named.join("; ")
@@ -83,7 +87,12 @@ pub(super) async fn workload(
 }
 
 /// The answer to a write is newer than any event so far.
-fn hold(context: &Context, target: &Workload, seen: Seen<Workload>, taken_from: Vec<String>) -> Result<Written, Error> {
+fn hold(
+    context: &Context,
+    target: &Workload,
+    seen: Seen<Workload>,
+    taken_from: Vec<String>,
+) -> Result<Written, Error> {
     let workload = answered(context, &Resource::of(target.kind), seen)?;
     Ok(Written { workload: Arc::new(workload), taken_from })
 }
@@ -124,19 +133,21 @@ fn refusal(status: &Status, what: &str) -> Result<Refusal, Error> {
         // Somebody was faster, or it is gone: read again.
         404 | 409 => Err(Error::Stale),
         400 | 403 | 405 | 406 | 413 | 415 | 422 => {
-            let message = format!("the cluster refuses to write {what}: {}", without_expression(&status.message));
+            let message =
+                format!("the cluster refuses to write {what}: {}", without_expression(&status.message));
             Ok((Reason::WriteRefused, bounded(&message)))
         }
         // An admission webhook that does not answer is as good as one that refuses: it may be so for long.
-        500 if status.message.contains("failed calling webhook") => {
-            Ok((Reason::WriteRefused, bounded(&format!("the cluster cannot write {what}: {}", status.message))))
-        }
+        500 if status.message.contains("failed calling webhook") => Ok((
+            Reason::WriteRefused,
+            bounded(&format!("the cluster cannot write {what}: {}", status.message)),
+        )),
         _ => Err(kube::Error::Api(Box::new(status.clone())).into()),
     }
 }
 
-/// The words of a refusal without the expression of an admission rule that could not be evaluated: it would leave no room
-/// for why.
+/// The words of a refusal without the expression of an admission rule that could not be evaluated: it would
+/// leave no room for why.
 fn without_expression(message: &str) -> String {
     let without = || {
         let (before, rest) = message.split_once("expression '")?;
@@ -146,9 +157,14 @@ fn without_expression(message: &str) -> String {
     without().unwrap_or_else(|| message.into())
 }
 
-/// Removes variables that are about to be dropped, where dropping them would leave the name of one without a value: another
-/// manager holds the name, having set the variable before we took it back. The next look goes on from there.
-async fn remove_hollow(context: &Context, target: &Workload, dropped: Vec<&(SmolStr, SmolStr)>) -> Answer<()> {
+/// Removes variables that are about to be dropped, where dropping them would leave the name of one without a
+/// value: another manager holds the name, having set the variable before we took it back. The next look goes
+/// on from there.
+async fn remove_hollow(
+    context: &Context,
+    target: &Workload,
+    dropped: Vec<&(SmolStr, SmolStr)>,
+) -> Answer<()> {
     if dropped.is_empty() {
         return Ok(Ok(()));
     }
@@ -161,13 +177,18 @@ async fn remove_hollow(context: &Context, target: &Workload, dropped: Vec<&(Smol
         Err(error) => return Err(error.into()),
     };
     let others = live.metadata.managed_fields.unwrap_or_default();
-    let others = others.iter().filter(|entry| entry.manager.as_deref() != Some(wire::MANAGER)).filter_map(|entry| entry.fields_v1.as_ref());
-    let others: Vec<_> = others.filter_map(|fields| fields.0.pointer("/f:spec/f:template/f:spec/f:containers")).collect();
+    let others = others
+        .iter()
+        .filter(|entry| entry.manager.as_deref() != Some(wire::MANAGER))
+        .filter_map(|entry| entry.fields_v1.as_ref());
+    let others: Vec<_> =
+        others.filter_map(|fields| fields.0.pointer("/f:spec/f:template/f:spec/f:containers")).collect();
     let held = |(container, name): &(SmolStr, SmolStr)| -> Vec<&Value> {
         let [container, name] = [container, name].map(|name| format!("k:{}", json!({ "name": name })));
         others.iter().filter_map(|fields| fields.get(&container)?.get("f:env")?.get(&name)).collect()
     };
-    let has_value = |fields: &&Value| ["f:value", "f:valueFrom"].iter().any(|field| fields.get(field).is_some());
+    let has_value =
+        |fields: &&Value| ["f:value", "f:valueFrom"].iter().any(|field| fields.get(field).is_some());
     let gone: Vec<_> = dropped.into_iter().filter(|variable| !held(variable).iter().any(has_value)).collect();
     if gone.iter().all(|variable| held(variable).is_empty()) {
         return Ok(Ok(()));
@@ -186,15 +207,27 @@ pub(super) async fn revert(context: &Context, target: &Workload) -> Answer<Vec<S
         return Ok(Err(refused));
     }
     let api = api::<Workload>(&context.writer, Resource::of(target.kind), Some(&target.key.namespace));
-    match api.patch(&target.key.name, &PatchParams::apply(wire::MANAGER), &Patch::Apply(manifest::identity(target))).await {
+    match api
+        .patch(
+            &target.key.name,
+            &PatchParams::apply(wire::MANAGER),
+            &Patch::Apply(manifest::identity(target)),
+        )
+        .await
+    {
         Ok(seen) => {
             let after = answered(context, &Resource::of(target.kind), seen)?;
             let survives = |container: &str, name: &str| {
                 let container = after.containers.iter().find(|live| *live.name == *container);
                 container.is_some_and(|live| live.env.iter().any(|entry| *entry.name == *name))
             };
-            let kept =
-                target.own.env.iter().filter(|(container, name)| survives(container, name)).map(|(_, name)| name.to_string()).collect();
+            let kept = target
+                .own
+                .env
+                .iter()
+                .filter(|(container, name)| survives(container, name))
+                .map(|(_, name)| name.to_string())
+                .collect();
             Ok(Ok(kept))
         }
         Err(kube::Error::Api(status)) => refusal(&status, &target.to_string()).map(Err),
@@ -220,20 +253,26 @@ pub(super) async fn config_map(
             return annotate_config_map(context, &policy.key.namespace, found, &governed.write()).await;
         }
         ConfigMapStep::Create { .. } => {
-            match create::<ConfigMap>(&context.writer, Resource::CONFIG_MAPS, &policy.key.namespace, &body).await {
+            match create::<ConfigMap>(&context.writer, Resource::CONFIG_MAPS, &policy.key.namespace, &body)
+                .await
+            {
                 Ok(seen) => {
                     created(context, &Resource::CONFIG_MAPS, seen);
                     return Ok(Ok(()));
                 }
                 // Its label was taken away, or it is somebody else's.
-                Err(kube::Error::Api(status)) if status.is_already_exists() => match api.get_opt(&desired.config_map).await? {
-                    Some(seen) => match seen.value(&Resource::CONFIG_MAPS) {
-                        Ok(map) => map.view,
-                        Err(unreadable) => return Ok(Err(unreadable.refusal())),
-                    },
-                    None => return Err(Error::Stale),
-                },
-                Err(kube::Error::Api(status)) => return refusal(&status, &format!("ConfigMap {}", desired.config_map)).map(Err),
+                Err(kube::Error::Api(status)) if status.is_already_exists() => {
+                    match api.get_opt(&desired.config_map).await? {
+                        Some(seen) => match seen.value(&Resource::CONFIG_MAPS) {
+                            Ok(map) => map.view,
+                            Err(unreadable) => return Ok(Err(unreadable.refusal())),
+                        },
+                        None => return Err(Error::Stale),
+                    }
+                }
+                Err(kube::Error::Api(status)) => {
+                    return refusal(&status, &format!("ConfigMap {}", desired.config_map)).map(Err);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -247,7 +286,12 @@ pub(super) async fn config_map(
 }
 
 /// Corrects what a config map remembers.
-pub(super) async fn annotate_config_map(context: &Context, namespace: &str, map: &ConfigMapView, governed: &str) -> Answer<()> {
+pub(super) async fn annotate_config_map(
+    context: &Context,
+    namespace: &str,
+    map: &ConfigMapView,
+    governed: &str,
+) -> Answer<()> {
     let api = api::<ConfigMap>(&context.writer, Resource::CONFIG_MAPS, Some(namespace));
     let mut body = json!({"metadata": {"annotations": { wire::GOVERNED_ANNOTATION: governed }}});
     identify(&mut body, map);
@@ -260,7 +304,12 @@ fn identify(body: &mut Value, found: &ConfigMapView) {
     body["metadata"]["resourceVersion"] = json!(found.resource_version);
 }
 
-async fn patch_config_map(context: &Context, api: &Api<Seen<ConfigMap>>, found: &ConfigMapView, body: &Value) -> Answer<()> {
+async fn patch_config_map(
+    context: &Context,
+    api: &Api<Seen<ConfigMap>>,
+    found: &ConfigMapView,
+    body: &Value,
+) -> Answer<()> {
     let params = PatchParams { field_manager: Some(wire::MANAGER.into()), ..PatchParams::default() };
     match api.patch(&found.name, &params, &Patch::Merge(body)).await {
         Ok(seen) => {
@@ -273,14 +322,22 @@ async fn patch_config_map(context: &Context, api: &Api<Seen<ConfigMap>>, found: 
 }
 
 /// Empties or deletes the file of a policy that is gone, or of an old name.
-pub(super) async fn end_config_map(context: &Context, namespace: &str, map: &ConfigMapView, end: ConfigMapEnd) -> Answer<()> {
+pub(super) async fn end_config_map(
+    context: &Context,
+    namespace: &str,
+    map: &ConfigMapView,
+    end: ConfigMapEnd,
+) -> Answer<()> {
     let api = api::<ConfigMap>(&context.writer, Resource::CONFIG_MAPS, Some(namespace));
     if end == ConfigMapEnd::Empty {
         let mut body = json!({"data": { wire::CONFIG_KEY: EMPTY_FILE }});
         identify(&mut body, map);
         return patch_config_map(context, &api, map, &body).await;
     }
-    let preconditions = Preconditions { uid: Some(map.uid.to_string()), resource_version: Some(map.resource_version.to_string()) };
+    let preconditions = Preconditions {
+        uid: Some(map.uid.to_string()),
+        resource_version: Some(map.resource_version.to_string()),
+    };
     match api.delete(&map.name, &DeleteParams::default().preconditions(preconditions)).await {
         Ok(_) => Ok(Ok(())),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Ok(())),
@@ -292,7 +349,10 @@ pub(super) async fn end_config_map(context: &Context, namespace: &str, map: &Con
 /// Deletes a pod that a StatefulSet waits for in vain, if it is still that one.
 pub(super) async fn delete_pod(context: &Context, namespace: &str, pod: &StuckPod) -> Answer<()> {
     let name = &pod.name;
-    let preconditions = Preconditions { uid: Some(pod.uid.to_string()), resource_version: Some(pod.resource_version.to_string()) };
+    let preconditions = Preconditions {
+        uid: Some(pod.uid.to_string()),
+        resource_version: Some(pod.resource_version.to_string()),
+    };
     match api::<PodView>(&context.writer, Resource::PODS, Some(namespace))
         .delete(name, &DeleteParams::default().preconditions(preconditions))
         .await
@@ -305,11 +365,20 @@ pub(super) async fn delete_pod(context: &Context, namespace: &str, pod: &StuckPo
 }
 
 /// Writes a status that differs from the last one.
-pub(super) async fn status(context: &Context, policy: &PolicyObject, status: &wire::MfaPolicyStatus) -> Result<bool, Error> {
-    let Some(read) = status_of(context, &policy.key, &policy.uid, &policy.resource_version, status).await? else { return Ok(false) };
+pub(super) async fn status(
+    context: &Context,
+    policy: &PolicyObject,
+    status: &wire::MfaPolicyStatus,
+) -> Result<bool, Error> {
+    let Some(read) = status_of(context, &policy.key, &policy.uid, &policy.resource_version, status).await?
+    else {
+        return Ok(false);
+    };
     // What the status now says asks for no other look. An edit that came in between does:
     // its own event is older than this answer and will be passed over.
-    let edited = read.as_ref().map_or(true, |answer| (answer.generation, answer.deleting) != (policy.generation, policy.deleting));
+    let edited = read
+        .as_ref()
+        .map_or(true, |answer| (answer.generation, answer.deleting) != (policy.generation, policy.deleting));
     let concerned = context.cache.answered(read);
     concerned.into_iter().filter(|_| edited).for_each(|key| context.queue.now(key));
     Ok(true)
@@ -341,7 +410,12 @@ pub(super) async fn status_of(
     }
 }
 
-async fn create<T: Slim>(client: &Client, resource: Resource, namespace: &str, body: &Value) -> kube::Result<Seen<T>> {
+async fn create<T: Slim>(
+    client: &Client,
+    resource: Resource,
+    namespace: &str,
+    body: &Value,
+) -> kube::Result<Seen<T>> {
     // The typed client creates what it can decode; our decoded form is not what is sent.
     let params = PostParams { field_manager: Some(wire::MANAGER.into()), ..PostParams::default() };
     let path = Seen::<T>::url_path(&resource, Some(namespace));

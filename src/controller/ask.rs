@@ -17,8 +17,8 @@ use super::{Context, Error, pods};
 use crate::admin;
 use crate::api::{ConditionType, Reason};
 use crate::plan::{
-    Answer, Levels, Millis, NoRoom, Observed, Plan, Pod, Proof, Question, TargetView, Workload, is_wrong, levels_of_pods, of_variables,
-    pause, questions,
+    Answer, Levels, Millis, NoRoom, Observed, Plan, Pod, Proof, Question, TargetView, Workload, is_wrong,
+    levels_of_pods, of_variables, pause, questions,
 };
 use crate::policy::Verification;
 
@@ -132,11 +132,14 @@ pub(super) async fn pods(context: &Context, observed: &mut Observed, decided: &P
         let Some(workload) = target.workload.clone() else { continue };
         let mut known = context.asking.answers(&workload, &question);
         // What is written brings a look of its own, unless it is refused again and again.
-        let waits = decided.writes() && known.as_ref().is_none_or(|known| known.asked.elapsed() < WHILE_WRITING);
+        let waits =
+            decided.writes() && known.as_ref().is_none_or(|known| known.asked.elapsed() < WHILE_WRITING);
         let is_due = !waits && known.as_ref().is_none_or(|known| !known.is_fresh(&workload));
         match is_due.then(|| context.asking.room(&workload)) {
             Some(Ok(_room)) => {
-                match ask(context, observed, (target, &workload), question, known.as_deref(), &mut budget).await {
+                match ask(context, observed, (target, &workload), question, known.as_deref(), &mut budget)
+                    .await
+                {
                     Ok(asked) => {
                         let asked = Arc::new(asked);
                         context.asking.keep(&workload, asked.clone());
@@ -148,12 +151,17 @@ pub(super) async fn pods(context: &Context, observed: &mut Observed, decided: &P
                 }
             }
             // A status that says less would be taken back a moment later.
-            Some(Err(NoRoom::ForNow)) if known.is_none() && was_told(observed) => return Ok(Asked::Later(NO_ROOM)),
+            Some(Err(NoRoom::ForNow)) if known.is_none() && was_told(observed) => {
+                return Ok(Asked::Later(NO_ROOM));
+            }
             Some(Err(NoRoom::Starved)) => observed.unheard.add(&workload, NoRoom::Starved),
             // What they said until now may be told a little longer.
             Some(Err(NoRoom::ForNow)) | None => {}
         }
-        let again = known.as_ref().map(|known| known.again.saturating_duration_since(Instant::now())).unwrap_or_default();
+        let again = known
+            .as_ref()
+            .map(|known| known.again.saturating_duration_since(Instant::now()))
+            .unwrap_or_default();
         let pause = NO_ROOM.max(again);
         if !decided.writes() {
             next = Some(next.map_or(pause, |next| next.min(pause)));
@@ -186,13 +194,18 @@ async fn ask(
     let now = Instant::now();
     let pods::Pods { own: views, unknown } = pods::of(context, observed, workload).await?;
     let told = known.map(|known| known.told.as_slice()).unwrap_or_default();
-    // Those that have answered are spared, unless it is time, or they would be compared with what they no longer are.
+    // Those that have answered are spared, unless it is time, or they would be compared with what they no
+    // longer are.
     let mut kept = if known.is_some_and(|known| now < known.again) { told } else { &[] };
     let (pods, told, wrong) = loop {
-        let heard = budget.spend(async |deadline| hear(views.clone(), &question, told, kept, now, deadline).await).await;
-        heard.iter().filter(|(.., at)| *at == now).filter_map(|(pod, ..)| pod.answer.as_ref()).for_each(|answer| {
-            context.metrics.pod_asked(word(answer));
-        });
+        let heard = budget
+            .spend(async |deadline| hear(views.clone(), &question, told, kept, now, deadline).await)
+            .await;
+        heard.iter().filter(|(.., at)| *at == now).filter_map(|(pod, ..)| pod.answer.as_ref()).for_each(
+            |answer| {
+                context.metrics.pod_asked(word(answer));
+            },
+        );
         let (pods, told) = split(heard);
         let wrong = is_wrong(workload, &question, &pods);
         if !wrong || kept.is_empty() {
@@ -201,20 +214,29 @@ async fn ask(
         kept = &[];
     };
     // What was told before a restart holds until it is disproved.
-    let was_wrong = observed.policy.as_ref().is_some_and(|policy| *policy.status.reason == *Reason::Mismatch.as_str());
+    let was_wrong =
+        observed.policy.as_ref().is_some_and(|policy| *policy.status.reason == *Reason::Mismatch.as_str());
     let began = if known.is_none() && was_wrong { Since::Ever } else { Since::Then(now) };
     let levels = levels_of_pods(target, &question.container, &pods);
     let wrong_since = wrong.then(|| known.and_then(|known| known.wrong_since).unwrap_or(began));
     let proof = match unknown {
         Some(why) => Proof::Unreachable(why.words()),
-        None => of_variables(target, &question, &pods, wrong_since.map(|since| since.millis(observed.now)), observed.now),
+        None => of_variables(
+            target,
+            &question,
+            &pods,
+            wrong_since.map(|since| since.millis(observed.now)),
+            observed.now,
+        ),
     };
     context.metrics.verified(proof.reason().as_str());
     let times = known.map_or(0, |known| known.times);
     let spread = if proof.is_settled() { spread(&workload.uid) } else { Duration::ZERO };
     let again = now + Duration::from_millis(u64::try_from(pause(&proof, times)).unwrap_or_default()) + spread;
     // One that answered until now is asked once more before it is told.
-    let doubted = known.filter(|known| known.times == 0 && known.proof.is_settled() && matches!(proof, Proof::Unreachable(_)));
+    let doubted = known.filter(|known| {
+        known.times == 0 && known.proof.is_settled() && matches!(proof, Proof::Unreachable(_))
+    });
     Ok(Known {
         question,
         resource_version: workload.resource_version.clone(),
@@ -239,8 +261,17 @@ fn word(answer: &Answer) -> &'static str {
 }
 
 /// What the pods answer, or answered as far as that is kept.
-async fn hear(mut views: Vec<PodView>, question: &Question, told: &[Told], kept: &[Told], now: Instant, deadline: Instant) -> Vec<Heard> {
-    let of = |all: &[Told], view: &PodView| all.iter().find(|told| told.run == view.run).map(|told| (told.answer.clone(), told.at));
+async fn hear(
+    mut views: Vec<PodView>,
+    question: &Question,
+    told: &[Told],
+    kept: &[Told],
+    now: Instant,
+    deadline: Instant,
+) -> Vec<Heard> {
+    let of = |all: &[Told], view: &PodView| {
+        all.iter().find(|told| told.run == view.run).map(|told| (told.answer.clone(), told.at))
+    };
     // First those that never answered, then those whose answer is the oldest.
     views.sort_by_cached_key(|view| (of(told, view).map(|(_, at)| at), view.pod.name.clone()));
     let heard = views.into_iter().map(|view| {
@@ -248,7 +279,9 @@ async fn hear(mut views: Vec<PodView>, question: &Question, told: &[Told], kept:
         async move {
             let asked = match kept {
                 Some(_) => None,
-                None => one(&view, &question.container, &question.verification, deadline).await.map(|answer| (answer, now)),
+                None => one(&view, &question.container, &question.verification, deadline)
+                    .await
+                    .map(|answer| (answer, now)),
             };
             let late = asked.as_ref().is_some_and(|(answer, _)| *answer == Answer::NotYet);
             let answer = kept.or(if late { before.or(asked) } else { asked });
@@ -302,7 +335,12 @@ fn patience(verification: &Verification) -> Duration {
 }
 
 /// The pods with what each ready one answers.
-pub(super) async fn each(pods: impl Iterator<Item = PodView>, container: &str, verification: &Verification, deadline: Instant) -> Vec<Pod> {
+pub(super) async fn each(
+    pods: impl Iterator<Item = PodView>,
+    container: &str,
+    verification: &Verification,
+    deadline: Instant,
+) -> Vec<Pod> {
     let asked = pods.map(|view| async move {
         let answer = one(&view, container, verification, deadline).await;
         let answer = answer.map(|answer| if answer == Answer::NotYet { Answer::Unreachable } else { answer });
@@ -312,8 +350,14 @@ pub(super) async fn each(pods: impl Iterator<Item = PodView>, container: &str, v
 }
 
 /// What the pod answers; none where it is not to be asked.
-async fn one(view: &PodView, container: &str, verification: &Verification, deadline: Instant) -> Option<Answer> {
-    let address = view.listens(container, &verification.port).filter(|_| view.pod.ready && !view.pod.deleting)?;
+async fn one(
+    view: &PodView,
+    container: &str,
+    verification: &Verification,
+    deadline: Instant,
+) -> Option<Answer> {
+    let address =
+        view.listens(container, &verification.port).filter(|_| view.pod.ready && !view.pod.deleting)?;
     if Instant::now() >= deadline {
         return Some(Answer::NotYet);
     }

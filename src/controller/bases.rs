@@ -19,7 +19,10 @@ use super::{Context, Error, pods};
 use crate::admin;
 use crate::api::CONFIG_KEY;
 use crate::document::Budget;
-use crate::plan::{Container, LeftFile, MountedFile, Observed, Workload, beside_ours, container, left_file, waits_for_version};
+use crate::plan::{
+    Container, LeftFile, MountedFile, Observed, Workload, beside_ours, container, left_file,
+    waits_for_version,
+};
 use crate::policy::VerificationMode;
 use crate::server::kratos::{Layer, Overlay};
 
@@ -79,7 +82,8 @@ impl Bases {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads a text that others wrote where nobody waits for this thread. None where it cannot be read at all.
+    /// Reads a text that others wrote where nobody waits for this thread. None where it cannot be read at
+    /// all.
     async fn off_runtime<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let turn = self.reading.clone().acquire_owned().await.ok()?;
         let work = move || {
@@ -92,7 +96,10 @@ impl Bases {
 
     fn recall(&self, workload: &Workload, files: u64) -> Option<(Base, Instant)> {
         let state = self.state();
-        let entry = state.read.get(&workload.uid).filter(|entry| entry.files == files && entry.until > Instant::now())?;
+        let entry = state
+            .read
+            .get(&workload.uid)
+            .filter(|entry| entry.files == files && entry.until > Instant::now())?;
         Some((entry.base.clone(), entry.until))
     }
 
@@ -106,13 +113,18 @@ impl Bases {
         }
         let base = state.share(base);
         let jitter = Duration::from_secs(digest(&workload.uid) % JITTER);
-        state.read.insert(workload.uid.clone(), Entry { files, until: now + FRESH + jitter, base: base.clone() });
+        state
+            .read
+            .insert(workload.uid.clone(), Entry { files, until: now + FRESH + jitter, base: base.clone() });
         base
     }
 
     fn version(&self, workload: &Workload, image: &str) -> Option<Option<SmolStr>> {
         let state = self.state();
-        let said = state.versions.get(&workload.uid).filter(|said| *said.image == *image && said.until > Instant::now())?;
+        let said = state
+            .versions
+            .get(&workload.uid)
+            .filter(|said| *said.image == *image && said.until > Instant::now())?;
         Some(said.version.clone())
     }
 
@@ -158,7 +170,11 @@ fn digest(value: &(impl Hash + ?Sized)) -> u64 {
 }
 
 /// Which files a target has of its own: none where it has no container, or where that cannot be told.
-fn files<'a>(workload: &'a Workload, observed: &Observed, index: usize) -> Option<Vec<&'a Option<MountedFile>>> {
+fn files<'a>(
+    workload: &'a Workload,
+    observed: &Observed,
+    index: usize,
+) -> Option<Vec<&'a Option<MountedFile>>> {
     let ours = observed.policy.as_ref().and_then(|policy| observed.standing.config_map(policy));
     beside_ours(target_container(workload, observed, index)?, ours.as_deref().unwrap_or_default())
 }
@@ -168,7 +184,12 @@ fn target_container<'a>(workload: &'a Workload, observed: &Observed, index: usiz
 }
 
 fn origin(files: &[&Option<MountedFile>]) -> u64 {
-    digest(&files.iter().map(|file| file.as_ref().map(|file| (&*file.config_map, &*file.key))).collect::<Vec<_>>())
+    digest(
+        &files
+            .iter()
+            .map(|file| file.as_ref().map(|file| (&*file.config_map, &*file.key)))
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// Puts in what is remembered.
@@ -235,13 +256,17 @@ async fn text(api: &Api<Seen<Files>>, config_map: &str, key: &str) -> Result<Opt
     Ok(files.and_then(|mut files| files.texts.remove(key)))
 }
 
-/// Reads what stands in the config map of the policy that the policy did not write, where a server may read it: any of the
-/// namespace.
+/// Reads what stands in the config map of the policy that the policy did not write, where a server may read
+/// it: any of the namespace.
 pub(super) async fn read_left_file(context: &Context, observed: &mut Observed) -> Result<(), Error> {
     let Some(name) = left_file(observed) else { return Ok(()) };
-    let mounts = |workload: &Workload| workload.key.namespace == observed.key.namespace && workload.may_mount(name);
+    let mounts =
+        |workload: &Workload| workload.key.namespace == observed.key.namespace && workload.may_mount(name);
     let is_target = |workload: &Workload| {
-        let mut named = observed.targets.iter().filter(|view| view.workload.as_ref().is_some_and(|own| own.uid == workload.uid));
+        let mut named = observed
+            .targets
+            .iter()
+            .filter(|view| view.workload.as_ref().is_some_and(|own| own.uid == workload.uid));
         named.any(|view| view.is_free_for(&observed.key.name))
     };
     let (read, by_others) = context.cache.read(|tables| {
@@ -269,7 +294,10 @@ fn is_remembered(context: &Context, observed: &Observed) -> bool {
 }
 
 /// The same look with everything that is told: what no write waits for is read after them.
-pub(super) async fn completed<'a>(context: &Context, observed: &'a Observed) -> Result<Cow<'a, Observed>, Error> {
+pub(super) async fn completed<'a>(
+    context: &Context,
+    observed: &'a Observed,
+) -> Result<Cow<'a, Observed>, Error> {
     let mut complete = Cow::Borrowed(observed);
     if !is_remembered(context, observed) {
         read(context, complete.to_mut()).await?;
@@ -295,7 +323,9 @@ async fn ask_versions(context: &Context, observed: &mut Observed) -> Result<(), 
         let Some(container) = target_container(&workload, observed, index) else { continue };
         let version = match context.bases.version(&workload, &container.image) {
             Some(said) => said,
-            None if workload.selector.is_none() || observed.verification().mode == VerificationMode::Off => None,
+            None if workload.selector.is_none() || observed.verification().mode == VerificationMode::Off => {
+                None
+            }
             None => match context.asking.room(&workload) {
                 Ok(_room) => ask_version(context, observed, &workload, container).await?,
                 Err(none) => {
@@ -309,12 +339,22 @@ async fn ask_versions(context: &Context, observed: &mut Observed) -> Result<(), 
     Ok(())
 }
 
-/// The first pod that says it, of those whose template names the same image: in the pod itself it may read otherwise.
-async fn ask_version(context: &Context, observed: &Observed, workload: &Workload, container: &Container) -> Result<Option<SmolStr>, Error> {
+/// The first pod that says it, of those whose template names the same image: in the pod itself it may read
+/// otherwise.
+async fn ask_version(
+    context: &Context,
+    observed: &Observed,
+    workload: &Workload,
+    container: &Container,
+) -> Result<Option<SmolStr>, Error> {
     let own = pods::of(context, observed, workload).await?.own;
     let port = observed.verification().port;
-    let runs =
-        |view: &PodView| view.maker.as_ref().and_then(|maker| maker.template.as_ref()).is_some_and(|template| template.runs(container));
+    let runs = |view: &PodView| {
+        view.maker
+            .as_ref()
+            .and_then(|maker| maker.template.as_ref())
+            .is_some_and(|template| template.runs(container))
+    };
     let ready = own.iter().filter(|view| view.pod.ready && !view.pod.deleting && runs(view));
     let addresses = ready.filter_map(|view| view.listens(&container.name, &port));
     let addresses: Vec<_> = addresses.take(ASKED).collect();
@@ -334,12 +374,18 @@ async fn ask_version(context: &Context, observed: &Observed, workload: &Workload
 
 /// What stands in the way of a policy is read anew soon: the correction may be there.
 pub(super) fn hasten(context: &Context, observed: &Observed) {
-    observed.targets.iter().filter_map(|view| view.workload.as_ref()).for_each(|workload| context.bases.hasten(&workload.uid));
+    observed
+        .targets
+        .iter()
+        .filter_map(|view| view.workload.as_ref())
+        .for_each(|workload| context.bases.hasten(&workload.uid));
 }
 
 /// In which time something that is remembered of the targets grows old.
 pub(super) fn grows_old(context: &Context, observed: &Observed) -> Option<Duration> {
-    let until = (0..observed.targets.len()).filter_map(|index| remembered(context, observed, index)?.map(|(_, until)| until)).min();
+    let until = (0..observed.targets.len())
+        .filter_map(|index| remembered(context, observed, index)?.map(|(_, until)| until))
+        .min();
     Some(until?.saturating_duration_since(Instant::now()))
 }
 
@@ -358,7 +404,10 @@ mod tests {
     }
 
     impl Readers {
-        #[allow(clippy::disallowed_methods, reason = "it stands for a text that takes long, and no thread of the runtime reads it")]
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "it stands for a text that takes long, and no thread of the runtime reads it"
+        )]
         fn read(&self) -> thread::ThreadId {
             self.most.fetch_max(self.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             thread::sleep(Duration::from_millis(50));
@@ -379,7 +428,10 @@ mod tests {
         assert!(given_up.is_err(), "whoever waits can do something else meanwhile");
         let (first, second, third) = tokio::join!(read(), read(), read());
         for reader in [first, second, third] {
-            assert!(reader.is_some_and(|reader| reader != thread::current().id()), "the only thread of the runtime read it");
+            assert!(
+                reader.is_some_and(|reader| reader != thread::current().id()),
+                "the only thread of the runtime read it"
+            );
         }
         assert_eq!(readers.most.load(Ordering::SeqCst), 1, "so many were read at once");
     }

@@ -28,7 +28,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 const LOOKS: u32 = 20;
 
 /// Whose turn it is.
-pub(super) async fn begin(context: Arc<Context>, namespaces: Vec<Option<SmolStr>>, mut leading: signal::Receiver<bool>) {
+pub(super) async fn begin(
+    context: Arc<Context>,
+    namespaces: Vec<Option<SmolStr>>,
+    mut leading: signal::Receiver<bool>,
+) {
     let alone = *leading.borrow();
     if leading.wait_for(|leads| *leads).await.is_err() {
         return; // the process ends

@@ -33,9 +33,15 @@ impl Tables {
             workload.label.is_some() || self.policies.is_found_by(&Named::Workload((*id).clone()))
         };
         let workloads = self.workloads.all_unreadable().filter(concerns).map(|(_, found)| found);
-        let others = self.config_maps.all_unreadable().chain(self.revisions.all_unreadable()).chain(self.policies.all_unreadable());
+        let others = self
+            .config_maps
+            .all_unreadable()
+            .chain(self.revisions.all_unreadable())
+            .chain(self.policies.all_unreadable());
         let mut counts = BTreeMap::new();
-        workloads.chain(others.map(|(_, found)| found)).for_each(|found| *counts.entry(found.kind).or_default() += 1);
+        workloads
+            .chain(others.map(|(_, found)| found))
+            .for_each(|found| *counts.entry(found.kind).or_default() += 1);
         counts
     }
 }
@@ -77,9 +83,12 @@ impl Cached for PolicyObject {
     }
 
     fn policies(tables: &Tables, id: &Key, concerned: Vec<Named>) -> Vec<Key> {
-        // Others that name the same may gain or lose it, and what is left of a policy that is gone may have waited
-        // for this one.
-        let rivals = concerned.iter().flat_map(|named| tables.policies.found_by.get(named).into_iter().flatten()).cloned();
+        // Others that name the same may gain or lose it, and what is left of a policy that is gone may have
+        // waited for this one.
+        let rivals = concerned
+            .iter()
+            .flat_map(|named| tables.policies.found_by.get(named).into_iter().flatten())
+            .cloned();
         let label = |named: &Named| match named {
             Named::Workload(id) => tables.workloads.entries.get(id).map(Entry::refers_to).unwrap_or_default(),
             Named::ConfigMap(_) => Vec::new(),
@@ -105,7 +114,15 @@ impl Cached for Workload {
     }
 
     fn policies(tables: &Tables, id: &WorkloadId, concerned: Vec<Key>) -> Vec<Key> {
-        tables.policies.found_by.get(&Named::Workload(id.clone())).into_iter().flatten().cloned().chain(concerned).collect()
+        tables
+            .policies
+            .found_by
+            .get(&Named::Workload(id.clone()))
+            .into_iter()
+            .flatten()
+            .cloned()
+            .chain(concerned)
+            .collect()
     }
 
     fn of_interest(self, server_images: &[String]) -> Self {
@@ -152,7 +169,12 @@ fn put<T: Cached>(tables: &mut Tables, new: Entry<T>) -> Vec<Key> {
     let concerned = T::table_mut(tables).put(new);
     let new = T::table(tables).get(&id);
     let counted = T::count(&mut tables.census, old.as_deref(), new.as_deref());
-    concerned.map(|concerned| T::policies(tables, &id, concerned)).unwrap_or_default().into_iter().chain(counted).collect()
+    concerned
+        .map(|concerned| T::policies(tables, &id, concerned))
+        .unwrap_or_default()
+        .into_iter()
+        .chain(counted)
+        .collect()
 }
 
 fn remove<T: Cached>(tables: &mut Tables, id: &T::Id) -> Vec<Key> {
@@ -180,17 +202,23 @@ impl Cache {
         write(&mut self.tables.write().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
-    /// Holds what an event or an answer brings, unless something newer is held; returns the policies to look at.
+    /// Holds what an event or an answer brings, unless something newer is held; returns the policies to look
+    /// at.
     pub fn put<T: Cached>(&self, read: Result<T, Arc<Unreadable>>) -> Vec<Key> {
         let new = self.entry(read);
         self.write(|tables| {
             let held = T::table(tables).entries.get(&new.id());
-            if held.is_some_and(|held| is_older(new.version(), held.version())) { Vec::new() } else { put(tables, new) }
+            if held.is_some_and(|held| is_older(new.version(), held.version())) {
+                Vec::new()
+            } else {
+                put(tables, new)
+            }
         })
     }
 
-    /// Holds what a list brings, whatever its version: it says how things are, also where the storage of the cluster
-    /// was taken back. Where it was read before an answer of ours, the watch that goes on from it brings that.
+    /// Holds what a list brings, whatever its version: it says how things are, also where the storage of the
+    /// cluster was taken back. Where it was read before an answer of ours, the watch that goes on from it
+    /// brings that.
     pub fn put_listed<T: Cached>(&self, read: Result<T, Arc<Unreadable>>) -> Vec<Key> {
         self.write(|tables| put(tables, self.entry(read)))
     }
@@ -201,14 +229,20 @@ impl Cache {
         let new = self.entry(read);
         self.write(|tables| {
             let held = T::table(tables).entries.get(&new.id()).map(Entry::version);
-            let is_newer = held.is_some_and(|held| held.0 == new.version().0 && !is_older(new.version(), held));
+            let is_newer =
+                held.is_some_and(|held| held.0 == new.version().0 && !is_older(new.version(), held));
             if is_newer { put(tables, new) } else { Vec::new() }
         })
     }
 
-    /// Holds what was read of this object, or removes it, if what is held is still what it was `before` that: else a
-    /// watch has been faster.
-    pub fn refresh<T: Cached>(&self, id: &T::Id, before: &Option<Versioned>, read: Option<Result<T, Arc<Unreadable>>>) -> Vec<Key> {
+    /// Holds what was read of this object, or removes it, if what is held is still what it was `before` that:
+    /// else a watch has been faster.
+    pub fn refresh<T: Cached>(
+        &self,
+        id: &T::Id,
+        before: &Option<Versioned>,
+        read: Option<Result<T, Arc<Unreadable>>>,
+    ) -> Vec<Key> {
         self.write(|tables| {
             if T::table(tables).versioned(id) != *before {
                 return Vec::new();
@@ -247,13 +281,20 @@ impl Cache {
                 None => true,
             };
             let gone = before.iter().filter(|(id, _)| !listed.contains_key(id));
-            let mut remain = gone.filter(|(id, (uid, version))| held.get(id).is_some_and(|held| held.version() == (uid, version)));
+            let mut remain = gone.filter(|(id, (uid, version))| {
+                held.get(id).is_some_and(|held| held.version() == (uid, version))
+            });
             !listed.iter().any(is_old) && remain.next().is_none()
         })
     }
 
     /// Removes what a fresh list of this kind, in `namespace` or in all, no longer has.
-    pub fn keep_only<T: Cached>(&self, kind: &str, namespace: Option<&str>, listed: &HashSet<T::Id>) -> Vec<Key> {
+    pub fn keep_only<T: Cached>(
+        &self,
+        kind: &str,
+        namespace: Option<&str>,
+        listed: &HashSet<T::Id>,
+    ) -> Vec<Key> {
         let gone: Vec<T::Id> = self.read(|tables| {
             let ids = T::table(tables).entries.keys();
             ids.filter(|id| id.is_in(kind, namespace) && !listed.contains(id)).cloned().collect()

@@ -19,14 +19,18 @@ pub(super) struct Census {
 impl Census {
     /// The policy that speaks for the namespace: the oldest.
     pub fn speaker(&self, namespace: &SmolStr) -> Option<Key> {
-        let (of, _, name) = self.policies.range((namespace.clone(), i64::MIN, SmolStr::default())..).next()?;
+        let (of, _, name) =
+            self.policies.range((namespace.clone(), i64::MIN, SmolStr::default())..).next()?;
         (of == namespace).then(|| Key { namespace: of.clone(), name: name.clone() })
     }
 
     /// Workloads of the namespace that run a server and carry no label of ours.
     pub fn unlabelled<'a>(&'a self, namespace: &'a SmolStr) -> impl Iterator<Item = &'a WorkloadId> {
         let least = WorkloadId { kind: crate::policy::Kind::ALL[0], key: Key::new("", "") };
-        self.servers.range((namespace.clone(), least)..).take_while(move |(of, _)| of == namespace).map(|(_, id)| id)
+        self.servers
+            .range((namespace.clone(), least)..)
+            .take_while(move |(of, _)| of == namespace)
+            .map(|(_, id)| id)
     }
 
     /// What the pods of a workload demand.
@@ -53,7 +57,8 @@ impl Census {
     pub fn count_policy(&mut self, old: Option<&PolicyObject>, new: Option<&PolicyObject>) {
         // One that is refused or about to go gives no advice.
         let speaks = |policy: &&PolicyObject| policy.spec.is_ok() && !policy.deleting;
-        let entry = |policy: &PolicyObject| (policy.key.namespace.clone(), policy.created, policy.key.name.clone());
+        let entry =
+            |policy: &PolicyObject| (policy.key.namespace.clone(), policy.created, policy.key.name.clone());
         let (old, new) = (old.filter(speaks).map(entry), new.filter(speaks).map(entry));
         if old != new {
             old.map(|old| self.policies.remove(&old));
@@ -65,7 +70,10 @@ impl Census {
     pub fn count_workload(&mut self, old: Option<&Workload>, new: Option<&Workload>) -> bool {
         self.weigh(old, new);
         let counts = |workload: &&Workload| {
-            let serves = workload.containers.iter().any(|container| container.traits.serves || container.traits.by_image);
+            let serves = workload
+                .containers
+                .iter()
+                .any(|container| container.traits.serves || container.traits.by_image);
             serves && workload.replicas > 0 && !workload.own.policy_label && !workload.deleting
         };
         let entry = |workload: &Workload| (workload.key.namespace.clone(), workload.id());

@@ -1,5 +1,5 @@
-//! The config maps that containers take variables from. They are read when the workload changes and now and then, since
-//! nothing watches them; between that, what was found is remembered.
+//! The config maps that containers take variables from. They are read when the workload changes and now and
+//! then, since nothing watches them; between that, what was found is remembered.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -40,7 +40,9 @@ struct Read {
 impl Known {
     fn get(&self, workload: &Workload, container: &str, now: Millis) -> Option<EnvFrom> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = known.get(&workload.uid).filter(|read| read.generation == workload.generation && read.container == container)?;
+        let read = known
+            .get(&workload.uid)
+            .filter(|read| read.generation == workload.generation && read.container == container)?;
         let left = read.until.saturating_duration_since(Instant::now());
         (!left.is_zero()).then(|| EnvFrom { until: Some(after(now, left)), ..read.found.clone() })
     }
@@ -50,7 +52,10 @@ impl Known {
         // Those that nobody asks for any more.
         known.retain(|_, read| read.until.elapsed() < GOOD_FOR);
         let until = Instant::now() + good_for;
-        known.insert(workload.uid.clone(), Read { generation: workload.generation, container: container.into(), found, until });
+        known.insert(
+            workload.uid.clone(),
+            Read { generation: workload.generation, container: container.into(), found, until },
+        );
     }
 }
 
@@ -62,7 +67,10 @@ pub(super) async fn read(context: &Context, observed: &mut Observed) -> Result<(
         let Ok(container) = container(&workload, target) else { continue };
         let sources = container.unusual.iter().flat_map(|unusual| &unusual.env_from);
         let mut seen = HashSet::new();
-        let maps: Vec<_> = sources.filter_map(config_map).filter(|(_, name, prefix)| seen.insert((*name, *prefix))).collect();
+        let maps: Vec<_> = sources
+            .filter_map(config_map)
+            .filter(|(_, name, prefix)| seen.insert((*name, *prefix)))
+            .collect();
         if maps.is_empty() {
             continue;
         }
@@ -73,7 +81,11 @@ pub(super) async fn read(context: &Context, observed: &mut Observed) -> Result<(
         let good_for = GOOD_FOR + spread(&workload.uid);
         let mut found = EnvFrom { sources: Vec::new(), until: Some(after(now, good_for)) };
         for (index, (source, name, prefix)) in maps.into_iter().enumerate() {
-            let names = if index < MOST { names(context, &workload.key.namespace, name, prefix).await? } else { None };
+            let names = if index < MOST {
+                names(context, &workload.key.namespace, name, prefix).await?
+            } else {
+                None
+            };
             found.sources.push(EnvFromMap { source: source.clone(), names });
         }
         context.env_from.put(&workload, &container.name, found.clone(), good_for);
@@ -90,16 +102,22 @@ fn config_map(source: &EnvSource) -> Option<(&EnvSource, &SmolStr, &SmolStr)> {
 }
 
 /// Variables from this config map that write what rules look at. None where it may not, or cannot, be read.
-async fn names(context: &Context, namespace: &str, name: &str, prefix: &str) -> Result<Option<Vec<SmolStr>>, Error> {
-    let keys = match named(&api::<EnvKeys>(&context.client, Resource::CONFIG_MAPS, Some(namespace)), name).await {
-        Ok(Some(seen)) => match seen.value(&Resource::CONFIG_MAPS) {
-            Ok(EnvKeys(keys)) => keys,
-            Err(_) => return Ok(None),
-        },
-        Ok(None) => Vec::new(),
-        Err(kube::Error::Api(status)) if status.is_forbidden() => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
+async fn names(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+    prefix: &str,
+) -> Result<Option<Vec<SmolStr>>, Error> {
+    let keys =
+        match named(&api::<EnvKeys>(&context.client, Resource::CONFIG_MAPS, Some(namespace)), name).await {
+            Ok(Some(seen)) => match seen.value(&Resource::CONFIG_MAPS) {
+                Ok(EnvKeys(keys)) => keys,
+                Err(_) => return Ok(None),
+            },
+            Ok(None) => Vec::new(),
+            Err(kube::Error::Api(status)) if status.is_forbidden() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
     let names = keys.into_iter().map(|key| format_smolstr!("{prefix}{key}"));
     let names: Vec<_> = names.filter(|name| reaches(name).next().is_some()).take(MOST_NAMES + 1).collect();
     Ok(Some(names).filter(|names| names.len() <= MOST_NAMES))

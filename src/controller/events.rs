@@ -55,7 +55,11 @@ impl Events {
     }
 
     fn tell(&self, reference: ObjectReference, notice: Notice) {
-        let object = format!("{}/{}", reference.namespace.as_deref().unwrap_or_default(), reference.name.as_deref().unwrap_or_default());
+        let object = format!(
+            "{}/{}",
+            reference.namespace.as_deref().unwrap_or_default(),
+            reference.name.as_deref().unwrap_or_default()
+        );
         if notice.warning {
             warn!(kind = reference.kind, object, reason = notice.reason.as_str(), "{}", notice.message);
         } else {
@@ -88,9 +92,20 @@ pub(super) async fn tell(client: Client, mut telling: Telling, instance: Option<
         match tokio::time::timeout(PATIENCE, recorder.publish(&event, &reference)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                warn!(kind, object, error = words(&error), reason = notice.reason.as_str(), "an event could not be published")
+                warn!(
+                    kind,
+                    object,
+                    error = words(&error),
+                    reason = notice.reason.as_str(),
+                    "an event could not be published"
+                )
             }
-            Err(_) => warn!(kind, object, reason = notice.reason.as_str(), "an event could not be published in time"),
+            Err(_) => warn!(
+                kind,
+                object,
+                reason = notice.reason.as_str(),
+                "an event could not be published in time"
+            ),
         }
     }
 }

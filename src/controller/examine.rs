@@ -16,7 +16,9 @@ use super::view::{Files, PodView, Resource, content};
 use super::watch::{api, named};
 use super::{Context, Error, ask, pods};
 use crate::admin;
-use crate::plan::{Content, Examination, Health, Observed, Pod, TargetView, Workload, container, judged_well, to_examine};
+use crate::plan::{
+    Content, Examination, Health, Observed, Pod, TargetView, Workload, container, judged_well, to_examine,
+};
 
 /// How long a pod may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -46,7 +48,8 @@ pub(super) async fn examine(context: &Context, observed: &mut Observed) -> Resul
             target.pods = Some(pods);
             let well = judged_well(observed, index);
             if well || is_known {
-                observed.targets[index].well_since = context.memory.runs_well(&workload.uid, well, observed.now);
+                observed.targets[index].well_since =
+                    context.memory.runs_well(&workload.uid, well, observed.now);
             }
         }
     }
@@ -56,12 +59,19 @@ pub(super) async fn examine(context: &Context, observed: &mut Observed) -> Resul
 /// More than any server is made from.
 const CONFIG_MAPS: usize = 16;
 
-/// None where the workload is gone, or another by now, or cannot be read. What others wrote is let go as soon as its digest
-/// is known: it may be large, and many looks come at once.
-async fn content_of(context: &Context, observed: &Observed, target: &TargetView, workload: &Workload) -> Result<Option<Content>, Error> {
+/// None where the workload is gone, or another by now, or cannot be read. What others wrote is let go as soon
+/// as its digest is known: it may be large, and many looks come at once.
+async fn content_of(
+    context: &Context,
+    observed: &Observed,
+    target: &TargetView,
+    workload: &Workload,
+) -> Result<Option<Content>, Error> {
     let server = container(workload, target).map(|container| container.name.as_str()).unwrap_or_default();
     let path = Resource::of(workload.kind).path(&workload.key.namespace);
-    let request = Request::new(path).get(&workload.key.name, &GetParams::default()).map_err(kube::Error::BuildRequest)?;
+    let request = Request::new(path)
+        .get(&workload.key.name, &GetParams::default())
+        .map_err(kube::Error::BuildRequest)?;
     let making = match context.client.request_text(request).await {
         Ok(json) => Making::read(&json, &workload.uid, server),
         Err(kube::Error::Api(status)) if status.is_not_found() => None,
@@ -105,10 +115,17 @@ async fn with_health(
     let mut views = pods::of(context, observed, workload).await?.own;
     context.memory.sighted(views.iter_mut().map(|view| &mut view.pod), observed.now);
     let name = container(workload, target).map(|container| container.name.clone()).unwrap_or_default();
-    let answers = target.pods.iter().flatten().filter_map(|pod| Some((pod.uid.clone(), pod.answer.clone()?))).collect::<Vec<_>>();
+    let answers = target
+        .pods
+        .iter()
+        .flatten()
+        .filter_map(|pod| Some((pod.uid.clone(), pod.answer.clone()?)))
+        .collect::<Vec<_>>();
     let port = &observed.verification().port;
-    let address = |view: &PodView| -> Option<SocketAddr> { view.listens(&name, port).filter(|_| !view.pod.deleting) };
-    let mut asked: Vec<_> = views.iter().enumerate().filter_map(|(index, view)| Some((index, address(view)?))).collect();
+    let address =
+        |view: &PodView| -> Option<SocketAddr> { view.listens(&name, port).filter(|_| !view.pod.deleting) };
+    let mut asked: Vec<_> =
+        views.iter().enumerate().filter_map(|(index, view)| Some((index, address(view)?))).collect();
     // Those that are ready first: what they say is what a failure is judged by.
     asked.sort_by_key(|(index, _)| !views[*index].pod.ready);
     let asked = asked.into_iter().take(ASKED);

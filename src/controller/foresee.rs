@@ -16,7 +16,9 @@ use super::view::revision::Revision;
 use super::view::{Resource, Seen, Slim};
 use super::{Context, Error, Settings, bases, env_from, events, observe, queue};
 use crate::api as wire;
-use crate::plan::{self, ConfigMapStep, Desired, Governed, Pauses, PolicyObject, Record, Reversal, Step, Workload, container};
+use crate::plan::{
+    self, ConfigMapStep, Desired, Governed, Pauses, PolicyObject, Record, Reversal, Step, Workload, container,
+};
 use crate::policy::{Kind, VerificationMode};
 use crate::server::kratos::governed_names;
 
@@ -59,7 +61,8 @@ pub struct Recorded {
     pub record: Arc<Record>,
 }
 
-/// The records of all policies that ever had this name. What this operator would not have stored so is left out.
+/// The records of all policies that ever had this name. What this operator would not have stored so is left
+/// out.
 ///
 /// # Errors
 /// Of the API server.
@@ -87,11 +90,18 @@ pub async fn foresee(
     edited: &Value,
     versions: &[(String, String, String)],
 ) -> Result<Foreseen, Error> {
-    let settings = Settings { namespaces: Vec::new(), server_images, itself: None, instance: None, pauses: Pauses::default() };
+    let settings = Settings {
+        namespaces: Vec::new(),
+        server_images,
+        itself: None,
+        instance: None,
+        pauses: Pauses::default(),
+    };
     let ((queue, _requests), (events, _telling)) = (queue::queue(), events::events());
     let mut context = Context::new(client.clone(), client, settings, queue, events, Arc::default());
     context.memory = Memory::settled();
-    let read = serde_json::from_value::<Seen<PolicyObject>>(edited.clone()).map(|seen| seen.value(&Resource::POLICIES));
+    let read = serde_json::from_value::<Seen<PolicyObject>>(edited.clone())
+        .map(|seen| seen.value(&Resource::POLICIES));
     let Ok(Ok(mut policy)) = read else { return Ok(Foreseen::default()) };
     // Pods are seldom reached from where this runs, and nothing here depends on their answers.
     policy.verification.mode = VerificationMode::Off;
@@ -110,17 +120,21 @@ pub async fn foresee(
     let crd_uid = definition(&context).await?;
     let now = Context::now();
     let look = |refused| {
-        let mut observed = context.cache.read(|tables| observe::gather(&context, tables, &key, Some(policy.clone()), now, refused));
+        let mut observed = context
+            .cache
+            .read(|tables| observe::gather(&context, tables, &key, Some(policy.clone()), now, refused));
         observed.crd_uid = crd_uid.clone();
         for view in &mut observed.targets {
-            let told = versions.iter().find(|(kind, name, _)| *kind == *view.kind.as_str() && *name == *view.name);
+            let told =
+                versions.iter().find(|(kind, name, _)| *kind == *view.kind.as_str() && *name == *view.name);
             view.server_version = told.map(|(_, _, version)| version.as_str().into());
         }
         observed
     };
     let mut observed = look(Vec::new());
     bases::read_missing(&context, &mut observed).await?;
-    let refused = if observed.standing.accepted(&policy).is_some() { plan::refusals(&observed) } else { Vec::new() };
+    let refused =
+        if observed.standing.accepted(&policy).is_some() { plan::refusals(&observed) } else { Vec::new() };
     if !refused.is_empty() {
         observed = look(refused);
         bases::recall(&context, &mut observed);
@@ -129,7 +143,8 @@ pub async fn foresee(
     env_from::read(&context, &mut observed).await?;
     let plan = plan::plan(&observed);
 
-    let new_file = matches!(plan.config_map, Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. }));
+    let new_file =
+        matches!(plan.config_map, Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. }));
     let rereads = new_file && plan::delivers_a_file(&observed) && !policy.suspend;
     let goals = plan.goals.iter().map(|goal| goal.desired.clone());
     let steps = observed.targets.iter().zip(&plan.steps).zip(goals);
@@ -139,7 +154,8 @@ pub async fn foresee(
             effect.obstacle = Some(message.clone());
         }
         if policy.suspend {
-            effect.obstacle = Some("the policy is suspended: nothing is written until spec.suspend is false".into());
+            effect.obstacle =
+                Some("the policy is suspended: nothing is written until spec.suspend is false".into());
         }
         let refused = matches!(step, Step::Refused { .. });
         if let Some(workload) = view.workload.as_deref().filter(|_| !refused)
@@ -176,7 +192,12 @@ async fn definition(context: &Context) -> Result<SmolStr, Error> {
     }))
 }
 
-async fn list<T: Slim + Cached>(context: &Context, resource: Resource, namespace: &str, label: Option<&str>) -> Result<(), Error> {
+async fn list<T: Slim + Cached>(
+    context: &Context,
+    resource: Resource,
+    namespace: &str,
+    label: Option<&str>,
+) -> Result<(), Error> {
     let selection = Selection { resource, namespace: Some(namespace), labels: label.unwrap_or_default() };
     let put = |read| {
         drop(context.cache.put::<T>(read));
@@ -190,7 +211,13 @@ fn dropped(reversal: &Reversal) -> Effect {
         Reversal::Revert(workload) => (workload, None),
         Reversal::Leave { workload, why } => (workload, Some(why.clone())),
     };
-    let mut effect = Effect { kind: workload.kind, name: workload.key.name.clone(), dropped: true, obstacle, ..Effect::default() };
+    let mut effect = Effect {
+        kind: workload.kind,
+        name: workload.key.name.clone(),
+        dropped: true,
+        obstacle,
+        ..Effect::default()
+    };
     if effect.obstacle.is_none() {
         let own = workload.own.env.first().map(|(container, _)| container.clone()).unwrap_or_default();
         effect.change(workload, &own, None);
@@ -202,10 +229,13 @@ impl Effect {
     /// Compares what the template has of ours, or in the place of ours, with what it shall have.
     fn change(&mut self, workload: &Workload, container: &str, desired: Option<&Desired>) {
         let live = workload.containers.iter().find(|own| *own.name == *container);
-        let found = |name: &str| live?.env.iter().find(|entry| *entry.name == *name)?.value.as_deref().map(Into::into);
+        let found = |name: &str| {
+            live?.env.iter().find(|entry| *entry.name == *name)?.value.as_deref().map(Into::into)
+        };
         let wanted = desired.map(Desired::variables).unwrap_or_default();
         for name in governed_names() {
-            let after = wanted.iter().find(|variable| variable.name == *name).map(|variable| variable.value.clone());
+            let after =
+                wanted.iter().find(|variable| variable.name == *name).map(|variable| variable.value.clone());
             let before: Option<String> = found(name);
             if before != after && (after.is_some() || workload.owns(container, name)) {
                 self.changes.push((name.clone(), before, after));

@@ -14,8 +14,8 @@ use crate::policy::Kind;
 /// More of a name or a path than anybody could use.
 const LONGEST: usize = 253;
 
-/// One watch event with this object, taken for each kind that is decoded: whatever is JSON never ends the stream, and what is
-/// told of an object that cannot be read is short.
+/// One watch event with this object, taken for each kind that is decoded: whatever is JSON never ends the
+/// stream, and what is told of an object that cannot be read is short.
 pub fn object(text: &str) {
     is_seen::<PolicyObject>(text);
     is_seen::<Workload>(text);
@@ -32,14 +32,24 @@ fn is_seen<T: Slim>(text: &str) {
     if serde_json::from_str::<&RawValue>(text).is_err() {
         return;
     }
-    let event = serde_json::from_str::<WatchEvent<Seen<T>>>(&format!(r#"{{"type":"MODIFIED","object":{text}}}"#));
+    let event =
+        serde_json::from_str::<WatchEvent<Seen<T>>>(&format!(r#"{{"type":"MODIFIED","object":{text}}}"#));
     let seen = match event {
         Ok(WatchEvent::Modified(seen)) => seen,
         Ok(other) => panic!("{other:?} is read of {text:?}"),
         Err(error) => panic!("{error}: {text:?}"),
     };
     if let Err(unreadable) = seen.value(&Resource::of(Kind::Deployment)) {
-        let told = [&unreadable.key.namespace, &unreadable.key.name, &unreadable.uid, &unreadable.version, &unreadable.field];
-        assert!(told.into_iter().chain(&unreadable.label).all(|text| text.chars().count() <= LONGEST), "{unreadable:?}");
+        let told = [
+            &unreadable.key.namespace,
+            &unreadable.key.name,
+            &unreadable.uid,
+            &unreadable.version,
+            &unreadable.field,
+        ];
+        assert!(
+            told.into_iter().chain(&unreadable.label).all(|text| text.chars().count() <= LONGEST),
+            "{unreadable:?}"
+        );
     }
 }

@@ -1,11 +1,14 @@
-//! Whether the cluster holds the operator, and everybody else, to what docs/security.md says: each is an object of the
-//! cluster that may not be there, and without which nothing else would look different. Whether the operator is confined
-//! it finds out by trying, without effect: confinement, and not a missing right, has to refuse a Lease of another name.
+//! Whether the cluster holds the operator, and everybody else, to what docs/security.md says: each is an
+//! object of the cluster that may not be there, and without which nothing else would look different. Whether
+//! the operator is confined it finds out by trying, without effect: confinement, and not a missing right, has
+//! to refuse a Lease of another name.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use k8s_openapi::api::admissionregistration::v1::{MatchResources, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
+use k8s_openapi::api::admissionregistration::v1::{
+    MatchResources, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use kube::api::{ObjectMeta, PostParams};
@@ -95,7 +98,12 @@ async fn look(context: &Context, probe: Option<&Probe>) -> Guards {
                 ("confinement", Some(probe), _) => confinement(probe).await,
                 ("confinement", None, _) | (_, _, None) => Guard::Unknown,
                 (name, _, Some(itself)) => {
-                    let guard = bound(&context.client, &format!("{}-{name}", itself.name), &context.settings.namespaces).await;
+                    let guard = bound(
+                        &context.client,
+                        &format!("{}-{name}", itself.name),
+                        &context.settings.namespaces,
+                    )
+                    .await;
                     guard.unwrap_or_default()
                 }
             }
@@ -126,14 +134,20 @@ async fn bound(client: &Client, name: &str, namespaces: &[String]) -> kube::Resu
     Ok(if policy.is_some_and(refuses) { Guard::InForce } else { Guard::Absent })
 }
 
-/// By the chart a binding is of the policy of its own name, without parameters, which could be missing, and for every
-/// object of the namespaces that the operator works in.
+/// By the chart a binding is of the policy of its own name, without parameters, which could be missing, and
+/// for every object of the namespaces that the operator works in.
 fn binds(binding: ValidatingAdmissionPolicyBinding, name: &str, namespaces: &[String]) -> bool {
     let spec = binding.spec.unwrap_or_default();
     let denies = spec.validation_actions.iter().flatten().any(|action| action == "Deny");
     let covers = match spec.match_resources {
         None => true,
-        Some(MatchResources { namespace_selector, object_selector, resource_rules, exclude_resource_rules, .. }) => {
+        Some(MatchResources {
+            namespace_selector,
+            object_selector,
+            resource_rules,
+            exclude_resource_rules,
+            ..
+        }) => {
             object_selector.unwrap_or_default() == LabelSelector::default()
                 && resource_rules.unwrap_or_default().is_empty()
                 && exclude_resource_rules.unwrap_or_default().is_empty()
@@ -147,7 +161,8 @@ fn binds(binding: ValidatingAdmissionPolicyBinding, name: &str, namespaces: &[St
         && spec.param_ref.is_none()
 }
 
-/// Whether the selector is of all these namespaces by their names; of all that there are, where none is given.
+/// Whether the selector is of all these namespaces by their names; of all that there are, where none is
+/// given.
 fn selects(selector: &LabelSelector, namespaces: &[String]) -> bool {
     if selector.match_labels.as_ref().is_some_and(|labels| !labels.is_empty()) {
         return false;
@@ -172,9 +187,17 @@ fn refuses(policy: ValidatingAdmissionPolicy) -> bool {
 fn tell(found: &Guards) {
     let [confinement, weakening, history] = found.map(|(_, guard)| guard.word());
     if found.iter().any(|(_, guard)| *guard == Guard::Absent) {
-        warn!(confinement, weakening, history, "the cluster does not hold to all admission policies of the chart: see docs/security.md");
+        warn!(
+            confinement,
+            weakening,
+            history,
+            "the cluster does not hold to all admission policies of the chart: see docs/security.md"
+        );
     } else {
-        info!(confinement, weakening, history, "what the cluster holds by the admission policies of the chart");
+        info!(
+            confinement,
+            weakening, history, "what the cluster holds by the admission policies of the chart"
+        );
     }
 }
 
@@ -189,7 +212,8 @@ mod tests {
     fn is_bound(edit: Value, namespaces: &[&str]) -> bool {
         let mut spec = json!({"policyName": NAME, "validationActions": ["Deny", "Audit"]});
         spec.as_object_mut().expect("a map").extend(edit.as_object().cloned().unwrap_or_default());
-        let binding = serde_json::from_value(json!({"metadata": {"name": NAME}, "spec": spec})).expect("a binding");
+        let binding =
+            serde_json::from_value(json!({"metadata": {"name": NAME}, "spec": spec})).expect("a binding");
         let namespaces: Vec<_> = namespaces.iter().map(|name| (*name).to_owned()).collect();
         binds(binding, NAME, &namespaces)
     }
@@ -224,13 +248,18 @@ mod tests {
     #[test]
     fn a_policy_that_refuses_nothing_is_none() {
         let refuses = |metadata: Value, spec: Value| {
-            super::refuses(serde_json::from_value(json!({"metadata": metadata, "spec": spec})).expect("a policy"))
+            super::refuses(
+                serde_json::from_value(json!({"metadata": metadata, "spec": spec})).expect("a policy"),
+            )
         };
         let validations = json!([{"expression": "false"}]);
         assert!(refuses(json!({}), json!({"validations": validations, "failurePolicy": "Fail"})));
         assert!(refuses(json!({}), json!({ "validations": validations })));
         assert!(!refuses(json!({}), json!({"validations": validations, "failurePolicy": "Ignore"})));
         assert!(!refuses(json!({}), json!({"validations": []})));
-        assert!(!refuses(json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}), json!({ "validations": validations })));
+        assert!(!refuses(
+            json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}),
+            json!({ "validations": validations })
+        ));
     }
 }

@@ -13,7 +13,8 @@ use super::cache::Versions;
 use super::view::{Listed, Resource, Seen, Slim};
 use crate::plan::{Key, Unreadable};
 
-/// Whole objects may be large: a page is held until it is decoded. One that is too large is asked for in smaller ones.
+/// Whole objects may be large: a page is held until it is decoded. One that is too large is asked for in
+/// smaller ones.
 const WHOLE: u32 = 16;
 const METADATA: u32 = 500;
 const SMALLER: u32 = 4;

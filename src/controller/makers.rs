@@ -1,6 +1,6 @@
-//! Who made a pod, and from which template. A pod names a ReplicaSet or a ControllerRevision, and what admission adds to
-//! it stands in none of them: so whether two pods are made from the same is read there. It is remembered by uid, and of
-//! a template nothing but digests.
+//! Who made a pod, and from which template. A pod names a ReplicaSet or a ControllerRevision, and what
+//! admission adds to it stands in none of them: so whether two pods are made from the same is read there. It
+//! is remembered by uid, and of a template nothing but digests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,11 +17,13 @@ use super::{Context, Error};
 use crate::plan::Workload;
 use crate::policy::{Kind, is_object_name};
 
-/// How long it counts that the workload is the owner: it stays that until somebody takes the label from the maker.
+/// How long it counts that the workload is the owner: it stays that until somebody takes the label from the
+/// maker.
 const FRESH: Duration = Duration::from_secs(3_600);
 /// The same of any other, which the workload may take over, and of what is not there.
 const SOON: Duration = Duration::from_secs(30);
-/// More than the pods of one workload are made by at any time: of what there are too many, the owner is not known.
+/// More than the pods of one workload are made by at any time: of what there are too many, the owner is not
+/// known.
 const READ_AT_MOST: usize = 32;
 /// Some of each of ten thousand workloads.
 const HELD_AT_MOST: usize = 32_768;
@@ -78,8 +80,8 @@ impl Maker {
         self.owner.as_ref().is_some_and(|owner| owner.uid == workload.uid)
     }
 
-    /// What the name says of a maker that may not be read: a Deployment calls its ReplicaSets by its own name and a hash. Of
-    /// the template it says nothing.
+    /// What the name says of a maker that may not be read: a Deployment calls its ReplicaSets by its own name
+    /// and a hash. Of the template it says nothing.
     fn by_name(name: &str, workload: &Workload) -> Self {
         let hash = name.strip_prefix(&*workload.key.name).and_then(|rest| rest.strip_prefix('-'));
         let is_hash = |hash: &&str| !hash.is_empty() && !hash.contains('-');
@@ -92,13 +94,16 @@ impl Maker {
     }
 }
 
-/// Says of each of these pods, which the workload's selector finds, what made it: labels alone may be another's, too.
+/// Says of each of these pods, which the workload's selector finds, what made it: labels alone may be
+/// another's, too.
 pub(super) async fn read(context: &Context, workload: &Workload, pods: &mut [PodView]) -> Result<(), Error> {
     let mut left = READ_AT_MOST;
     // What is finished or about to go counts nowhere.
     let mut pods: Vec<_> = pods.iter_mut().filter(|view| !view.pod.deleting).collect();
     // Its own first: others may name as many makers as they like.
-    pods.sort_by_key(|view| !view.owner.as_ref().is_some_and(|owner| owner.name.starts_with(&*workload.key.name)));
+    pods.sort_by_key(|view| {
+        !view.owner.as_ref().is_some_and(|owner| owner.name.starts_with(&*workload.key.name))
+    });
     for pod in pods {
         let Some(owner) = &pod.owner else { continue };
         pod.maker = if *owner.kind == *Resource::REPLICA_SETS.kind {
@@ -118,7 +123,8 @@ pub(super) async fn read(context: &Context, workload: &Workload, pods: &mut [Pod
 }
 
 impl Workload {
-    /// The name of its revision with this label: that is the whole of it, or what follows the name of the workload.
+    /// The name of its revision with this label: that is the whole of it, or what follows the name of the
+    /// workload.
     fn revision_named(&self, label: &SmolStr) -> SmolStr {
         if self.kind == Kind::DaemonSet { format!("{}-{label}", self.key.name).into() } else { label.clone() }
     }
@@ -145,7 +151,9 @@ async fn one(
         Ok(json) => json,
         Err(kube::Error::Api(status)) if status.is_not_found() => String::new(),
         // The rights of an older chart. This is not kept: the right may arrive at any moment.
-        Err(kube::Error::Api(status)) if status.is_forbidden() => return Ok(Some(Arc::new(Maker::by_name(name, workload)))),
+        Err(kube::Error::Api(status)) if status.is_forbidden() => {
+            return Ok(Some(Arc::new(Maker::by_name(name, workload))));
+        }
         Err(error) => return Err(error.into()),
     };
     Ok(Some(context.makers.keep(key, Maker::read(&json, uid.map(SmolStr::as_str)))))

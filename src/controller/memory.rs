@@ -19,8 +19,8 @@ const REMEMBER: usize = 16;
 const REMEMBER_FOR: Duration = Duration::from_secs(2 * 3_600);
 /// More than this was told once is told again.
 const TOLD: usize = 4_096;
-/// What only counts is written to a status so long after the last write, and after it began to differ: what happens at
-/// once is written at once.
+/// What only counts is written to a status so long after the last write, and after it began to differ: what
+/// happens at once is written at once.
 const STATUS_PACE: Duration = Duration::from_secs(1);
 /// A watch that is only late has caught up by then.
 const STALE_IN_A_ROW: u32 = 3;
@@ -33,8 +33,8 @@ pub(super) struct Memory {
     settled: bool,
 }
 
-/// Times are by the clock that nobody can set. A decision has one time, by the other clock: it gets each of these as so
-/// long before that.
+/// Times are by the clock that nobody can set. A decision has one time, by the other clock: it gets each of
+/// these as so long before that.
 #[derive(Debug, Default)]
 struct State {
     done: HashMap<SmolStr, Done>,
@@ -138,7 +138,9 @@ impl Memory {
         let mut state = self.state();
         // Seldom enough to cost nothing, often enough to stay within twice what is needed.
         if state.done.len().is_power_of_two() {
-            state.done.retain(|_, done| done.rolls.last().is_some_and(is_recent) || done.repairs.last().is_some_and(is_recent));
+            state.done.retain(|_, done| {
+                done.rolls.last().is_some_and(is_recent) || done.repairs.last().is_some_and(is_recent)
+            });
         }
         let times = list(state.done.entry(uid.into()).or_default());
         times.push(Instant::now());
@@ -164,7 +166,8 @@ impl Memory {
             return None;
         }
         state.well_since.retain(|_, (_, asked)| is_recent(asked));
-        let (since, asked) = state.well_since.entry(uid.into()).or_insert_with(|| (Instant::now(), Instant::now()));
+        let (since, asked) =
+            state.well_since.entry(uid.into()).or_insert_with(|| (Instant::now(), Instant::now()));
         *asked = Instant::now();
         Some(at(*since, now))
     }
@@ -184,7 +187,9 @@ impl Memory {
             let crashed = if crashes > sight.crashes { moment } else { sight.crashed };
             *sight = Sight { since, crashed, ..new };
             pod.seen = at(since, now);
-            pod.troubles.iter_mut().for_each(|trouble| trouble.finished = trouble.finished.min(at(crashed, now)));
+            pod.troubles
+                .iter_mut()
+                .for_each(|trouble| trouble.finished = trouble.finished.min(at(crashed, now)));
         }
     }
 
@@ -215,7 +220,11 @@ impl Memory {
     /// Everything that is left as it is, with the policy that its label names.
     pub fn all_left(&self) -> Vec<(Key, WorkloadId)> {
         let state = self.state();
-        state.left.iter().flat_map(|(key, all)| all.iter().map(|workload| (key.clone(), workload.clone()))).collect()
+        state
+            .left
+            .iter()
+            .flat_map(|(key, all)| all.iter().map(|workload| (key.clone(), workload.clone())))
+            .collect()
     }
 
     /// Keeps what a status tells that is about to be written.
@@ -259,7 +268,8 @@ impl Memory {
         if suspended { state.suspended.insert(uid.clone()) } else { state.suspended.remove(uid) }
     }
 
-    /// This generation of the policy with this uid is accepted, and names some of what is governed no more. True the first time.
+    /// This generation of the policy with this uid is accepted, and names some of what is governed no more.
+    /// True the first time.
     pub fn let_go(&self, uid: &SmolStr, generation: i64) -> bool {
         let mut state = self.state();
         if state.let_go.len() >= TOLD {
@@ -314,11 +324,18 @@ mod tests {
         let memory = Memory::default();
         memory.rolled("uid");
         memory.repaired("uid", None);
-        assert!(memory.runs_well("uid", true, 50_000_000).is_some() && memory.disagrees("uid", true, 50_000_000).is_some());
+        assert!(
+            memory.runs_well("uid", true, 50_000_000).is_some()
+                && memory.disagrees("uid", true, 50_000_000).is_some()
+        );
         let now = 1_000_000;
         let History { rolls, repairs, .. } = memory.history("uid", now);
-        let times =
-            [rolls[0], repairs[0], memory.runs_well("uid", true, now).expect("since"), memory.disagrees("uid", true, now).expect("since")];
+        let times = [
+            rolls[0],
+            repairs[0],
+            memory.runs_well("uid", true, now).expect("since"),
+            memory.disagrees("uid", true, now).expect("since"),
+        ];
         assert!(times.iter().all(|time| (now - 60_000..=now).contains(time)), "{times:?}");
     }
 

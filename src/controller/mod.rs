@@ -112,7 +112,9 @@ impl Error {
                 _ => "server",
             },
             Self::Api(kube::Error::Service(_) | kube::Error::HyperError(_)) => "unreachable",
-            Self::Stale | Self::TooLong | Self::Refused | Self::Api(_) | Self::NotServed | Self::Panic(_) => "other",
+            Self::Stale | Self::TooLong | Self::Refused | Self::Api(_) | Self::NotServed | Self::Panic(_) => {
+                "other"
+            }
         }
     }
 }
@@ -166,7 +168,14 @@ impl CrdUid {
 
 impl Context {
     /// That knows nothing yet.
-    fn new(client: Client, writer: Client, settings: Settings, queue: queue::Queue, events: events::Events, metrics: Arc<Metrics>) -> Self {
+    fn new(
+        client: Client,
+        writer: Client,
+        settings: Settings,
+        queue: queue::Queue,
+        events: events::Events,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             client,
             writer,
@@ -236,7 +245,12 @@ pub async fn run(
     }
 }
 
-fn start_watches(context: &Arc<Context>, ready: signal::Sender<bool>, leading: signal::Receiver<bool>, tasks: &mut JoinSet<()>) {
+fn start_watches(
+    context: &Arc<Context>,
+    ready: signal::Sender<bool>,
+    leading: signal::Receiver<bool>,
+    tasks: &mut JoinSet<()>,
+) {
     let namespaces: Vec<Option<SmolStr>> = match context.settings.namespaces.as_slice() {
         [] => vec![None],
         some => some.iter().map(|namespace| Some(namespace.as_str().into())).collect(),
@@ -244,11 +258,35 @@ fn start_watches(context: &Arc<Context>, ready: signal::Sender<bool>, leading: s
     let (lists, told) = watch::first_lists();
     for namespace in &namespaces {
         let (context, namespace, label) = (|| context.clone(), || namespace.clone(), Some(api::POLICY_LABEL));
-        tasks.spawn(watch::watch::<PolicyObject>(context(), Resource::POLICIES, namespace(), None, lists.clone()));
-        tasks.spawn(watch::watch::<ConfigMap>(context(), Resource::CONFIG_MAPS, namespace(), label, lists.clone()));
-        tasks.spawn(watch::watch::<Revision>(context(), Resource::REVISIONS, namespace(), label, lists.clone()));
+        tasks.spawn(watch::watch::<PolicyObject>(
+            context(),
+            Resource::POLICIES,
+            namespace(),
+            None,
+            lists.clone(),
+        ));
+        tasks.spawn(watch::watch::<ConfigMap>(
+            context(),
+            Resource::CONFIG_MAPS,
+            namespace(),
+            label,
+            lists.clone(),
+        ));
+        tasks.spawn(watch::watch::<Revision>(
+            context(),
+            Resource::REVISIONS,
+            namespace(),
+            label,
+            lists.clone(),
+        ));
         for kind in Kind::ALL {
-            tasks.spawn(watch::watch::<Workload>(context(), Resource::of(kind), namespace(), None, lists.clone()));
+            tasks.spawn(watch::watch::<Workload>(
+                context(),
+                Resource::of(kind),
+                namespace(),
+                None,
+                lists.clone(),
+            ));
         }
     }
     tasks.spawn(begin::begin(context.clone(), namespaces.clone(), leading));

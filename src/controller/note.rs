@@ -5,13 +5,23 @@ use smol_str::SmolStr;
 use super::{Context, Error, apply, tell};
 use crate::api::EventReason;
 use crate::plan::record::record_name;
-use crate::plan::{Applied, Notice, Observed, Plan, PolicyObject, Report, Ruling, Verdict, applied_after, applied_before, applied_judged};
+use crate::plan::{
+    Applied, Notice, Observed, Plan, PolicyObject, Report, Ruling, Verdict, applied_after, applied_before,
+    applied_judged,
+};
 
 /// Notes what pods answered, where no record is written that carries it.
-pub(super) async fn reloads(context: &Context, observed: &Observed, policy: &PolicyObject, decided: &Plan) -> Result<(), Error> {
+pub(super) async fn reloads(
+    context: &Context,
+    observed: &Observed,
+    policy: &PolicyObject,
+    decided: &Plan,
+) -> Result<(), Error> {
     let applied = applied_before(observed, decided);
     match observed.records.first() {
-        Some(newest) if newest.applied != applied => apply::note_applied(context, &policy.key.namespace, &newest.name, &applied).await,
+        Some(newest) if newest.applied != applied => {
+            apply::note_applied(context, &policy.key.namespace, &newest.name, &applied).await
+        }
         _ => Ok(()),
     }
 }
@@ -67,8 +77,15 @@ pub(super) async fn judged(
 ) -> Result<(), Error> {
     self::verdict(context, policy, decided, verdict, &applied_judged(observed, decided, verdict)).await?;
     if verdict.weaker {
-        let message = format!("what is in force demands less than the policy, because that failed: {}", verdict.evidence);
-        context.events.about_policy(&policy.key, &policy.uid, Notice { warning: true, reason: EventReason::RolledBackWeaker, message });
+        let message = format!(
+            "what is in force demands less than the policy, because that failed: {}",
+            verdict.evidence
+        );
+        context.events.about_policy(
+            &policy.key,
+            &policy.uid,
+            Notice { warning: true, reason: EventReason::RolledBackWeaker, message },
+        );
     }
     context.metrics.rolled_back(if verdict.weaker { "true" } else { "false" });
     context.queue.now(policy.key.clone());

@@ -13,8 +13,9 @@ use super::watch::api;
 use super::{Context, Error, bases, claimed, env_from, examine, pods};
 use crate::api as wire;
 use crate::plan::{
-    Absence, ConfigMapView, Container, GovernedView, Key, Millis, NAMED, Observed, PolicyObject, Record, Standing, TargetData, TargetView,
-    Unheard, Unreadable, Workload, WorkloadId, given_up, is_about_to_change, may_be_refused, refusals,
+    Absence, ConfigMapView, Container, GovernedView, Key, Millis, NAMED, Observed, PolicyObject, Record,
+    Standing, TargetData, TargetView, Unheard, Unreadable, Workload, WorkloadId, given_up,
+    is_about_to_change, may_be_refused, refusals,
 };
 use crate::policy::{Rejection, Target};
 use crate::server::kratos::asks_for_code;
@@ -52,7 +53,8 @@ pub(super) async fn observe(context: &Context, key: &Key, now: Millis) -> Result
         let refused = refused(context, &mut observed).await?;
         observed = Observed { unheard: std::mem::take(&mut observed.unheard), ..look(refused.rejections) };
         for view in &mut observed.targets {
-            let own = |(uid, _): &&(SmolStr, SmolStr)| view.workload.as_ref().is_some_and(|own| own.uid == *uid);
+            let own =
+                |(uid, _): &&(SmolStr, SmolStr)| view.workload.as_ref().is_some_and(|own| own.uid == *uid);
             view.server_version = refused.versions.iter().find(own).map(|(_, version)| version.clone());
         }
     }
@@ -90,7 +92,8 @@ async fn refused(context: &Context, observed: &mut Observed) -> Result<Refused, 
     if !rejections.is_empty() {
         bases::hasten(context, observed);
     }
-    let version = |view: &TargetView| Some((view.workload.as_ref()?.uid.clone(), view.server_version.clone()?));
+    let version =
+        |view: &TargetView| Some((view.workload.as_ref()?.uid.clone(), view.server_version.clone()?));
     Ok(Refused { rejections, versions: observed.targets.iter().filter_map(version).collect() })
 }
 
@@ -112,7 +115,8 @@ pub(super) fn gather(
     let standing = policy.as_ref().map(|policy| {
         let spec = policy.spec.iter().flat_map(|spec| spec.targets.iter().cloned());
         let recorded = records.iter().flat_map(|record| &record.data.targets).map(TargetData::target);
-        let named: Vec<_> = spec.chain(recorded).filter_map(|target| tables.workloads.get(&id(&target))).collect();
+        let named: Vec<_> =
+            spec.chain(recorded).filter_map(|target| tables.workloads.get(&id(&target))).collect();
         Standing::of(policy, &records, governed.iter().chain(&named).map(|workload| &**workload))
     });
     // What it did so far is not known, nor therefore what is in force or whose a variable is.
@@ -125,10 +129,16 @@ pub(super) fn gather(
         .map(|target| {
             let workload = tables.workloads.get(&id(&target)).filter(|_| forgotten.is_none());
             let unreadable = tables.workloads.unreadable(&id(&target)).or(forgotten.clone());
-            let claim = workload.as_ref().and_then(|workload| claimed::by(context, tables, workload, policy.as_deref()));
+            let claim = workload
+                .as_ref()
+                .and_then(|workload| claimed::by(context, tables, workload, policy.as_deref()));
             let (holder, over) = claim.map(|claim| (claim.holder, claim.over)).unzip();
-            let history = workload.as_ref().map(|workload| context.memory.history(&workload.uid, now)).unwrap_or_default();
-            let selected = workload.as_ref().map(|workload| context.selected.recall(workload)).unwrap_or_default();
+            let history = workload
+                .as_ref()
+                .map(|workload| context.memory.history(&workload.uid, now))
+                .unwrap_or_default();
+            let selected =
+                workload.as_ref().map(|workload| context.selected.recall(workload)).unwrap_or_default();
             let (kind, name, container) = (target.kind, target.name, target.container);
             TargetView {
                 kind,
@@ -153,9 +163,16 @@ pub(super) fn gather(
         })
         .collect();
     let claimed = |workload: &Workload| {
-        tables.policies.found_by(&Named::Workload(workload.id())).iter().any(|other| other.key != *key && !other.deleting)
+        tables
+            .policies
+            .found_by(&Named::Workload(workload.id()))
+            .iter()
+            .any(|other| other.key != *key && !other.deleting)
     };
-    let governed = governed.into_iter().map(|workload| GovernedView { claimant: claimed(&workload), workload }).collect();
+    let governed = governed
+        .into_iter()
+        .map(|workload| GovernedView { claimant: claimed(&workload), workload })
+        .collect();
     let named = policy.as_ref().and_then(|policy| standing.config_map(policy));
     let config_maps = config_maps(context, tables, key, named.as_ref());
     Observed {
@@ -186,8 +203,13 @@ fn untargeted(context: &Context, tables: &Tables, key: &Key) -> Vec<WorkloadId> 
         return Vec::new();
     }
     let is_server = |container: &Container| container.is_server(&context.settings.server_images);
-    let serves = |id: &&WorkloadId| tables.workloads.get(id).is_some_and(|workload| workload.containers.iter().any(is_server));
-    let unnamed = tables.census.unlabelled(&key.namespace).filter(|id| !tables.policies.is_found_by(&Named::Workload((*id).clone())));
+    let serves = |id: &&WorkloadId| {
+        tables.workloads.get(id).is_some_and(|workload| workload.containers.iter().any(is_server))
+    };
+    let unnamed = tables
+        .census
+        .unlabelled(&key.namespace)
+        .filter(|id| !tables.policies.is_found_by(&Named::Workload((*id).clone())));
     unnamed.filter(serves).take(NAMED + 1).cloned().collect()
 }
 
@@ -217,7 +239,11 @@ fn unreadable(tables: &Tables, key: &Key, named: Option<&SmolStr>) -> Vec<Arc<Un
 }
 
 /// Other policies that name this config map.
-fn naming<'a>(tables: &'a Tables, key: &'a Key, config_map: &SmolStr) -> impl Iterator<Item = Arc<PolicyObject>> + use<'a> {
+fn naming<'a>(
+    tables: &'a Tables,
+    key: &'a Key,
+    config_map: &SmolStr,
+) -> impl Iterator<Item = Arc<PolicyObject>> + use<'a> {
     let all = tables.policies.found_by(&Named::ConfigMap(key.beside(config_map)));
     all.into_iter().filter(|policy| policy.key != *key && !policy.deleting)
 }
@@ -225,7 +251,8 @@ fn naming<'a>(tables: &'a Tables, key: &'a Key, config_map: &SmolStr) -> impl It
 /// Policies that wait for what the policy of this name governed and names no more.
 pub(super) fn claimants(context: &Context, observed: &Observed) -> Vec<Key> {
     context.cache.read(|tables| {
-        let workloads = given_up(observed).flat_map(|view| tables.policies.found_by(&Named::Workload(view.workload.id())));
+        let workloads = given_up(observed)
+            .flat_map(|view| tables.policies.found_by(&Named::Workload(view.workload.id())));
         let files = observed.config_maps.iter().flat_map(|map| naming(tables, &observed.key, &map.name));
         workloads.chain(files).map(|policy| policy.key.clone()).filter(|key| *key != observed.key).collect()
     })
@@ -241,7 +268,9 @@ pub(super) fn records(tables: &Tables, key: &Key, uid: &str) -> Vec<Arc<Record>>
         .filter(|record| *record.owner_uid == *uid)
         .collect();
     // Of two with one number it is always the same that comes first.
-    records.sort_by_cached_key(|record| std::cmp::Reverse((record.is_plausible(), record.revision, record.name.clone())));
+    records.sort_by_cached_key(|record| {
+        std::cmp::Reverse((record.is_plausible(), record.revision, record.name.clone()))
+    });
     records
 }
 
@@ -254,13 +283,15 @@ async fn absence(context: &Context, key: &Key, now: Millis) -> Result<Absence, E
     }
     let served = context.client.list_api_group_resources(&format!("{}/{}", wire::GROUP, wire::VERSION)).await;
     let creatable = match served {
-        Ok(list) => {
-            list.resources.iter().any(|resource| resource.name == wire::PLURAL && resource.verbs.iter().any(|verb| verb == "create"))
-        }
+        Ok(list) => list.resources.iter().any(|resource| {
+            resource.name == wire::PLURAL && resource.verbs.iter().any(|verb| verb == "create")
+        }),
         Err(kube::Error::Api(status)) if status.is_not_found() => false,
         Err(error) => return Err(error.into()),
     };
-    let found = api::<PolicyObject>(&context.client, Resource::POLICIES, Some(&key.namespace)).get_opt(&key.name).await;
+    let found = api::<PolicyObject>(&context.client, Resource::POLICIES, Some(&key.namespace))
+        .get_opt(&key.name)
+        .await;
     match found {
         Ok(None) if creatable => {
             // What the annotations note must be compared with the definition of now.

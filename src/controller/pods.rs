@@ -13,20 +13,28 @@ use super::{Context, Error, ask, makers, selected, words};
 use crate::plan::{Observed, UnknownPods, Workload, container, delivers_a_file, ends, hashes, is_done};
 use crate::policy::VerificationMode;
 
-/// Lists the pods of each target that moves, and asks those that read a file of ours what they have. Returns why that failed
-/// for a target: of its pods nothing is known in this look.
+/// Lists the pods of each target that moves, and asks those that read a file of ours what they have. Returns
+/// why that failed for a target: of its pods nothing is known in this look.
 pub(super) async fn list(context: &Context, observed: &mut Observed) -> Option<Error> {
     let mut failed = None;
     let verification = observed.verification();
     let mut budget = ask::Budget::of(&verification);
-    let file = observed.policy.as_ref().filter(|_| delivers_a_file(observed) && verification.mode != VerificationMode::Off);
+    let file = observed
+        .policy
+        .as_ref()
+        .filter(|_| delivers_a_file(observed) && verification.mode != VerificationMode::Off);
     let file = file.and_then(|policy| observed.standing.config_map(policy));
     for index in 0..observed.targets.len() {
         let target = &observed.targets[index];
         let Some(workload) = target.workload.clone() else { continue };
-        let reads = |file: &SmolStr| container(&workload, target).is_ok_and(|server| workload.file(&server.name, file).is_some());
+        let reads = |file: &SmolStr| {
+            container(&workload, target).is_ok_and(|server| workload.file(&server.name, file).is_some())
+        };
         let asked = workload.own.policy_label && file.as_ref().is_some_and(reads);
-        if (is_done(&workload) && !asked) || workload.selector.is_none() || !target.is_free_for(&observed.key.name) {
+        if (is_done(&workload) && !asked)
+            || workload.selector.is_none()
+            || !target.is_free_for(&observed.key.name)
+        {
             continue;
         }
         let mut pods = match of(context, observed, &workload).await {
@@ -46,7 +54,11 @@ pub(super) async fn list(context: &Context, observed: &mut Observed) -> Option<E
         let room = asked.map(|_| context.asking.room(&workload));
         let pods = match (asked, &room) {
             (Some(container), Some(Ok(_))) => {
-                budget.spend(async |deadline| ask::each(pods.own.into_iter(), &container.name, &verification, deadline).await).await
+                budget
+                    .spend(async |deadline| {
+                        ask::each(pods.own.into_iter(), &container.name, &verification, deadline).await
+                    })
+                    .await
             }
             _ => pods.own.into_iter().map(|view| view.pod).collect(),
         };
@@ -62,8 +74,8 @@ pub(super) async fn list(context: &Context, observed: &mut Observed) -> Option<E
     failed
 }
 
-/// Bytes of the pods of all targets of a policy: more than a thousand honest ones. Others may make as many as they like, and
-/// many policies are looked at at once.
+/// Bytes of the pods of all targets of a policy: more than a thousand honest ones. Others may make as many as
+/// they like, and many policies are looked at at once.
 const HELD_OF_PODS: usize = 2 * 1024 * 1024;
 
 /// The pods of a workload.
@@ -87,8 +99,8 @@ impl Pods {
 
 /// How long the pods of all targets may take to be read in one look.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// After so many looks in a row that failed it is told that the pods are unknown: about half a minute, or as many times the
-/// patience. What was seen before must not be told for ever.
+/// After so many looks in a row that failed it is told that the pods are unknown: about half a minute, or as
+/// many times the patience. What was seen before must not be told for ever.
 const TRIED: u32 = 7;
 /// Characters of an error that are told.
 const TOLD: usize = 200;
@@ -101,11 +113,14 @@ pub(super) async fn of(context: &Context, observed: &Observed, workload: &Worklo
     let Some(labels) = &workload.selector else { return Ok(Pods::default()) };
     let targets = observed.targets.len().max(1);
     let patience = PATIENCE / u32::try_from(targets).unwrap_or(u32::MAX);
-    let read =
-        tokio::time::timeout(patience, read(context, workload, labels, HELD_OF_PODS / targets)).await.unwrap_or(Err(Error::Deadline));
+    let read = tokio::time::timeout(patience, read(context, workload, labels, HELD_OF_PODS / targets))
+        .await
+        .unwrap_or(Err(Error::Deadline));
     let mut found = match read {
         Ok(found) => found,
-        Err(Error::Api(kube::Error::Api(status))) if status.is_forbidden() => Pods::unseen(UnknownPods::Forbidden),
+        Err(Error::Api(kube::Error::Api(status))) if status.is_forbidden() => {
+            Pods::unseen(UnknownPods::Forbidden)
+        }
         Err(error) if context.memory.failures(&observed.key) >= TRIED => {
             Pods::unseen(UnknownPods::Failed(words(&error).chars().take(TOLD).collect()))
         }
@@ -148,19 +163,25 @@ async fn read(context: &Context, workload: &Workload, labels: &str, mut room: us
 
 /// Says of each config map that is about to end whether something still mounts it.
 pub(super) async fn find_mounts(context: &Context, observed: &mut Observed) -> Result<(), Error> {
-    let ending: Vec<_> = (0..observed.config_maps.len()).filter(|index| ends(observed, &observed.config_maps[*index])).collect();
+    let ending: Vec<_> = (0..observed.config_maps.len())
+        .filter(|index| ends(observed, &observed.config_maps[*index]))
+        .collect();
     if ending.is_empty() {
         return Ok(());
     }
     let mut mounted = HashSet::new();
     // What one mounts that cannot be read is not known.
     let mut is_known = true;
-    let selection = Selection { resource: Resource::PODS, namespace: Some(&observed.key.namespace), labels: "" };
+    let selection =
+        Selection { resource: Resource::PODS, namespace: Some(&observed.key.namespace), labels: "" };
     let listed = list::each(&context.client, selection, |read| {
         match read {
             Ok(Mounts(maps)) => {
                 is_known &= !maps.more;
-                mounted.extend(maps.into_iter().filter(|name| ending.iter().any(|index| observed.config_maps[*index].name == *name)));
+                mounted
+                    .extend(maps.into_iter().filter(|name| {
+                        ending.iter().any(|index| observed.config_maps[*index].name == *name)
+                    }));
             }
             Err(_) => is_known = false,
         }
@@ -181,7 +202,8 @@ pub(super) async fn find_mounts(context: &Context, observed: &mut Observed) -> R
                 mounted.insert(name);
             }
         }
-        is_known &= tables.workloads.all_unreadable().all(|(id, _)| id.key.namespace != observed.key.namespace);
+        is_known &=
+            tables.workloads.all_unreadable().all(|(id, _)| id.key.namespace != observed.key.namespace);
     });
     for index in ending {
         let map = &mut observed.config_maps[index];

@@ -68,7 +68,8 @@ impl Queue {
 
     pub fn after(&self, key: Key, pause: Duration) {
         // It fails only when nobody works any more.
-        let _ = self.requests.unbounded_send(ScheduleRequest { message: key, run_at: Instant::now() + pause });
+        let _ =
+            self.requests.unbounded_send(ScheduleRequest { message: key, run_at: Instant::now() + pause });
     }
 }
 

@@ -13,8 +13,8 @@ use super::observe::Gathered;
 use super::{Context, Error, apply, bases, note, observe, refresh, selected, tell, words};
 use crate::api::{self as wire, EventReason, Reason};
 use crate::plan::{
-    Absence, ConfigMapStep, Key, Memory, Notice, Observed, Plan, PolicyObject, Report, Reversal, Ruling, Step, StuckPod, applied_before,
-    manifest, plan, retrying,
+    Absence, ConfigMapStep, Key, Memory, Notice, Observed, Plan, PolicyObject, Report, Reversal, Ruling,
+    Step, StuckPod, applied_before, manifest, plan, retrying,
 };
 use crate::policy::Delivery;
 
@@ -50,7 +50,8 @@ async fn look_in_time(context: &Context, key: &Key) {
         }
         Err(error) => {
             let failures = context.memory.failed(key);
-            let pause = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(12)).min(LONGEST_PAUSE);
+            let pause =
+                FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(12)).min(LONGEST_PAUSE);
             match error {
                 Error::Stale => stale(context, key).await,
                 error => warn!(error = words(&error), ?pause, "could not be reconciled; it is tried again"),
@@ -101,7 +102,8 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
         bases::hasten(context, &observed);
     }
     let unread = match unread {
-        // A roll that ends old pods first must not begin unseen; what somebody else changed is put back all the same.
+        // A roll that ends old pods first must not begin unseen; what somebody else changed is put back all
+        // the same.
         Some(error) if !decided.writes() || decided.begins_a_roll() => return Err(error),
         unread => unread,
     };
@@ -129,7 +131,9 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
             let reverted = undo(context, &observed, &decided, &mut outcome).await;
             debug!(reverted = reverted.len(), "there is no policy");
             if observed.absence == Absence::Confirmed {
-                observe::claimants(context, &observed).into_iter().for_each(|claimant| context.queue.now(claimant));
+                observe::claimants(context, &observed)
+                    .into_iter()
+                    .for_each(|claimant| context.queue.now(claimant));
                 if observed.governed.is_empty() && observed.config_maps.is_empty() {
                     context.memory.is_over(key);
                 }
@@ -146,10 +150,22 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
     let remains = !observed.governed.is_empty() || !observed.config_maps.is_empty();
     let uncertain = observed.policy.is_none() && observed.absence == Absence::Uncertain && remains;
     // What a target has against a policy is not watched either.
-    let kept = decided.desired.is_some() || observed.policy.as_ref().is_some_and(|policy| policy.spec.is_ok());
+    let kept =
+        decided.desired.is_some() || observed.policy.as_ref().is_some_and(|policy| policy.spec.is_ok());
     let corrected = !decided.rejections.is_empty() && kept;
     let retry = (outcome.refused || uncertain || corrected).then_some(RETRY_REFUSED);
-    Ok([again, asked_again, heard_again, told_again, retry, bases::grows_old(context, &observed), looked_again].into_iter().flatten().min())
+    Ok([
+        again,
+        asked_again,
+        heard_again,
+        told_again,
+        retry,
+        bases::grows_old(context, &observed),
+        looked_again,
+    ]
+    .into_iter()
+    .flatten()
+    .min())
 }
 
 /// Whoever waits for what the policy gives up may have it from now on.
@@ -175,25 +191,38 @@ fn name_in_log(observed: &Observed, decided: &Plan) {
 }
 
 /// Carries out a plan for a policy that stands, and writes its status.
-async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject>, decided: &Plan) -> Outcome {
+async fn write(
+    context: &Context,
+    observed: &Observed,
+    policy: &Arc<PolicyObject>,
+    decided: &Plan,
+) -> Outcome {
     for name in &observed.ignored {
         if context.memory.tell_once(&format!("ignored {} {name}", policy.uid)) {
             let message = format!(
                 "ControllerRevision {name} bears this policy's label and is not what this operator wrote: it decides nothing; find out who made it, and delete it"
             );
-            context.events.about_policy(&policy.key, &policy.uid, Notice { warning: true, reason: EventReason::RecordIgnored, message });
+            context.events.about_policy(
+                &policy.key,
+                &policy.uid,
+                Notice { warning: true, reason: EventReason::RecordIgnored, message },
+            );
         }
     }
     let mut answers = Report { targets: decided.steps.iter().map(|_| None).collect(), ..Report::default() };
     let mut outcome = Outcome::default();
     if let Some(Ruling::Judged(verdict)) = &decided.ruling {
-        note::judged(context, observed, policy, decided, verdict).await.unwrap_or_else(|error| outcome.failed(error));
+        note::judged(context, observed, policy, decided, verdict)
+            .await
+            .unwrap_or_else(|error| outcome.failed(error));
     }
     if let Some(Ruling::Lifted(verdict)) = &decided.ruling {
         // It is tried again: whoever comes next has to know before anything of it is written.
         let applied = applied_before(observed, decided);
         match note::verdict(context, policy, decided, verdict, &applied).await {
-            Ok(()) => context.events.about_policy(&policy.key, &policy.uid, retrying(policy, verdict, observed.now)),
+            Ok(()) => {
+                context.events.about_policy(&policy.key, &policy.uid, retrying(policy, verdict, observed.now))
+            }
             Err(error) => outcome.failed(error),
         }
     }
@@ -214,7 +243,9 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
                 None => Ok(Ok(())),
             }
         };
-        let begins = || observed.records.first().is_some_and(|newest| newest.applied != applied_before(observed, decided));
+        let begins = || {
+            observed.records.first().is_some_and(|newest| newest.applied != applied_before(observed, decided))
+        };
         let at_once = decided.reloads.is_empty() && (decided.record.is_some() || !begins());
         let (config_map, record) = if at_once {
             let (config_map, record) = tokio::join!(config_map, record);
@@ -229,7 +260,10 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
             (config_map, noted)
         };
         if matches!(config_map, Some(Ok(Ok(())))) {
-            let file = matches!(decided.config_map, Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. }));
+            let file = matches!(
+                decided.config_map,
+                Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. })
+            );
             answers.file_written = file;
             tell::config_map_written(context, policy, desired, decided.config_map.as_ref());
         }
@@ -245,7 +279,8 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
             write_targets(context, observed, policy, decided, &mut answers, &mut outcome).await;
         }
     }
-    outcome.refused = answers.refused.is_some() || answers.targets.iter().any(|answer| matches!(answer, Some(Err(_))));
+    outcome.refused =
+        answers.refused.is_some() || answers.targets.iter().any(|answer| matches!(answer, Some(Err(_))));
     // Where the new cannot be had, the old is kept.
     let keep = outcome.refused || outcome.error.is_some();
     let reverted = if keep { Vec::new() } else { undo(context, observed, decided, &mut outcome).await };
@@ -258,7 +293,9 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
     };
     // After an error it is not known how things stand: the next look tells.
     let stale = matches!(outcome.error, Some(Error::Stale));
-    let tell = async { if stale { Ok(None) } else { tell::status(context, observed, policy, decided, &answers).await } };
+    let tell = async {
+        if stale { Ok(None) } else { tell::status(context, observed, policy, decided, &answers).await }
+    };
     let (noted, told) = tokio::join!(note, tell);
     match noted.and(told) {
         Ok(again) => outcome.again = again,
@@ -268,7 +305,9 @@ async fn write(context: &Context, observed: &Observed, policy: &Arc<PolicyObject
         replace_stuck(context, policy, pod, &mut outcome).await;
     }
     for name in &decided.prune {
-        apply::prune(context, &policy.key.namespace, name).await.unwrap_or_else(|error| outcome.failed(error));
+        apply::prune(context, &policy.key.namespace, name)
+            .await
+            .unwrap_or_else(|error| outcome.failed(error));
     }
     outcome
 }
@@ -281,12 +320,19 @@ async fn write_targets(
     answers: &mut Report,
     outcome: &mut Outcome,
 ) {
-    for (index, ((step, view), goal)) in decided.steps.iter().zip(&observed.targets).zip(&decided.goals).enumerate() {
+    for (index, ((step, view), goal)) in
+        decided.steps.iter().zip(&observed.targets).zip(&decided.goals).enumerate()
+    {
         let desired = &*goal.desired;
-        let (Step::Write { container, adopted, take_over, rolls, drift, .. }, Some(workload)) = (step, &view.workload) else { continue };
+        let (Step::Write { container, adopted, take_over, rolls, drift, .. }, Some(workload)) =
+            (step, &view.workload)
+        else {
+            continue;
+        };
         // Without its config map and record nothing new goes out; what is in force is kept up all the same,
         // and what fails is taken back.
-        let old = !drift.is_empty() || (decided.verdict.is_some() && desired.rendered.delivery == Delivery::Environment);
+        let old = !drift.is_empty()
+            || (decided.verdict.is_some() && desired.rendered.delivery == Delivery::Environment);
         if answers.refused.is_some() && !old {
             continue;
         }
@@ -313,7 +359,10 @@ async fn undo(context: &Context, observed: &Observed, decided: &Plan, outcome: &
                 left.push(workload.id());
                 if context.memory.tell_once(&format!("leave {} {why}", workload.uid)) {
                     let message = format!("{workload} stays as it is until a policy names it: {why}");
-                    context.events.about_workload(workload, Notice { warning: true, reason: EventReason::LeftAsIs, message });
+                    context.events.about_workload(
+                        workload,
+                        Notice { warning: true, reason: EventReason::LeftAsIs, message },
+                    );
                 }
                 continue;
             }
@@ -343,7 +392,13 @@ async fn undo(context: &Context, observed: &Observed, decided: &Plan, outcome: &
 }
 
 /// Corrects what workloads and config maps remember, whatever else was refused.
-async fn remember(context: &Context, observed: &Observed, policy: &PolicyObject, decided: &Plan, outcome: &mut Outcome) {
+async fn remember(
+    context: &Context,
+    observed: &Observed,
+    policy: &PolicyObject,
+    decided: &Plan,
+    outcome: &mut Outcome,
+) {
     for memory in &decided.memories {
         match memory {
             Memory::Workload { workload, governed } => {
@@ -355,14 +410,16 @@ async fn remember(context: &Context, observed: &Observed, policy: &PolicyObject,
                     Err(error) => outcome.failed(error),
                 }
             }
-            Memory::ConfigMap { map, governed } => match apply::annotate_config_map(context, &policy.key.namespace, map, governed).await {
-                Ok(Ok(())) => {}
-                Ok(Err((_, message))) => {
-                    outcome.refused = true;
-                    warn!("{message}");
+            Memory::ConfigMap { map, governed } => {
+                match apply::annotate_config_map(context, &policy.key.namespace, map, governed).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err((_, message))) => {
+                        outcome.refused = true;
+                        warn!("{message}");
+                    }
+                    Err(error) => outcome.failed(error),
                 }
-                Err(error) => outcome.failed(error),
-            },
+            }
         }
     }
 }
@@ -372,8 +429,14 @@ async fn replace_stuck(context: &Context, policy: &PolicyObject, pod: &StuckPod,
     let StuckPod { name, uid, .. } = pod;
     match apply::delete_pod(context, &policy.key.namespace, pod).await {
         Ok(Ok(())) => {
-            let message = format!("pod {name} does not survive an earlier revision and its StatefulSet waits for it: it was deleted");
-            context.events.about_policy(&policy.key, &policy.uid, Notice { warning: true, reason: EventReason::StuckPodDeleted, message });
+            let message = format!(
+                "pod {name} does not survive an earlier revision and its StatefulSet waits for it: it was deleted"
+            );
+            context.events.about_policy(
+                &policy.key,
+                &policy.uid,
+                Notice { warning: true, reason: EventReason::StuckPodDeleted, message },
+            );
         }
         // The status names the pod and what to do.
         Ok(Err((_, message))) => {

@@ -1,5 +1,5 @@
-//! Reads everything about one policy live, past the watches: one of them may be late for long, or know versions that the
-//! cluster no longer has.
+//! Reads everything about one policy live, past the watches: one of them may be late for long, or know
+//! versions that the cluster no longer has.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow::Continue;
@@ -24,9 +24,12 @@ pub(super) async fn read(context: &Context, key: &Key) -> Result<(), Error> {
             Named::Workload(id) => drop(workloads.insert(id)),
             Named::ConfigMap(key) => drop(maps.insert(key)),
         });
-        let records = tables.revisions.found_by(key).into_iter().filter_map(|revision| revision.record.clone());
-        let targets = records.flat_map(|record| record.data.targets.iter().map(TargetData::target).collect::<Vec<_>>());
-        workloads.extend(targets.map(|target| WorkloadId { kind: target.kind, key: key.beside(&target.name) }));
+        let records =
+            tables.revisions.found_by(key).into_iter().filter_map(|revision| revision.record.clone());
+        let targets =
+            records.flat_map(|record| record.data.targets.iter().map(TargetData::target).collect::<Vec<_>>());
+        workloads
+            .extend(targets.map(|target| WorkloadId { kind: target.kind, key: key.beside(&target.name) }));
         workloads.extend(tables.workloads.ids_found_by(key));
         maps.extend(tables.config_maps.ids_found_by(key));
         (workloads, maps)
@@ -41,7 +44,12 @@ pub(super) async fn read(context: &Context, key: &Key) -> Result<(), Error> {
     records(context, key).await
 }
 
-async fn object<T: Slim + Cached>(context: &Context, resource: Resource, id: &T::Id, key: &Key) -> Result<(), Error> {
+async fn object<T: Slim + Cached>(
+    context: &Context,
+    resource: Resource,
+    id: &T::Id,
+    key: &Key,
+) -> Result<(), Error> {
     let before = context.cache.version::<T>(id);
     let found = named(&api::<T>(&context.client, resource, Some(&key.namespace)), &key.name).await?;
     let found = found.map(|seen| seen.value(&resource));
@@ -52,7 +60,8 @@ async fn object<T: Slim + Cached>(context: &Context, resource: Resource, id: &T:
 async fn records(context: &Context, key: &Key) -> Result<(), Error> {
     let before = context.cache.versions::<Revision>(Resource::REVISIONS.kind, Some(&key.namespace));
     let labels = format!("{POLICY_LABEL}={}", key.name);
-    let selection = Selection { resource: Resource::REVISIONS, namespace: Some(&key.namespace), labels: &labels };
+    let selection =
+        Selection { resource: Resource::REVISIONS, namespace: Some(&key.namespace), labels: &labels };
     let mut listed = HashSet::new();
     let mut concerned = Vec::new();
     list::each::<Revision>(&context.client, selection, |read| {

@@ -1,5 +1,6 @@
-//! Who may ask pods now. Silent ones take each look that asks them its whole time, so that there are only so many rooms for
-//! such looks, and half of them at most are of one namespace: whoever makes pods in it holds up no other.
+//! Who may ask pods now. Silent ones take each look that asks them its whole time, so that there are only so
+//! many rooms for such looks, and half of them at most are of one namespace: whoever makes pods in it holds
+//! up no other.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,11 +11,13 @@ use tokio::time::Instant;
 
 use crate::plan::NoRoom;
 
-/// Looks that ask pods at once, whatever it is: the others of the queue's are for those that have something to write.
+/// Looks that ask pods at once, whatever it is: the others of the queue's are for those that have something
+/// to write.
 const AT_ONCE: usize = 16;
 /// The same of one namespace.
 const OF_ONE_NAMESPACE: usize = AT_ONCE / 2;
-/// Who found no room for so long is told of. One that was not turned away for so long has not waited all the time.
+/// Who found no room for so long is told of. One that was not turned away for so long has not waited all the
+/// time.
 const STARVED: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
@@ -101,12 +104,19 @@ impl State {
 mod tests {
     use super::*;
 
-    fn take<'a>(rooms: &'a Rooms, namespace: &'static str, uid: &str, now: Instant) -> Result<Room<'a>, NoRoom> {
+    fn take<'a>(
+        rooms: &'a Rooms,
+        namespace: &'static str,
+        uid: &str,
+        now: Instant,
+    ) -> Result<Room<'a>, NoRoom> {
         rooms.take_at(&SmolStr::new_static(namespace), &uid.into(), now)
     }
 
     fn fill<'a>(rooms: &'a Rooms, namespace: &'static str, now: Instant) -> Vec<Room<'a>> {
-        (0..100).map_while(|number| take(rooms, namespace, &format!("{namespace}-{number}"), now).ok()).collect()
+        (0..100)
+            .map_while(|number| take(rooms, namespace, &format!("{namespace}-{number}"), now).ok())
+            .collect()
     }
 
     #[test]

@@ -41,18 +41,31 @@ impl Collector for Scrape {
             let seen = tables.policies.all().map(|policy| Seen::of(tables, policy.clone()));
             (seen.collect::<Vec<_>>(), tables.unreadable())
         });
-        gauges(&mut encoder, &table::UNREADABLE, unreadable.into_iter().map(|(kind, count)| ([("kind", kind.into())], count)))?;
+        gauges(
+            &mut encoder,
+            &table::UNREADABLE,
+            unreadable.into_iter().map(|(kind, count)| ([("kind", kind.into())], count)),
+        )?;
         let mut by_reason = BTreeMap::from([(Reason::Ready.as_str(), 0)]);
         policies.iter().for_each(|seen| *by_reason.entry(seen.reason()).or_default() += 1);
-        gauges(&mut encoder, &table::POLICIES, by_reason.into_iter().map(|(reason, count)| ([("reason", reason.into())], count)))?;
+        gauges(
+            &mut encoder,
+            &table::POLICIES,
+            by_reason.into_iter().map(|(reason, count)| ([("reason", reason.into())], count)),
+        )?;
         infos(&mut encoder, &table::POLICY, policies.iter().map(Seen::in_force))?;
-        let not_ready = policies.iter().filter(|seen| seen.reason() != Reason::Ready.as_str() && !seen.is_ready());
+        let not_ready =
+            policies.iter().filter(|seen| seen.reason() != Reason::Ready.as_str() && !seen.is_ready());
         let with_reason = |seen| {
             let [namespace, name] = Seen::named(seen);
             ([namespace, name, ("reason", seen.reason().into())], 1)
         };
         gauges(&mut encoder, &table::POLICY_NOT_READY, not_ready.map(with_reason))?;
-        gauges(&mut encoder, &table::POLICY_WEAKER, policies.iter().filter(|seen| seen.weaker).map(|seen| (seen.named(), 1)))?;
+        gauges(
+            &mut encoder,
+            &table::POLICY_WEAKER,
+            policies.iter().filter(|seen| seen.weaker).map(|seen| (seen.named(), 1)),
+        )?;
         let overridden = policies.iter().filter(|seen| seen.is(ConditionType::Overridden));
         gauges(&mut encoder, &table::POLICY_OVERRIDDEN, overridden.map(|seen| (seen.named(), 1)))?;
         let guards = context.guards.all().into_iter();
@@ -92,13 +105,19 @@ impl Seen {
         let levels = |target: &Target| {
             let id = WorkloadId { kind: target.kind, key: seen.policy.key.beside(&target.name) };
             // A target that there is not has no pods. Of one that cannot be read nothing is known.
-            let known = tables.workloads.get(&id).map(|_| tables.census.demand(&id).levels(target.container.as_deref()));
+            let known = tables
+                .workloads
+                .get(&id)
+                .map(|_| tables.census.demand(&id).levels(target.container.as_deref()));
             known.or(tables.workloads.unreadable(&id).map(|_| Levels::default()))
         };
         let targets: Vec<_> = spec.targets.iter().map(levels).collect();
-        let falls_short = |asked: Option<Level>, runs: Option<Level>| asked == Some(Level::HighestAvailable) && runs < asked;
-        seen.weaker =
-            targets.iter().flatten().any(|(settings, whoami)| falls_short(spec.settings, *settings) || falls_short(spec.whoami, *whoami));
+        let falls_short = |asked: Option<Level>, runs: Option<Level>| {
+            asked == Some(Level::HighestAvailable) && runs < asked
+        };
+        seen.weaker = targets.iter().flatten().any(|(settings, whoami)| {
+            falls_short(spec.settings, *settings) || falls_short(spec.whoami, *whoami)
+        });
         let all = targets.into_iter().map(Option::unwrap_or_default);
         let weakest = all.reduce(|one: Levels, other| (one.0.min(other.0), one.1.min(other.1)));
         seen.levels = weakest.unwrap_or_default();
@@ -112,9 +131,21 @@ impl Seen {
 
     fn in_force(&self) -> [Label<'_>; 5] {
         let [namespace, name] = self.named();
-        let revision = self.policy.status.revision.as_deref().filter(|revision| is_revision(revision)).unwrap_or_default();
+        let revision = self
+            .policy
+            .status
+            .revision
+            .as_deref()
+            .filter(|revision| is_revision(revision))
+            .unwrap_or_default();
         let (settings, whoami) = self.levels;
-        [namespace, name, ("revision", revision.into()), ("settings", level_word(settings).into()), ("whoami", level_word(whoami).into())]
+        [
+            namespace,
+            name,
+            ("revision", revision.into()),
+            ("settings", level_word(settings).into()),
+            ("whoami", level_word(whoami).into()),
+        ]
     }
 
     /// Of Ready. A status that says so while pods demand less is not believed.

@@ -1,5 +1,6 @@
-//! Whose pods the selector of a target finds. That a workload has the labels of others is nothing that it says of itself,
-//! so it is looked for: whenever its pods are listed, at none wanted, and now and then where nobody else lists them.
+//! Whose pods the selector of a target finds. That a workload has the labels of others is nothing that it
+//! says of itself, so it is looked for: whenever its pods are listed, at none wanted, and now and then where
+//! nobody else lists them.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,7 +15,8 @@ use super::view::PodView;
 use super::{Context, Error};
 use crate::plan::{Observed, OtherPods, Plan, Selected, TargetView, Workload, questions};
 
-/// How long it counts that there are none, as pods are asked anew that proved what they can, and by how much more at most.
+/// How long it counts that there are none, as pods are asked anew that proved what they can, and by how much
+/// more at most.
 const FRESH: Duration = Duration::from_secs(600);
 const JITTER: u64 = 120;
 /// The same where there are some, or that is not known: they may be about to go.
@@ -56,7 +58,9 @@ impl Known {
         match entry {
             None => true,
             // Whoever takes its place edits it.
-            Some(entry) if is_at_rest(workload) && entry.resource_version != workload.resource_version => true,
+            Some(entry) if is_at_rest(workload) && entry.resource_version != workload.resource_version => {
+                true
+            }
             Some(entry) => Instant::now() >= entry.until && (alone || !entry.selected.is_own()),
         }
     }
@@ -82,7 +86,10 @@ impl Known {
             all.retain(|_, entry| entry.until + FRESH > now);
         }
         let resource_version = workload.resource_version.clone();
-        all.insert(workload.uid.clone(), Entry { selected, resource_version, at_rest: is_at_rest(workload), until });
+        all.insert(
+            workload.uid.clone(),
+            Entry { selected, resource_version, at_rest: is_at_rest(workload), until },
+        );
     }
 }
 
@@ -94,14 +101,24 @@ fn is_at_rest(workload: &Workload) -> bool {
 pub(super) fn sort(context: &Context, observed: &Observed, workload: &Workload, found: &mut Pods) {
     let governed: HashSet<_> = governed(observed).collect();
     let is_own = |view: &PodView| view.made_by().as_ref() == Some(&workload.uid);
-    let mut others = found.own.iter().filter(|view| !view.pod.deleting && view.may_serve(&observed.server_images)).filter_map(|view| {
-        let owner = view.made_by()?;
-        (!governed.contains(&owner)).then_some(view)
-    });
+    let mut others = found
+        .own
+        .iter()
+        .filter(|view| !view.pod.deleting && view.may_serve(&observed.server_images))
+        .filter_map(|view| {
+            let owner = view.made_by()?;
+            (!governed.contains(&owner)).then_some(view)
+        });
     let selected = match (others.next(), found.unknown.clone()) {
-        (Some(first), _) => Selected::Others(OtherPods { pod: first.pod.name.clone(), owner: first.whose(), more: others.count() }),
+        (Some(first), _) => Selected::Others(OtherPods {
+            pod: first.pod.name.clone(),
+            owner: first.whose(),
+            more: others.count(),
+        }),
         (None, Some(unknown)) => Selected::Unlisted(unknown),
-        (None, None) => of_its_own(workload, found.own.iter().filter(|view| !view.pod.deleting && is_own(view))),
+        (None, None) => {
+            of_its_own(workload, found.own.iter().filter(|view| !view.pod.deleting && is_own(view)))
+        }
     };
     if let Selected::Unlisted(why) = &selected {
         found.unknown = Some(why.clone());
@@ -111,7 +128,11 @@ pub(super) fn sort(context: &Context, observed: &Observed, workload: &Workload, 
 }
 
 fn of_its_own<'a>(workload: &Workload, own: impl Iterator<Item = &'a PodView> + Clone) -> Selected {
-    if own.clone().any(PodView::is_known_by_name) { Selected::by_name(workload, own.count()) } else { Selected::OwnAlone }
+    if own.clone().any(PodView::is_known_by_name) {
+        Selected::by_name(workload, own.count())
+    } else {
+        Selected::OwnAlone
+    }
 }
 
 /// The uids of the workloads that the policy governs.
@@ -121,13 +142,24 @@ fn governed(observed: &Observed) -> impl Iterator<Item = SmolStr> {
     targets.chain(observed.governed.iter().map(|view| &view.workload)).map(|workload| workload.uid.clone())
 }
 
-/// Looks where that is due and nobody else lists the pods, says of each target what is known, and when to look again.
-pub(super) async fn look(context: &Context, observed: &mut Observed, decided: &Plan) -> Result<Option<Duration>, Error> {
+/// Looks where that is due and nobody else lists the pods, says of each target what is known, and when to
+/// look again.
+pub(super) async fn look(
+    context: &Context,
+    observed: &mut Observed,
+    decided: &Plan,
+) -> Result<Option<Duration>, Error> {
     if observed.policy.is_none() {
         return Ok(None);
     }
-    let asks = |index: &usize| observed.targets[*index].workload.as_ref().is_some_and(|workload| !observed.unheard.is_starved(workload));
-    let asked: Vec<_> = questions(observed, decided).into_iter().map(|(index, _)| index).filter(asks).collect();
+    let asks = |index: &usize| {
+        observed.targets[*index]
+            .workload
+            .as_ref()
+            .is_some_and(|workload| !observed.unheard.is_starved(workload))
+    };
+    let asked: Vec<_> =
+        questions(observed, decided).into_iter().map(|(index, _)| index).filter(asks).collect();
     // Who has something to write asks nobody.
     let asked = if decided.writes() { Vec::new() } else { asked };
     let mut again: Option<Instant> = None;

@@ -10,17 +10,32 @@ use super::view::status_digest;
 use super::{Context, Error, apply, bases};
 use crate::api::{ConditionType, EventReason, MfaPolicyStatus, Reason, Transition};
 use crate::plan::{
-    Applied, ConfigMapStep, Desired, Governed, LastCondition, LastStatus, News, Notice, Observed, Plan, PolicyObject, Refusal, Report,
-    Unreadable, Workload, WrittenFrom, level_word, levels, report, seconds, suspension, written_levels,
+    Applied, ConfigMapStep, Desired, Governed, LastCondition, LastStatus, News, Notice, Observed, Plan,
+    PolicyObject, Refusal, Report, Unreadable, Workload, WrittenFrom, level_word, levels, report, seconds,
+    suspension, written_levels,
 };
 use crate::policy::Kind;
 use crate::telemetry::metrics::Ended;
 
-pub(super) fn config_map_written(context: &Context, policy: &PolicyObject, desired: &Desired, step: Option<&ConfigMapStep>) {
-    if let Some(ConfigMapStep::Create { from: WrittenFrom::Drift } | ConfigMapStep::Repair { from: WrittenFrom::Drift, .. }) = step {
+pub(super) fn config_map_written(
+    context: &Context,
+    policy: &PolicyObject,
+    desired: &Desired,
+    step: Option<&ConfigMapStep>,
+) {
+    if let Some(
+        ConfigMapStep::Create { from: WrittenFrom::Drift }
+        | ConfigMapStep::Repair { from: WrittenFrom::Drift, .. },
+    ) = step
+    {
         context.metrics.repaired("ConfigMap");
-        let message = format!("ConfigMap {} had lost what the policy sets and has it again", desired.config_map);
-        context.events.about_policy(&policy.key, &policy.uid, Notice { warning: true, reason: EventReason::DriftRepaired, message });
+        let message =
+            format!("ConfigMap {} had lost what the policy sets and has it again", desired.config_map);
+        context.events.about_policy(
+            &policy.key,
+            &policy.uid,
+            Notice { warning: true, reason: EventReason::DriftRepaired, message },
+        );
     }
 }
 
@@ -37,21 +52,31 @@ pub(super) fn wrote(
         context.memory.rolled(&workload.uid);
         context.metrics.rollout_started(workload.kind.as_str());
     }
-    let by = if taken_from.is_empty() { String::new() } else { format!(" (set by {})", taken_from.join(", ")) };
+    let by =
+        if taken_from.is_empty() { String::new() } else { format!(" (set by {})", taken_from.join(", ")) };
     if !drift.is_empty() {
         // Who replaces the whole workload leaves nothing behind that conflicts.
         let rival = taken_from.first().map(String::as_str).or(workload.last_manager.as_deref());
         context.memory.repaired(&workload.uid, rival);
         context.metrics.repaired(workload.kind.as_str());
-        let message = format!("{workload} had lost what the policy sets and has it again: {}{by}", drift.join(", "));
-        context.events.about_policy(&policy.key, &policy.uid, Notice { warning: true, reason: EventReason::DriftRepaired, message });
+        let message =
+            format!("{workload} had lost what the policy sets and has it again: {}{by}", drift.join(", "));
+        context.events.about_policy(
+            &policy.key,
+            &policy.uid,
+            Notice { warning: true, reason: EventReason::DriftRepaired, message },
+        );
     } else if rolls {
         let to = match &*desired.rendered.revision {
             "" => "the server's own configuration".to_owned(),
             revision => format!("revision {revision}"),
         };
         let message = format!("{workload} rolls to {to}{by}");
-        context.events.about_policy(&policy.key, &policy.uid, Notice { warning: false, reason: EventReason::RolloutStarted, message });
+        context.events.about_policy(
+            &policy.key,
+            &policy.uid,
+            Notice { warning: false, reason: EventReason::RolloutStarted, message },
+        );
     }
 }
 
@@ -60,13 +85,19 @@ pub(super) fn taken_by_age(context: &Context, policy: &PolicyObject, workload: &
     let message = format!(
         "the policy {over} names {workload} as well, neither had it before and neither is stricter: this one has it by its age, or its name; name it in one of them"
     );
-    context.events.about_policy(&policy.key, &policy.uid, Notice { warning: true, reason: EventReason::TakenByAge, message });
+    context.events.about_policy(
+        &policy.key,
+        &policy.uid,
+        Notice { warning: true, reason: EventReason::TakenByAge, message },
+    );
 }
 
 /// Counts the rolls that were not seen to be done before.
 pub(super) fn finished(context: &Context, noted: &[Applied], applied: &[Applied]) {
     for entry in applied.iter().filter(|entry| entry.rolled_out) {
-        let was_done = noted.iter().any(|before| before.uid == entry.uid && before.record == entry.record && before.rolled_out);
+        let was_done = noted
+            .iter()
+            .any(|before| before.uid == entry.uid && before.record == entry.record && before.rolled_out);
         if let Some(kind) = Kind::from_word(&entry.kind).filter(|_| !was_done) {
             context.metrics.rollout_finished(kind.as_str());
         }
@@ -82,10 +113,17 @@ pub(super) fn ended<T>(outcome: &Result<T, Error>) -> Ended {
     }
 }
 
-pub(super) fn refused(context: &Context, workload: &Workload, (reason, message): Refusal, outcome: &mut Outcome) {
+pub(super) fn refused(
+    context: &Context,
+    workload: &Workload,
+    (reason, message): Refusal,
+    outcome: &mut Outcome,
+) {
     outcome.refused = true;
     if context.memory.tell_once(&format!("refused {} {message}", workload.uid)) {
-        context.events.about_workload(workload, Notice { warning: true, reason: EventReason::Ready(reason), message });
+        context
+            .events
+            .about_workload(workload, Notice { warning: true, reason: EventReason::Ready(reason), message });
     }
 }
 
@@ -94,12 +132,17 @@ pub(super) fn delayed(context: &Context, observed: &Observed) {
     if !context.memory.tell_many_gone(&observed.key, context.policies()) {
         return;
     }
-    for workload in observed.governed.iter().map(|view| &view.workload).filter(|workload| workload.own.policy_label) {
+    for workload in
+        observed.governed.iter().map(|view| &view.workload).filter(|workload| workload.own.policy_label)
+    {
         let message = format!(
             "the policy {} of {workload} is gone, and so are many others, which may be a mistake: its settings stay for 15 minutes; to keep them apply the policy again",
             observed.key.name
         );
-        context.events.about_workload(workload, Notice { warning: true, reason: EventReason::ReversalDelayed, message });
+        context.events.about_workload(
+            workload,
+            Notice { warning: true, reason: EventReason::ReversalDelayed, message },
+        );
     }
 }
 
@@ -111,9 +154,14 @@ pub(super) fn reverted(context: &Context, observed: &Observed, workload: &Worklo
     let named = observed.policy.as_ref().and_then(|policy| observed.standing.config_map(policy));
     let read = named.filter(|name| workload.may_mount(name));
     if let Some(config_map) = &read {
-        message.push_str(&format!("; it still mounts ConfigMap {config_map}, which other targets read: remove the mount"));
+        message.push_str(&format!(
+            "; it still mounts ConfigMap {config_map}, which other targets read: remove the mount"
+        ));
     }
-    context.events.about_workload(workload, Notice { warning: !kept.is_empty() || read.is_some(), reason: EventReason::Reverted, message });
+    context.events.about_workload(
+        workload,
+        Notice { warning: !kept.is_empty() || read.is_some(), reason: EventReason::Reverted, message },
+    );
     let (settings, whoami) = written_levels(workload);
     let governed = Governed::read(workload.governed.as_deref());
     info!(
@@ -177,15 +225,20 @@ pub(super) async fn status(
     Ok(None)
 }
 
-/// What somebody waits for, or has to know at once: whether the policy is enforced, and at which level. All else tells
-/// how far that has come.
+/// What somebody waits for, or has to know at once: whether the policy is enforced, and at which level. All
+/// else tells how far that has come.
 fn is_pressing(last: &LastStatus, status: &MfaPolicyStatus) -> bool {
-    let before = last.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready).map(|ready| ready.status);
+    let before = last
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == ConditionType::Ready)
+        .map(|ready| ready.status);
     let ready = status.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str());
     before != ready.map(|ready| &*ready.status) || last.running != status.required_aal.as_ref().map(levels)
 }
 
-/// Says of a policy that it cannot be read, once: what its status says is not compared, for that cannot be read either.
+/// Says of a policy that it cannot be read, once: what its status says is not compared, for that cannot be
+/// read either.
 pub(super) async fn unreadable(context: &Context, policy: &Unreadable) -> Result<(), Error> {
     let what = unreadable_is_told(&policy.uid);
     if !context.memory.tell_once(&what) {
@@ -198,7 +251,8 @@ pub(super) async fn unreadable(context: &Context, policy: &Unreadable) -> Result
         context.memory.untell(&what);
         return Err(error);
     }
-    let notice = Notice { warning: true, reason: EventReason::Ready(Reason::Unreadable), message: policy.words() };
+    let notice =
+        Notice { warning: true, reason: EventReason::Ready(Reason::Unreadable), message: policy.words() };
     context.events.about_policy(&policy.key, &policy.uid, notice);
     Ok(())
 }
@@ -223,7 +277,8 @@ pub(super) struct Untold {
 }
 
 fn targets(status: &MfaPolicyStatus) -> String {
-    let all: Vec<_> = status.targets.iter().map(|target| format!("{} {}", target.kind, target.name)).collect();
+    let all: Vec<_> =
+        status.targets.iter().map(|target| format!("{} {}", target.kind, target.name)).collect();
     all.join(", ")
 }
 
@@ -231,7 +286,8 @@ fn tell(context: &Context, policy: &PolicyObject, told: Untold) {
     if let Some(transition) = &told.news.transition {
         audit(policy, transition, &told);
     }
-    let is_told = told.news.notices.iter().any(|notice| notice.reason == EventReason::Ready(Reason::Suspended));
+    let is_told =
+        told.news.notices.iter().any(|notice| notice.reason == EventReason::Ready(Reason::Suspended));
     // A policy that is seen for the first time has no before.
     let is_known = (1..policy.generation).contains(&policy.status.generation);
     if told.turned && (is_known || !policy.suspend) && !is_told {
@@ -245,7 +301,8 @@ fn tell(context: &Context, policy: &PolicyObject, told: Untold) {
 /// A condition keeps its time as long as its status is the same.
 fn set_times(status: &mut MfaPolicyStatus, policy: &PolicyObject, now: Timestamp) {
     for condition in &mut status.conditions {
-        let same = |last: &&LastCondition| last.type_.as_str() == condition.type_ && last.status == condition.status;
+        let same =
+            |last: &&LastCondition| last.type_.as_str() == condition.type_ && last.status == condition.status;
         let before = policy.status.conditions.iter().find(same);
         condition.last_transition_time = seconds(before.map_or(now, |last| last.since));
     }

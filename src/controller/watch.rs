@@ -41,7 +41,11 @@ pub(super) async fn watch<T: Slim + Cached>(
     };
     let api: Api<Seen<T>> = api(&context.client, resource, namespace.as_deref());
     let paged = Config { label_selector: label.map(Into::into), page_size: Some(PAGE), ..Config::default() };
-    let mut config = Config { initial_list_strategy: InitialListStrategy::StreamingList, page_size: None, ..paged.clone() };
+    let mut config = Config {
+        initial_list_strategy: InitialListStrategy::StreamingList,
+        page_size: None,
+        ..paged.clone()
+    };
     let mut listed = Listing::default();
     let mut pauses = DefaultBackoff::default();
     loop {
@@ -49,7 +53,8 @@ pub(super) async fn watch<T: Slim + Cached>(
         while let Some(event) = stream.next().await {
             let error = match event {
                 Ok(event) => {
-                    let (begins, is_complete) = (matches!(event, Event::Init), matches!(event, Event::InitDone));
+                    let (begins, is_complete) =
+                        (matches!(event, Event::Init), matches!(event, Event::InitDone));
                     let policies = hold(&context, &resource, namespace.as_deref(), &mut listed, event);
                     if is_complete {
                         tell(State::Complete);
@@ -64,7 +69,8 @@ pub(super) async fn watch<T: Slim + Cached>(
                 Err(error) if is_expired(&error) => continue,
                 Err(error) => error,
             };
-            if config.initial_list_strategy == InitialListStrategy::StreamingList && refuses_streaming(&error) {
+            if config.initial_list_strategy == InitialListStrategy::StreamingList && refuses_streaming(&error)
+            {
                 info!(kind = resource.kind, "this API server has no streaming lists: listing in pages");
                 config = paged.clone();
                 break;
@@ -78,10 +84,15 @@ pub(super) async fn watch<T: Slim + Cached>(
             if is_forbidden(&error) {
                 tell(State::Forbidden);
             }
-            warn!(kind = resource.kind, namespace = namespace.as_deref(), error = words(&error), "watch failed; it starts again");
+            warn!(
+                kind = resource.kind,
+                namespace = namespace.as_deref(),
+                error = words(&error),
+                "watch failed; it starts again"
+            );
             tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
-            // With a list. Meanwhile a backup may have been restored: a watch that goes on from a version that is yet to
-            // come brings nothing, and does not say so.
+            // With a list. Meanwhile a backup may have been restored: a watch that goes on from a version
+            // that is yet to come brings nothing, and does not say so.
             break;
         }
     }
@@ -118,10 +129,12 @@ fn hold<T: Slim + Cached>(
             // One without a name may be any of those that are missing.
             if is_whole { context.cache.keep_only::<T>(resource.kind, namespace, &ids) } else { Vec::new() }
         }
-        Event::Apply(seen) => named_object(context, resource, seen).map(|read| context.cache.put(read)).unwrap_or_default(),
-        Event::Delete(seen) => {
-            named_object(context, resource, seen).map(|read| context.cache.remove::<T>(&id_of(&read))).unwrap_or_default()
+        Event::Apply(seen) => {
+            named_object(context, resource, seen).map(|read| context.cache.put(read)).unwrap_or_default()
         }
+        Event::Delete(seen) => named_object(context, resource, seen)
+            .map(|read| context.cache.remove::<T>(&id_of(&read)))
+            .unwrap_or_default(),
     }
 }
 
@@ -139,7 +152,11 @@ impl<I> Default for Listing<I> {
 }
 
 /// What was seen, or none of what has no name. Of an object that cannot be read the log tells once.
-fn named_object<T: Slim>(context: &Context, resource: &Resource, seen: Seen<T>) -> Option<Result<T, Arc<Unreadable>>> {
+fn named_object<T: Slim>(
+    context: &Context,
+    resource: &Resource,
+    seen: Seen<T>,
+) -> Option<Result<T, Arc<Unreadable>>> {
     let is_nameless = seen.is_nameless();
     let read = seen.value(resource);
     if is_nameless {
@@ -174,9 +191,12 @@ pub(super) fn api<T: Slim>(client: &Client, resource: Resource, namespace: Optio
     }
 }
 
-/// An object that a pod template names. The API server lets any name pass there: one that no object can have would
-/// be another path.
-pub(super) async fn named<K: Clone + DeserializeOwned + Debug>(api: &Api<K>, name: &str) -> kube::Result<Option<K>> {
+/// An object that a pod template names. The API server lets any name pass there: one that no object can have
+/// would be another path.
+pub(super) async fn named<K: Clone + DeserializeOwned + Debug>(
+    api: &Api<K>,
+    name: &str,
+) -> kube::Result<Option<K>> {
     if is_object_name(name) { api.get_opt(name).await } else { Ok(None) }
 }
 
@@ -196,7 +216,9 @@ fn is_expired(error: &watcher::Error) -> bool {
 }
 
 fn is_forbidden(error: &watcher::Error) -> bool {
-    let (watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) = error else { return false };
+    let (watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) = error else {
+        return false;
+    };
     matches!(error, kube::Error::Api(status) if status.is_forbidden())
 }
 
@@ -254,18 +276,30 @@ pub(super) async fn open(
     ready: signal::Sender<bool>,
 ) {
     let mut lists: HashMap<_, HashMap<_, _>> = HashMap::new();
-    let complete = |kinds: &HashMap<_, _>| kinds.values().filter(|state| **state == State::Complete).count() == KINDS;
+    let complete =
+        |kinds: &HashMap<_, _>| kinds.values().filter(|state| **state == State::Complete).count() == KINDS;
     while let Some(FirstList { namespace, kind, state }) = told.next().await {
         let kinds = lists.entry(namespace.clone()).or_default();
-        kinds.entry(kind).and_modify(|known| *known = if *known == State::Complete { *known } else { state }).or_insert(state);
+        kinds
+            .entry(kind)
+            .and_modify(|known| *known = if *known == State::Complete { *known } else { state })
+            .or_insert(state);
         if complete(kinds) && context.opened.insert(namespace.clone()) {
             let policies = context.cache.policies_in(namespace.as_deref());
-            info!(namespace = namespace.as_deref(), policies = policies.len(), "the first lists are complete");
+            info!(
+                namespace = namespace.as_deref(),
+                policies = policies.len(),
+                "the first lists are complete"
+            );
             policies.into_iter().for_each(|key| context.queue.now(key));
         }
         let is_open = |namespace: &_| lists.get(namespace).is_some_and(&complete);
-        let is_forbidden = |namespace: &_| lists.get(namespace).is_some_and(|kinds| kinds.values().any(|state| *state == State::Forbidden));
-        if namespaces.iter().any(is_open) && namespaces.iter().all(|namespace| is_open(namespace) || is_forbidden(namespace)) {
+        let is_forbidden = |namespace: &_| {
+            lists.get(namespace).is_some_and(|kinds| kinds.values().any(|state| *state == State::Forbidden))
+        };
+        if namespaces.iter().any(is_open)
+            && namespaces.iter().all(|namespace| is_open(namespace) || is_forbidden(namespace))
+        {
             ready.send_replace(true);
         }
     }

@@ -26,7 +26,8 @@ fn push(value: &Value, out: &mut String) {
             out.push(']');
         }
         Value::Mapping(mapping) => {
-            let mut entries: Vec<_> = mapping.iter().filter_map(|(key, value)| Some((key.as_str()?, value))).collect();
+            let mut entries: Vec<_> =
+                mapping.iter().filter_map(|(key, value)| Some((key.as_str()?, value))).collect();
             entries.sort_by_key(|(key, _)| *key);
             out.push('{');
             for (index, (key, value)) in entries.into_iter().enumerate() {
@@ -47,7 +48,8 @@ fn push(value: &Value, out: &mut String) {
 mod tests {
     #[test]
     fn the_form_is_frozen() {
-        let tree: serde_yaml::Value = serde_yaml::from_str("b: [x, \"y\\u2028\"]\na: {d: true, c: null}\n").expect("YAML");
+        let tree: serde_yaml::Value =
+            serde_yaml::from_str("b: [x, \"y\\u2028\"]\na: {d: true, c: null}\n").expect("YAML");
         assert_eq!(super::write(&tree), r#"{"a":{"c":null,"d":true},"b":["x","y\u2028"]}"#);
     }
 }

@@ -1,9 +1,10 @@
-//! YAML that others wrote and that may be hostile. Its events stand in a row and never become a tree: only what is asked
-//! for is built, and what an alias repeats is read again for that. All of it is paid from one budget.
+//! YAML that others wrote and that may be hostile. Its events stand in a row and never become a tree: only
+//! what is asked for is built, and what an alias repeats is read again for that. All of it is paid from one
+//! budget.
 //!
-//! Aliases and merge keys (`<<`) mean what they mean to Kratos, which reads by yaml.v3 of Go: the keys of a mapping beat
-//! those that are merged into it, and of several mappings the first that has a key counts. Only the first document of a
-//! text is read.
+//! Aliases and merge keys (`<<`) mean what they mean to Kratos, which reads by yaml.v3 of Go: the keys of a
+//! mapping beat those that are merged into it, and of several mappings the first that has a key counts. Only
+//! the first document of a text is read.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -13,8 +14,8 @@ use serde_yaml::{Mapping, Value};
 
 use super::located::number;
 
-/// What may be read of one configuration, whatever the number of its files: nodes, those that aliases repeat among them,
-/// and bytes.
+/// What may be read of one configuration, whatever the number of its files: nodes, those that aliases repeat
+/// among them, and bytes.
 #[derive(Clone, Debug)]
 pub struct Budget {
     nodes: usize,
@@ -70,7 +71,8 @@ impl Wanted {
     #[must_use]
     pub fn and_items<'a>(self, lists: impl IntoIterator<Item = (&'a str, &'a [&'a str])>) -> Self {
         let Self::Keys(root) = self else { return self };
-        let items = |keys: &[&str]| Self::Items(keys.iter().map(|key| ((*key).to_owned(), Self::Leaf)).collect());
+        let items =
+            |keys: &[&str]| Self::Items(keys.iter().map(|key| ((*key).to_owned(), Self::Leaf)).collect());
         Self::Keys(lists.into_iter().fold(root, |root, (path, keys)| put(root, path, items(keys))))
     }
 }
@@ -103,7 +105,9 @@ pub fn read(text: &str, wanted: &Wanted, budget: &mut Budget) -> Result<Value, U
         Some(Node::Mapping { odd: false, .. }) => Reader { nodes, budget }.value(0, wanted, 0),
         // An empty file sets nothing.
         None => Ok(Value::Mapping(Mapping::new())),
-        Some(Node::Scalar { text, form }) if scalar(text, *form).is_null() => Ok(Value::Mapping(Mapping::new())),
+        Some(Node::Scalar { text, form }) if scalar(text, *form).is_null() => {
+            Ok(Value::Mapping(Mapping::new()))
+        }
         Some(_) => Err(NO_YAML),
     }
 }
@@ -148,9 +152,15 @@ fn row<'a>(text: &'a str, budget: &mut Budget) -> Result<Vec<Node<'a>>, Unreadab
                 continue;
             }
             Event::Alias(anchor) => (Node::Alias(*anchors.get(&anchor).ok_or(NO_YAML)?), 0),
-            Event::Scalar(text, style, anchor, tag) => (Node::Scalar { text, form: form(style, tag.as_deref()) }, anchor),
-            Event::SequenceStart(anchor, tag) => (Node::List { end: 0, odd: is_odd(tag.as_deref(), "seq") }, anchor),
-            Event::MappingStart(anchor, tag) => (Node::Mapping { end: 0, odd: is_odd(tag.as_deref(), "map") }, anchor),
+            Event::Scalar(text, style, anchor, tag) => {
+                (Node::Scalar { text, form: form(style, tag.as_deref()) }, anchor)
+            }
+            Event::SequenceStart(anchor, tag) => {
+                (Node::List { end: 0, odd: is_odd(tag.as_deref(), "seq") }, anchor)
+            }
+            Event::MappingStart(anchor, tag) => {
+                (Node::Mapping { end: 0, odd: is_odd(tag.as_deref(), "map") }, anchor)
+            }
         };
         budget.spend(1, 0)?;
         if anchor != 0 {
@@ -173,7 +183,8 @@ fn line(error: &ScanError) -> Unreadable {
 
 fn close(nodes: &mut [Node<'_>], opened: Option<usize>) {
     let after = nodes.len();
-    if let Some(Node::List { end, .. } | Node::Mapping { end, .. }) = opened.and_then(|at| nodes.get_mut(at)) {
+    if let Some(Node::List { end, .. } | Node::Mapping { end, .. }) = opened.and_then(|at| nodes.get_mut(at))
+    {
         *end = after;
     }
 }
@@ -276,7 +287,13 @@ impl Reader<'_, '_> {
     }
 
     /// Adds what is wanted and not there yet.
-    fn mapping(&mut self, at: usize, wanted: &Wanted, found: &mut Mapping, depth: usize) -> Result<(), Unreadable> {
+    fn mapping(
+        &mut self,
+        at: usize,
+        wanted: &Wanted,
+        found: &mut Mapping,
+        depth: usize,
+    ) -> Result<(), Unreadable> {
         if depth > DEEPEST {
             return Err(Unreadable::TooMuch);
         }
@@ -306,7 +323,13 @@ impl Reader<'_, '_> {
         merged.map_or(Ok(()), |merged| self.merge(merged, wanted, found, depth))
     }
 
-    fn merge(&mut self, at: usize, wanted: &Wanted, found: &mut Mapping, depth: usize) -> Result<(), Unreadable> {
+    fn merge(
+        &mut self,
+        at: usize,
+        wanted: &Wanted,
+        found: &mut Mapping,
+        depth: usize,
+    ) -> Result<(), Unreadable> {
         if matches!(self.nodes[self.target(at)], Node::Mapping { .. }) {
             return self.mapping(self.target(at), wanted, found, depth + 1);
         }
@@ -347,9 +370,9 @@ fn scalar(text: &str, form: Form) -> Value {
         (Form::Odd, _) | (Form::Plain, "" | "~" | "null" | "Null" | "NULL") => Value::Null,
         (Form::Plain, "true" | "True" | "TRUE") => Value::Bool(true),
         (Form::Plain, "false" | "False" | "FALSE") => Value::Bool(false),
-        (Form::Plain, text) => {
-            number(text).and_then(|number| serde_yaml::to_value(number).ok()).unwrap_or_else(|| Value::String(text.into()))
-        }
+        (Form::Plain, text) => number(text)
+            .and_then(|number| serde_yaml::to_value(number).ok())
+            .unwrap_or_else(|| Value::String(text.into())),
         (Form::Text, text) => Value::String(text.into()),
     }
 }

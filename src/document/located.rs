@@ -67,7 +67,8 @@ pub fn read(text: &str) -> Result<Vec<Located>, NotYaml> {
     located.filter(|located| !matches!(located, Ok(Located { value: Value::Null, .. }))).collect()
 }
 
-/// More than any manifest weighs, what aliases repeat included: a value weighs one, and each 64 bytes of its text as much.
+/// More than any manifest weighs, what aliases repeat included: a value weighs one, and each 64 bytes of its
+/// text as much.
 const MOST: usize = 200_000;
 /// Deeper than any manifest, and no trouble for what goes down by recursion.
 const DEEPEST: usize = 128;
@@ -137,8 +138,12 @@ fn value(node: &MarkedYaml<'_>, path: &str, places: &mut HashMap<String, Place>)
             mapping(entries, path, places, &mut map, Keys::Own)?;
             Ok(Value::Object(map))
         }
-        YamlData::Representation(..) | YamlData::Tagged(..) => wrong("a tag such as !name has no meaning here: remove it"),
-        YamlData::Alias(_) | YamlData::BadValue | YamlData::Value(_) => wrong("this value cannot be read: write it out"),
+        YamlData::Representation(..) | YamlData::Tagged(..) => {
+            wrong("a tag such as !name has no meaning here: remove it")
+        }
+        YamlData::Alias(_) | YamlData::BadValue | YamlData::Value(_) => {
+            wrong("this value cannot be read: write it out")
+        }
     }
 }
 
@@ -162,7 +167,10 @@ fn mapping(
     for (key, item) in entries {
         let place = place(key.span.start);
         let YamlData::Representation(name, style, _) = &key.data else {
-            return Err(NotYaml { place, message: "a field has a name that is no string: correct it".into() });
+            return Err(NotYaml {
+                place,
+                message: "a field has a name that is no string: correct it".into(),
+            });
         };
         if &**name == "<<" && *style == ScalarStyle::Plain {
             taken_in.push((place, item));
@@ -184,7 +192,10 @@ fn mapping(
         };
         for item in all {
             let YamlData::Mapping(entries) = &item.data else {
-                return Err(NotYaml { place, message: "<< takes in a mapping, or a list of them: correct what stands behind it".into() });
+                return Err(NotYaml {
+                    place,
+                    message: "<< takes in a mapping, or a list of them: correct what stands behind it".into(),
+                });
             };
             mapping(entries, path, places, map, Keys::TakenIn)?;
         }
@@ -198,8 +209,12 @@ fn scalar(text: &str, style: ScalarStyle) -> Value {
     }
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
-        "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "true" | "True" | "TRUE" => Value::Bool(true),
-        "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "false" | "False" | "FALSE" => Value::Bool(false),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "true" | "True" | "TRUE" => {
+            Value::Bool(true)
+        }
+        "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "false" | "False" | "FALSE" => {
+            Value::Bool(false)
+        }
         text => number(text).unwrap_or_else(|| Value::String(text.into())),
     }
 }
@@ -212,9 +227,13 @@ pub(super) fn number(text: &str) -> Option<Value> {
     let plain = text.replace('_', "");
     let unsigned = plain.trim_start_matches(['+', '-']);
     let lower = unsigned.to_ascii_lowercase();
-    let digits = |radix: u32, prefix: &str| lower.strip_prefix(prefix).and_then(|digits| i64::from_str_radix(digits, radix).ok());
-    let whole =
-        digits(16, "0x").or_else(|| digits(2, "0b")).or_else(|| digits(8, "0o")).or_else(|| digits(8, "0").filter(|_| lower.len() > 1));
+    let digits = |radix: u32, prefix: &str| {
+        lower.strip_prefix(prefix).and_then(|digits| i64::from_str_radix(digits, radix).ok())
+    };
+    let whole = digits(16, "0x")
+        .or_else(|| digits(2, "0b"))
+        .or_else(|| digits(8, "0o"))
+        .or_else(|| digits(8, "0").filter(|_| lower.len() > 1));
     if let Some(whole) = whole {
         return Some(Value::from(if plain.starts_with('-') { -whole } else { whole }));
     }
@@ -243,7 +262,10 @@ mod tests {
         let (numbers, strings) = found.as_array().expect("a list").split_at(11);
         assert_eq!(
             (numbers, strings),
-            (as_numbers.as_array().expect("a list").as_slice(), as_strings.as_array().expect("a list").as_slice())
+            (
+                as_numbers.as_array().expect("a list").as_slice(),
+                as_strings.as_array().expect("a list").as_slice()
+            )
         );
     }
 
@@ -258,8 +280,7 @@ mod tests {
 
     #[test]
     fn aliases_and_merge_keys_are_what_kubectl_makes_of_them() {
-        let text =
-            "a: &a {x: 1, y: 2}\nb: &b {x: 3, z: 4}\none: {<<: *a, y: 5}\ntwo: {<<: [*a, *b], '<<': 6}\nthree: {<<: {<<: *b, w: 7}}\n";
+        let text = "a: &a {x: 1, y: 2}\nb: &b {x: 3, z: 4}\none: {<<: *a, y: 5}\ntwo: {<<: [*a, *b], '<<': 6}\nthree: {<<: {<<: *b, w: 7}}\n";
         let found = &read(text).expect("it is YAML")[0];
         assert_eq!(found.value["one"], json!({"x": 1, "y": 5}));
         assert_eq!(found.value["two"], json!({"x": 1, "y": 2, "z": 4, "<<": 6}));
@@ -273,7 +294,8 @@ mod tests {
     #[test]
     fn what_aliases_repeat_is_bounded() {
         let refused = |text: &str| read(text).expect_err("too much").message.contains("too often");
-        let lines: Vec<_> = (1..30).map(|number| format!("a{number}: &a{number} [*a{0}, *a{0}]", number - 1)).collect();
+        let lines: Vec<_> =
+            (1..30).map(|number| format!("a{number}: &a{number} [*a{0}, *a{0}]", number - 1)).collect();
         let text = format!("a0: &a0 [x, x]\n{}\n", lines.join("\n"));
         assert!(refused(&text));
         let long = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(1 << 20), ["*a"; 100].join(", "));

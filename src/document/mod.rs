@@ -1,5 +1,6 @@
-//! A configuration tree: made from typed values or of what others wrote, written as YAML that every reader understands
-//! alike, digested in a frozen form. The only place that knows `serde_yaml`, which parses nothing here.
+//! A configuration tree: made from typed values or of what others wrote, written as YAML that every reader
+//! understands alike, digested in a frozen form. The only place that knows `serde_yaml`, which parses nothing
+//! here.
 
 mod canonical;
 mod foreign;
@@ -71,11 +72,13 @@ impl Document {
         Self(merged(&self.0, &over.0, &|_, over| over.to_vec()))
     }
 
-    /// This document with `over` laid on it, as Kratos lays variables: the same, but that a list replaces only as many
-    /// items as it has.
+    /// This document with `over` laid on it, as Kratos lays variables: the same, but that a list replaces
+    /// only as many items as it has.
     #[must_use]
     pub fn merge_items(&self, over: &Self) -> Self {
-        Self(merged(&self.0, &over.0, &|under, over| over.iter().chain(under.iter().skip(over.len())).cloned().collect()))
+        Self(merged(&self.0, &over.0, &|under, over| {
+            over.iter().chain(under.iter().skip(over.len())).cloned().collect()
+        }))
     }
 
     /// The mappings in the list at this path, each by itself; none where there is no list.
@@ -136,7 +139,9 @@ impl Document {
         let value = match leaf {
             Leaf::Bool(value) => Value::Bool(*value),
             Leaf::Text(text) => Value::String((*text).into()),
-            Leaf::List(items) => Value::Sequence(items.iter().map(|item| Value::String((*item).into())).collect()),
+            Leaf::List(items) => {
+                Value::Sequence(items.iter().map(|item| Value::String((*item).into())).collect())
+            }
         };
         Self(nested(path, value))
     }
@@ -162,9 +167,11 @@ impl Document {
         match value {
             Value::Bool(value) => Ok(Some(Leaf::Bool(*value))),
             Value::String(text) => Ok(Some(Leaf::Text(text))),
-            Value::Sequence(items) => {
-                items.iter().map(|item| item.as_str().ok_or(NoLeaf)).collect::<Result<_, _>>().map(|items| Some(Leaf::List(items)))
-            }
+            Value::Sequence(items) => items
+                .iter()
+                .map(|item| item.as_str().ok_or(NoLeaf))
+                .collect::<Result<_, _>>()
+                .map(|items| Some(Leaf::List(items))),
             Value::Null | Value::Number(_) | Value::Mapping(_) | Value::Tagged(_) => Err(NoLeaf),
         }
     }
@@ -188,8 +195,9 @@ impl Document {
         yaml::write(&self.0)
     }
 
-    /// What the YAML of documents with some of these keys looks like, as a regular expression of RE2 without its ends.
-    /// `form` has the expression of a text, or of an item, between its quotes, by the path of its key.
+    /// What the YAML of documents with some of these keys looks like, as a regular expression of RE2 without
+    /// its ends. `form` has the expression of a text, or of an item, between its quotes, by the path of its
+    /// key.
     #[must_use]
     pub fn pattern(&self, form: &impl Fn(&str) -> String) -> String {
         yaml::pattern(&self.0, &mut Vec::new(), form)

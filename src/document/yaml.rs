@@ -16,9 +16,9 @@ pub(super) fn write(value: &Value) -> String {
     out
 }
 
-/// What a mapping with some of these keys is written as, as a regular expression of RE2: `form` has what stands between
-/// the quotes of a text, or of each item of a list, by the path of its key. The writer keeps the order of keys, so each
-/// stands below its own parent and at most once.
+/// What a mapping with some of these keys is written as, as a regular expression of RE2: `form` has what
+/// stands between the quotes of a text, or of each item of a list, by the path of its key. The writer keeps
+/// the order of keys, so each stands below its own parent and at most once.
 pub(super) fn pattern(value: &Value, path: &mut Vec<String>, form: &impl Fn(&str) -> String) -> String {
     let Value::Mapping(mapping) = value else { return String::new() };
     let indent = |depth: usize| if depth == 0 { String::new() } else { format!(" {{{}}}", 2 * depth) };
@@ -103,7 +103,13 @@ pub(super) fn quoted(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+            '\u{0}'..='\u{1f}'
+            | '\u{7f}'..='\u{a0}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
                 out.push_str(&format!("\\u{:04x}", u32::from(character)));
             }
             other => out.push(other),

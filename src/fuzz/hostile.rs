@@ -1,5 +1,5 @@
-//! Inputs that somebody hostile could have written: seeds, changed as bytes say. A fuzzer gets past the first brace so,
-//! and any bytes give something.
+//! Inputs that somebody hostile could have written: seeds, changed as bytes say. A fuzzer gets past the first
+//! brace so, and any bytes give something.
 
 use serde_json::{Map, Value};
 
@@ -45,7 +45,10 @@ pub fn text(seeds: &[&str], input: &[u8]) -> String {
             1 => part.repeat(3),
             2 => part.iter().rev().copied().collect(),
             3 => input.text(length).chars().collect(),
-            _ => ["&a ", "*a", "<<: ", "? ", "|\n", "- ", "---\n", "\u{feff}", "\t", "!!str ", "{", "[", "\"", "~"][length % 14]
+            _ => [
+                "&a ", "*a", "<<: ", "? ", "|\n", "- ", "---\n", "\u{feff}", "\t", "!!str ", "{", "[", "\"",
+                "~",
+            ][length % 14]
                 .chars()
                 .collect(),
         };
@@ -78,11 +81,16 @@ pub fn tree(seeds: &[Value], input: &[u8]) -> Value {
             9 => (0..200).fold(Value::Null, |inner, _| Value::Array(vec![inner])),
             10 => Value::Array(vec![Value::Null; 3]),
             11 => Value::Array(vec![target.clone(); 3]),
-            12 => target.as_str().and_then(|text| text.parse::<i64>().ok()).map_or(Value::Bool(false), Value::from),
+            12 => target
+                .as_str()
+                .and_then(|text| text.parse::<i64>().ok())
+                .map_or(Value::Bool(false), Value::from),
             13 => target.to_string().into(),
             14 => input.text(24).into(),
             15 => match target {
-                Value::Object(map) => map.iter().skip(1).map(|(key, value)| (key.clone(), value.clone())).collect(),
+                Value::Object(map) => {
+                    map.iter().skip(1).map(|(key, value)| (key.clone(), value.clone())).collect()
+                }
                 _ => Value::Null,
             },
             16 => match target {

@@ -1,8 +1,14 @@
-//! What holds of every parser of what others write, whatever bytes come: it ends, and what it says is so. Each target takes one input.
+//! What holds of every parser of what others write, whatever bytes come: it ends, and what it says is so.
+//! Each target takes one input.
 //!
-//! `cargo test` runs each for five seconds, over its corpus in `tests/fuzz/corpus` and over inputs made of that;
-//! `scripts/fuzz` lets libFuzzer look for inputs that reach further.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::missing_panics_doc, reason = "these are tests")]
+//! `cargo test` runs each for five seconds, over its corpus in `tests/fuzz/corpus` and over inputs made of
+//! that; `scripts/fuzz` lets libFuzzer look for inputs that reach further.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::missing_panics_doc,
+    reason = "these are tests"
+)]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 mod hostile;

@@ -16,7 +16,8 @@ use crate::lint::{Server, review};
 use crate::plan::{Data, Health, TargetData};
 use crate::policy::{Delivery, Policy, parse};
 use crate::server::kratos::{
-    Layer, Merged, Overlay, code_counts_for_everyone, config_files, conflicts, governed_names, named_in, render, variables,
+    Layer, Merged, Overlay, code_counts_for_everyone, config_files, conflicts, governed_names, named_in,
+    render, variables,
 };
 
 const BASE: &str = r#"
@@ -78,7 +79,8 @@ pub(super) fn arguments(input: &[u8]) {
         word.split_once('=').map_or(((*word).into(), None), |(name, value)| (name.into(), Some(value.into())))
     };
     let entries: Vec<_> = words.iter().map(entry).collect();
-    let mut environment = Layer::of_variables(entries.iter().map(|(name, value)| (name.as_str(), value.as_deref())));
+    let mut environment =
+        Layer::of_variables(entries.iter().map(|(name, value)| (name.as_str(), value.as_deref())));
     words.iter().take(4).for_each(|word| environment.hide(word));
     let policy = accepted();
     for delivery in [Delivery::Environment, Delivery::ConfigFile] {
@@ -110,7 +112,8 @@ fn accepted() -> Policy {
     parse("kratos", &spec).expect("it is accepted")
 }
 
-/// A spec: whatever is accepted is written so that it is read back as the same, from its file and from its variables.
+/// A spec: whatever is accepted is written so that it is read back as the same, from its file and from its
+/// variables.
 pub(super) fn policy(input: &[u8]) {
     let tree = hostile::tree(&[spec()], input);
     let Ok(spec) = serde_json::from_value::<MfaPolicySpec>(tree) else { return };
@@ -118,7 +121,10 @@ pub(super) fn policy(input: &[u8]) {
     let rendered = render("kratos", Overlay::of(&policy), policy.delivery);
     assert_eq!(Overlay::read(&rendered.file).as_ref(), Some(&rendered.overlay), "from its file");
     let all = variables(&rendered.overlay, Delivery::Environment);
-    assert!(all.iter().all(|variable| governed_names().contains(&variable.name) && !variable.value.contains('\0')));
+    assert!(
+        all.iter()
+            .all(|variable| governed_names().contains(&variable.name) && !variable.value.contains('\0'))
+    );
     let all: Vec<_> = all.iter().map(|variable| (variable.name.as_str(), variable.value.clone())).collect();
     assert_eq!(Overlay::from_variables(&all), Some(rendered.overlay), "from its variables");
 }
@@ -126,8 +132,14 @@ pub(super) fn policy(input: &[u8]) {
 /// A record: it is believed only where it is, to the last field, what would have been stored.
 pub(super) fn record(input: &[u8]) {
     let policy = accepted();
-    let targets = vec![TargetData { kind: "Deployment".into(), name: "kratos".into(), container: "kratos".into() }];
-    let data = Data { overlay: Overlay::of(&policy), delivery: policy.delivery, config_map_name: "kratos-mfa".into(), targets };
+    let targets =
+        vec![TargetData { kind: "Deployment".into(), name: "kratos".into(), container: "kratos".into() }];
+    let data = Data {
+        overlay: Overlay::of(&policy),
+        delivery: policy.delivery,
+        config_map_name: "kratos-mfa".into(),
+        targets,
+    };
     let stored = hostile::tree(&[serde_json::to_value(&data).expect("a record is JSON")], input);
     if let Ok(claimed) = serde_json::from_value::<Data>(stored.clone())
         && let Some(read) = Data::read(&stored, &claimed.digest())
@@ -141,13 +153,20 @@ pub(super) fn record(input: &[u8]) {
 /// What answers in the place of Kratos: any bytes, over a real connection.
 pub(super) fn answer(input: &[u8]) {
     static STRANGER: LazyLock<(SocketAddr, Mutex<mpsc::Sender<String>>)> = LazyLock::new(stranger);
-    static RUNTIME: LazyLock<tokio::runtime::Runtime> =
-        LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"));
+    static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+    });
     let hash = "0123456789abcdef".repeat(4);
     let well = format!("HTTP/1.1 200 OK\r\nContent-Length: 64\r\n\r\n{hash}");
     let version = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{\"version\":\"v1.3.1\"}";
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
-    let seeds = [well.as_str(), version, chunked, "HTTP/1.1 503 Service Unavailable\r\n\r\n", "HTTP/1.0 301 Moved\r\nLocation: /\r\n\r\n"];
+    let seeds = [
+        well.as_str(),
+        version,
+        chunked,
+        "HTTP/1.1 503 Service Unavailable\r\n\r\n",
+        "HTTP/1.0 301 Moved\r\nLocation: /\r\n\r\n",
+    ];
     let said = hostile::text(&seeds, input);
     // One question after the other.
     let answers = STRANGER.1.lock().expect("nobody panics here");
@@ -155,11 +174,17 @@ pub(super) fn answer(input: &[u8]) {
     // Silence counts against a server, and a busy machine is no silence.
     let (address, patience) = (STRANGER.0, Duration::from_secs(60));
     let (config, health, version) = RUNTIME.block_on(async {
-        (admin::config(address, patience).await, admin::health(address, patience).await, admin::version(address, patience).await)
+        (
+            admin::config(address, patience).await,
+            admin::health(address, patience).await,
+            admin::version(address, patience).await,
+        )
     });
     drop((config, answers));
     assert!(!matches!(health, Health::Unwell) || said.contains("503"), "{said:?}");
-    let is_plain = |version: &str| version.len() <= 32 && version.chars().all(|said| matches!(said, '0'..='9' | '.' | 'v'));
+    let is_plain = |version: &str| {
+        version.len() <= 32 && version.chars().all(|said| matches!(said, '0'..='9' | '.' | 'v'))
+    };
     assert!(version.is_none_or(|version| is_plain(&version)), "{said:?}");
 }
 
@@ -245,8 +270,16 @@ pub(super) fn object(input: &[u8]) {
                             "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"exitCode": 3}}}]},
                 }),
             ),
-            of("v1", "ConfigMap", json!({"data": {"kratos.yaml": "a: 1"}, "binaryData": {"b": "AA=="}, "immutable": false})),
-            of("apps/v1", "ControllerRevision", json!({"revision": 3, "data": {"overlay": {}, "delivery": "Environment"}})),
+            of(
+                "v1",
+                "ConfigMap",
+                json!({"data": {"kratos.yaml": "a: 1"}, "binaryData": {"b": "AA=="}, "immutable": false}),
+            ),
+            of(
+                "apps/v1",
+                "ControllerRevision",
+                json!({"revision": 3, "data": {"overlay": {}, "delivery": "Environment"}}),
+            ),
             of(
                 "mfa-operator.dev/v1alpha1",
                 "MfaPolicy",

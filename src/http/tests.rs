@@ -21,7 +21,9 @@ async fn every_address_is_that_of_both_families() {
 
 #[test]
 fn a_kernel_without_ipv6_has_the_addresses_of_ipv4() {
-    let bound = |address: &str, error: Errno| without_ipv6(address.parse().expect("an address"), &error.into()).map(|it| it.to_string());
+    let bound = |address: &str, error: Errno| {
+        without_ipv6(address.parse().expect("an address"), &error.into()).map(|it| it.to_string())
+    };
     for error in [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL] {
         assert_eq!(bound("[::]:8080", error).as_deref(), Some("0.0.0.0:8080"));
         assert_eq!(bound("[::1]:8080", error), None, "nobody asked for more than this address");
@@ -91,7 +93,10 @@ async fn an_operator_that_is_not_ready_says_so() {
     let address = listener.local_addr().expect("it is bound");
     let (ready, is_ready) = watch::channel(false);
     tokio::spawn(probes(listener, is_ready));
-    assert_eq!((code(address, "GET /livez").await, code(address, "GET /readyz").await), (Some(200), Some(503)));
+    assert_eq!(
+        (code(address, "GET /livez").await, code(address, "GET /readyz").await),
+        (Some(200), Some(503))
+    );
     ready.send(true).expect("somebody waits for it");
     assert_eq!(code(address, "GET /readyz").await, Some(200));
 }
@@ -158,7 +163,9 @@ async fn a_hundred_silent_connections_keep_no_probe_out() {
     for stream in &mut silent {
         let mut byte = [0; 1];
         // Within this time nobody's own is up yet.
-        open += usize::from(tokio::time::timeout(Duration::from_millis(10), stream.read(&mut byte)).await.is_err());
+        open += usize::from(
+            tokio::time::timeout(Duration::from_millis(10), stream.read(&mut byte)).await.is_err(),
+        );
     }
     assert!(open < CONNECTIONS, "{open} are open beside the probe's");
 }

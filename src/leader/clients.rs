@@ -46,7 +46,12 @@ pub struct Clients {
 ///
 /// # Errors
 /// When certificates or credentials cannot be used.
-pub fn clients(mut config: Config, fence: &Fence, terms: Terms, metrics: &Arc<Metrics>) -> kube::Result<Clients> {
+pub fn clients(
+    mut config: Config,
+    fence: &Fence,
+    terms: Terms,
+    metrics: &Arc<Metrics>,
+) -> kube::Result<Clients> {
     // Each look has a deadline and a backoff of its own.
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
@@ -56,7 +61,10 @@ pub fn clients(mut config: Config, fence: &Fence, terms: Terms, metrics: &Arc<Me
         Method::GET => Ok(request),
         _ => Err(BoxError::from("this client only reads: what is written goes through the fence")),
     });
-    let reads = ClientBuilder::try_from(config.clone())?.with_layer(&Reads::default()).with_layer(&only_reads).build();
+    let reads = ClientBuilder::try_from(config.clone())?
+        .with_layer(&Reads::default())
+        .with_layer(&only_reads)
+        .build();
     let writes = writes(&config, fence, terms, metrics)?;
     config.connect_timeout = Some(terms.renew_deadline / 2);
     config.read_timeout = config.connect_timeout;
@@ -71,7 +79,8 @@ fn writes(config: &Config, fence: &Fence, terms: Terms, metrics: &Arc<Metrics>) 
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(CONNECT));
     tcp.set_tcp_user_timeout(Some(terms.duration.saturating_sub(terms.renew_deadline)));
-    let connector = config.rustls_https_connector_with_connector(FencedConnector { tcp, fence: fence.clone() })?;
+    let connector =
+        config.rustls_https_connector_with_connector(FencedConnector { tcp, fence: fence.clone() })?;
     let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
     let service = ServiceBuilder::new()
         .layer(Writes(metrics.clone()))
@@ -122,11 +131,19 @@ impl Fenced {
 }
 
 impl Write for Fenced {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, Error>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<Result<usize, Error>> {
         self.to_write()?.poll_write(context, bytes)
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<Result<usize, Error>> {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<Result<usize, Error>> {
         self.to_write()?.poll_write_vectored(context, slices)
     }
 
@@ -144,7 +161,11 @@ impl Write for Fenced {
 }
 
 impl Read for Fenced {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<Result<(), Error>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<Result<(), Error>> {
         Pin::new(&mut self.get_mut().stream).poll_read(context, buffer)
     }
 }
@@ -174,7 +195,8 @@ mod tests {
         let mut connector = FencedConnector { tcp, fence: fence.clone() };
         let uri: Uri = format!("https://{address}").parse().expect("a URI");
         let (fenced, accepted) = tokio::join!(connector.call(uri), listener.accept());
-        let (mut near, mut far) = (TokioIo::new(fenced.expect("it connects")), accepted.expect("it is accepted").0);
+        let (mut near, mut far) =
+            (TokioIo::new(fenced.expect("it connects")), accepted.expect("it is accepted").0);
         near.write_all(b"in time").await.expect("the fence is open");
         fence.close();
         let refused = near.write_all(b"too late").await.expect_err("the fence is closed");

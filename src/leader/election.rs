@@ -9,7 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 /// Nobody may keep everybody out for ever by one write.
 const LONGEST_PROMISE: Duration = Duration::from_secs(3_600);
 
-/// How many characters stand behind the name of a process that stands for election: an underscore and a number of its own.
+/// How many characters stand behind the name of a process that stands for election: an underscore and a
+/// number of its own.
 pub const HOLDER_SUFFIX: usize = 17;
 
 /// Time since the machine started: a clock that nobody can set.
@@ -28,7 +29,11 @@ pub struct Terms {
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { duration: Duration::from_secs(15), renew_deadline: Duration::from_secs(10), retry_period: Duration::from_secs(2) }
+        Self {
+            duration: Duration::from_secs(15),
+            renew_deadline: Duration::from_secs(10),
+            retry_period: Duration::from_secs(2),
+        }
     }
 }
 
@@ -40,7 +45,9 @@ impl Terms {
             return Err("the lease duration must be whole seconds, an hour at most: a Lease holds no others");
         }
         if self.renew_deadline >= self.duration {
-            return Err("the renew deadline must be below the lease duration: what is between them is all that keeps two apart");
+            return Err(
+                "the renew deadline must be below the lease duration: what is between them is all that keeps two apart",
+            );
         }
         if self.retry_period.is_zero() || self.retry_period >= self.renew_deadline {
             return Err("the retry period must be below the renew deadline, and not zero");
@@ -93,8 +100,13 @@ impl Election {
         if holder.is_empty() || holder == self.me {
             return true;
         }
-        let promised = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
-        let promised = promised.map_or(self.terms.duration, Duration::from_secs).min(LONGEST_PROMISE.max(self.terms.duration));
+        let promised = spec
+            .lease_duration_seconds
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .filter(|seconds| *seconds > 0);
+        let promised = promised
+            .map_or(self.terms.duration, Duration::from_secs)
+            .min(LONGEST_PROMISE.max(self.terms.duration));
         now.saturating_sub(*since) >= promised
     }
 
@@ -108,7 +120,11 @@ impl Election {
             lease_duration_seconds: i32::try_from(self.terms.duration.as_secs()).ok(),
             acquire_time: if same { before.acquire_time } else { Some(now.clone()) },
             // The first holder of all follows nobody.
-            lease_transitions: Some(if same || before.holder_identity.is_none() { transitions } else { transitions.saturating_add(1) }),
+            lease_transitions: Some(if same || before.holder_identity.is_none() {
+                transitions
+            } else {
+                transitions.saturating_add(1)
+            }),
             renew_time: Some(now),
             ..before
         }
@@ -177,7 +193,10 @@ mod tests {
             assert!(!candidate.may_take(114 * SECOND), "{wall}");
             assert!(candidate.may_take(115 * SECOND), "{wall}");
             candidate.see(Some(&held_by("other", wall - 5)), 114 * SECOND);
-            assert!(!candidate.may_take(128 * SECOND), "any change is a sign of life, even backwards: {wall}");
+            assert!(
+                !candidate.may_take(128 * SECOND),
+                "any change is a sign of life, even backwards: {wall}"
+            );
             assert!(candidate.may_take(129 * SECOND), "{wall}");
         }
     }
@@ -224,25 +243,40 @@ mod tests {
         let first = candidate.claim(None, time(1));
         assert_eq!((first.lease_transitions, &first.acquire_time), (Some(0), &Some(time(1))));
         let renewed = candidate.claim(Some(first), time(2));
-        assert_eq!((renewed.lease_transitions, &renewed.acquire_time, &renewed.renew_time), (Some(0), &Some(time(1)), &Some(time(2))));
+        assert_eq!(
+            (renewed.lease_transitions, &renewed.acquire_time, &renewed.renew_time),
+            (Some(0), &Some(time(1)), &Some(time(2)))
+        );
         for before in ["other", ""] {
             let taken = candidate.claim(Some(held_by(before, 0)), time(9));
-            assert_eq!((taken.lease_transitions, &taken.acquire_time), (Some(4), &Some(time(9))), "after {before:?}");
-            assert_eq!((taken.holder_identity.as_deref(), taken.lease_duration_seconds), (Some("us"), Some(15)));
+            assert_eq!(
+                (taken.lease_transitions, &taken.acquire_time),
+                (Some(4), &Some(time(9))),
+                "after {before:?}"
+            );
+            assert_eq!(
+                (taken.holder_identity.as_deref(), taken.lease_duration_seconds),
+                (Some("us"), Some(15))
+            );
         }
     }
 
     #[test]
     fn terms_under_which_two_could_lead_are_refused() {
         let terms = |duration: u64, renew_deadline: u64, retry_period: u64| {
-            let [duration, renew_deadline, retry_period] = [duration, renew_deadline, retry_period].map(Duration::from_millis);
+            let [duration, renew_deadline, retry_period] =
+                [duration, renew_deadline, retry_period].map(Duration::from_millis);
             Terms { duration, renew_deadline, retry_period }.check()
         };
         assert!(Terms::default().check().is_ok());
         assert!(terms(3_000, 2_000, 500).is_ok());
-        for (duration, deadline, retry) in
-            [(15_000, 15_000, 2_000), (1_500, 1_000, 100), (3_000, 2_000, 2_000), (3_000, 2_000, 0), (0, 0, 0)]
-        {
+        for (duration, deadline, retry) in [
+            (15_000, 15_000, 2_000),
+            (1_500, 1_000, 100),
+            (3_000, 2_000, 2_000),
+            (3_000, 2_000, 0),
+            (0, 0, 0),
+        ] {
             assert!(terms(duration, deadline, retry).is_err(), "{duration} {deadline} {retry}");
         }
     }

@@ -13,7 +13,10 @@ use super::election::Uptime;
 /// `Instant`, while the machine sleeps.
 pub(super) fn uptime() -> Uptime {
     let time = clock_gettime(ClockId::Boottime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or_default(),
+        u32::try_from(time.tv_nsec).unwrap_or_default(),
+    )
 }
 
 /// Shared by all who write.

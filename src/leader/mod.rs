@@ -8,7 +8,11 @@
 //! to write leaves the process, and it ends. It is not rejoined: what it knew may be of the past.
 //!
 //! [`Leading`] tells the rest of the program whether this one leads.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the shell: clock, client and log enter here")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the shell: clock, client and log enter here"
+)]
 
 mod clients;
 mod election;
@@ -73,7 +77,13 @@ enum Standing {
 impl Candidate {
     /// `client` must not retry by itself.
     #[must_use]
-    pub fn new(client: Client, lease: Key, instance: Option<&str>, terms: Terms, fence: Fence) -> (Self, Leading) {
+    pub fn new(
+        client: Client,
+        lease: Key,
+        instance: Option<&str>,
+        terms: Terms,
+        fence: Fence,
+    ) -> (Self, Leading) {
         // A process never takes the lease of an earlier one of the same name for its own.
         let unique = RandomState::new().build_hasher().finish();
         let name = instance.unwrap_or(MANAGER);
@@ -209,10 +219,15 @@ impl Candidate {
     }
 
     async fn give_away(&self) -> kube::Result<()> {
-        // A renewal may still be under way: only the API server knows the last version, and that may be another at once.
+        // A renewal may still be under way: only the API server knows the last version, and that may be
+        // another at once.
         loop {
             let Some(mut lease) = self.api().get_opt(&self.lease.name).await? else { return Ok(()) };
-            let Some(spec) = lease.spec.as_mut().filter(|spec| spec.holder_identity.as_deref() == Some(self.election.me())) else {
+            let Some(spec) = lease
+                .spec
+                .as_mut()
+                .filter(|spec| spec.holder_identity.as_deref() == Some(self.election.me()))
+            else {
                 return Ok(());
             };
             spec.holder_identity = Some(String::new());

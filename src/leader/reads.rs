@@ -1,5 +1,5 @@
-//! Bounds what is read of the API server: the size of an answer, and how many are held at once. Others write what stands in
-//! them, and an answer takes more than what is stored: `<` becomes six bytes.
+//! Bounds what is read of the API server: the size of an answer, and how many are held at once. Others write
+//! what stands in them, and an answer takes more than what is stored: `<` becomes six bytes.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,8 +17,8 @@ const LARGEST: usize = 12 * 1024 * 1024;
 /// Answers that are held at once.
 const AT_ONCE: usize = 4;
 
-/// The layer to put around a client that reads. Watches are no answers: they bring one object at a time, for as long as
-/// they last.
+/// The layer to put around a client that reads. Watches are no answers: they bring one object at a time, for
+/// as long as they last.
 #[derive(Clone, Debug)]
 pub struct Reads(Arc<Semaphore>);
 
@@ -59,13 +59,19 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let is_watch = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("watch=")));
+        let is_watch = request
+            .uri()
+            .query()
+            .is_some_and(|query| query.split('&').any(|pair| pair.starts_with("watch=")));
         let places = self.places.clone();
         // It is sent when it is polled.
         let answer = self.inner.call(request);
         async move {
             if is_watch {
-                return Ok(answer.await.map_err(Into::into)?.map(|body| body.map_err(Into::into).boxed_unsync()));
+                return Ok(answer
+                    .await
+                    .map_err(Into::into)?
+                    .map(|body| body.map_err(Into::into).boxed_unsync()));
             }
             let place = places.acquire_owned().await?;
             let answer = answer.await.map_err(Into::into)?;
@@ -95,8 +101,13 @@ mod tests {
     use super::*;
 
     /// A server that answers so many bytes to whatever it is asked.
-    fn answering(bytes: usize) -> impl Service<Request<()>, Response = Response<UnsyncBoxBody<Bytes, BoxError>>, Error = BoxError> + Clone {
-        let answer = move |_| async move { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(vec![b' '; bytes])))) };
+    fn answering(
+        bytes: usize,
+    ) -> impl Service<Request<()>, Response = Response<UnsyncBoxBody<Bytes, BoxError>>, Error = BoxError> + Clone
+    {
+        let answer = move |_| async move {
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(vec![b' '; bytes]))))
+        };
         Reads::default().layer(service_fn(answer))
     }
 
@@ -118,7 +129,8 @@ mod tests {
         assert!(waits.is_err(), "it waits");
         ask("/api/v1/pods?limit=8&watch=true").await.expect("a watch waits for nobody");
         held.pop();
-        let bytes = one_more.await.expect("there is a place").into_body().collect().await.expect("a body").to_bytes();
+        let bytes =
+            one_more.await.expect("there is a place").into_body().collect().await.expect("a body").to_bytes();
         assert_eq!(bytes.len(), 1);
     }
 
@@ -126,7 +138,9 @@ mod tests {
     async fn an_answer_beyond_all_measure_is_not_read() {
         let whole = answering(LARGEST).oneshot(asking("/")).await.expect("an answer");
         assert_eq!(whole.into_body().collect().await.expect("it is read").to_bytes().len(), LARGEST);
-        let answer = |_: Request<KubeBody>| async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(vec![b' '; LARGEST + 1])))) };
+        let answer = |_: Request<KubeBody>| async {
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(vec![b' '; LARGEST + 1]))))
+        };
         let client = Client::new(Reads::default().layer(service_fn(answer)), "default");
         let read = client.request_text(Request::get("/").body(Vec::new()).expect("a request")).await;
         let error = read.expect_err("it is not read");

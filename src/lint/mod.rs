@@ -78,10 +78,18 @@ impl Server<'_> {
 pub fn review(text: &str, server: Server<'_>) -> Review {
     let mut review = Review::default();
     match document::read(text) {
-        Ok(documents) => documents.iter().for_each(|document| object(&mut review, server, document, "", &document.value)),
+        Ok(documents) => {
+            documents.iter().for_each(|document| object(&mut review, server, document, "", &document.value))
+        }
         Err(error) => {
             let nowhere = String::new;
-            let finding = Finding { place: error.place, policy: nowhere(), field: nowhere(), message: error.message, advice: None };
+            let finding = Finding {
+                place: error.place,
+                policy: nowhere(),
+                field: nowhere(),
+                message: error.message,
+                advice: None,
+            };
             review.findings.push(finding);
         }
     }
@@ -104,7 +112,10 @@ fn object(review: &mut Review, server: Server<'_>, document: &Located, path: &st
     let mut advice = Vec::new();
     if let Some(policy) = &policy {
         let merged = server.merged(policy);
-        server.conflicts(&merged, policy).iter().for_each(|rejection| check.wrong(&rejection.field, &*rejection.message));
+        server
+            .conflicts(&merged, policy)
+            .iter()
+            .for_each(|rejection| check.wrong(&rejection.field, &*rejection.message));
         advice = server.advice(&merged, policy);
     }
     let sound = check.findings.is_empty();
@@ -147,7 +158,8 @@ impl Check<'_> {
         }
         for field in object.as_object()?.keys() {
             match field.as_str() {
-                // The status is the operator's. A policy as a cluster gave it has one, and the API server passes it over.
+                // The status is the operator's. A policy as a cluster gave it has one, and the API server
+                // passes it over.
                 "apiVersion" | "kind" | "metadata" | "spec" | "status" => {}
                 other => self.wrong(other, "there is no such field: correct its name, or remove it"),
             }
@@ -177,7 +189,10 @@ impl Check<'_> {
         for path in unknown {
             let field = format!("{root}{path}");
             let above = without_indexes(field.rsplit_once('.').map_or(root, |(above, _)| above));
-            self.wrong(&field, format!("there is no such field: compare it with kubectl explain mfapolicy.{above}"));
+            self.wrong(
+                &field,
+                format!("there is no such field: compare it with kubectl explain mfapolicy.{above}"),
+            );
         }
         match decoded {
             Ok(decoded) => Some(decoded),
@@ -198,7 +213,9 @@ fn path_of(path: &serde_ignored::Path<'_>) -> String {
         Path::Root => String::new(),
         Path::Seq { parent, index } => format!("{}[{index}]", path_of(parent)),
         Path::Map { parent, key } => format!("{}.{key}", path_of(parent)),
-        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => path_of(parent),
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+            path_of(parent)
+        }
     }
 }
 
@@ -223,17 +240,24 @@ fn wrong_type(error: &serde_json::Error) -> String {
 mod tests {
     use super::*;
 
-    const HEAD: &str = "apiVersion: mfa-operator.dev/v1alpha1\nkind: MfaPolicy\nmetadata: {name: kratos}\nspec:\n";
+    const HEAD: &str =
+        "apiVersion: mfa-operator.dev/v1alpha1\nkind: MfaPolicy\nmetadata: {name: kratos}\nspec:\n";
 
     fn findings(spec: &str) -> Vec<(usize, usize, String, String)> {
         let review = review(&format!("{HEAD}{spec}"), Server::default());
-        review.findings.into_iter().map(|found| (found.place.line, found.place.column, found.field, found.message)).collect()
+        review
+            .findings
+            .into_iter()
+            .map(|found| (found.place.line, found.place.column, found.field, found.message))
+            .collect()
     }
 
     #[test]
     fn a_sound_policy_is_found_beside_other_kinds_and_in_lists() {
         let policy = "{apiVersion: mfa-operator.dev/v1alpha1, kind: MfaPolicy, metadata: {name: kratos}, spec: {targetRefs: [{name: kratos}], requiredAAL: {whoami: aal1}}}";
-        let text = format!("kind: Service\n---\n{policy}\n---\nkind: List\nitems: [{policy}, {{kind: Secret}}]\n---\n");
+        let text = format!(
+            "kind: Service\n---\n{policy}\n---\nkind: List\nitems: [{policy}, {{kind: Secret}}]\n---\n"
+        );
         let review = review(&text, Server::default());
         assert_eq!(review.findings, []);
         assert!(review.policies.len() == 2 && review.policies.iter().all(|found| found.policy.is_some()));
@@ -241,7 +265,9 @@ mod tests {
 
     #[test]
     fn each_fault_has_its_place_and_its_field() {
-        let found = findings("  targetRefs:\n    - name: kratos\n      cotainer: x\n  requiredAAL:\n    whoami: aal2\n");
+        let found = findings(
+            "  targetRefs:\n    - name: kratos\n      cotainer: x\n  requiredAAL:\n    whoami: aal2\n",
+        );
         assert_eq!((found[0].0, found[0].1, &*found[0].2), (7, 7, "spec.targetRefs[0].cotainer"));
         assert!(found[0].3.contains("kubectl explain mfapolicy.spec.targetRefs"), "{}", found[0].3);
         assert_eq!((found[1].0, found[1].1, &*found[1].2), (9, 5, "spec.requiredAAL.whoami"));
@@ -250,11 +276,16 @@ mod tests {
 
     #[test]
     fn a_value_of_another_type_is_named_and_not_repeated() {
-        let found =
-            findings("  targetRefs: [{name: kratos}]\n  requiredAAL: {whoami: aal1}\n  methods: {totp: {enabled: true, issuer: 1_000}}\n");
+        let found = findings(
+            "  targetRefs: [{name: kratos}]\n  requiredAAL: {whoami: aal1}\n  methods: {totp: {enabled: true, issuer: 1_000}}\n",
+        );
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!((found[0].0, &*found[0].2), (7, "spec.methods.totp.issuer"));
-        assert!(found[0].3.contains("a string") && found[0].3.contains("quotes") && !found[0].3.contains("1000"), "{}", found[0].3);
+        assert!(
+            found[0].3.contains("a string") && found[0].3.contains("quotes") && !found[0].3.contains("1000"),
+            "{}",
+            found[0].3
+        );
         let missing = findings("  targetRefs: [{container: x}]\n  requiredAAL: {whoami: aal1}\n");
         assert_eq!(&*missing[0].2, "spec.targetRefs[0]");
         assert!(missing[0].3.contains("name is missing"), "{}", missing[0].3);
@@ -262,6 +293,11 @@ mod tests {
 
     #[test]
     fn nulls_and_empty_lists_are_as_if_left_out() {
-        assert_eq!(findings("  targetRefs: [{name: kratos}]\n  requiredAAL: {whoami: aal1}\n  acknowledge: []\n  methods: null\n"), []);
+        assert_eq!(
+            findings(
+                "  targetRefs: [{name: kratos}]\n  requiredAAL: {whoami: aal1}\n  acknowledge: []\n  methods: null\n"
+            ),
+            []
+        );
     }
 }

@@ -15,13 +15,17 @@ pub(super) fn adopted(observed: &Observed, plan: &Plan, desired: &Desired) -> Ve
         return found;
     }
     for (step, view) in plan.steps.iter().zip(&observed.targets) {
-        let (Step::Write { container, rolls: true, .. }, Some(workload)) = (step, &view.workload) else { continue };
+        let (Step::Write { container, rolls: true, .. }, Some(workload)) = (step, &view.workload) else {
+            continue;
+        };
         // Until it is noted that it was written, what stands there is still that of before.
         if known(observed, workload).is_some_and(|known| !known.record.is_empty()) {
             continue;
         }
         let read = read_back(workload, container, desired, view);
-        found.extend(read.filter(|data| observed.record(&data.digest()).is_none() && data.digest() != desired.data().digest()));
+        found.extend(read.filter(|data| {
+            observed.record(&data.digest()).is_none() && data.digest() != desired.data().digest()
+        }));
     }
     found
 }
@@ -33,7 +37,12 @@ pub(super) fn own_variables<'a>(workload: &Workload, container: &'a Container) -
 }
 
 /// The variables of ours on a workload as the record of a revision, if they are exactly one.
-pub(super) fn read_back(workload: &Workload, container: &str, desired: &Desired, view: &TargetView) -> Option<Data> {
+pub(super) fn read_back(
+    workload: &Workload,
+    container: &str,
+    desired: &Desired,
+    view: &TargetView,
+) -> Option<Data> {
     let own = own_variables(workload, workload.containers.iter().find(|live| *live.name == *container)?);
     let (_, named) = own.iter().find(|(name, _)| *name == REVISION)?;
     let overlay = Overlay::from_variables(&own)?;
@@ -61,9 +70,16 @@ mod tests {
     fn what_stands_there_is_remembered_until_it_is_noted_that_it_was_written_over() {
         let before = record("gone", 0, "aal1");
         let mut observed = observed(vec![target(governed("gone", &before))]);
-        edit(&mut observed, json!({"requiredAAL": {"whoami": "highest_available"}, "rollout": {"revisionHistoryLimit": 0}}));
+        edit(
+            &mut observed,
+            json!({"requiredAAL": {"whoami": "highest_available"}, "rollout": {"revisionHistoryLimit": 0}}),
+        );
         let first = plan(&observed);
-        assert!(matches!(&*first.adopted, [data] if data.overlay == before.data.overlay), "{:?}", first.adopted);
+        assert!(
+            matches!(&*first.adopted, [data] if data.overlay == before.data.overlay),
+            "{:?}",
+            first.adopted
+        );
         // The first record came through, and what is older than it did not.
         let named = |data: &Data, revision: i64, applied: Vec<Applied>| Record {
             name: record_name("mfa", &observed.policy.as_ref().expect("a policy").uid, &data.digest()).into(),

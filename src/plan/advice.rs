@@ -21,8 +21,16 @@ pub fn advisories(observed: &Observed) -> Vec<Advisory> {
         let merged = merged(workload, container, view, spec);
         let version = view.server_version.as_deref().and_then(|version| version.parse().ok());
         let mut given = advice(&merged, version);
-        let of_shape = [(loses_pods(workload), Advice::DowntimeLikely), (!container.traits.drains, Advice::NoDrainDelay)];
-        given.extend(of_shape.into_iter().filter(|(holds, _)| *holds).map(|(_, advice)| Given { advice, about: String::new() }));
+        let of_shape = [
+            (loses_pods(workload), Advice::DowntimeLikely),
+            (!container.traits.drains, Advice::NoDrainDelay),
+        ];
+        given.extend(
+            of_shape
+                .into_iter()
+                .filter(|(holds, _)| *holds)
+                .map(|(_, advice)| Given { advice, about: String::new() }),
+        );
         for Given { advice, about } in given {
             let about = if about.is_empty() { about } else { format!(" ({about})") };
             found.entry(advice).or_default().push(format!("{view}{about}"));
@@ -49,7 +57,10 @@ pub fn advisories(observed: &Observed) -> Vec<Advisory> {
         // What to do is never cut off.
         let room = MAX_MESSAGE.saturating_sub(advice.message().chars().count() + 2);
         let on: String = on.join(", ").chars().take(room).collect();
-        Advisory { type_: advice.as_str().into(), message: super::bounded(&format!("{on}: {}", advice.message())) }
+        Advisory {
+            type_: advice.as_str().into(),
+            message: super::bounded(&format!("{on}: {}", advice.message())),
+        }
     };
     found.into_iter().filter(|(advice, _)| !taken(*advice)).map(told).collect()
 }
@@ -57,7 +68,10 @@ pub fn advisories(observed: &Observed) -> Vec<Advisory> {
 /// Servers in the pods of targets, beside the one that the policy configures.
 fn beside(observed: &Observed) -> impl Iterator<Item = String> {
     governed(observed).flat_map(|(view, workload, own, _)| {
-        let others = workload.containers.iter().filter(|other| other.name != own.name && other.is_server(&observed.server_images));
+        let others = workload
+            .containers
+            .iter()
+            .filter(|other| other.name != own.name && other.is_server(&observed.server_images));
         others.map(move |other| format!("container {} of {view}", other.name))
     })
 }
@@ -65,8 +79,10 @@ fn beside(observed: &Observed) -> impl Iterator<Item = String> {
 /// Whether advice waits for the version of a target's server.
 #[must_use]
 pub fn waits_for_version(observed: &Observed) -> bool {
-    let waits = |view: &TargetView, merged: &Merged| view.server_version.is_none() && depends_on_version(merged);
-    governed(observed).any(|(view, workload, container, spec)| waits(view, &merged(workload, container, view, spec)))
+    let waits =
+        |view: &TargetView, merged: &Merged| view.server_version.is_none() && depends_on_version(merged);
+    governed(observed)
+        .any(|(view, workload, container, spec)| waits(view, &merged(workload, container, view, spec)))
 }
 
 /// Whether a roll leaves a moment in which nobody serves, or nobody on a node.
@@ -117,9 +133,17 @@ mod tests {
         let cases = [
             (json!({}), "{}", vec!["NoSecondFactor"]),
             (json!({"methods": {"totp": {"enabled": true}}}), "{}", vec!["NoRecoveryForLostFactor"]),
-            (json!({"methods": {"totp": {"enabled": true}, "lookupSecret": {"enabled": true}}}), "{}", vec![]),
+            (
+                json!({"methods": {"totp": {"enabled": true}, "lookupSecret": {"enabled": true}}}),
+                "{}",
+                vec![],
+            ),
             (json!({"methods": {"lookupSecret": {"enabled": true}}}), "{}", vec!["LookupSecretAlone"]),
-            (json!({"methods": {"totp": {"enabled": true}}}), "selfservice: {methods: {lookup_secret: {enabled: true}}}", vec![]),
+            (
+                json!({"methods": {"totp": {"enabled": true}}}),
+                "selfservice: {methods: {lookup_secret: {enabled: true}}}",
+                vec![],
+            ),
             (
                 json!({}),
                 "selfservice: {methods: {lookup_secret: {enabled: true}, webauthn: {enabled: true, config: {passwordless: true}}}}",
@@ -170,9 +194,10 @@ mod tests {
             let methods = json!({"lookup_secret": {"enabled": true}, "webauthn": {"enabled": true, "config": {"rp": rp}}});
             json!({"selfservice": {"methods": methods}}).to_string()
         };
-        let rp =
-            |origins: Value| json!({"webauthn": {"enabled": true, "rp": {"id": "example.com", "displayName": "x", "origins": origins}}});
-        let told = |spec: &Value, origins: usize| types(&seen(spec, Some(&base(origins)), |_| {})) == ["OriginsNotCovered"];
+        let rp = |origins: Value| json!({"webauthn": {"enabled": true, "rp": {"id": "example.com", "displayName": "x", "origins": origins}}});
+        let told = |spec: &Value, origins: usize| {
+            types(&seen(spec, Some(&base(origins)), |_| {})) == ["OriginsNotCovered"]
+        };
         let stated = json!({"methods": rp(json!(["https://example.com"]))});
         assert!(told(&stated, 17) && !told(&stated, 16));
         assert!(!told(&json!({"methods": rp(Value::Null)}), 17), "it leaves them to the server");
@@ -185,12 +210,18 @@ mod tests {
     fn what_is_not_known_is_not_said() {
         assert!(types(&seen(&json!({}), None, |_| {})).is_empty());
         let from = |prefix: &str| {
-            let unusual =
-                Unusual { env_from: vec![EnvSource::Secret { name: "keys".into(), prefix: prefix.into() }].into(), ..Unusual::default() };
+            let unusual = Unusual {
+                env_from: vec![EnvSource::Secret { name: "keys".into(), prefix: prefix.into() }].into(),
+                ..Unusual::default()
+            };
             types(&seen(&json!({}), Some("{}"), |workload| workload.containers[0].unusual = unusual.boxed()))
         };
         assert!(from("").is_empty() && from("SELFSERVICE_METHODS_").is_empty());
-        assert_eq!(from("SELFSERVICE_METHODS_TOTP_CONFIG_"), ["NoSecondFactor"], "the issuer alone may be set there");
+        assert_eq!(
+            from("SELFSERVICE_METHODS_TOTP_CONFIG_"),
+            ["NoSecondFactor"],
+            "the issuer alone may be set there"
+        );
         let both = json!({"requiredAAL": {"settings": "highest_available", "whoami": "aal1"}});
         assert_eq!(types(&seen(&both, None, |_| {})), ["StricterSettings"], "the policy itself says it");
     }
@@ -217,17 +248,30 @@ mod tests {
     #[test]
     fn a_second_server_in_the_pods_of_a_target_is_told() {
         let beside = |image: &str, traits: Traits| {
-            seen(&json!({"methods": {"totp": {"enabled": true}, "lookupSecret": {"enabled": true}}}), Some("{}"), |workload| {
-                let other = Container { name: "other".into(), image: image.into(), traits, ..workload.containers[0].clone() };
-                workload.containers.push(other);
-            })
+            seen(
+                &json!({"methods": {"totp": {"enabled": true}, "lookupSecret": {"enabled": true}}}),
+                Some("{}"),
+                |workload| {
+                    let other = Container {
+                        name: "other".into(),
+                        image: image.into(),
+                        traits,
+                        ..workload.containers[0].clone()
+                    };
+                    workload.containers.push(other);
+                },
+            )
         };
         let serves = Traits { serves: true, ..Traits::default() };
         let by_image = Traits { by_image: true, ..Traits::default() };
         for traits in [serves, by_image] {
             let told = advisories(&beside("registry.example.com/ory/kratos:v1.3.1", traits));
             assert_eq!(told.len(), 1, "{told:?}");
-            assert!(told[0].message.starts_with("container other of Deployment kratos: "), "{}", told[0].message);
+            assert!(
+                told[0].message.starts_with("container other of Deployment kratos: "),
+                "{}",
+                told[0].message
+            );
             assert!(types(&beside("registry.example.com/proxy:1", traits)).is_empty());
         }
         assert!(types(&beside("oryd/kratos:v1.3.1", Traits::default())).is_empty(), "as the courier is");
@@ -235,9 +279,11 @@ mod tests {
 
     #[test]
     fn each_is_told_once_and_ends_by_its_name() {
-        let mut observed = seen(&json!({}), Some("{}"), |workload| workload.containers[0].traits.drains = false);
+        let mut observed =
+            seen(&json!({}), Some("{}"), |workload| workload.containers[0].traits.drains = false);
         observed.targets.push(TargetView { name: "second".into(), ..observed.targets[0].clone() });
-        observed.untargeted = vec![WorkloadId { kind: Kind::StatefulSet, key: crate::plan::Key::new("identity", "old") }];
+        observed.untargeted =
+            vec![WorkloadId { kind: Kind::StatefulSet, key: crate::plan::Key::new("identity", "old") }];
         let told = advisories(&observed);
         let names: Vec<_> = told.iter().map(|advisory| &*advisory.type_).collect();
         assert_eq!(names, ["NoSecondFactor", "NoDrainDelay", "UntargetedServer"]);

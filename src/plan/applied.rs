@@ -6,46 +6,68 @@ use super::adopted::read_back;
 use super::effective::{self, File, proof};
 use super::proof::Proof;
 use super::target::known;
-use super::{Applied, Back, Before, Goal, Health, Observed, Plan, Report, Step, TargetView, Verdict, Workload, rollout};
+use super::{
+    Applied, Back, Before, Goal, Health, Observed, Plan, Report, Step, TargetView, Verdict, Workload, rollout,
+};
 use crate::api::Reason;
 use crate::policy::{Kind, VerificationMode};
 
 /// After these steps. `reverted` has the uids of the workloads that lost all our fields.
 ///
-/// An entry lives as long as the policy names the workload, whatever its uid, and no other holds it, or it carries the label.
+/// An entry lives as long as the policy names the workload, whatever its uid, and no other holds it, or it
+/// carries the label.
 #[must_use]
-pub fn applied_after(observed: &Observed, plan: &Plan, report: &Report, reverted: &[SmolStr]) -> Vec<Applied> {
+pub fn applied_after(
+    observed: &Observed,
+    plan: &Plan,
+    report: &Report,
+    reverted: &[SmolStr],
+) -> Vec<Applied> {
     let newest = observed.records.first();
     let mut applied = applied_before(observed, plan);
     if observed.policy.as_ref().is_some_and(|policy| policy.suspend) {
         return applied;
     }
     let held = |view: &TargetView| view.is_free_for(&observed.key.name);
-    let named = |entry: &Applied| observed.targets.iter().any(|view| entry.is_of(view.kind, &view.name) && held(view));
+    let named = |entry: &Applied| {
+        observed.targets.iter().any(|view| entry.is_of(view.kind, &view.name) && held(view))
+    };
     let labelled = |entry: &Applied| {
         let mut own = observed.governed.iter().filter(|view| view.workload.own.policy_label);
         // What cannot be read is there.
-        own.any(|view| *view.workload.uid == *entry.uid) || observed.unreadable.iter().any(|found| *found.uid == *entry.uid)
+        own.any(|view| *view.workload.uid == *entry.uid)
+            || observed.unreadable.iter().any(|found| *found.uid == *entry.uid)
     };
-    applied.retain(|entry| (named(entry) || labelled(entry)) && !reverted.iter().any(|uid| **uid == entry.uid));
+    applied
+        .retain(|entry| (named(entry) || labelled(entry)) && !reverted.iter().any(|uid| **uid == entry.uid));
     // What is given up is taken as anybody's when it is named again.
     if observed.policy.as_ref().is_some_and(|policy| plan.is_in_order(observed, policy)) {
         applied.iter_mut().filter(|entry| !named(entry)).for_each(|entry| entry.first = None);
     }
     let Some(desired) = &plan.desired else { return applied };
     let file = File::after(observed, desired, report);
-    let recorded = report.recorded || plan.verdict.is_some() || newest.is_some_and(|newest| newest.digest() == plan.digest);
-    for (index, ((step, view), goal)) in plan.steps.iter().zip(&observed.targets).zip(&plan.goals).enumerate() {
+    let recorded = report.recorded
+        || plan.verdict.is_some()
+        || newest.is_some_and(|newest| newest.digest() == plan.digest);
+    for (index, ((step, view), goal)) in plan.steps.iter().zip(&observed.targets).zip(&plan.goals).enumerate()
+    {
         let Some(workload) = &view.workload else { continue };
         // Pods that read a file have nothing of a revision before the file is that of the revision.
         let is_there = recorded && (file == File::AsDesired || !effective::is_by_file(&goal.desired));
         let written = matches!(report.targets.get(index), Some(Some(Ok(_))));
         match step {
-            Step::Write { .. } if is_there && written => put(&mut applied, entry(observed, plan, goal, view, workload, step, file)),
-            Step::Settled { .. } if is_there => put(&mut applied, entry(observed, plan, goal, view, workload, step, file)),
+            Step::Write { .. } if is_there && written => {
+                put(&mut applied, entry(observed, plan, goal, view, workload, step, file))
+            }
+            Step::Settled { .. } if is_there => {
+                put(&mut applied, entry(observed, plan, goal, view, workload, step, file))
+            }
             // Pods from now on do not read the file, whatever their mark: a roll has to be seen again.
             Step::Refused { reason: Reason::NotWired, .. } => {
-                applied.iter_mut().filter(|entry| entry.uid == *workload.uid).for_each(|entry| entry.rolled_out = false);
+                applied
+                    .iter_mut()
+                    .filter(|entry| entry.uid == *workload.uid)
+                    .for_each(|entry| entry.rolled_out = false);
             }
             _ => {}
         }
@@ -64,14 +86,23 @@ fn put(applied: &mut Vec<Applied>, entry: Applied) {
     applied.push(entry);
 }
 
-/// What the policy had on the one before stays until this one is written. One that was never written is of no more use:
-/// its workload may be made anew without end.
+/// What the policy had on the one before stays until this one is written. One that was never written is of no
+/// more use: its workload may be made anew without end.
 fn put_unwritten(applied: &mut Vec<Applied>, entry: Applied) {
-    applied.retain(|known| !known.record.is_empty() || (&known.kind, &known.name) != (&entry.kind, &entry.name));
+    applied
+        .retain(|known| !known.record.is_empty() || (&known.kind, &known.name) != (&entry.kind, &entry.name));
     applied.push(entry);
 }
 
-fn entry(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, workload: &Workload, step: &Step, file: File) -> Applied {
+fn entry(
+    observed: &Observed,
+    plan: &Plan,
+    goal: &Goal,
+    view: &TargetView,
+    workload: &Workload,
+    step: &Step,
+    file: File,
+) -> Applied {
     let (container, rolled_out, rolls) = match step {
         Step::Write { container, done, rolls, .. } => (container.as_str(), *done, *rolls),
         Step::Settled { container, done } => (container.as_str(), *done, false),
@@ -82,14 +113,18 @@ fn entry(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, workl
         _ => None,
     };
     let desired = &*goal.desired;
-    // A file that running pods are to read is proven by their answers, where they answer: whether it must change them may not
-    // be known.
+    // A file that running pods are to read is proven by their answers, where they answer: whether it must
+    // change them may not be known.
     let unread = effective::reload(observed, plan, workload)
         .is_some_and(|reload| agreed.is_none() && reload.changes != Some(false) && !reload.before.is_empty());
     let is_asked = observed.verification().mode != VerificationMode::Off;
-    let proven = rolled_out && workload.replicas > 0 && (rolls || !(unread && is_asked && effective::is_by_file(desired)));
-    let reload = effective::reload(observed, plan, workload).filter(|_| !rolls && agreed.is_none() && effective::is_by_file(desired));
-    let known = known(observed, workload).filter(|known| known.container.is_empty() || known.container == container);
+    let proven = rolled_out
+        && workload.replicas > 0
+        && (rolls || !(unread && is_asked && effective::is_by_file(desired)));
+    let reload = effective::reload(observed, plan, workload)
+        .filter(|_| !rolls && agreed.is_none() && effective::is_by_file(desired));
+    let known =
+        known(observed, workload).filter(|known| known.container.is_empty() || known.container == container);
     let now_well = view.ran_well().filter(|_| rolls && workload.ends_old_first());
     Applied {
         kind: view.kind.as_str().into(),
@@ -112,8 +147,17 @@ fn entry(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, workl
 /// More than are ever needed: the newest that did not fail is what a target goes back to.
 const GOOD: usize = 8;
 
-fn good(observed: &Observed, goal: &Goal, view: &TargetView, workload: &Workload, container: &str, proven: bool) -> Vec<SmolStr> {
-    let failed = |digest: &str| observed.record(digest).is_some_and(|record| record.has_failed_on(view.kind.as_str(), &view.name));
+fn good(
+    observed: &Observed,
+    goal: &Goal,
+    view: &TargetView,
+    workload: &Workload,
+    container: &str,
+    proven: bool,
+) -> Vec<SmolStr> {
+    let failed = |digest: &str| {
+        observed.record(digest).is_some_and(|record| record.has_failed_on(view.kind.as_str(), &view.name))
+    };
     let mut good = match known(observed, workload) {
         Some(known) => known.good.clone(),
         None => adopted(workload, container, goal, view).into_iter().collect(),
@@ -143,7 +187,9 @@ impl TargetView {
 pub fn applied_judged(observed: &Observed, plan: &Plan, verdict: &Verdict) -> Vec<Applied> {
     let mut applied = applied_before(observed, plan);
     for entry in &mut applied {
-        let keeps = |back: &Back| *back.kind == *entry.kind && *back.name == *entry.name && *back.record == *plan.digest;
+        let keeps = |back: &Back| {
+            *back.kind == *entry.kind && *back.name == *entry.name && *back.record == *plan.digest
+        };
         if !verdict.back.iter().any(keeps) {
             entry.good.retain(|digest| **digest != *plan.digest);
         }
@@ -161,7 +207,8 @@ pub fn applied_before(observed: &Observed, plan: &Plan) -> Vec<Applied> {
             Some(entry) => entry.reload = Some(reload.clone()),
             // Its record went with a policy of before.
             None => {
-                let entry = unrecorded(observed, uid).map(|entry| Applied { reload: Some(reload.clone()), ..entry });
+                let entry =
+                    unrecorded(observed, uid).map(|entry| Applied { reload: Some(reload.clone()), ..entry });
                 entry.into_iter().for_each(|entry| put_unwritten(&mut applied, entry));
             }
         }
@@ -190,7 +237,13 @@ fn begin(
     } else {
         let good = adopted(workload, container, goal, view).into_iter().collect();
         let entry = unrecorded(observed, &workload.uid);
-        let entry = entry.map(|entry| Applied { container: container.into(), good, before: before(workload), ran_well, ..entry });
+        let entry = entry.map(|entry| Applied {
+            container: container.into(),
+            good,
+            before: before(workload),
+            ran_well,
+            ..entry
+        });
         entry.into_iter().for_each(|entry| put_unwritten(applied, entry));
     }
 }
@@ -206,7 +259,10 @@ fn adopted(workload: &Workload, container: &str, goal: &Goal, view: &TargetView)
 }
 
 fn unrecorded(observed: &Observed, uid: &str) -> Option<Applied> {
-    let view = observed.targets.iter().find(|view| view.workload.as_ref().is_some_and(|workload| *workload.uid == *uid))?;
+    let view = observed
+        .targets
+        .iter()
+        .find(|view| view.workload.as_ref().is_some_and(|workload| *workload.uid == *uid))?;
     Some(Applied {
         kind: view.kind.as_str().into(),
         name: view.name.to_string(),
@@ -254,7 +310,8 @@ mod tests {
             assert!(applied.len() <= 3, "{number}: {applied:#?}");
             assert!(applied.iter().any(|entry| entry.uid == format!("anew-{number}")));
             assert!(
-                applied.iter().any(|entry| entry.is_of(observed.targets[0].kind, &observed.targets[0].name) && !entry.record.is_empty())
+                applied.iter().any(|entry| entry.is_of(observed.targets[0].kind, &observed.targets[0].name)
+                    && !entry.record.is_empty())
             );
             let newest = (*observed.records[0]).clone();
             observed.records[0] = Arc::new(Record { applied, ..newest });

@@ -1,5 +1,5 @@
-//! Lists with a ceiling in their type. Objects of 1.5 MB may be anybody's, and there may be thousands of them: what lies
-//! beyond the ceiling is not held, and is unknown, never absent.
+//! Lists with a ceiling in their type. Objects of 1.5 MB may be anybody's, and there may be thousands of
+//! them: what lies beyond the ceiling is not held, and is unknown, never absent.
 
 use std::ops::{Deref, DerefMut};
 

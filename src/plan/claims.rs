@@ -28,8 +28,8 @@ pub struct Claim {
 }
 
 impl Workload {
-    /// The policy that our label says governs this very object. One that was copied, or restored, has the label of the one it
-    /// was made after.
+    /// The policy that our label says governs this very object. One that was copied, or restored, has the
+    /// label of the one it was made after.
     #[must_use]
     pub fn governor(&self) -> Option<&SmolStr> {
         let memory = Governed::read(self.governed.as_deref().filter(|_| self.own.governed));
@@ -38,10 +38,10 @@ impl Workload {
     }
 }
 
-/// The policy that holds `workload` among those that would have it: the one that governs this very object, by its records or,
-/// where they say nothing, by the label; else the one that has kept that name the longest; else the stricter, whatever the
-/// server's own files say; else the older, then the first by name. A policy that is gone keeps its workload while
-/// `label_pauses`, so that one that is recreated finds it as it was.
+/// The policy that holds `workload` among those that would have it: the one that governs this very object, by
+/// its records or, where they say nothing, by the label; else the one that has kept that name the longest;
+/// else the stricter, whatever the server's own files say; else the older, then the first by name. A policy
+/// that is gone keeps its workload while `label_pauses`, so that one that is recreated finds it as it was.
 #[must_use]
 pub fn claim(workload: &Workload, candidates: &[Candidate], label_pauses: bool) -> Option<Claim> {
     let alone = |holder: &SmolStr| Some(Claim { holder: holder.clone(), over: None });
@@ -67,8 +67,10 @@ pub fn claim(workload: &Workload, candidates: &[Candidate], label_pauses: bool) 
     }
     let mut others: Vec<_> = candidates.iter().collect();
     others.sort_by(by_age);
-    // Whoever is beaten once is beaten by all that come to lead later, so that one pass finds one whom nobody beats.
-    let holder = others.iter().copied().reduce(|first, next| if stricter(next, first) { next } else { first })?;
+    // Whoever is beaten once is beaten by all that come to lead later, so that one pass finds one whom nobody
+    // beats.
+    let holder =
+        others.iter().copied().reduce(|first, next| if stricter(next, first) { next } else { first })?;
     let over = others.iter().find(|other| other.name != holder.name && !stricter(holder, other));
     Some(Claim { holder: holder.name.clone(), over: over.map(|over| over.name.clone()) })
 }

@@ -25,8 +25,12 @@ pub fn questions(observed: &Observed, plan: &Plan) -> Vec<(usize, Question)> {
     }
     let question = |(index, ((step, view), goal)): (usize, ((&Step, &TargetView), &Goal))| {
         // Where nothing of ours is in force, there is nothing to confirm.
-        let desired = Some(&*goal.desired).filter(|desired| !is_by_file(desired) && !desired.rendered.revision.is_empty())?;
-        let (Step::Settled { done: true, container } | Step::Write { done: true, container, .. }) = step else { return None };
+        let desired = Some(&*goal.desired)
+            .filter(|desired| !is_by_file(desired) && !desired.rendered.revision.is_empty())?;
+        let (Step::Settled { done: true, container } | Step::Write { done: true, container, .. }) = step
+        else {
+            return None;
+        };
         view.workload.as_ref().filter(|workload| has_pods(workload))?;
         let (container, revision) = (container.clone(), desired.rendered.revision.as_str().into());
         Some((index, Question { container, revision, verification: verification.clone() }))
@@ -58,7 +62,9 @@ pub fn is_wrong(workload: &Workload, question: &Question, pods: &[Pod]) -> bool 
 
 /// A ready pod that answers another revision.
 fn stranger<'a>(question: &Question, pods: &'a [Pod]) -> Option<&'a Pod> {
-    pods.iter().filter(|pod| is_asked(pod)).find(|pod| matches!(&pod.answer, Some(Answer::Marker(marker)) if *marker != question.revision))
+    pods.iter()
+        .filter(|pod| is_asked(pod))
+        .find(|pod| matches!(&pod.answer, Some(Answer::Marker(marker)) if *marker != question.revision))
 }
 
 /// Who does not serve, or soon no more, is not asked.
@@ -68,7 +74,13 @@ fn is_asked(pod: &Pod) -> bool {
 
 /// What these pods prove by their answers, which have been wrong since then.
 #[must_use]
-pub fn of_variables(view: &TargetView, question: &Question, pods: &[Pod], wrong_since: Option<Millis>, now: Millis) -> Proof {
+pub fn of_variables(
+    view: &TargetView,
+    question: &Question,
+    pods: &[Pod],
+    wrong_since: Option<Millis>,
+    now: Millis,
+) -> Proof {
     let ready: Vec<_> = pods.iter().filter(|pod| is_asked(pod)).collect();
     let with = |answer: Option<Answer>| ready.iter().find(|pod| pod.answer == answer);
     let late = |within| wrong_since.is_some_and(|since| now - since >= within);
@@ -86,7 +98,12 @@ pub fn of_variables(view: &TargetView, question: &Question, pods: &[Pod], wrong_
                 pod.name
             ));
         }
-        Some(pod) => return Proof::Pending(format!("pod {} of {view} answers another revision: it is asked again", pod.name)),
+        Some(pod) => {
+            return Proof::Pending(format!(
+                "pod {} of {view} answers another revision: it is asked again",
+                pod.name
+            ));
+        }
         None => {}
     }
     if let Some(pod) = with(Some(Answer::Unreachable)) {
@@ -99,7 +116,10 @@ pub fn of_variables(view: &TargetView, question: &Question, pods: &[Pod], wrong_
         return unasked(view, pod);
     }
     if let Some(pod) = with(Some(Answer::Other)) {
-        return Proof::NotSupported(format!("pod {} of {view} answers neither a revision nor a digest of its configuration", pod.name));
+        return Proof::NotSupported(format!(
+            "pod {} of {view} answers neither a revision nor a digest of its configuration",
+            pod.name
+        ));
     }
     match hashes(pods).len() {
         0 => Proof::Confirmed,
@@ -107,7 +127,9 @@ pub fn of_variables(view: &TargetView, question: &Question, pods: &[Pod], wrong_
         _ if late(READ_WITHIN) => Proof::Mismatch(format!(
             "the pods of {view} answer different configurations: kubectl rollout restart, and look for what differs between them"
         )),
-        _ => Proof::Pending(format!("the pods of {view} answer different configurations: they are asked again")),
+        _ => Proof::Pending(format!(
+            "the pods of {view} answer different configurations: they are asked again"
+        )),
     }
 }
 
@@ -139,15 +161,29 @@ mod tests {
     const REVISION: &str = "mfa-0123456789";
 
     fn question() -> Question {
-        Question { container: "kratos".into(), revision: REVISION.into(), verification: Verification::default() }
+        Question {
+            container: "kratos".into(),
+            revision: REVISION.into(),
+            verification: Verification::default(),
+        }
     }
 
     fn pods(answers: &[Answer]) -> Vec<Pod> {
-        answers.iter().map(|answer| Pod { answer: Some(answer.clone()), ..pod(&[("REVISION", REVISION)]) }).collect()
+        answers
+            .iter()
+            .map(|answer| Pod { answer: Some(answer.clone()), ..pod(&[("REVISION", REVISION)]) })
+            .collect()
     }
 
     fn of(pods: &[Pod], wrong_for: Option<Millis>) -> Reason {
-        of_variables(&target(workload(2)), &question(), pods, wrong_for.map(|_| 0), wrong_for.unwrap_or_default()).reason()
+        of_variables(
+            &target(workload(2)),
+            &question(),
+            pods,
+            wrong_for.map(|_| 0),
+            wrong_for.unwrap_or_default(),
+        )
+        .reason()
     }
 
     fn hash(text: &str) -> Answer {
@@ -163,7 +199,11 @@ mod tests {
         let (own, a, b) = (marker(REVISION), hash("a"), hash("b"));
         assert_eq!(of(&pods(&[own.clone(), own.clone()]), None), Reason::Confirmed);
         assert_eq!(of(&pods(&[a.clone(), a.clone()]), None), Reason::HashesAgree);
-        assert_eq!(of(&pods(&[own.clone(), a.clone(), a.clone()]), None), Reason::HashesAgree, "two versions of the server");
+        assert_eq!(
+            of(&pods(&[own.clone(), a.clone(), a.clone()]), None),
+            Reason::HashesAgree,
+            "two versions of the server"
+        );
         assert_eq!(of(&pods(&[a.clone(), b.clone()]), Some(READ_WITHIN - 1)), Reason::Progressing);
         assert_eq!(of(&pods(&[a, b]), Some(READ_WITHIN)), Reason::Mismatch);
         assert_eq!(of(&[], None), Reason::NoPods);

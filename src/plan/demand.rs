@@ -1,5 +1,5 @@
-//! What the pods of a workload demand, by its pod templates and the counts of its controller. Every operator that watches
-//! knows it, whether it leads or not, and no status of a policy has a part in it.
+//! What the pods of a workload demand, by its pod templates and the counts of its controller. Every operator
+//! that watches knows it, whether it leads or not, and no status of a policy has a part in it.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,14 @@ use super::{EnvVar, Levels, Workload};
 use crate::policy::Level;
 use crate::server::kratos::level_variables;
 
-/// The weakest that pods of each container may run with. One that has no level from its template is not in it.
+/// The weakest that pods of each container may run with. One that has no level from its template is not in
+/// it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demand(BTreeMap<SmolStr, Levels>);
 
 impl Demand {
-    /// After an event about the workload. While pods of an earlier template may run, what that said counts as well:
-    /// `before` is what was known of it, none where it was never seen.
+    /// After an event about the workload. While pods of an earlier template may run, what that said counts as
+    /// well: `before` is what was known of it, none where it was never seen.
     #[must_use]
     pub fn after(before: Option<&Self>, workload: &Workload) -> Self {
         let now = Self::of_template(workload);
@@ -35,11 +36,17 @@ impl Demand {
     fn of_template(workload: &Workload) -> Self {
         let (settings, whoami) = level_variables();
         let levels = |container: &super::Container| {
-            let all = |name: &'static str| container.env.iter().filter(move |variable| *variable.name == *name);
+            let all =
+                |name: &'static str| container.env.iter().filter(move |variable| *variable.name == *name);
             // Which of two counts is not for us to say, and another one may be among those that are not kept.
-            let read = |variable: &EnvVar| variable.value.as_deref().and_then(Level::from_word).filter(|_| !container.env.more);
+            let read = |variable: &EnvVar| {
+                variable.value.as_deref().and_then(Level::from_word).filter(|_| !container.env.more)
+            };
             let word = |name| all(name).map(read).min().flatten();
-            all(settings).chain(all(whoami)).next().map(|_| (container.name.clone(), (word(settings), word(whoami))))
+            all(settings)
+                .chain(all(whoami))
+                .next()
+                .map(|_| (container.name.clone(), (word(settings), word(whoami))))
         };
         Self(workload.containers.iter().filter_map(levels).collect())
     }
@@ -78,7 +85,8 @@ mod tests {
         let (settings, whoami) = level_variables();
         let mut workload = workload(2);
         workload.containers = vec![container(&[(settings, word), (whoami, word)])].into();
-        workload.status = WorkloadStatus { observed_generation: workload.generation, total: 2, updated, ..workload.status };
+        workload.status =
+            WorkloadStatus { observed_generation: workload.generation, total: 2, updated, ..workload.status };
         workload
     }
 
@@ -87,7 +95,11 @@ mod tests {
         let strict = Demand::after(None, &demanding("highest_available", 2));
         assert_eq!(strict.levels(None), HIGH);
         let lowered = Demand::after(Some(&strict), &Workload { generation: 99, ..demanding("aal1", 2) });
-        assert_eq!(lowered.levels(None), (Some(Level::Aal1), Some(Level::Aal1)), "before a pod of it is there");
+        assert_eq!(
+            lowered.levels(None),
+            (Some(Level::Aal1), Some(Level::Aal1)),
+            "before a pod of it is there"
+        );
         let repaired = Demand::after(Some(&lowered), &demanding("highest_available", 1));
         assert_eq!(repaired.levels(None), (Some(Level::Aal1), Some(Level::Aal1)), "one of the lower is left");
         assert_eq!(Demand::after(Some(&repaired), &demanding("highest_available", 2)).levels(None), HIGH);
@@ -99,13 +111,28 @@ mod tests {
         assert_eq!(rolling.levels(None), (None, None), "the old pods were never seen");
         let strict = Demand::after(None, &demanding("highest_available", 2));
         let bare = Workload { containers: vec![container(&[])].into(), ..demanding("aal1", 1) };
-        assert_eq!(Demand::after(Some(&strict), &bare).levels(Some("kratos")), (None, None), "the variables are gone");
-        assert!(Demand::after(Some(&strict), &Workload { status: demanding("aal1", 2).status, ..bare }).is_empty());
+        assert_eq!(
+            Demand::after(Some(&strict), &bare).levels(Some("kratos")),
+            (None, None),
+            "the variables are gone"
+        );
+        assert!(
+            Demand::after(Some(&strict), &Workload { status: demanding("aal1", 2).status, ..bare })
+                .is_empty()
+        );
         assert_eq!(strict.levels(Some("another")), (None, None));
         let mut crowded = demanding("highest_available", 2);
         crowded.containers[0].env.more = true;
-        assert_eq!(Demand::after(None, &crowded).levels(None), (None, None), "one that is not kept may beat it");
-        assert_eq!(Demand::after(Some(&strict), &demanding("aal3", 2)).levels(None), (None, None), "no level that Kratos knows");
+        assert_eq!(
+            Demand::after(None, &crowded).levels(None),
+            (None, None),
+            "one that is not kept may beat it"
+        );
+        assert_eq!(
+            Demand::after(Some(&strict), &demanding("aal3", 2)).levels(None),
+            (None, None),
+            "no level that Kratos knows"
+        );
     }
 
     #[test]

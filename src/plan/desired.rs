@@ -81,11 +81,18 @@ pub struct Standing {
 impl Standing {
     /// `records` are the policy's, newest first; `workloads` are those that may carry it.
     #[must_use]
-    pub fn of<'a>(policy: &PolicyObject, records: &[Arc<Record>], workloads: impl Iterator<Item = &'a Workload>) -> Self {
+    pub fn of<'a>(
+        policy: &PolicyObject,
+        records: &[Arc<Record>],
+        workloads: impl Iterator<Item = &'a Workload>,
+    ) -> Self {
         let name = &policy.key.name;
-        let of_another = |workload: &&Workload| workload.own.policy_label && workload.policy_label.as_ref() != Some(name);
+        let of_another =
+            |workload: &&Workload| workload.own.policy_label && workload.policy_label.as_ref() != Some(name);
         let workloads: Vec<_> = workloads.filter(|workload| !of_another(workload)).collect();
-        let in_force = carried(records, &workloads).or_else(|| noted(policy, records, &workloads)).or_else(|| way_back(records));
+        let in_force = carried(records, &workloads)
+            .or_else(|| noted(policy, records, &workloads))
+            .or_else(|| way_back(records));
         let rejections = match &policy.spec {
             Err(rejections) => rejections.clone(),
             Ok(spec) => in_force.map(|newest| transition(&newest.data.overlay, spec)).unwrap_or_default(),
@@ -102,7 +109,8 @@ impl Standing {
     /// What the policy governs: what it names, or what it last named where its spec is not followed.
     #[must_use]
     pub fn targets(&self, policy: &PolicyObject) -> Vec<Target> {
-        let recorded = || self.in_force.iter().flat_map(|newest| &newest.data.targets).map(TargetData::target).collect();
+        let recorded =
+            || self.in_force.iter().flat_map(|newest| &newest.data.targets).map(TargetData::target).collect();
         self.accepted(policy).map_or_else(recorded, |spec| spec.targets.clone())
     }
 
@@ -141,16 +149,19 @@ impl Standing {
     }
 }
 
-/// The newest record that a workload has in variables that our manager owns, and that was not taken back. Records alone
-/// are no proof: others may be able to create them. Beside a file the variables are the levels alone, so that there the
-/// rest of a record rests on who may create ControllerRevisions.
+/// The newest record that a workload has in variables that our manager owns, and that was not taken back.
+/// Records alone are no proof: others may be able to create them. Beside a file the variables are the levels
+/// alone, so that there the rest of a record rests on who may create ControllerRevisions.
 fn carried<'a>(records: &'a [Arc<Record>], workloads: &[&Workload]) -> Option<&'a Arc<Record>> {
     let applied = records.first().map(|newest| newest.applied.as_slice()).unwrap_or_default();
     let carried = workloads.iter().filter_map(|workload| {
         // Records with the same levels are alike there: what was noted tells them apart.
-        let noted = applied.iter().find(|applied| applied.uid == *workload.uid).map(|applied| &*applied.record);
+        let noted =
+            applied.iter().find(|applied| applied.uid == *workload.uid).map(|applied| &*applied.record);
         let has_failed = |record: &Record| record.has_failed_on(workload.kind.as_str(), &workload.key.name);
-        let noted = noted.and_then(|digest| records.iter().position(|record| record.digest() == digest && !has_failed(record)));
+        let noted = noted.and_then(|digest| {
+            records.iter().position(|record| record.digest() == digest && !has_failed(record))
+        });
         let may_be = |index: &usize| !has_failed(&records[*index]) && records[*index].is_on(workload);
         // What looks like an older one than was noted is what somebody made of that.
         let newer = noted.unwrap_or(records.len());
@@ -168,10 +179,17 @@ fn way_back(records: &[Arc<Record>]) -> Option<&Arc<Record>> {
 
 /// Where the variables were taken away, the workload's own metadata still say whose it is, and the
 /// newest record says what was applied to it.
-fn noted<'a>(policy: &PolicyObject, records: &'a [Arc<Record>], workloads: &[&Workload]) -> Option<&'a Arc<Record>> {
+fn noted<'a>(
+    policy: &PolicyObject,
+    records: &'a [Arc<Record>],
+    workloads: &[&Workload],
+) -> Option<&'a Arc<Record>> {
     let ours = |workload: &&&Workload| {
-        let governed = Governed::read(workload.governed.as_deref()).filter(|_| workload.own.governed && workload.own.policy_label);
-        governed.is_some_and(|governed| governed.policy == *policy.uid && governed.workload.as_deref() == Some(&*workload.uid))
+        let governed = Governed::read(workload.governed.as_deref())
+            .filter(|_| workload.own.governed && workload.own.policy_label);
+        governed.is_some_and(|governed| {
+            governed.policy == *policy.uid && governed.workload.as_deref() == Some(&*workload.uid)
+        })
     };
     let applied = &records.first()?.applied;
     let index = |workload: &&Workload| {
@@ -192,7 +210,8 @@ mod tests {
     fn a_record_is_in_force_where_a_workload_carries_its_revision() {
         let (old, new) = (record("mfa", 1, "aal1"), record("mfa", 2, "highest_available"));
         let records = [new.clone(), old.clone()];
-        let in_force = |workload: &Workload| Standing::of(&policy("mfa"), &records, [workload].into_iter()).in_force;
+        let in_force =
+            |workload: &Workload| Standing::of(&policy("mfa"), &records, [workload].into_iter()).in_force;
         assert_eq!(in_force(&governed("mfa", &old)), Some(old));
         assert_eq!(in_force(&governed("mfa", &new)), Some(new.clone()));
         assert_eq!(in_force(&workload(1)), None, "a record alone is no proof");
@@ -205,10 +224,12 @@ mod tests {
         let mut stripped = governed("mfa", &record);
         stripped.containers[0].env = Vec::new().into();
         stripped.own.env = Vec::new().into();
-        let applied = Applied { uid: stripped.uid.to_string(), ..fixtures::applied(record.digest(), Before::Nothing) };
+        let applied =
+            Applied { uid: stripped.uid.to_string(), ..fixtures::applied(record.digest(), Before::Nothing) };
         Arc::make_mut(&mut record).applied = vec![applied];
         let records = [record.clone()];
-        let in_force = |workload: &Workload| Standing::of(&policy("mfa"), &records, [workload].into_iter()).in_force;
+        let in_force =
+            |workload: &Workload| Standing::of(&policy("mfa"), &records, [workload].into_iter()).in_force;
         assert_eq!(in_force(&stripped), Some(record.clone()));
         let copied = Workload { uid: "another".into(), ..stripped };
         assert_eq!(in_force(&copied), None);

@@ -9,8 +9,8 @@ use super::proof::{Proof, unasked, unreachable};
 use super::record::{Evidence, Reload};
 use super::target::known;
 use super::{
-    Answer, Applied, ConfigMapStep, Desired, Goal, Mark, Millis, Observed, Plan, Pod, Report, Step, TargetView, Workload, WrittenFrom,
-    container, risks,
+    Answer, Applied, ConfigMapStep, Desired, Goal, Mark, Millis, Observed, Plan, Pod, Report, Step,
+    TargetView, Workload, WrittenFrom, container, risks,
 };
 use crate::policy::{Delivery, VerificationMode};
 use crate::server::kratos::{self, Overlay};
@@ -38,7 +38,9 @@ impl File {
     #[must_use]
     pub fn found(observed: &Observed, desired: &Desired) -> Self {
         match observed.config_map(&desired.config_map) {
-            Some(found) if found.content.as_deref() == Some(&*super::content(&desired.rendered)) => Self::AsDesired,
+            Some(found) if found.content.as_deref() == Some(&*super::content(&desired.rendered)) => {
+                Self::AsDesired
+            }
             _ => Self::Other,
         }
     }
@@ -52,7 +54,14 @@ impl File {
 
 /// What the pods of a target prove of its goal. None where nobody asks them.
 #[must_use]
-pub fn proof(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, step: &Step, file: File) -> Option<Proof> {
+pub fn proof(
+    observed: &Observed,
+    plan: &Plan,
+    goal: &Goal,
+    view: &TargetView,
+    step: &Step,
+    file: File,
+) -> Option<Proof> {
     let desired = Some(&*goal.desired).filter(|_| observed.verification().mode != VerificationMode::Off)?;
     // Nothing of the policy is in force that they could prove.
     if desired.rendered.revision.is_empty() {
@@ -61,7 +70,8 @@ pub fn proof(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, s
     if let Some(message) = observed.unheard.of(view) {
         return Some(Proof::Unreachable(message));
     }
-    let (Step::Settled { done: true, container } | Step::Write { done: true, container, .. }, Some(workload)) = (step, &view.workload)
+    let (Step::Settled { done: true, container } | Step::Write { done: true, container, .. }, Some(workload)) =
+        (step, &view.workload)
     else {
         return Some(Proof::Pending(format!("the pods of {view} are asked when it is rolled out")));
     };
@@ -72,28 +82,54 @@ pub fn proof(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, s
         return Some(confirmed::proof(view, workload));
     }
     if file == File::Other {
-        return Some(Proof::Pending(format!("the file in ConfigMap {} is not yet what the policy says", desired.config_map)));
+        return Some(Proof::Pending(format!(
+            "the file in ConfigMap {} is not yet what the policy says",
+            desired.config_map
+        )));
     }
     if !workload.containers.iter().any(|own| own.name == *container && own.reads_last(&desired.config_map)) {
-        return Some(Proof::NotSupported(format!("the pods of {view} read another file after that of the policy")));
+        return Some(Proof::NotSupported(format!(
+            "the pods of {view} read another file after that of the policy"
+        )));
     }
-    Some(of_pods(view, container, &desired.mark(workload, container), reload(observed, plan, workload), observed.now))
+    Some(of_pods(
+        view,
+        container,
+        &desired.mark(workload, container),
+        reload(observed, plan, workload),
+        observed.now,
+    ))
 }
 
-/// Whether its pods had the time to take a file that must change their answer, and are not known to have taken it.
+/// Whether its pods had the time to take a file that must change their answer, and are not known to have
+/// taken it.
 pub(super) fn is_late(observed: &Observed, workload: &Workload) -> bool {
     let reload = known(observed, workload).and_then(|known| known.reload.as_ref());
     reload.is_some_and(|reload| reload.changes == Some(true) && observed.now - reload.since >= READ_WITHIN)
 }
 
 /// What tells that the target's pods refused the file: they should have taken it, and had the time.
-pub(super) fn refused(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, step: &Step) -> Option<Evidence> {
+pub(super) fn refused(
+    observed: &Observed,
+    plan: &Plan,
+    goal: &Goal,
+    view: &TargetView,
+    step: &Step,
+) -> Option<Evidence> {
     let workload = view.workload.as_ref()?;
     let reload = reload(observed, plan, workload).filter(|reload| reload.changes == Some(true))?;
     let Step::Settled { container, done: true } = step else { return None };
-    let Proof::Mismatch(_) = proof(observed, plan, goal, view, step, File::found(observed, &goal.desired))? else { return None };
+    let Proof::Mismatch(_) = proof(observed, plan, goal, view, step, File::found(observed, &goal.desired))?
+    else {
+        return None;
+    };
     let pod = view.pods.iter().flatten().find(|pod| !pod.deleting && pod.ready && is_old(pod, reload))?;
-    Some(Evidence { pod: pod.name.clone(), container: container.clone(), reason: "the new file was not taken".into(), exit_code: None })
+    Some(Evidence {
+        pod: pod.name.clone(),
+        container: container.clone(),
+        reason: "the new file was not taken".into(),
+        exit_code: None,
+    })
 }
 
 /// The file that running pods of the workload are about to read, or have not been seen to read.
@@ -103,7 +139,9 @@ pub(super) fn reload<'a>(observed: &'a Observed, plan: &'a Plan, workload: &Work
 }
 
 fn of_pods(view: &TargetView, container: &str, mark: &Mark, reload: Option<&Reload>, now: Millis) -> Proof {
-    let Some(pods) = &view.pods else { return Proof::Pending(format!("the pods of {view} are about to be asked")) };
+    let Some(pods) = &view.pods else {
+        return Proof::Pending(format!("the pods of {view} are about to be asked"));
+    };
     let ready: Vec<_> = pods.iter().filter(|pod| !pod.deleting && pod.ready).collect();
     let with = |answer: Option<Answer>| ready.iter().find(|pod| pod.answer == answer);
     if ready.is_empty() {
@@ -119,13 +157,21 @@ fn of_pods(view: &TargetView, container: &str, mark: &Mark, reload: Option<&Relo
         return unasked(view, pod);
     }
     // A marker stands in the server's own files, and says nothing about ours.
-    if let Some(pod) = ready.iter().find(|pod| matches!(pod.answer, Some(Answer::Other | Answer::Marker(_)))) {
-        return Proof::NotSupported(format!("pod {} of {view} answers no digest of its configuration", pod.name));
+    if let Some(pod) = ready.iter().find(|pod| matches!(pod.answer, Some(Answer::Other | Answer::Marker(_))))
+    {
+        return Proof::NotSupported(format!(
+            "pod {} of {view} answers no digest of its configuration",
+            pod.name
+        ));
     }
     let hashes = hashes(pods);
     let only = (hashes.len() == 1).then(|| hashes.first()).flatten();
     let late = |since: Option<Millis>| since.is_some_and(|since| now - since >= READ_WITHIN);
-    let waits = || Proof::Pending(format!("the pods of {view} are about to read the new file: the kubelet takes up to two minutes"));
+    let waits = || {
+        Proof::Pending(format!(
+            "the pods of {view} are about to read the new file: the kubelet takes up to two minutes"
+        ))
+    };
     // A pod that was created since has started with the file.
     let reload = reload.filter(|reload| ready.iter().any(|pod| pod.created <= reload.since));
     let Some(reload) = reload else {
@@ -158,7 +204,9 @@ fn mismatch(view: &TargetView, ready: &[&Pod], reload: Option<&Reload>) -> Proof
     let remedy = "the server keeps what it had and would not start with the new file: read its log, then correct the policy or the server's own configuration";
     Proof::Mismatch(match old {
         Some(pod) => format!("pod {} of {view} has not taken the file of the policy: {remedy}", pod.name),
-        None => format!("the pods of {view} answer different configurations: where one has not taken the file of the policy, {remedy}"),
+        None => format!(
+            "the pods of {view} answer different configurations: where one has not taken the file of the policy, {remedy}"
+        ),
     })
 }
 
@@ -179,22 +227,37 @@ pub fn hashes(pods: &[Pod]) -> BTreeSet<&SmolStr> {
 }
 
 /// What is to be noted before the file is written anew: of each workload whose running pods read it.
-pub(super) fn reloads(observed: &Observed, in_force: &Goal, steps: &[Step], file: Option<&ConfigMapStep>) -> Vec<(SmolStr, Reload)> {
+pub(super) fn reloads(
+    observed: &Observed,
+    in_force: &Goal,
+    steps: &[Step],
+    file: Option<&ConfigMapStep>,
+) -> Vec<(SmolStr, Reload)> {
     let comes_back = match file {
-        Some(ConfigMapStep::Create { from } | ConfigMapStep::Repair { from, .. }) if is_by_file(&in_force.desired) => {
+        Some(ConfigMapStep::Create { from } | ConfigMapStep::Repair { from, .. })
+            if is_by_file(&in_force.desired) =>
+        {
             *from != WrittenFrom::Before
         }
         _ => return Vec::new(),
     };
     let reads = |(view, step): (&TargetView, &Step)| {
         let workload = view.workload.as_ref()?;
-        let in_place = !matches!(step, Step::Refused { .. } | Step::Held { .. } | Step::Write { rolls: true, .. });
-        in_place.then(|| (workload.uid.clone(), about_to_read(observed, in_force, view, workload, comes_back)))
+        let in_place =
+            !matches!(step, Step::Refused { .. } | Step::Held { .. } | Step::Write { rolls: true, .. });
+        in_place
+            .then(|| (workload.uid.clone(), about_to_read(observed, in_force, view, workload, comes_back)))
     };
     observed.targets.iter().zip(steps).filter_map(reads).collect()
 }
 
-fn about_to_read(observed: &Observed, in_force: &Goal, view: &TargetView, workload: &Workload, comes_back: bool) -> Reload {
+fn about_to_read(
+    observed: &Observed,
+    in_force: &Goal,
+    view: &TargetView,
+    workload: &Workload,
+    comes_back: bool,
+) -> Reload {
     let known = known(observed, workload);
     let rendered = &in_force.desired.rendered;
     let file: SmolStr = super::content(rendered).into();
@@ -220,7 +283,8 @@ fn changes(view: &TargetView, workload: &Workload, old: &Overlay, new: &Overlay)
     kratos::changes(view.base.as_deref(), &risks::environment(workload, container, &view.env_from), old, new)
 }
 
-/// The answer that is due where a file comes back that was good, in place of one that no pod was seen to take.
+/// The answer that is due where a file comes back that was good, in place of one that no pod was seen to
+/// take.
 fn never_left(known: &Applied, comes_back: &str) -> Option<SmolStr> {
     let unread = known.reload.as_ref().filter(|unread| unread.changes == Some(true))?;
     let [before] = unread.before.as_slice() else { return None };
@@ -229,7 +293,13 @@ fn never_left(known: &Applied, comes_back: &str) -> Option<SmolStr> {
 }
 
 /// When to ask those that read a file again.
-pub(super) fn again(observed: &Observed, plan: &Plan, goal: &Goal, view: &TargetView, step: &Step) -> Option<Millis> {
+pub(super) fn again(
+    observed: &Observed,
+    plan: &Plan,
+    goal: &Goal,
+    view: &TargetView,
+    step: &Step,
+) -> Option<Millis> {
     let desired = Some(&*goal.desired).filter(|desired| is_by_file(desired))?;
     let (Step::Settled { done: true, .. }, Some(workload)) = (step, &view.workload) else { return None };
     let reload = reload(observed, plan, workload);
@@ -241,7 +311,11 @@ pub(super) fn again(observed: &Observed, plan: &Plan, goal: &Goal, view: &Target
             Some(super::target::look_after(since, observed.now))
         }
         Proof::Mismatch(_) | Proof::Unreachable(_) => Some(observed.now + ASK_AGAIN),
-        Proof::Pending(_) | Proof::NotSupported(_) | Proof::Agree { .. } | Proof::Confirmed | Proof::NoPods => None,
+        Proof::Pending(_)
+        | Proof::NotSupported(_)
+        | Proof::Agree { .. }
+        | Proof::Confirmed
+        | Proof::NoPods => None,
     }
 }
 
@@ -280,12 +354,19 @@ mod tests {
     }
 
     fn after(before: &[&str], changes: Option<bool>) -> Option<Reload> {
-        Some(Reload { since: 0, file: "f".into(), before: before.iter().map(|hash| (*hash).into()).collect(), changes, restores: None })
+        Some(Reload {
+            since: 0,
+            file: "f".into(),
+            before: before.iter().map(|hash| (*hash).into()).collect(),
+            changes,
+            restores: None,
+        })
     }
 
     #[test]
     fn a_new_file_is_read_when_all_answer_one_new_digest() {
-        let reason = |answers: &[Answer], reload: &Option<Reload>, now| of(&view(answers), reload.as_ref(), now);
+        let reason =
+            |answers: &[Answer], reload: &Option<Reload>, now| of(&view(answers), reload.as_ref(), now);
         let (old, new, other) = (hash("a"), hash("b"), hash("c"));
         let read = after(&["a"], Some(true));
         assert_eq!(reason(&[new.clone(), new.clone()], &read, 1), Reason::HashesAgree);
@@ -298,12 +379,17 @@ mod tests {
 
     #[test]
     fn where_no_answer_can_tell_none_is_claimed() {
-        let reason = |answers: &[Answer], reload: &Option<Reload>, now| of(&view(answers), reload.as_ref(), now);
+        let reason =
+            |answers: &[Answer], reload: &Option<Reload>, now| of(&view(answers), reload.as_ref(), now);
         let old = || [hash("a"), hash("a")];
         assert_eq!(reason(&old(), &after(&["a"], Some(false)), 1), Reason::NotSupported);
         assert_eq!(reason(&old(), &after(&["a"], None), 1), Reason::Progressing, "they may change yet");
         assert_eq!(reason(&old(), &after(&["a"], None), READ_WITHIN), Reason::NotSupported);
-        assert_eq!(reason(&old(), &after(&[], Some(true)), READ_WITHIN), Reason::NotSupported, "they could not be asked before");
+        assert_eq!(
+            reason(&old(), &after(&[], Some(true)), READ_WITHIN),
+            Reason::NotSupported,
+            "they could not be asked before"
+        );
         assert_eq!(reason(&[hash("a"), Answer::Other], &None, 1), Reason::NotSupported);
     }
 
@@ -331,9 +417,19 @@ mod tests {
 
     #[test]
     fn a_restored_file_is_proven_by_the_answer_of_before() {
-        let restored = Reload { since: 0, file: "f".into(), before: vec!["a".into()], changes: None, restores: Some("a".into()) };
+        let restored = Reload {
+            since: 0,
+            file: "f".into(),
+            before: vec!["a".into()],
+            changes: None,
+            restores: Some("a".into()),
+        };
         assert_eq!(of(&view(&[hash("a"), hash("a")]), Some(&restored), 1), Reason::HashesAgree);
-        assert_eq!(of(&view(&[hash("b"), hash("b")]), Some(&restored), 1), Reason::Progressing, "the stranger's is still there");
+        assert_eq!(
+            of(&view(&[hash("b"), hash("b")]), Some(&restored), 1),
+            Reason::Progressing,
+            "the stranger's is still there"
+        );
     }
 
     #[test]

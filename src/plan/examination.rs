@@ -25,9 +25,11 @@ pub fn to_examine(observed: &Observed) -> Vec<Examination> {
             return None;
         }
         let container = &*container.name;
-        let is_judged = noted.is_some_and(|verdict| view.kind.as_str() == verdict.kind && *view.name == *verdict.name);
+        let is_judged =
+            noted.is_some_and(|verdict| view.kind.as_str() == verdict.kind && *view.name == *verdict.name);
         let unread = super::effective::is_late(observed, workload);
-        let health = fails(observed, policy, view, workload, container) || ends_first(observed, policy, workload, container);
+        let health = fails(observed, policy, view, workload, container)
+            || ends_first(observed, policy, workload, container);
         (is_judged || unread || health).then_some(Examination { index, health })
     };
     observed.targets.iter().enumerate().filter_map(examined).collect()
@@ -38,9 +40,19 @@ fn with_container(view: &TargetView) -> Option<(&Workload, &Container)> {
     Some((workload, container(workload, view).ok()?))
 }
 
-fn fails(observed: &Observed, policy: &PolicyObject, view: &TargetView, workload: &Workload, container: &str) -> bool {
+fn fails(
+    observed: &Observed,
+    policy: &PolicyObject,
+    view: &TargetView,
+    workload: &Workload,
+    container: &str,
+) -> bool {
     let Some(pods) = view.pods.as_ref().filter(|_| !workload.own.env.is_empty()) else { return false };
-    judgement::is_suspect(workload, pods, &own_roll(observed, policy, workload, container, &Mark::of_template(workload, container)))
+    judgement::is_suspect(
+        workload,
+        pods,
+        &own_roll(observed, policy, workload, container, &Mark::of_template(workload, container)),
+    )
 }
 
 fn ends_first(observed: &Observed, policy: &PolicyObject, workload: &Workload, container: &str) -> bool {
@@ -52,7 +64,13 @@ fn ends_first(observed: &Observed, policy: &PolicyObject, workload: &Workload, c
 }
 
 /// The roll under way, by what the workload itself carries.
-fn own_roll<'a>(observed: &'a Observed, policy: &PolicyObject, workload: &Workload, container: &'a str, mark: &'a Mark) -> Roll<'a> {
+fn own_roll<'a>(
+    observed: &'a Observed,
+    policy: &PolicyObject,
+    workload: &Workload,
+    container: &'a str,
+    mark: &'a Mark,
+) -> Roll<'a> {
     let config_map = match mark {
         Mark::Levels { file, .. } => file.as_deref(),
         Mark::Revision(_) => None,

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::record::record_name;
 use super::{
-    Absence, Applied, Before, Bounded, Container, Data, EnvFrom, EnvVar, Governed, History, Key, LastStatus, Observed, OwnFields, Pauses,
-    Pod, PolicyObject, Record, Replacement, Selected, Standing, TargetData, TargetView, Traits, Trouble, Unheard, UpdateStrategy, Workload,
-    WorkloadStatus,
+    Absence, Applied, Before, Bounded, Container, Data, EnvFrom, EnvVar, Governed, History, Key, LastStatus,
+    Observed, OwnFields, Pauses, Pod, PolicyObject, Record, Replacement, Selected, Standing, TargetData,
+    TargetView, Traits, Trouble, Unheard, UpdateStrategy, Workload, WorkloadStatus,
 };
 use crate::api;
 use crate::policy::{DeletionPolicy, Delivery, Kind, Verification, parse};
@@ -104,7 +104,15 @@ pub(super) fn target(workload: Workload) -> TargetView {
 
 /// The server is in trouble for this reason, and has not ended.
 pub(super) fn trouble(reason: &str) -> Trouble {
-    Trouble { container: "kratos".into(), reason: reason.into(), exit_code: None, ended: false, crashes: 0, finished: 0, prepares: None }
+    Trouble {
+        container: "kratos".into(),
+        reason: reason.into(),
+        exit_code: None,
+        ended: false,
+        crashes: 0,
+        finished: 0,
+        prepares: None,
+    }
 }
 
 /// The server crashed so often, with exit code 1.
@@ -137,7 +145,10 @@ pub(super) fn observed(targets: Vec<TargetView>) -> Observed {
 }
 
 /// The same with this spec.
-pub(super) fn observed_with(spec: Result<crate::policy::Policy, Vec<crate::policy::Rejection>>, targets: Vec<TargetView>) -> Observed {
+pub(super) fn observed_with(
+    spec: Result<crate::policy::Policy, Vec<crate::policy::Rejection>>,
+    targets: Vec<TargetView>,
+) -> Observed {
     Observed { policy: Some(Arc::new(PolicyObject { spec, ..policy("mfa") })), ..observed(targets) }
 }
 
@@ -166,7 +177,8 @@ fn uid_of(policy: &str) -> String {
 
 fn spec(whoami: &str) -> api::MfaPolicySpec {
     let target = json!({"name": "kratos", "container": "kratos"});
-    serde_json::from_value(json!({"targetRefs": [target], "requiredAAL": {"whoami": whoami}})).expect("a spec")
+    serde_json::from_value(json!({"targetRefs": [target], "requiredAAL": {"whoami": whoami}}))
+        .expect("a spec")
 }
 
 /// A record of the policy of this name, with this level at whoami.
@@ -181,7 +193,15 @@ pub(super) fn record(policy: &str, revision: i64, whoami: &str) -> Arc<Record> {
     };
     let uid = uid_of(policy);
     let name = record_name(policy, &uid, &data.digest()).into();
-    Arc::new(Record { name, owner_uid: uid.into(), revision, data, applied: Vec::new(), verdict: None, unread: None })
+    Arc::new(Record {
+        name,
+        owner_uid: uid.into(),
+        revision,
+        data,
+        applied: Vec::new(),
+        verdict: None,
+        unread: None,
+    })
 }
 
 /// The record with this digest, as it was applied to the workload.
@@ -206,9 +226,14 @@ pub(super) fn applied(record: &str, before: Before) -> Applied {
 /// A workload to which the policy of this name applied the record.
 pub(super) fn governed(policy: &str, record: &Record) -> Workload {
     let rendered = render(policy, record.data.overlay.clone(), record.data.delivery);
-    let env: Vec<_> = rendered.variables.iter().map(|variable| (variable.name.as_str(), variable.value.as_str())).collect();
-    let memory =
-        Governed { deletion_policy: DeletionPolicy::Revert, policy: uid_of(policy), crd: "crd".into(), workload: Some("uid".into()) };
+    let env: Vec<_> =
+        rendered.variables.iter().map(|variable| (variable.name.as_str(), variable.value.as_str())).collect();
+    let memory = Governed {
+        deletion_policy: DeletionPolicy::Revert,
+        policy: uid_of(policy),
+        crd: "crd".into(),
+        workload: Some("uid".into()),
+    };
     Workload {
         policy_label: Some(policy.into()),
         governed: Some(memory.write().into()),
@@ -237,7 +262,8 @@ pub(super) fn targets(number: usize) -> Vec<TargetView> {
 /// A new generation of the policy, with this spec.
 pub(super) fn edit(observed: &mut Observed, spec: Value) {
     let mut policy = (**observed.policy.as_ref().expect("a policy")).clone();
-    let names: Vec<_> = observed.targets.iter().map(|view| json!({"name": view.name, "container": "kratos"})).collect();
+    let names: Vec<_> =
+        observed.targets.iter().map(|view| json!({"name": view.name, "container": "kratos"})).collect();
     let mut whole = json!({"targetRefs": names});
     whole.as_object_mut().expect("a map").extend(spec.as_object().cloned().expect("a map"));
     let spec: api::MfaPolicySpec = serde_json::from_value(whole).expect("a spec");
@@ -250,5 +276,6 @@ pub(super) fn edit(observed: &mut Observed, spec: Value) {
 pub(super) fn stand(observed: &mut Observed) {
     let policy = observed.policy.clone().expect("a policy");
     let workloads: Vec<_> = observed.targets.iter().filter_map(|view| view.workload.clone()).collect();
-    observed.standing = Standing::of(&policy, &observed.records, workloads.iter().map(|workload| &**workload));
+    observed.standing =
+        Standing::of(&policy, &observed.records, workloads.iter().map(|workload| &**workload));
 }

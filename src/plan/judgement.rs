@@ -60,22 +60,33 @@ pub fn judge(view: &TargetView, workload: &Workload, roll: &Roll<'_>, known: Opt
     let pods = view.pods.as_deref().unwrap_or_default();
     let mut unproven = None;
     for sign in signs(workload, pods, roll) {
-        if sign.kind == Kind::CannotStart && roll.config_map.is_none() && sign.evidence.reason == "CreateContainerConfigError" {
+        if sign.kind == Kind::CannotStart
+            && roll.config_map.is_none()
+            && sign.evidence.reason == "CreateContainerConfigError"
+        {
             // Variables of ours are literal: they refer to nothing.
-            let why = "its container refers to something that is not there: see the events of the pod".to_owned();
+            let why =
+                "its container refers to something that is not there: see the events of the pod".to_owned();
             unproven = unproven.or(Some(Judgement::Unproven(sign.evidence, why)));
             continue;
         }
         if sign.kind == Kind::Unready && is_out_of_reach(sign.pod, pods) {
-            let why = format!("nothing comes back from pod {}, while others answer: its node may be lost", sign.pod.name);
+            let why = format!(
+                "nothing comes back from pod {}, while others answer: its node may be lost",
+                sign.pod.name
+            );
             unproven = unproven.or(Some(Judgement::Unproven(sign.evidence, why)));
             continue;
         }
         match control(view, workload, pods, roll, sign.pod, known) {
-            Ok(Control::Old) if holds_since(&sign, view.well_since, workload, roll) => return Judgement::Failed(sign.evidence),
+            Ok(Control::Old) if holds_since(&sign, view.well_since, workload, roll) => {
+                return Judgement::Failed(sign.evidence);
+            }
             // An outage that has just ended may be what it fell over.
             Ok(Control::Old) => {}
-            Ok(Control::Before) if lasts(&sign, sign.since, workload, roll) => return Judgement::Failed(sign.evidence),
+            Ok(Control::Before) if lasts(&sign, sign.since, workload, roll) => {
+                return Judgement::Failed(sign.evidence);
+            }
             Ok(Control::Before) => {}
             Err(why) => unproven = unproven.or(Some(Judgement::Unproven(sign.evidence, why))),
         }
@@ -90,7 +101,8 @@ fn is_out_of_reach(pod: &Pod, pods: &[Pod]) -> bool {
 
 fn holds_since(sign: &Sign<'_>, well_since: Option<Millis>, workload: &Workload, roll: &Roll<'_>) -> bool {
     let Some(well_since) = well_since else { return false };
-    (sign.kind != Kind::Crashed || sign.since >= well_since) && lasts(sign, sign.since.max(well_since), workload, roll)
+    (sign.kind != Kind::Crashed || sign.since >= well_since)
+        && lasts(sign, sign.since.max(well_since), workload, roll)
 }
 
 /// Whether it has been so for long enough, since then.
@@ -108,13 +120,17 @@ fn lasts(sign: &Sign<'_>, since: Millis, workload: &Workload, roll: &Roll<'_>) -
 #[must_use]
 pub fn is_suspect(workload: &Workload, pods: &[Pod], roll: &Roll<'_>) -> bool {
     let sooner = Roll { progress_timeout: roll.progress_timeout.min(SOON), ..roll.clone() };
-    let first_crash = |pod: &Pod| pod.troubles.iter().any(|trouble| counts(trouble, roll) && trouble.crashes > 0);
+    let first_crash =
+        |pod: &Pod| pod.troubles.iter().any(|trouble| counts(trouble, roll) && trouble.crashes > 0);
     new_pods(pods, roll).any(first_crash) || signs(workload, pods, &sooner).next().is_some()
 }
 
-/// Pods from before the roll, or from before the file: whatever restarts pods meanwhile has them start with that.
+/// Pods from before the roll, or from before the file: whatever restarts pods meanwhile has them start with
+/// that.
 fn old_pods<'a>(pods: &'a [Pod], roll: &'a Roll<'_>) -> impl Iterator<Item = &'a Pod> {
-    let before = |pod: &Pod| !roll.mark.is_on(pod, roll.container) || roll.file_since.is_some_and(|since| pod.created < since);
+    let before = |pod: &Pod| {
+        !roll.mark.is_on(pod, roll.container) || roll.file_since.is_some_and(|since| pod.created < since)
+    };
     pods.iter().filter(move |pod| !pod.deleting && before(pod))
 }
 
@@ -128,19 +144,24 @@ pub fn runs_well(view: &TargetView, workload: &Workload, pods: &[Pod], roll: &Ro
 /// Those that should have come up since. One that was down before the file came says nothing of it.
 fn new_pods<'a>(pods: &'a [Pod], roll: &'a Roll<'_>) -> impl Iterator<Item = &'a Pod> {
     let came_down_since = |pod: &&Pod| roll.file_since.is_none_or(|since| pod.seen >= since);
-    let new = pods.iter().filter(|pod| !pod.deleting && pod.scheduled && !pod.ready && roll.mark.is_on(pod, roll.container));
+    let new = pods
+        .iter()
+        .filter(|pod| !pod.deleting && pod.scheduled && !pod.ready && roll.mark.is_on(pod, roll.container));
     new.filter(came_down_since)
 }
 
 fn signs<'a>(workload: &'a Workload, pods: &'a [Pod], roll: &'a Roll<'_>) -> impl Iterator<Item = Sign<'a>> {
-    new_pods(pods, roll).filter_map(move |pod| failing(pod, roll).or_else(|| unready(workload, pods, pod, roll)))
+    new_pods(pods, roll)
+        .filter_map(move |pod| failing(pod, roll).or_else(|| unready(workload, pods, pod, roll)))
 }
 
 /// Whether a failure of the container may be ours: the server itself, or what prepares it from our file.
 fn counts(trouble: &Trouble, roll: &Roll<'_>) -> bool {
     match &trouble.prepares {
         None => *trouble.container == *roll.container,
-        Some(config_maps) => roll.config_map.is_some_and(|own| config_maps.iter().any(|mounted| *mounted == *own)),
+        Some(config_maps) => {
+            roll.config_map.is_some_and(|own| config_maps.iter().any(|mounted| *mounted == *own))
+        }
     }
 }
 
@@ -175,15 +196,24 @@ pub fn cannot_start(trouble: &Trouble) -> bool {
 /// A server that runs, or is ended by its probes, and was not ready for the whole of its time.
 fn unready<'a>(workload: &Workload, pods: &[Pod], pod: &'a Pod, roll: &Roll<'_>) -> Option<Sign<'a>> {
     let server = |name: &SmolStr| **name == *roll.container;
-    let waits = pod.troubles.iter().any(|trouble| server(&trouble.container) && trouble.reason != "CrashLoopBackOff" && !trouble.ended);
+    let waits = pod
+        .troubles
+        .iter()
+        .any(|trouble| server(&trouble.container) && trouble.reason != "CrashLoopBackOff" && !trouble.ended);
     if !pod.unready.iter().any(server) || waits || pod.cut_off {
         return None;
     }
-    let became_ready = pods.iter().filter(|pod| pod.ready && roll.mark.is_on(pod, roll.container)).map(|pod| pod.seen);
+    let became_ready =
+        pods.iter().filter(|pod| pod.ready && roll.mark.is_on(pod, roll.container)).map(|pod| pod.seen);
     let since = became_ready.chain([pod.seen]).max().unwrap_or(roll.now);
     (roll.now - since >= patience(workload, roll)).then(|| Sign {
         pod,
-        evidence: Evidence { pod: pod.name.clone(), container: roll.container.into(), reason: "not ready in time".into(), exit_code: None },
+        evidence: Evidence {
+            pod: pod.name.clone(),
+            container: roll.container.into(),
+            reason: "not ready in time".into(),
+            exit_code: None,
+        },
         since,
         kind: Kind::Unready,
     })
@@ -211,7 +241,9 @@ fn control(
     failing: &Pod,
     known: Option<&Applied>,
 ) -> Result<Control, String> {
-    let Some(content) = &view.content else { return Err("what else it is made from could not be read".into()) };
+    let Some(content) = &view.content else {
+        return Err("what else it is made from could not be read".into());
+    };
     let old: Vec<_> = old_pods(pods, roll).collect();
     if old.is_empty() {
         let ran_well = known.and_then(|known| known.ran_well.as_ref());

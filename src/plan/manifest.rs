@@ -22,8 +22,18 @@ pub fn spoken(value: &str) -> String {
 /// Our fields on a workload. `uid` and `resourceVersion` make it conflict rather than create or
 /// overwrite what changed meanwhile.
 #[must_use]
-pub fn workload(workload: &Workload, policy: &str, governed: &str, container: &str, desired: &Desired) -> Value {
-    let env = desired.variables().iter().map(|variable| json!({"name": variable.name, "value": literal(&variable.value)})).collect();
+pub fn workload(
+    workload: &Workload,
+    policy: &str,
+    governed: &str,
+    container: &str,
+    desired: &Desired,
+) -> Value {
+    let env = desired
+        .variables()
+        .iter()
+        .map(|variable| json!({"name": variable.name, "value": literal(&variable.value)}))
+        .collect();
     governed_by(workload, policy, governed, vec![(container, env)])
 }
 
@@ -42,19 +52,29 @@ pub fn annotated(workload: &Workload, policy: &str, governed: &str) -> Value {
     let mut containers = Vec::new();
     for container in &workload.containers {
         let env = container.env.iter().filter(|entry| workload.owns(&container.name, &entry.name));
-        let env = env.filter_map(|entry| Some(json!({"name": entry.name, "value": entry.value.as_deref()?}))).collect();
+        let env = env
+            .filter_map(|entry| Some(json!({"name": entry.name, "value": entry.value.as_deref()?})))
+            .collect();
         containers.push((&*container.name, env));
     }
     governed_by(workload, policy, governed, containers)
 }
 
 /// Label and annotation, with the variables of each container.
-fn governed_by(workload: &Workload, policy: &str, governed: &str, containers: Vec<(&str, Vec<Value>)>) -> Value {
+fn governed_by(
+    workload: &Workload,
+    policy: &str,
+    governed: &str,
+    containers: Vec<(&str, Vec<Value>)>,
+) -> Value {
     let mut body = identity(workload);
     body["metadata"]["labels"] = json!({ api::POLICY_LABEL: policy });
     body["metadata"]["annotations"] = json!({ api::GOVERNED_ANNOTATION: governed });
-    let containers: Vec<_> =
-        containers.into_iter().filter(|(_, env)| !env.is_empty()).map(|(name, env)| json!({"name": name, "env": env})).collect();
+    let containers: Vec<_> = containers
+        .into_iter()
+        .filter(|(_, env)| !env.is_empty())
+        .map(|(name, env)| json!({"name": name, "env": env}))
+        .collect();
     if !containers.is_empty() {
         body["spec"]["template"]["spec"]["containers"] = json!(containers);
     }
@@ -117,15 +137,22 @@ pub fn record(policy: &PolicyObject, data: &Data, digest: &str, revision: i64, a
     })
 }
 
-/// The body of a create as the API server writes JSON itself. It compares the data of a ControllerRevision byte by byte
-/// with its own writing of them: one that holds a character which Go escapes could never be noted on again.
+/// The body of a create as the API server writes JSON itself. It compares the data of a ControllerRevision
+/// byte by byte with its own writing of them: one that holds a character which Go escapes could never be
+/// noted on again.
 ///
 /// # Errors
 /// When it is no JSON.
 pub fn as_stored(body: &Value) -> serde_json::Result<Vec<u8>> {
     let mut text = serde_json::to_string(body)?;
     // They stand in strings alone.
-    for (character, escaped) in [("&", r"\u0026"), ("<", r"\u003c"), (">", r"\u003e"), ("\u{2028}", r"\u2028"), ("\u{2029}", r"\u2029")] {
+    for (character, escaped) in [
+        ("&", r"\u0026"),
+        ("<", r"\u003c"),
+        (">", r"\u003e"),
+        ("\u{2028}", r"\u2028"),
+        ("\u{2029}", r"\u2029"),
+    ] {
         text = text.replace(character, escaped);
     }
     Ok(text.into_bytes())

@@ -13,12 +13,13 @@ use crate::server::kratos::{Overlay, REVISION, Variable, level_variables, revisi
 pub enum Mark {
     /// The variable that names the revision.
     Revision(SmolStr),
-    /// No such variable of ours, and for the levels exactly these, sorted by name. Another file makes no other pods:
-    /// they read it anew.
+    /// No such variable of ours, and for the levels exactly these, sorted by name. Another file makes no
+    /// other pods: they read it anew.
     Levels {
         /// The server's own among them.
         variables: Vec<EnvVar>,
-        /// The config map whose file they read after every other; none where they shall have nothing of a policy.
+        /// The config map whose file they read after every other; none where they shall have nothing of a
+        /// policy.
         file: Option<SmolStr>,
     },
 }
@@ -26,12 +27,19 @@ pub enum Mark {
 impl Mark {
     /// Of the pods that the template makes once the container is given the overlay so.
     #[must_use]
-    pub fn of(overlay: &Overlay, delivery: Delivery, config_map: &str, workload: &Workload, container: &str) -> Self {
+    pub fn of(
+        overlay: &Overlay,
+        delivery: Delivery,
+        config_map: &str,
+        workload: &Workload,
+        container: &str,
+    ) -> Self {
         match delivery {
             Delivery::Environment => Self::Revision(revision(overlay, delivery).into()),
-            Delivery::ConfigFile => {
-                Self::Levels { variables: beside(workload, container, &variables(overlay, delivery)), file: Some(config_map.into()) }
-            }
+            Delivery::ConfigFile => Self::Levels {
+                variables: beside(workload, container, &variables(overlay, delivery)),
+                file: Some(config_map.into()),
+            },
         }
     }
 
@@ -39,7 +47,8 @@ impl Mark {
     #[must_use]
     pub fn of_template(workload: &Workload, container: &str) -> Self {
         let server = workload.containers.iter().find(|own| *own.name == *container);
-        let named = server.filter(|_| workload.owns(container, REVISION)).and_then(|own| value(own, REVISION));
+        let named =
+            server.filter(|_| workload.owns(container, REVISION)).and_then(|own| value(own, REVISION));
         named.map_or_else(
             || Self::Levels {
                 variables: server.map(told_apart_by).unwrap_or_default(),
@@ -61,7 +70,8 @@ impl Mark {
         match self {
             Self::Revision(revision) => value(server, REVISION).as_ref() == Some(revision),
             Self::Levels { variables, file } => {
-                told_apart_by(server) == *variables && file.as_ref().is_none_or(|config_map| server.reads_last(config_map))
+                told_apart_by(server) == *variables
+                    && file.as_ref().is_none_or(|config_map| server.reads_last(config_map))
             }
         }
     }
@@ -74,7 +84,12 @@ fn value(container: &Container, name: &str) -> Option<SmolStr> {
 /// The variables by which pods are told apart that name no revision of ours, sorted by name.
 fn told_apart_by(container: &Container) -> Vec<EnvVar> {
     let (settings, whoami) = level_variables();
-    let mut found: Vec<_> = container.env.iter().filter(|entry| [REVISION, settings, whoami].contains(&&*entry.name)).cloned().collect();
+    let mut found: Vec<_> = container
+        .env
+        .iter()
+        .filter(|entry| [REVISION, settings, whoami].contains(&&*entry.name))
+        .cloned()
+        .collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     found
 }
@@ -83,10 +98,13 @@ fn told_apart_by(container: &Container) -> Vec<EnvVar> {
 fn beside(workload: &Workload, container: &str, own: &[Variable]) -> Vec<EnvVar> {
     let server = workload.containers.iter().find(|live| *live.name == *container);
     let mut all = server.map(told_apart_by).unwrap_or_default();
-    all.retain(|entry| !workload.owns(container, &entry.name) && own.iter().all(|variable| *variable.name != *entry.name));
-    all.extend(
-        own.iter().map(|variable| EnvVar { name: variable.name.as_str().into(), value: Some(manifest::literal(&variable.value).into()) }),
-    );
+    all.retain(|entry| {
+        !workload.owns(container, &entry.name) && own.iter().all(|variable| *variable.name != *entry.name)
+    });
+    all.extend(own.iter().map(|variable| EnvVar {
+        name: variable.name.as_str().into(),
+        value: Some(manifest::literal(&variable.value).into()),
+    }));
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
 }
@@ -98,8 +116,8 @@ impl Record {
         Mark::of(&self.data.overlay, self.data.delivery, &self.data.config_map_name, workload, container)
     }
 
-    /// Whether what our manager owns on the workload is exactly what this record sets there. Of those that a file
-    /// delivers, all with the same levels are alike.
+    /// Whether what our manager owns on the workload is exactly what this record sets there. Of those that a
+    /// file delivers, all with the same levels are alike.
     #[must_use]
     pub fn is_on(&self, workload: &Workload) -> bool {
         let (overlay, delivery) = (&self.data.overlay, self.data.delivery);
@@ -107,9 +125,14 @@ impl Record {
             // The others follow from it.
             Delivery::Environment => workload.revision() == Some(&*revision(overlay, delivery)),
             Delivery::ConfigFile => {
-                let mut own: Vec<_> = workload.own_variables().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+                let mut own: Vec<_> = workload
+                    .own_variables()
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .collect();
                 own.sort();
-                let wanted = variables(overlay, delivery).into_iter().map(|variable| (variable.name, manifest::literal(&variable.value)));
+                let wanted = variables(overlay, delivery)
+                    .into_iter()
+                    .map(|variable| (variable.name, manifest::literal(&variable.value)));
                 !own.is_empty() && own.into_iter().eq(wanted)
             }
         }
@@ -132,8 +155,8 @@ impl Desired {
         &self.rendered.variables
     }
 
-    /// Whether the container reads the rendered file, and anew when it changes. One that it reads after that beats it, and
-    /// is told as such.
+    /// Whether the container reads the rendered file, and anew when it changes. One that it reads after that
+    /// beats it, and is told as such.
     ///
     /// # Errors
     /// What is missing, and what to write where.
@@ -204,7 +227,10 @@ impl Workload {
 
     /// The variables that our manager owns, in whatever container, each as (name, value as written).
     pub fn own_variables(&self) -> impl Iterator<Item = (&str, &str)> {
-        let all = self.containers.iter().flat_map(|container| container.env.iter().map(move |entry| (container, entry)));
+        let all = self
+            .containers
+            .iter()
+            .flat_map(|container| container.env.iter().map(move |entry| (container, entry)));
         let own = all.filter(|(container, entry)| self.owns(&container.name, &entry.name));
         own.filter_map(|(_, entry)| Some((entry.name.as_str(), entry.value.as_deref()?)))
     }
@@ -227,7 +253,9 @@ impl Workload {
 /// As (settings, whoami); none where a server's own configuration decides.
 #[must_use]
 pub fn running_levels(target: &TargetView, container: &str) -> Levels {
-    let Some(workload) = target.workload.as_ref().filter(|_| target.unreadable.is_none()) else { return Levels::default() };
+    let Some(workload) = target.workload.as_ref().filter(|_| target.unreadable.is_none()) else {
+        return Levels::default();
+    };
     let of_pods = target.pods.as_deref().and_then(|pods| levels_of_pods(target, container, pods));
     let (settings, whoami) = of_pods.unwrap_or_else(|| levels_of(target, container, &workload.containers));
     // Whoever may make pods makes one that its ReplicaSet takes for its own.
@@ -237,7 +265,8 @@ pub fn running_levels(target: &TargetView, container: &str) -> Levels {
 /// The weakest levels of these pods of a target, those that are about to go aside; none where there are none.
 #[must_use]
 pub fn levels_of_pods(target: &TargetView, container: &str, pods: &[Pod]) -> Option<Levels> {
-    let each = pods.iter().filter(|pod| !pod.deleting).map(|pod| levels_of(target, container, &pod.containers));
+    let each =
+        pods.iter().filter(|pod| !pod.deleting).map(|pod| levels_of(target, container, &pod.containers));
     each.reduce(|weakest, levels| (weakest.0.min(levels.0), weakest.1.min(levels.1)))
 }
 
@@ -288,13 +317,18 @@ mod tests {
     #[test]
     fn what_a_pod_demanded_when_it_was_asked_counts() {
         let (settings, whoami) = level_variables();
-        let with = |level: &str| -> Bounded<Container, 16> { vec![container(&[(settings, "highest_available"), (whoami, level)])].into() };
+        let with = |level: &str| -> Bounded<Container, 16> {
+            vec![container(&[(settings, "highest_available"), (whoami, level)])].into()
+        };
         let mut workload = workload(2);
         workload.containers = with("highest_available");
         let mut view = target(workload);
         let highest = Some(Level::HighestAvailable);
         assert_eq!(running_levels(&view, "kratos"), (highest, highest));
-        let pods = [Pod { containers: with("highest_available"), ..pod(&[]) }, Pod { containers: with("aal1"), ..pod(&[]) }];
+        let pods = [
+            Pod { containers: with("highest_available"), ..pod(&[]) },
+            Pod { containers: with("aal1"), ..pod(&[]) },
+        ];
         view.listed = levels_of_pods(&view, "kratos", &pods);
         assert_eq!(running_levels(&view, "kratos"), (highest, Some(Level::Aal1)));
         let leaving = Pod { deleting: true, ..pods[1].clone() };
@@ -307,7 +341,11 @@ mod tests {
     fn variables_of_the_servers_own_are_part_of_what_pods_have_in_common() {
         let (settings, whoami) = level_variables();
         let mut own = workload(2);
-        own.containers = vec![Container { files: file("mfa-mfa", true), ..container(&[(settings, "aal1"), (REVISION, "v1")]) }].into();
+        own.containers = vec![Container {
+            files: file("mfa-mfa", true),
+            ..container(&[(settings, "aal1"), (REVISION, "v1")])
+        }]
+        .into();
         let wanted = by_file("highest_available").mark(&own, "kratos");
         let with = |env: &[(&str, &str)]| Pod {
             containers: vec![Container { files: file("mfa-mfa", true), ..container(env) }].into(),
@@ -337,7 +375,8 @@ mod tests {
         assert!(!by_file("aal1").is_on(&with(&[(whoami, "aal1"), (settings, "aal1")])));
         let stranger = Workload { own: Default::default(), ..with(&[(whoami, "aal1")]) };
         assert!(!by_file("aal1").is_on(&stranger), "somebody else's variable is no proof");
-        let revision = crate::server::kratos::revision(&record("mfa", 1, "aal1").data.overlay, Delivery::Environment);
+        let revision =
+            crate::server::kratos::revision(&record("mfa", 1, "aal1").data.overlay, Delivery::Environment);
         let by_variables = with(&[(whoami, "aal1"), (REVISION, &revision)]);
         assert!(record("mfa", 1, "aal1").is_on(&by_variables) && !by_file("aal1").is_on(&by_variables));
     }
@@ -387,9 +426,17 @@ mod tests {
             let all = [env[0], (settings, strong), env[1]];
             let mut view = target(Workload { containers: vec![container(&all)].into(), ..workload(1) });
             view.pods = None;
-            assert_eq!(running_levels(&view, "kratos"), (Some(Level::HighestAvailable), Some(Level::Aal1)), "of the template {all:?}");
+            assert_eq!(
+                running_levels(&view, "kratos"),
+                (Some(Level::HighestAvailable), Some(Level::Aal1)),
+                "of the template {all:?}"
+            );
             view.pods = Some(vec![pod(&all)]);
-            assert_eq!(running_levels(&view, "kratos"), (Some(Level::HighestAvailable), Some(Level::Aal1)), "of a pod {all:?}");
+            assert_eq!(
+                running_levels(&view, "kratos"),
+                (Some(Level::HighestAvailable), Some(Level::Aal1)),
+                "of a pod {all:?}"
+            );
         }
     }
 

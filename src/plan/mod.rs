@@ -69,8 +69,9 @@ pub use last::{Cause, LastCondition, LastStatus, Levels, Transition};
 pub use mark::{Mark, levels_of_pods};
 pub use news::{News, Notice, message_digest, retrying, suspension};
 pub use observed::{
-    Absence, ConfigMapView, Container, Containers, Content, EnvVar, GovernedView, History, Key, Millis, MountedFile, Observed, OwnFields,
-    PolicyObject, TargetView, UpdateStrategy, Workload, WorkloadId, WorkloadStatus,
+    Absence, ConfigMapView, Container, Containers, Content, EnvVar, GovernedView, History, Key, Millis,
+    MountedFile, Observed, OwnFields, PolicyObject, TargetView, UpdateStrategy, Workload, WorkloadId,
+    WorkloadStatus,
 };
 pub use pauses::Pauses;
 pub use pod::{Health, Pod, Trouble};
@@ -131,7 +132,8 @@ pub struct Plan {
 pub enum WrittenFrom {
     /// An earlier one, or none: no target has what is written now.
     Before,
-    /// A later one of the policy itself, where a target has what comes back: after a failure, or an edit that is undone.
+    /// A later one of the policy itself, where a target has what comes back: after a failure, or an edit that
+    /// is undone.
     Later,
     /// Somebody else's: the file was changed or deleted, or its label taken away.
     Drift,
@@ -168,8 +170,10 @@ impl Plan {
     /// Whether it changes something that pods run, or what is remembered of that.
     #[must_use]
     pub fn writes(&self) -> bool {
-        let file =
-            matches!(self.config_map, Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. } | ConfigMapStep::Annotate(_)));
+        let file = matches!(
+            self.config_map,
+            Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. } | ConfigMapStep::Annotate(_))
+        );
         let targets = self.steps.iter().any(|step| matches!(step, Step::Write { .. }));
         let memory = self.record.is_some() || !self.memories.is_empty();
         // What is left as it is stays so.
@@ -182,7 +186,9 @@ impl Plan {
     /// Whether a target gets something new, and nothing is only put back.
     #[must_use]
     pub fn begins_a_roll(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, Step::Write { rolls: true, drift, .. } if drift.is_empty()))
+        self.steps
+            .iter()
+            .any(|step| matches!(step, Step::Write { rolls: true, drift, .. } if drift.is_empty()))
     }
 
     /// Whether the policy gives up some of what it governs, for good.
@@ -191,12 +197,14 @@ impl Plan {
         self.is_in_order(observed, policy) && given_up(observed).next().is_some()
     }
 
-    /// Whether what the policy names is what it has: one that cannot have its new targets keeps the old ones, unless the new
-    /// are each other's.
+    /// Whether what the policy names is what it has: one that cannot have its new targets keeps the old ones,
+    /// unless the new are each other's.
     #[must_use]
     pub fn is_in_order(&self, observed: &Observed, policy: &PolicyObject) -> bool {
-        let stands = |step: &Step| !matches!(step, Step::Refused { reason, .. } if *reason != Reason::TargetClaimed);
-        let in_order = self.steps.iter().all(stands) && !matches!(self.config_map, Some(ConfigMapStep::Refused(_)));
+        let stands =
+            |step: &Step| !matches!(step, Step::Refused { reason, .. } if *reason != Reason::TargetClaimed);
+        let in_order =
+            self.steps.iter().all(stands) && !matches!(self.config_map, Some(ConfigMapStep::Refused(_)));
         observed.standing.accepted(policy).is_some() && in_order
     }
 }
@@ -229,14 +237,16 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     plan.verdict = rollback::standing(observed, policy, &asked_for, &digest);
     plan.goals = rollback::goals(observed, &asked_for, &digest, plan.verdict.as_ref());
     plan.steps = target::steps(observed, policy, &plan.goals, found, plan.verdict.as_ref());
-    let in_force =
-        rollback::in_force(observed, &plan).unwrap_or_else(|| Goal { desired: asked_for.clone(), record: Some(digest.as_str().into()) });
+    let in_force = rollback::in_force(observed, &plan)
+        .unwrap_or_else(|| Goal { desired: asked_for.clone(), record: Some(digest.as_str().into()) });
     let desired = in_force.desired.clone();
     let writable = plan.steps.iter().any(|step| !matches!(step, Step::Refused { .. }));
-    let not_wired = plan.steps.iter().any(|step| matches!(step, Step::Refused { reason: Reason::NotWired, .. }));
+    let not_wired =
+        plan.steps.iter().any(|step| matches!(step, Step::Refused { reason: Reason::NotWired, .. }));
     // The file has to be there before it can be mounted.
     if writable || not_wired {
-        plan.config_map = config_map(observed, policy, &desired, in_force.record.as_deref().unwrap_or_default());
+        plan.config_map =
+            config_map(observed, policy, &desired, in_force.record.as_deref().unwrap_or_default());
     }
     if writable {
         // The garbage collector takes the records of a policy that is being deleted.
@@ -247,7 +257,9 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
         plan.record = None;
     }
     // Only an accepted generation lets go: a mistyped target must not strip the real one.
-    if matches!(plan.config_map, Some(ConfigMapStep::Refused(_))) || plan.steps.iter().any(|step| matches!(step, Step::Refused { .. })) {
+    if matches!(plan.config_map, Some(ConfigMapStep::Refused(_)))
+        || plan.steps.iter().any(|step| matches!(step, Step::Refused { .. }))
+    {
         plan.reversals.clear();
         plan.ended_config_maps.clear();
     }
@@ -258,7 +270,8 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     plan.memories = reversal::memories(observed, policy, &plan);
     plan.reloads = effective::reloads(observed, &in_force, &plan.steps, plan.config_map.as_ref());
     plan.again = plan.again.into_iter().chain(overrides::again(observed)).min();
-    let steps_again = plan.steps.iter().zip(&observed.targets).filter_map(|(step, view)| step.again(view, observed.now));
+    let steps_again =
+        plan.steps.iter().zip(&observed.targets).filter_map(|(step, view)| step.again(view, observed.now));
     plan.again = plan.again.into_iter().chain(steps_again).min();
     plan.digest = digest;
     plan.desired = Some(desired);
@@ -267,7 +280,8 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     let verdict_again = plan.verdict.as_ref().map(|verdict| rollback::look(observed, policy, verdict));
     plan.again = plan.again.into_iter().chain(verdict_again).min();
     let each = plan.steps.iter().zip(&plan.goals).zip(&observed.targets);
-    let asked_again = each.filter_map(|((step, goal), view)| effective::again(observed, &plan, goal, view, step));
+    let asked_again =
+        each.filter_map(|((step, goal), view)| effective::again(observed, &plan, goal, view, step));
     plan.again = plan.again.into_iter().chain(asked_again).min();
     plan
 }
@@ -282,9 +296,13 @@ pub fn delivers_a_file(observed: &Observed) -> bool {
 /// Whether running pods are about to read another file, so that it matters what it is laid on.
 #[must_use]
 pub fn is_about_to_change(observed: &Observed) -> bool {
-    let Some(policy) = observed.policy.as_ref().filter(|policy| !policy.suspend && delivers_a_file(observed)) else { return false };
+    let Some(policy) = observed.policy.as_ref().filter(|policy| !policy.suspend && delivers_a_file(observed))
+    else {
+        return false;
+    };
     observed.standing.desired(policy).is_some_and(|desired| {
-        observed.config_map(&desired.config_map).is_some() && effective::File::found(observed, &desired) == effective::File::Other
+        observed.config_map(&desired.config_map).is_some()
+            && effective::File::found(observed, &desired) == effective::File::Other
     })
 }
 
@@ -293,8 +311,15 @@ fn content(rendered: &Rendered) -> String {
     crate::document::hex_digest(&rendered.file, 16)
 }
 
-fn config_map(observed: &Observed, policy: &PolicyObject, desired: &Desired, digest: &str) -> Option<ConfigMapStep> {
-    if let Some(unreadable) = observed.unreadable.iter().find(|found| found.is_config_map(&desired.config_map)) {
+fn config_map(
+    observed: &Observed,
+    policy: &PolicyObject,
+    desired: &Desired,
+    digest: &str,
+) -> Option<ConfigMapStep> {
+    if let Some(unreadable) =
+        observed.unreadable.iter().find(|found| found.is_config_map(&desired.config_map))
+    {
         return Some(ConfigMapStep::Refused(unreadable.refusal()));
     }
     let found = observed.config_map(&desired.config_map);
@@ -319,7 +344,8 @@ fn config_map(observed: &Observed, policy: &PolicyObject, desired: &Desired, dig
         let from = if changed { from } else { WrittenFrom::Before };
         return Some(ConfigMapStep::Repair { found: found.clone(), from });
     }
-    let noted = found.governed.as_deref() == Some(&*desired.governed(policy, &observed.crd_uid, None).write());
+    let noted =
+        found.governed.as_deref() == Some(&*desired.governed(policy, &observed.crd_uid, None).write());
     (!noted).then(|| ConfigMapStep::Annotate(found.clone()))
 }
 
@@ -330,8 +356,8 @@ fn written_from(observed: &Observed, found: Option<&ConfigMapView>, digest: &str
     if !has(digest) {
         return WrittenFrom::Before;
     }
-    // A target is written only after the config map: from then on a file that differs was changed. By us, if it is that of
-    // the newest record, which may be on its way, or of one that some target has.
+    // A target is written only after the config map: from then on a file that differs was changed. By us, if
+    // it is that of the newest record, which may be on its way, or of one that some target has.
     let is_ours = |record: &Record| {
         let rendered = render(&observed.key.name, record.data.overlay.clone(), record.data.delivery);
         found.and_then(|found| found.content.as_deref()) == Some(&*content(&rendered))
@@ -360,10 +386,18 @@ pub fn claim_config_map(found: &ConfigMapView, policy: &PolicyObject) -> Result<
 }
 
 fn record_step(observed: &Observed, digest: &str) -> Option<RecordStep> {
-    let highest = observed.records.iter().filter(|record| record.is_plausible()).map(|record| record.revision).max().unwrap_or_default();
+    let highest = observed
+        .records
+        .iter()
+        .filter(|record| record.is_plausible())
+        .map(|record| record.revision)
+        .max()
+        .unwrap_or_default();
     match observed.records.iter().position(|record| record.digest() == digest) {
         Some(0) => None,
-        Some(older) => Some(RecordStep::Renew { name: observed.records[older].name.clone(), revision: highest + 1 }),
+        Some(older) => {
+            Some(RecordStep::Renew { name: observed.records[older].name.clone(), revision: highest + 1 })
+        }
         None => Some(RecordStep::Create { revision: highest + 1 }),
     }
 }
@@ -372,12 +406,16 @@ fn record_step(observed: &Observed, digest: &str) -> Option<RecordStep> {
 fn prune(observed: &Observed, policy: &PolicyObject, current: &str, changes: bool) -> Vec<SmolStr> {
     let Ok(limits) = &policy.spec else { return Vec::new() };
     let applied = observed.records.first().map(|newest| newest.applied.as_slice()).unwrap_or_default();
-    let back = |record: &Record, digest: &str| record.verdict.iter().flat_map(|verdict| &verdict.back).any(|back| back.record == digest);
+    let back = |record: &Record, digest: &str| {
+        record.verdict.iter().flat_map(|verdict| &verdict.back).any(|back| back.record == digest)
+    };
     // What stands where nothing was written yet is of before all revisions.
     let unwritten = applied.iter().any(|applied| applied.record.is_empty());
     let needed = |record: &Record| {
         let digest = record.digest();
-        let used = |applied: &Applied| applied.record == digest || applied.good.first().is_some_and(|good| good == digest);
+        let used = |applied: &Applied| {
+            applied.record == digest || applied.good.first().is_some_and(|good| good == digest)
+        };
         digest == current
             || (unwritten && record.revision == 0)
             || applied.iter().any(used)
@@ -389,9 +427,12 @@ fn prune(observed: &Observed, policy: &PolicyObject, current: &str, changes: boo
     }
     let (plausible, others): (Vec<_>, Vec<_>) =
         observed.records.iter().filter(|record| !needed(record)).partition(|record| record.is_plausible());
-    // What a target would go back to should the current one fail is one of those that are kept, and kept even if none is.
+    // What a target would go back to should the current one fail is one of those that are kept, and kept even
+    // if none is.
     let before = |record: &Record| {
-        applied.iter().any(|applied| applied.good.iter().find(|good| **good != current).is_some_and(|good| *good == record.digest()))
+        applied.iter().any(|applied| {
+            applied.good.iter().find(|good| **good != current).is_some_and(|good| *good == record.digest())
+        })
     };
     let plausible = plausible.into_iter().skip(limits.history_limit).filter(|record| !before(record));
     plausible.chain(others).map(|record| record.name.clone()).collect()

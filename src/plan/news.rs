@@ -55,11 +55,14 @@ fn was_true(policy: &PolicyObject, type_: ConditionType) -> bool {
 /// A new reason; or another refusal for the same reason, which an edit of the policy brought.
 fn ready(policy: &PolicyObject, plan: &Plan, status: &MfaPolicyStatus, reason: Reason) -> Option<Notice> {
     let message = &*condition(status, ConditionType::Ready)?.message;
-    let refused = condition(status, ConditionType::Accepted).is_some_and(|accepted| accepted.status != "True");
-    let edited = policy.status.generation != policy.generation && policy.status.message != message_digest(message);
+    let refused =
+        condition(status, ConditionType::Accepted).is_some_and(|accepted| accepted.status != "True");
+    let edited =
+        policy.status.generation != policy.generation && policy.status.message != message_digest(message);
     let is_new = *policy.status.reason != *reason.as_str() || (refused && edited);
     // RolloutStarted tells the same.
-    let rolls = reason == Reason::Progressing && plan.steps.iter().any(|step| matches!(step, Step::Write { rolls: true, .. }));
+    let rolls = reason == Reason::Progressing
+        && plan.steps.iter().any(|step| matches!(step, Step::Write { rolls: true, .. }));
     // It has an event of its own, whatever Ready says.
     if !is_new || rolls || reason == Reason::Overridden {
         return None;
@@ -72,15 +75,24 @@ fn ready(policy: &PolicyObject, plan: &Plan, status: &MfaPolicyStatus, reason: R
 fn overridden(policy: &PolicyObject, status: &MfaPolicyStatus) -> Option<Notice> {
     let message = &*condition(status, ConditionType::Overridden)?.message;
     let is_new = policy.status.overridden != message_digest(message);
-    is_new.then(|| Notice { warning: true, reason: EventReason::Ready(Reason::Overridden), message: bounded(message) })
+    is_new.then(|| Notice {
+        warning: true,
+        reason: EventReason::Ready(Reason::Overridden),
+        message: bounded(message),
+    })
 }
 
 /// A roll is done. That a refusal ends is none.
 fn rolled_out(policy: &PolicyObject, status: &MfaPolicyStatus) -> Option<Notice> {
-    let condition = condition(status, ConditionType::RolledOut).filter(|condition| condition.status == "True")?;
+    let condition =
+        condition(status, ConditionType::RolledOut).filter(|condition| condition.status == "True")?;
     let another = policy.status.revision.as_deref() != status.revision.as_deref();
     let ended = !was_true(policy, ConditionType::RolledOut) && was_true(policy, ConditionType::Accepted);
-    (another || ended).then(|| Notice { warning: false, reason: EventReason::RolledOut, message: bounded(&condition.message) })
+    (another || ended).then(|| Notice {
+        warning: false,
+        reason: EventReason::RolledOut,
+        message: bounded(&condition.message),
+    })
 }
 
 fn transition(policy: &PolicyObject, status: &MfaPolicyStatus) -> Option<Transition> {
@@ -92,10 +104,16 @@ fn transition(policy: &PolicyObject, status: &MfaPolicyStatus) -> Option<Transit
 fn level_changed(transition: &Transition) -> Notice {
     let Transition { from, to, .. } = transition;
     let change = |key: &str, from: &str, to: &str| (from != to).then(|| format!("{key} from {from} to {to}"));
-    let changes = [change("settings", &from.settings, &to.settings), change("whoami", &from.whoami, &to.whoami)];
+    let changes =
+        [change("settings", &from.settings, &to.settings), change("whoami", &from.whoami, &to.whoami)];
     let changes: Vec<_> = changes.into_iter().flatten().collect();
-    let by = transition.manager.as_deref().map(|manager| format!(", spec last set by {manager}")).unwrap_or_default();
-    let message = format!("what the pods demand changed: {} (cause: {}{by})", changes.join(", "), transition.cause);
+    let by = transition
+        .manager
+        .as_deref()
+        .map(|manager| format!(", spec last set by {manager}"))
+        .unwrap_or_default();
+    let message =
+        format!("what the pods demand changed: {} (cause: {}{by})", changes.join(", "), transition.cause);
     Notice { warning: is_weaker(from, to), reason: EventReason::LevelChanged, message: bounded(&message) }
 }
 
@@ -124,11 +142,13 @@ pub fn retrying(policy: &PolicyObject, verdict: &Verdict, now: Millis) -> Notice
 /// The policy begins to hold still, or ends it.
 #[must_use]
 pub fn suspension(policy: &PolicyObject) -> Notice {
-    let by = policy.manager.as_deref().map(|manager| format!("; spec last set by {manager}")).unwrap_or_default();
+    let by =
+        policy.manager.as_deref().map(|manager| format!("; spec last set by {manager}")).unwrap_or_default();
     let (reason, message) = match policy.suspend {
-        true => {
-            (EventReason::Ready(Reason::Suspended), "the policy holds still from now on: nothing is written until spec.suspend is false")
-        }
+        true => (
+            EventReason::Ready(Reason::Suspended),
+            "the policy holds still from now on: nothing is written until spec.suspend is false",
+        ),
         false => (EventReason::Resumed, "the policy is written again: spec.suspend is false"),
     };
     Notice { warning: false, reason, message: bounded(&format!("{message}{by}")) }

@@ -7,7 +7,9 @@ use smol_str::SmolStr;
 use super::record::Record;
 use super::shape::{Replacement, Traits};
 use super::unusual::{EnvFrom, Unusual};
-use super::{Bounded, LastStatus, LeftFile, Levels, Pauses, Pod, Proof, Selected, Standing, Unheard, Unreadable};
+use super::{
+    Bounded, LastStatus, LeftFile, Levels, Pauses, Pod, Proof, Selected, Standing, Unheard, Unreadable,
+};
 use crate::policy::{DeletionPolicy, Kind, Policy, Rejection, Verification};
 use crate::server::kratos::{Layer, runs_kratos};
 
@@ -68,7 +70,8 @@ pub struct Observed {
     pub records: Vec<Arc<Record>>,
     /// Names of what bears the label of a record, and is none or cannot be read.
     pub ignored: Vec<SmolStr>,
-    /// Workloads and config maps that carry the policy's label, and the config map that it names, where they cannot be read.
+    /// Workloads and config maps that carry the policy's label, and the config map that it names, where they
+    /// cannot be read.
     pub unreadable: Vec<Arc<Unreadable>>,
     pub standing: Standing,
     pub unheard: Unheard,
@@ -169,8 +172,8 @@ pub struct TargetView {
     pub content: Option<Content>,
     /// Since when, without a break as far as this process saw, an old pod runs well while new ones fail.
     pub well_since: Option<Millis>,
-    /// The weakest levels of its pods when they were asked last, of which the template says nothing; none where they were not
-    /// asked for what the policy has now.
+    /// The weakest levels of its pods when they were asked last, of which the template says nothing; none
+    /// where they were not asked for what the policy has now.
     pub listed: Option<Levels>,
     /// What its pods proved of the variables that are desired, when they were asked last.
     pub proof: Option<Proof>,
@@ -178,8 +181,8 @@ pub struct TargetView {
     pub disagrees_since: Option<Millis>,
     /// What the config maps hold that its container takes variables from.
     pub env_from: EnvFrom,
-    /// What matters of the configuration files beside ours, the weakest first; none where it is not known which there
-    /// are, or they have not been read.
+    /// What matters of the configuration files beside ours, the weakest first; none where it is not known
+    /// which there are, or they have not been read.
     pub base: Option<Arc<[Layer]>>,
     /// Version of its server; none where it was not asked, or did not say.
     pub server_version: Option<SmolStr>,
@@ -250,7 +253,8 @@ pub struct Workload {
     pub replacement: Replacement,
     /// Pods that a roll of a Deployment may make beside those wanted.
     pub surge: i32,
-    /// Label selector of its pods, in the form of a list request; none where it is longer than any that is kept.
+    /// Label selector of its pods, in the form of a list request; none where it is longer than any that is
+    /// kept.
     pub selector: Option<SmolStr>,
     pub containers: Containers,
     /// Who else changed the spec last.
@@ -342,7 +346,8 @@ pub struct Container {
 }
 
 impl Container {
-    /// Whether it is an identity server that answers sign-in: its words say so, or it has none, and then the image's own do.
+    /// Whether it is an identity server that answers sign-in: its words say so, or it has none, and then the
+    /// image's own do.
     #[must_use]
     pub fn is_server(&self, server_images: &[String]) -> bool {
         (self.traits.serves || self.traits.by_image) && runs_kratos(&self.image, server_images)

@@ -1,12 +1,15 @@
-//! What in a workload beats the policy: every such thing is told with its place and its remedy, whatever its value. And
-//! what cannot be looked at.
+//! What in a workload beats the policy: every such thing is told with its place and its remedy, whatever its
+//! value. And what cannot be looked at.
 
 use std::fmt::Write as _;
 
 use smol_str::SmolStr;
 
 use super::target::container;
-use super::{Container, Desired, EnvFrom, EnvFromMap, Goal, Millis, MountedFile, Observed, Plan, Step, TargetView, Workload, unchecked};
+use super::{
+    Container, Desired, EnvFrom, EnvFromMap, Goal, Millis, MountedFile, Observed, Plan, Step, TargetView,
+    Workload, unchecked,
+};
 use crate::api::Reason;
 use crate::policy::Delivery;
 use crate::server::kratos::written_keys;
@@ -65,8 +68,8 @@ pub fn again(observed: &Observed) -> Option<Millis> {
     observed.targets.iter().filter_map(|view| view.env_from.until).min()
 }
 
-/// Whether the key of this variable may be set in the container by something whose value is not known, or that counts on
-/// some pods only.
+/// Whether the key of this variable may be set in the container by something whose value is not known, or
+/// that counts on some pods only.
 pub fn is_unsettled(container: &Container, from: &EnvFrom, variable: &str) -> bool {
     let keys = written_keys(variable);
     let writes = |name: &SmolStr| written_keys(name).iter().any(|key| keys.contains(key));
@@ -83,20 +86,36 @@ fn find(desired: &Desired, view: &TargetView, workload: &Workload, container: &C
     let set = Set::of(desired);
     let place = format!("container {} in {workload}", container.name);
     let later = if set.by_file { later_files(desired, container, &place) } else { Vec::new() };
-    let found = in_command(&set, workload, container, &place).chain(in_env(&set, workload, container, &place));
-    let overrides = found.chain(from_config_maps(&set, &view.env_from, &place)).chain(later).take(MOST).collect();
+    let found =
+        in_command(&set, workload, container, &place).chain(in_env(&set, workload, container, &place));
+    let overrides =
+        found.chain(from_config_maps(&set, &view.env_from, &place)).chain(later).take(MOST).collect();
     Findings { overrides, not_checked: unchecked::not_checked(desired, &set, view, workload, container) }
 }
 
-fn in_command(set: &Set, workload: &Workload, container: &Container, place: &str) -> impl Iterator<Item = String> {
+fn in_command(
+    set: &Set,
+    workload: &Workload,
+    container: &Container,
+    place: &str,
+) -> impl Iterator<Item = String> {
     let names = container.unusual.iter().flat_map(|unusual| &unusual.in_command);
     names.filter_map(move |name| {
         let keys = set.told(name)?;
-        Some(format!("the command line of {place} names {}, which sets {keys}: remove it from the {}", cut(name), workload.kind))
+        Some(format!(
+            "the command line of {place} names {}, which sets {keys}: remove it from the {}",
+            cut(name),
+            workload.kind
+        ))
     })
 }
 
-fn in_env(set: &Set, workload: &Workload, container: &Container, place: &str) -> impl Iterator<Item = String> {
+fn in_env(
+    set: &Set,
+    workload: &Workload,
+    container: &Container,
+    place: &str,
+) -> impl Iterator<Item = String> {
     let aliases = container.unusual.iter().flat_map(|unusual| &unusual.aliases);
     // Of our own those that are left go with the next write; those that we set are a matter of ownership.
     let stranger = |name: &&SmolStr| !set.is_variable(name) && !workload.owns(&container.name, name);
@@ -113,8 +132,12 @@ fn from_config_maps(set: &Set, env_from: &EnvFrom, place: &str) -> Vec<String> {
         let config_map = source.name();
         // An entry of ours has the very name and comes before it.
         for name in names.iter().flatten().filter(|name| !set.is_variable(name)) {
-            let told =
-                |beaten| format!("env {} of {place}, from ConfigMap {config_map}, {beaten}: remove it from that ConfigMap", cut(name));
+            let told = |beaten| {
+                format!(
+                    "env {} of {place}, from ConfigMap {config_map}, {beaten}: remove it from that ConfigMap",
+                    cut(name)
+                )
+            };
             found.extend(set.beaten_by(name).map(told));
         }
     }
@@ -124,10 +147,13 @@ fn from_config_maps(set: &Set, env_from: &EnvFrom, place: &str) -> Vec<String> {
 /// Files that the container reads after ours.
 fn later_files(desired: &Desired, container: &Container, place: &str) -> Vec<String> {
     let config_map = &desired.config_map;
-    let Some(ours) = container.files.iter().rposition(|file| file.as_ref().is_some_and(|file| file.is_of(config_map))) else {
+    let Some(ours) =
+        container.files.iter().rposition(|file| file.as_ref().is_some_and(|file| file.is_of(config_map)))
+    else {
         return Vec::new();
     };
-    let unread = |at: usize| container.unusual.iter().flat_map(|unusual| &unusual.unread).find(|file| file.at == at);
+    let unread =
+        |at: usize| container.unusual.iter().flat_map(|unusual| &unusual.unread).find(|file| file.at == at);
     let named = |(at, file): (usize, &Option<MountedFile>)| match (file, unread(at)) {
         (Some(file), _) => format!("key {} of ConfigMap {}", cut(&file.key), file.config_map),
         (None, Some(file)) => told_path(&file.path),
@@ -136,7 +162,10 @@ fn later_files(desired: &Desired, container: &Container, place: &str) -> Vec<Str
     let remedy = format!("make that of ConfigMap {config_map} the last --config");
     let later = container.files.iter().enumerate().skip(ours + 1).map(named);
     let beyond = container.files.more.then(|| "more files than are looked at".to_owned());
-    later.chain(beyond).map(|file| format!("{place} reads {file} after the policy's, and the later one counts: {remedy}")).collect()
+    later
+        .chain(beyond)
+        .map(|file| format!("{place} reads {file} after the policy's, and the later one counts: {remedy}"))
+        .collect()
 }
 
 /// The keys that the policy sets.
@@ -150,7 +179,14 @@ pub(super) struct Set {
 
 impl Set {
     fn of(desired: &Desired) -> Self {
-        let keys = desired.rendered.overlay.document().leaves().into_iter().map(|(path, _)| path.join(".")).collect();
+        let keys = desired
+            .rendered
+            .overlay
+            .document()
+            .leaves()
+            .into_iter()
+            .map(|(path, _)| path.join("."))
+            .collect();
         let variables = desired.variables().iter().map(|variable| variable.name.clone()).collect();
         Self { keys, variables, by_file: desired.rendered.delivery == Delivery::ConfigFile }
     }
@@ -176,7 +212,8 @@ impl Set {
         }
     }
 
-    /// What a variable of this name does. They reach the process in no certain order, and the last one counts.
+    /// What a variable of this name does. They reach the process in no certain order, and the last one
+    /// counts.
     fn beaten_by(&self, variable: &str) -> Option<String> {
         let keys = self.told(variable)?;
         Some(if self.is_in_file(variable) {
@@ -189,13 +226,21 @@ impl Set {
 
 /// What was taken for a path may be something else, and hold a secret: only what looks like one is told.
 pub(super) fn told_path(path: &str) -> String {
-    let looks_like_one = |character: char| character.is_ascii_alphanumeric() || matches!(character, '/' | '.' | '_' | '-');
-    if path.len() <= MAX_NAME && path.chars().all(looks_like_one) { format!("the file {path}") } else { "a file".into() }
+    let looks_like_one =
+        |character: char| character.is_ascii_alphanumeric() || matches!(character, '/' | '.' | '_' | '-');
+    if path.len() <= MAX_NAME && path.chars().all(looks_like_one) {
+        format!("the file {path}")
+    } else {
+        "a file".into()
+    }
 }
 
 /// A name that others chose, on one line and bounded.
 pub(super) fn cut(name: &str) -> String {
-    name.chars().map(|character| if character.is_control() { ' ' } else { character }).take(MAX_NAME).collect()
+    name.chars()
+        .map(|character| if character.is_control() { ' ' } else { character })
+        .take(MAX_NAME)
+        .collect()
 }
 
 #[cfg(test)]
@@ -215,7 +260,8 @@ mod tests {
     /// A policy that sets the level of whoami, and a code.
     fn desired(delivery: Delivery) -> Desired {
         let methods = serde_json::json!({"methods": {"code": {"mfa_enabled": true}}});
-        let overlay = serde_json::json!({"selfservice": methods, "session": {"whoami": {"required_aal": "aal1"}}});
+        let overlay =
+            serde_json::json!({"selfservice": methods, "session": {"whoami": {"required_aal": "aal1"}}});
         let overlay: Overlay = serde_json::from_value(overlay).expect("keys");
         Desired {
             rendered: render("mfa", overlay, delivery),
@@ -227,7 +273,8 @@ mod tests {
     }
 
     fn found(delivery: Delivery, container: Container, env_from: EnvFrom) -> Findings {
-        let view = TargetView { env_from, ..target(Workload { containers: vec![container].into(), ..workload(1) }) };
+        let view =
+            TargetView { env_from, ..target(Workload { containers: vec![container].into(), ..workload(1) }) };
         let workload = view.workload.clone().expect("a workload");
         find(&desired(delivery), &view, &workload, &workload.containers[0])
     }
@@ -252,10 +299,17 @@ mod tests {
         for delivery in [Delivery::Environment, Delivery::ConfigFile] {
             for name in ["session_whoami_required_aal", "Session", "SESSION_WHOAMI"] {
                 let found = found(delivery, alias(name), EnvFrom::default()).overrides;
-                assert!(matches!(found.as_slice(), [only] if only.contains(&format!("env {name} of container kratos"))), "{found:?}");
+                assert!(
+                    matches!(found.as_slice(), [only] if only.contains(&format!("env {name} of container kratos"))),
+                    "{found:?}"
+                );
             }
             for name in ["SELFSERVICE_FLOWS", "SELFSERVICE_METHODS_TOTP"] {
-                assert_eq!(found(delivery, alias(name), EnvFrom::default()).overrides, Vec::<String>::new(), "{name}");
+                assert_eq!(
+                    found(delivery, alias(name), EnvFrom::default()).overrides,
+                    Vec::<String>::new(),
+                    "{name}"
+                );
             }
         }
     }
@@ -265,12 +319,20 @@ mod tests {
         let plain = || kratos(&[(WHOAMI, "aal1"), (CODE, "false"), ("REVISION", "mfa-0000000000")]);
         assert_eq!(found(Delivery::Environment, plain(), EnvFrom::default()), Findings::default());
         let beaten = found(Delivery::ConfigFile, plain(), EnvFrom::default()).overrides;
-        assert!(matches!(beaten.as_slice(), [only] if only.contains(CODE) && !only.contains("aal1,")), "{beaten:?}");
-        let by_reference = Container { env: vec![EnvVar { name: CODE.into(), value: None }].into(), ..kratos(&[]) };
+        assert!(
+            matches!(beaten.as_slice(), [only] if only.contains(CODE) && !only.contains("aal1,")),
+            "{beaten:?}"
+        );
+        let by_reference =
+            Container { env: vec![EnvVar { name: CODE.into(), value: None }].into(), ..kratos(&[]) };
         assert_eq!(found(Delivery::ConfigFile, by_reference, EnvFrom::default()).overrides.len(), 1);
         // From a config map, a plain entry of the same name comes first.
-        assert_eq!(found(Delivery::Environment, plain(), from_map(Some(&[WHOAMI, CODE]))), Findings::default());
-        let from_elsewhere = found(Delivery::ConfigFile, kratos(&[]), from_map(Some(&[WHOAMI, CODE]))).overrides;
+        assert_eq!(
+            found(Delivery::Environment, plain(), from_map(Some(&[WHOAMI, CODE]))),
+            Findings::default()
+        );
+        let from_elsewhere =
+            found(Delivery::ConfigFile, kratos(&[]), from_map(Some(&[WHOAMI, CODE]))).overrides;
         assert!(matches!(from_elsewhere.as_slice(), [only] if only.contains(CODE)), "{from_elsewhere:?}");
         let alias = found(Delivery::Environment, plain(), from_map(Some(&["session"]))).overrides;
         assert!(matches!(alias.as_slice(), [only] if only.contains("from ConfigMap settings")), "{alias:?}");
@@ -282,27 +344,47 @@ mod tests {
         own.containers = vec![kratos(&[(CODE, "true")])].into();
         own.own.env = vec![("kratos".into(), CODE.into())].into();
         let view = target(own.clone());
-        assert_eq!(find(&desired(Delivery::ConfigFile), &view, &own, &own.containers[0]), Findings::default());
+        assert_eq!(
+            find(&desired(Delivery::ConfigFile), &view, &own, &own.containers[0]),
+            Findings::default()
+        );
     }
 
     #[test]
     fn each_file_after_ours_is_named() {
-        let unread = vec![UnreadFile { at: 2, path: "/etc/later.yaml".into(), source: FileSource::Secret("keys".into()) }];
+        let unread = vec![UnreadFile {
+            at: 2,
+            path: "/etc/later.yaml".into(),
+            source: FileSource::Secret("keys".into()),
+        }];
         let container = Container {
             files: vec![file("base"), file("mfa-mfa"), None, file("extra")].into(),
             ..with(Unusual { unread: unread.into(), ..Unusual::default() })
         };
         let found = found(Delivery::ConfigFile, container.clone(), EnvFrom::default());
         assert_eq!(found.overrides.len(), 2, "{found:?}");
-        assert!(found.overrides[0].contains("the file /etc/later.yaml") && found.overrides[1].contains("ConfigMap extra"), "{found:?}");
-        assert_eq!(found.not_checked, ["Secret keys, which the file /etc/later.yaml of container kratos comes from"]);
+        assert!(
+            found.overrides[0].contains("the file /etc/later.yaml")
+                && found.overrides[1].contains("ConfigMap extra"),
+            "{found:?}"
+        );
+        assert_eq!(
+            found.not_checked,
+            ["Secret keys, which the file /etc/later.yaml of container kratos comes from"]
+        );
         // What is read from files is the weakest place.
-        assert!(super::tests::found(Delivery::Environment, container, EnvFrom::default()).overrides.is_empty());
+        assert!(
+            super::tests::found(Delivery::Environment, container, EnvFrom::default()).overrides.is_empty()
+        );
     }
 
     #[test]
     fn what_does_not_look_like_a_path_is_not_repeated() {
-        for (path, told) in [("/etc/kratos.yaml", "the file /etc/kratos.yaml"), ("X=hunter2 kratos", "a file"), ("/etc/$(KEY)", "a file")] {
+        for (path, told) in [
+            ("/etc/kratos.yaml", "the file /etc/kratos.yaml"),
+            ("X=hunter2 kratos", "a file"),
+            ("/etc/$(KEY)", "a file"),
+        ] {
             assert_eq!(told_path(path), told);
         }
     }
@@ -331,26 +413,41 @@ mod tests {
             ..Unusual::default()
         };
         let found = |from| found(Delivery::Environment, with(unusual.clone()), from).not_checked;
-        assert_eq!(found(from_map(Some(&[]))), ["Secret keys, which variables of container kratos come from"]);
+        assert_eq!(
+            found(from_map(Some(&[]))),
+            ["Secret keys, which variables of container kratos come from"]
+        );
         assert_eq!(found(from_map(None)).len(), 2);
     }
 
     #[test]
     fn what_may_set_a_key_that_is_left_out_is_named() {
-        let not_checked = |container: Container, from: EnvFrom| found(Delivery::Environment, container, from).not_checked;
+        let not_checked =
+            |container: Container, from: EnvFrom| found(Delivery::Environment, container, from).not_checked;
         let told = |name: &str, keys: &str| format!("env {name} of container kratos, which may set {keys}");
         let settings = "selfservice.flows.settings.required_aal";
         let alias = |name: &str| with(Unusual { aliases: vec![name.into()].into(), ..Unusual::default() });
-        assert_eq!(not_checked(alias("Session"), EnvFrom::default()), Vec::<String>::new(), "it is told as what beats the policy");
+        assert_eq!(
+            not_checked(alias("Session"), EnvFrom::default()),
+            Vec::<String>::new(),
+            "it is told as what beats the policy"
+        );
         let parent = "SELFSERVICE_FLOWS_RECOVERY";
-        assert_eq!(not_checked(alias(parent), EnvFrom::default()), [told(parent, "selfservice.flows.recovery.enabled and 1 keys more")]);
-        let in_command = with(Unusual { in_command: vec!["FEATURE_FLAGS".into()].into(), ..Unusual::default() });
+        assert_eq!(
+            not_checked(alias(parent), EnvFrom::default()),
+            [told(parent, "selfservice.flows.recovery.enabled and 1 keys more")]
+        );
+        let in_command =
+            with(Unusual { in_command: vec!["FEATURE_FLAGS".into()].into(), ..Unusual::default() });
         assert_eq!(not_checked(in_command, EnvFrom::default()).len(), 1);
         let name = "SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL";
         for (value, known) in [(Some("aal1"), true), (Some("$(LEVEL)"), false), (None, false)] {
             let env = vec![EnvVar { name: name.into(), value: value.map(Into::into) }];
             let expected = if known { Vec::new() } else { vec![told(name, settings)] };
-            assert_eq!(not_checked(Container { env: env.into(), ..kratos(&[]) }, EnvFrom::default()), expected);
+            assert_eq!(
+                not_checked(Container { env: env.into(), ..kratos(&[]) }, EnvFrom::default()),
+                expected
+            );
         }
         assert_eq!(not_checked(kratos(&[]), from_map(Some(&[name]))), [told(name, settings)]);
         assert_eq!(not_checked(kratos(&[(name, "aal1")]), from_map(Some(&[name]))), Vec::<String>::new());
@@ -361,8 +458,10 @@ mod tests {
         let told = |text: Option<&str>| {
             let layer = text.map_or_else(Layer::unread, |text| Layer::read(text, &mut Budget::default()));
             let container = Container { files: vec![file("base"), file("mfa-mfa")].into(), ..kratos(&[]) };
-            let view =
-                TargetView { base: Some(Arc::from([layer])), ..target(Workload { containers: vec![container].into(), ..workload(1) }) };
+            let view = TargetView {
+                base: Some(Arc::from([layer])),
+                ..target(Workload { containers: vec![container].into(), ..workload(1) })
+            };
             let workload = view.workload.clone().expect("a workload");
             find(&desired(Delivery::Environment), &view, &workload, &workload.containers[0]).not_checked
         };
@@ -374,7 +473,12 @@ mod tests {
         let large = told(Some(&"x".repeat(300_000)));
         assert_eq!(large, [format!("{place}, which is too large to be read, or repeats itself too often")]);
         let filled = told(Some("session: {whoami: {required_aal: '${hunter2}'}}"));
-        assert_eq!(filled, [format!("session.whoami.required_aal in {place}, whose value has another form, or is filled in later")]);
+        assert_eq!(
+            filled,
+            [format!(
+                "session.whoami.required_aal in {place}, whose value has another form, or is filled in later"
+            )]
+        );
         assert_eq!(
             told(Some("selfservice: {flows: hunter2}"))[0].split(" in ").next(),
             Some("selfservice.flows.recovery.enabled and 3 keys more")
@@ -393,15 +497,20 @@ mod tests {
     #[test]
     fn a_level_is_unknown_where_something_else_may_set_it() {
         let plain = || kratos(&[(WHOAMI, "highest_available")]);
-        let alias =
-            |name: &str| Container { unusual: Unusual { aliases: vec![name.into()].into(), ..Unusual::default() }.boxed(), ..plain() };
+        let alias = |name: &str| Container {
+            unusual: Unusual { aliases: vec![name.into()].into(), ..Unusual::default() }.boxed(),
+            ..plain()
+        };
         let nothing = EnvFrom::default();
         assert!(!is_unsettled(&plain(), &nothing, WHOAMI));
         assert!(is_unsettled(&alias("session"), &nothing, WHOAMI));
         assert!(!is_unsettled(&alias("selfservice"), &nothing, WHOAMI));
         assert!(!is_unsettled(&plain(), &from_map(Some(&[WHOAMI])), WHOAMI));
         assert!(is_unsettled(&kratos(&[]), &from_map(Some(&[WHOAMI])), WHOAMI));
-        let view = TargetView { pods: None, ..target(Workload { containers: vec![alias("Session.Whoami")].into(), ..workload(1) }) };
+        let view = TargetView {
+            pods: None,
+            ..target(Workload { containers: vec![alias("Session.Whoami")].into(), ..workload(1) })
+        };
         assert_eq!(crate::plan::mark::running_levels(&view, "kratos").1, None);
     }
 }

@@ -38,8 +38,8 @@ pub enum Health {
     Well,
     /// It says that it is not ready, or takes the question and does not answer.
     Unwell,
-    /// Something is there, and what it says, if anything, is not the server's own word: nobody listens, a mesh ends the
-    /// connection, a proxy asks for credentials.
+    /// Something is there, and what it says, if anything, is not the server's own word: nobody listens, a
+    /// mesh ends the connection, a proxy asks for credentials.
     NotHeard,
     /// Nothing comes back from where it should be.
     Unreachable,
@@ -57,7 +57,8 @@ pub struct Trouble {
     pub ended: bool,
     /// How often it ended by itself with an error, as far as is told.
     pub crashes: i32,
-    /// When it last ended, or was first seen to have, whichever is earlier: two clocks tell. Zero where it did not.
+    /// When it last ended, or was first seen to have, whichever is earlier: two clocks tell. Zero where it
+    /// did not.
     pub finished: Millis,
     /// Of a container that prepares the pod: the config maps that it mounts.
     pub prepares: Option<Vec<SmolStr>>,

@@ -46,8 +46,13 @@ impl Proof {
     #[must_use]
     pub fn message(self) -> String {
         match self {
-            Self::Mismatch(message) | Self::Unreachable(message) | Self::Pending(message) | Self::NotSupported(message) => message,
-            Self::Agree { .. } => "all ready pods of each target answer one and the same digest of their configuration".into(),
+            Self::Mismatch(message)
+            | Self::Unreachable(message)
+            | Self::Pending(message)
+            | Self::NotSupported(message) => message,
+            Self::Agree { .. } => {
+                "all ready pods of each target answer one and the same digest of their configuration".into()
+            }
             Self::Confirmed => "every ready pod answers the revision of the policy".into(),
             Self::NoPods => "no pod is ready to be asked".into(),
         }

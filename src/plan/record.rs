@@ -43,8 +43,8 @@ pub struct TargetData {
     pub container: String,
 }
 
-/// A successful apply of a record to a target. What a newer operator noted beside is passed over, so that one can go back
-/// to an older operator.
+/// A successful apply of a record to a target. What a newer operator noted beside is passed over, so that one
+/// can go back to an older operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Applied {
@@ -56,8 +56,8 @@ pub struct Applied {
     pub record: String,
     /// Revision of its overlay.
     pub revision: String,
-    /// Since when the policy has kept the workload of this name, whatever its uid, in milliseconds since the Unix epoch. None
-    /// before its first apply, and once it is dropped.
+    /// Since when the policy has kept the workload of this name, whatever its uid, in milliseconds since the
+    /// Unix epoch. None before its first apply, and once it is dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<Millis>,
     /// Its roll was seen done. Later scaling does not change that.
@@ -128,8 +128,8 @@ pub struct Verdict {
     pub back: Vec<Back>,
 }
 
-/// What a target has while a revision is not tried again: what it goes back to, or what it keeps, that revision itself
-/// where it runs well on it.
+/// What a target has while a revision is not tried again: what it goes back to, or what it keeps, that
+/// revision itself where it runs well on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Back {
@@ -231,7 +231,10 @@ impl Data {
         });
         let spec = api::MfaPolicySpec {
             target_refs: targets.collect(),
-            delivery: Some(api::Delivery { type_: self.delivery.as_str().into(), config_map_name: Some(self.config_map_name.clone()) }),
+            delivery: Some(api::Delivery {
+                type_: self.delivery.as_str().into(),
+                config_map_name: Some(self.config_map_name.clone()),
+            }),
             ..self.overlay.spec()
         };
         policy::parse("stored", &spec).is_ok_and(|policy| Overlay::of(&policy) == self.overlay)
@@ -245,7 +248,8 @@ impl Record {
     /// Whether it was taken back on this target, and is not tried again.
     #[must_use]
     pub fn has_failed_on(&self, kind: &str, name: &str) -> bool {
-        let keeps = |back: &Back| (&*back.kind, &*back.name) == (kind, name) && *back.record == *self.digest();
+        let keeps =
+            |back: &Back| (&*back.kind, &*back.name) == (kind, name) && *back.record == *self.digest();
         self.verdict.as_ref().is_some_and(|verdict| !verdict.lifted && !verdict.back.iter().any(keeps))
     }
 

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use super::{Absence, ConfigMapStep, ConfigMapView, Governed, GovernedView, Observed, Plan, PolicyObject, Step, Workload};
+use super::{
+    Absence, ConfigMapStep, ConfigMapView, Governed, GovernedView, Observed, Plan, PolicyObject, Step,
+    Workload,
+};
 use crate::api;
 use crate::policy::{DeletionPolicy, Kind};
 
@@ -33,7 +36,8 @@ pub(super) fn gone(observed: &Observed) -> Plan {
         Absence::Pausing { until } => plan.again = Some(until),
         Absence::Uncertain => {}
         Absence::Confirmed => {
-            plan.reversals = observed.governed.iter().filter_map(|view| reversal(view, &observed.crd_uid, None)).collect();
+            plan.reversals =
+                observed.governed.iter().filter_map(|view| reversal(view, &observed.crd_uid, None)).collect();
             end_config_maps(observed, &mut plan, Some(ConfigMapEnd::Empty));
         }
     }
@@ -42,15 +46,20 @@ pub(super) fn gone(observed: &Observed) -> Plan {
 
 /// What is governed and named no more: all of it where the policy is gone.
 pub fn given_up(observed: &Observed) -> impl Iterator<Item = &GovernedView> {
-    let is_target =
-        |workload: &Workload| observed.targets.iter().any(|target| (target.kind, &target.name) == (workload.kind, &workload.key.name));
+    let is_target = |workload: &Workload| {
+        observed
+            .targets
+            .iter()
+            .any(|target| (target.kind, &target.name) == (workload.kind, &workload.key.name))
+    };
     observed.governed.iter().filter(move |view| !is_target(&view.workload))
 }
 
 /// The policy stands, and no longer names some of what it governed.
 pub(super) fn dropped(observed: &Observed, plan: &mut Plan) {
     let Some(policy) = &observed.policy else { return };
-    plan.reversals = given_up(observed).filter_map(|view| reversal(view, &observed.crd_uid, Some(policy))).collect();
+    plan.reversals =
+        given_up(observed).filter_map(|view| reversal(view, &observed.crd_uid, Some(policy))).collect();
     // The content of a renamed one stays while it is mounted: only the name has changed.
     end_config_maps(observed, plan, None);
 }
@@ -76,9 +85,13 @@ pub fn ends(observed: &Observed, map: &ConfigMapView) -> bool {
 
 /// Ends what is needed no more: `mounted` is what happens to one that is still mounted.
 fn end_config_maps(observed: &Observed, plan: &mut Plan, mounted: Option<ConfigMapEnd>) {
-    let emptied = |map: &ConfigMapView| map.content.as_deref() == Some(&*crate::document::hex_digest(super::EMPTY_FILE, 16));
+    let emptied = |map: &ConfigMapView| {
+        map.content.as_deref() == Some(&*crate::document::hex_digest(super::EMPTY_FILE, 16))
+    };
     // A workload that another policy takes over is not without its file in between.
-    let taken_over = |map: &ConfigMapView| observed.governed.iter().any(|view| view.claimant && view.workload.may_mount(&map.name));
+    let taken_over = |map: &ConfigMapView| {
+        observed.governed.iter().any(|view| view.claimant && view.workload.may_mount(&map.name))
+    };
     if observed.policy.is_none() && observed.config_maps.iter().any(|map| map.claimant) {
         // The claimant may go, too.
         plan.again = Some(observed.now + MOUNTED_AGAIN);
@@ -109,7 +122,8 @@ fn reversal(view: &GovernedView, crd_uid: &str, policy: Option<&PolicyObject>) -
         return None;
     }
     let leave = |why: String| Some(Reversal::Leave { workload: workload.clone(), why });
-    let Some(governed) = Governed::read(workload.governed.as_deref()).filter(|_| workload.own.governed) else {
+    let Some(governed) = Governed::read(workload.governed.as_deref()).filter(|_| workload.own.governed)
+    else {
         return leave(format!("its annotation {} is missing or changed", api::GOVERNED_ANNOTATION));
     };
     if governed.workload.as_deref() != Some(&*workload.uid) {
@@ -139,27 +153,48 @@ pub enum Memory {
 pub(super) fn memories(observed: &Observed, policy: &PolicyObject, plan: &Plan) -> Vec<Memory> {
     let said = policy.remembered_deletion_policy();
     let corrected = |annotation: Option<&str>| {
-        let governed = Governed::read(annotation).filter(|governed| governed.policy == *policy.uid && governed.deletion_policy != said)?;
+        let governed = Governed::read(annotation)
+            .filter(|governed| governed.policy == *policy.uid && governed.deletion_policy != said)?;
         Some(Governed { deletion_policy: said, ..governed }.write())
     };
-    let written: Vec<_> =
-        plan.steps.iter().zip(&observed.targets).filter(|(step, _)| matches!(step, Step::Write { .. })).map(|(_, view)| view).collect();
+    let written: Vec<_> = plan
+        .steps
+        .iter()
+        .zip(&observed.targets)
+        .filter(|(step, _)| matches!(step, Step::Write { .. }))
+        .map(|(_, view)| view)
+        .collect();
     let is_written = |workload: &Workload| {
-        let by_step = written.iter().any(|view| (view.kind, &view.name) == (workload.kind, &workload.key.name));
-        by_step || plan.reversals.iter().any(|reversal| matches!(reversal, Reversal::Revert(other) if other.uid == workload.uid))
+        let by_step =
+            written.iter().any(|view| (view.kind, &view.name) == (workload.kind, &workload.key.name));
+        by_step
+            || plan
+                .reversals
+                .iter()
+                .any(|reversal| matches!(reversal, Reversal::Revert(other) if other.uid == workload.uid))
     };
     let own = observed.governed.iter().map(|view| &view.workload);
-    let own = own.filter(|workload| workload.own.policy_label && workload.own.governed && !workload.deleting && !is_written(workload));
-    let workloads = own
-        .filter_map(|workload| Some(Memory::Workload { workload: workload.clone(), governed: corrected(workload.governed.as_deref())? }));
+    let own = own.filter(|workload| {
+        workload.own.policy_label && workload.own.governed && !workload.deleting && !is_written(workload)
+    });
+    let workloads = own.filter_map(|workload| {
+        Some(Memory::Workload {
+            workload: workload.clone(),
+            governed: corrected(workload.governed.as_deref())?,
+        })
+    });
     let file = match &plan.config_map {
         Some(ConfigMapStep::Repair { found, .. } | ConfigMapStep::Annotate(found)) => Some(&found.uid),
         _ => None,
     };
     let ended = |map: &ConfigMapView| plan.ended_config_maps.iter().any(|(other, _)| other.uid == map.uid);
-    let own = |map: &&ConfigMapView| map.own && map.policy_label.as_ref() == Some(&policy.key.name) && !map.deleting;
+    let own = |map: &&ConfigMapView| {
+        map.own && map.policy_label.as_ref() == Some(&policy.key.name) && !map.deleting
+    };
     let maps = observed.config_maps.iter().filter(own).filter(|map| Some(&map.uid) != file && !ended(map));
-    let maps = maps.filter_map(|map| Some(Memory::ConfigMap { map: map.clone(), governed: corrected(map.governed.as_deref())? }));
+    let maps = maps.filter_map(|map| {
+        Some(Memory::ConfigMap { map: map.clone(), governed: corrected(map.governed.as_deref())? })
+    });
     workloads.chain(maps).collect()
 }
 

@@ -10,19 +10,31 @@ use crate::server::kratos::{Layer, Merged, Overlay, code_counts_for_everyone, co
 #[must_use]
 pub fn beside_ours<'a>(container: &'a Container, config_map: &str) -> Option<Vec<&'a Option<MountedFile>>> {
     let ours = |file: &MountedFile| *file.config_map == *config_map;
-    // Without its command line in the template, the image decides; where there is more of it than is kept, nobody knows.
+    // Without its command line in the template, the image decides; where there is more of it than is kept,
+    // nobody knows.
     let files = || container.files.iter().filter(|file| !file.as_ref().is_some_and(ours)).collect();
     let told = !container.files.more && (container.traits.serves || !container.files.is_empty());
     (told && !container.traits.scripted).then(files)
 }
 
 /// The configuration that the container runs with this policy.
-pub(super) fn merged(workload: &Workload, container: &Container, view: &TargetView, policy: &Policy) -> Merged {
+pub(super) fn merged(
+    workload: &Workload,
+    container: &Container,
+    view: &TargetView,
+    policy: &Policy,
+) -> Merged {
     merged_with(workload, container, view, &Overlay::of(policy), policy.delivery)
 }
 
 /// The same with an overlay that is delivered so.
-pub(super) fn merged_with(workload: &Workload, container: &Container, view: &TargetView, overlay: &Overlay, delivery: Delivery) -> Merged {
+pub(super) fn merged_with(
+    workload: &Workload,
+    container: &Container,
+    view: &TargetView,
+    overlay: &Overlay,
+    delivery: Delivery,
+) -> Merged {
     Merged::of(view.base.as_deref(), &environment(workload, container, &view.env_from), overlay, delivery)
 }
 
@@ -43,14 +55,18 @@ pub(super) fn environment(workload: &Workload, container: &Container, from: &Env
                 Some(_) => below.hide(name),
                 None => own.hide(name),
             }),
-            (EnvSource::ConfigMap { prefix, .. } | EnvSource::Secret { prefix, .. }, _) => below.hide_all(prefix),
+            (EnvSource::ConfigMap { prefix, .. } | EnvSource::Secret { prefix, .. }, _) => {
+                below.hide_all(prefix)
+            }
         }
     }
     own.over(&below)
 }
 
 /// The accepted spec with each target that it can have.
-pub(super) fn governed(observed: &Observed) -> impl Iterator<Item = (&TargetView, &Workload, &Container, &Policy)> {
+pub(super) fn governed(
+    observed: &Observed,
+) -> impl Iterator<Item = (&TargetView, &Workload, &Container, &Policy)> {
     let spec = observed.policy.as_ref().and_then(|policy| observed.standing.accepted(policy));
     observed.targets.iter().filter_map(move |view| {
         let workload = view.workload.as_deref().filter(|workload| !workload.deleting)?;
@@ -63,10 +79,15 @@ pub(super) fn governed(observed: &Observed) -> impl Iterator<Item = (&TargetView
 /// Whether a rule waits for what stands in the files of the targets, or for their version.
 #[must_use]
 pub fn may_be_refused(observed: &Observed) -> bool {
-    let Some(spec) = observed.policy.as_ref().and_then(|policy| observed.standing.accepted(policy)) else { return false };
+    let Some(spec) = observed.policy.as_ref().and_then(|policy| observed.standing.accepted(policy)) else {
+        return false;
+    };
     // Even one that is off has origins.
     let merges = |factor: &Factor| matches!(factor, Factor::Code { enabled: true } | Factor::Webauthn { .. });
-    spec.factors.iter().any(merges) || spec.settings.is_none() || spec.whoami.is_none() || weighed::is_weighed(observed)
+    spec.factors.iter().any(merges)
+        || spec.settings.is_none()
+        || spec.whoami.is_none()
+        || weighed::is_weighed(observed)
 }
 
 /// Why the policy cannot be on these targets, by the rules on the merged configuration.
@@ -113,8 +134,7 @@ mod tests {
     use crate::policy::parse;
 
     fn seen(spec: Value, base: Option<&str>, env: &[(&str, &str)], version: Option<&str>) -> Observed {
-        let mut whole =
-            json!({"targetRefs": [{"name": "kratos"}], "requiredAAL": {"settings": "highest_available", "whoami": "highest_available"}});
+        let mut whole = json!({"targetRefs": [{"name": "kratos"}], "requiredAAL": {"settings": "highest_available", "whoami": "highest_available"}});
         whole.as_object_mut().expect("a map").extend(spec.as_object().cloned().unwrap_or_default());
         let mut workload = workload(1);
         workload.containers = vec![container(env)].into();
@@ -132,7 +152,8 @@ mod tests {
 
     #[test]
     fn what_the_server_makes_of_the_policy_is_refused_by_target() {
-        let code = json!({"methods": {"code": {"mfaEnabled": true}}, "acknowledge": ["CodeCountsForEveryone"]});
+        let code =
+            json!({"methods": {"code": {"mfaEnabled": true}}, "acknowledge": ["CodeCountsForEveryone"]});
         let refused = refusals(&seen(code.clone(), Some(PASSWORDLESS), &[], None));
         assert_eq!(refused.len(), 1, "{refused:?}");
         assert!(refused[0].message.starts_with("on Deployment kratos: "), "{}", refused[0].message);
@@ -159,8 +180,7 @@ mod tests {
 
     #[test]
     fn merge_keys_complete_it_too() {
-        let base =
-            "selfservice:\n  flows:\n    settings:\n      <<: &weak {required_aal: aal1}\n      ui_url: https://login.example.com/\n";
+        let base = "selfservice:\n  flows:\n    settings:\n      <<: &weak {required_aal: aal1}\n      ui_url: https://login.example.com/\n";
         assert_eq!(fields(&seen(whoami_alone(), Some(base), &[], None)), ["spec.requiredAAL"]);
     }
 
@@ -169,20 +189,33 @@ mod tests {
         let base = "selfservice: {flows: {settings: {required_aal: aal2}}}";
         let refused = refusals(&seen(whoami_alone(), Some(base), &[], None));
         assert_eq!(refused.len(), 1, "{refused:?}");
-        assert!(refused[0].field == "spec.requiredAAL.settings" && refused[0].message.contains("does not start"), "{refused:?}");
-        assert!(fields(&seen(json!({}), Some(base), &[], None)).is_empty(), "the policy's own level lies above it");
+        assert!(
+            refused[0].field == "spec.requiredAAL.settings" && refused[0].message.contains("does not start"),
+            "{refused:?}"
+        );
+        assert!(
+            fields(&seen(json!({}), Some(base), &[], None)).is_empty(),
+            "the policy's own level lies above it"
+        );
         let by_variable = [("SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL", "aal2")];
-        assert_eq!(fields(&seen(whoami_alone(), Some("{}"), &by_variable, None)), ["spec.requiredAAL.settings"]);
+        assert_eq!(
+            fields(&seen(whoami_alone(), Some("{}"), &by_variable, None)),
+            ["spec.requiredAAL.settings"]
+        );
     }
 
     #[test]
     fn what_is_filled_in_later_is_neither_taken_for_off_nor_for_a_level() {
         let base = "selfservice: {flows: {settings: {required_aal: \"${AAL}\"}}, methods: {code: {passwordless_enabled: \"${CODE}\"}}}";
-        let code = json!({"methods": {"code": {"mfaEnabled": true}}, "acknowledge": ["CodeCountsForEveryone"]});
+        let code =
+            json!({"methods": {"code": {"mfaEnabled": true}}, "acknowledge": ["CodeCountsForEveryone"]});
         assert!(fields(&seen(whoami_alone(), Some(base), &[], None)).is_empty());
         let observed = seen(code, Some(base), &[], None);
         let (view, workload, container, policy) = governed(&observed).next().expect("a target");
-        assert_eq!(merged(workload, container, view, policy).flag("selfservice.methods.code.passwordless_enabled"), None);
+        assert_eq!(
+            merged(workload, container, view, policy).flag("selfservice.methods.code.passwordless_enabled"),
+            None
+        );
     }
 
     #[test]
@@ -192,7 +225,8 @@ mod tests {
             let mut observed = seen(whoami_alone(), Some(base), env, None);
             let view = &mut observed.targets[0];
             let own = view.workload.as_mut().map(Arc::make_mut).expect("a workload");
-            own.containers[0].unusual = Unusual { env_from: vec![source.clone()].into(), ..Unusual::default() }.boxed();
+            own.containers[0].unusual =
+                Unusual { env_from: vec![source.clone()].into(), ..Unusual::default() }.boxed();
             let names = names.map(|names| names.iter().map(|name| (*name).into()).collect());
             view.env_from.sources = vec![EnvFromMap { source, names }];
             !fields(&observed).is_empty()
@@ -205,27 +239,39 @@ mod tests {
         assert!(!refused(map(), None, &[]), "it may not be read");
         assert!(!refused(map(), Some(&["SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL"]), &[]));
         let plain = [("SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL", "aal1")];
-        assert!(refused(map(), Some(&["SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL"]), &plain), "a plain entry comes before it");
-        assert!(!refused(map(), Some(&["selfservice_flows_settings"]), &plain), "another name beats it on some pods");
+        assert!(
+            refused(map(), Some(&["SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL"]), &plain),
+            "a plain entry comes before it"
+        );
+        assert!(
+            !refused(map(), Some(&["selfservice_flows_settings"]), &plain),
+            "another name beats it on some pods"
+        );
     }
 
     #[test]
     fn a_code_is_refused_before_the_version_that_counts_it_per_person() {
         let code = json!({"methods": {"code": {"mfaEnabled": true}}});
-        for (version, refused) in [(Some("v1.3.1"), true), (None, true), (Some("master"), true), (Some("v25.4.0"), false)] {
+        for (version, refused) in
+            [(Some("v1.3.1"), true), (None, true), (Some("master"), true), (Some("v25.4.0"), false)]
+        {
             assert_eq!(!fields(&seen(code.clone(), None, &[], version)).is_empty(), refused, "{version:?}");
         }
         let weak = json!({"methods": {"code": {"mfaEnabled": true}}, "requiredAAL": {"settings": "aal1", "whoami": "aal1"}});
         assert!(fields(&seen(weak, None, &[], None)).is_empty(), "nobody is asked for it");
         let open = json!({"methods": {"code": {"mfaEnabled": true}}, "requiredAAL": {"settings": "aal1"}});
-        assert!(!fields(&seen(open, None, &[], None)).is_empty(), "what is left open is highest_available to Kratos");
+        assert!(
+            !fields(&seen(open, None, &[], None)).is_empty(),
+            "what is left open is highest_available to Kratos"
+        );
     }
 
     #[test]
     fn what_was_accepted_does_not_fall_because_nobody_answers() {
         let code = json!({"methods": {"code": {"mfaEnabled": true}}});
         let mut observed = seen(code, None, &[], None);
-        let spec = observed.policy.as_ref().and_then(|policy| policy.spec.clone().ok()).expect("it is accepted");
+        let spec =
+            observed.policy.as_ref().and_then(|policy| policy.spec.clone().ok()).expect("it is accepted");
         let mut record = crate::plan::fixtures::record("mfa", 1, "highest_available");
         Arc::make_mut(&mut record).data.overlay = Overlay::of(&spec);
         observed.standing = Standing { in_force: Some(record), ..Standing::default() };
@@ -236,7 +282,9 @@ mod tests {
 
     #[test]
     fn files_are_known_only_with_the_command_line() {
-        let file = |name: &str| Some(MountedFile { config_map: name.into(), key: "kratos.yaml".into(), reloads: true });
+        let file = |name: &str| {
+            Some(MountedFile { config_map: name.into(), key: "kratos.yaml".into(), reloads: true })
+        };
         let mut container = container(&[]);
         container.files = vec![file("base"), None, file("ours")].into();
         assert_eq!(beside_ours(&container, "ours"), Some(vec![&file("base"), &None]));

@@ -9,7 +9,9 @@ use super::judgement::{self, Judgement, Roll};
 use super::record::{Back, Evidence};
 use super::target::known;
 use super::way_back::{has_recovered, is_innocent, ways_back};
-use super::{Applied, Desired, Goal, Mark, Millis, Observed, Plan, Pod, PolicyObject, Step, TargetView, Verdict};
+use super::{
+    Applied, Desired, Goal, Mark, Millis, Observed, Plan, Pod, PolicyObject, Step, TargetView, Verdict,
+};
 use crate::policy::{Delivery, Kind, Level, OnFailure};
 use crate::server::kratos::{Rendered, render};
 
@@ -23,23 +25,43 @@ const SKEW: Millis = 300_000;
 /// How often it counts that somebody wants a revision tried again.
 const ASKED_PACE: Millis = 300_000;
 
-/// The verdict over the record of what the policy asks for, as long as it stands. Others may be able to write where it
-/// is noted: what follows from something else is not taken from there.
-pub(super) fn standing(observed: &Observed, policy: &PolicyObject, desired: &Desired, digest: &str) -> Option<Verdict> {
+/// The verdict over the record of what the policy asks for, as long as it stands. Others may be able to write
+/// where it is noted: what follows from something else is not taken from there.
+pub(super) fn standing(
+    observed: &Observed,
+    policy: &PolicyObject,
+    desired: &Desired,
+    digest: &str,
+) -> Option<Verdict> {
     let noted = noted(observed, digest)?.clone();
-    let verdict = Verdict { weaker: noted.back.iter().any(|back| is_weaker(observed, desired, &back.record)), ..noted };
-    let view = observed.targets.iter().find(|view| view.kind.as_str() == verdict.kind && *view.name == *verdict.name);
+    let verdict =
+        Verdict { weaker: noted.back.iter().any(|back| is_weaker(observed, desired, &back.record)), ..noted };
+    let view = observed
+        .targets
+        .iter()
+        .find(|view| view.kind.as_str() == verdict.kind && *view.name == *verdict.name);
     let content = view.and_then(|view| view.content.as_ref());
     // Where it cannot be read now, it is taken for what it was.
-    let mended = content.is_some_and(|content| content.digest != verdict.content && !verdict.content.is_empty());
-    // The policy asked for something else meanwhile: the noted way back is not the one to what is good by now.
+    let mended =
+        content.is_some_and(|content| content.digest != verdict.content && !verdict.content.is_empty());
+    // The policy asked for something else meanwhile: the noted way back is not the one to what is good by
+    // now.
     let returns = observed.records.first().is_none_or(|newest| newest.digest() != digest);
     let asked = returns || asked(observed, policy, &verdict).is_some_and(|at| at <= observed.now);
     // None of ours is over what no server fails to start with.
-    let is_ours = !verdict.back.iter().any(|back| is_failed(back, &verdict) && is_innocent(observed, desired, &back.record));
+    let is_ours = !verdict
+        .back
+        .iter()
+        .any(|back| is_failed(back, &verdict) && is_innocent(observed, desired, &back.record));
     let due = again(&verdict).is_some_and(|at| at <= observed.now);
     let early = verdict.since > observed.now.saturating_add(SKEW);
-    let falls = verdict.lifted || mended || asked || due || early || !is_ours || has_recovered(observed, desired, digest, &verdict);
+    let falls = verdict.lifted
+        || mended
+        || asked
+        || due
+        || early
+        || !is_ours
+        || has_recovered(observed, desired, digest, &verdict);
     (!falls).then_some(verdict)
 }
 
@@ -59,8 +81,8 @@ pub(super) fn again(verdict: &Verdict) -> Option<Millis> {
     verdict.weaker.then(|| verdict.since.saturating_add(pause))
 }
 
-/// When a revision is tried again that somebody wants tried: by another word in the annotation, or by an edit that
-/// leaves it as it is. None where nobody does.
+/// When a revision is tried again that somebody wants tried: by another word in the annotation, or by an edit
+/// that leaves it as it is. None where nobody does.
 pub(super) fn asked(observed: &Observed, policy: &PolicyObject, verdict: &Verdict) -> Option<Millis> {
     let now = observed.now;
     // An edit that is refused asks for nothing.
@@ -78,11 +100,18 @@ pub(super) fn look(observed: &Observed, policy: &PolicyObject, verdict: &Verdict
 }
 
 /// What each target shall have: what is desired, or, under a verdict, what it went back to, or keeps.
-pub(super) fn goals(observed: &Observed, desired: &Arc<Desired>, digest: &str, verdict: Option<&Verdict>) -> Vec<Goal> {
+pub(super) fn goals(
+    observed: &Observed,
+    desired: &Arc<Desired>,
+    digest: &str,
+    verdict: Option<&Verdict>,
+) -> Vec<Goal> {
     let asked_for = || Goal { desired: desired.clone(), record: Some(digest.into()) };
     let Some(verdict) = verdict else { return observed.targets.iter().map(|_| asked_for()).collect() };
     // One that came anew since shall have the same.
-    let of = |view: &TargetView| goal(observed, desired, &verdict.back.iter().find(|back| back.is_of(view))?.record);
+    let of = |view: &TargetView| {
+        goal(observed, desired, &verdict.back.iter().find(|back| back.is_of(view))?.record)
+    };
     let left = || Goal { record: None, ..nothing(observed, desired) };
     observed.targets.iter().map(|view| of(view).unwrap_or_else(left)).collect()
 }
@@ -119,14 +148,26 @@ fn roll<'a>(
 }
 
 /// Judges a target whose roll is under way.
-pub(super) fn judge(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &TargetView, container: &str) -> Judgement {
+pub(super) fn judge(
+    observed: &Observed,
+    policy: &PolicyObject,
+    desired: &Desired,
+    view: &TargetView,
+    container: &str,
+) -> Judgement {
     let Some(workload) = &view.workload else { return Judgement::Open };
     let mark = desired.mark(workload, container);
     let known = known(observed, workload);
-    match judgement::judge(view, workload, &roll(policy, desired, container, &mark, known, observed.now), known) {
+    match judgement::judge(
+        view,
+        workload,
+        &roll(policy, desired, container, &mark, known, observed.now),
+        known,
+    ) {
         Judgement::Failed(evidence) if observed.unheard.is_starved(workload) => Judgement::Unproven(
             evidence,
-            "its pods could not be asked how they are, because others that do not answer take the time".into(),
+            "its pods could not be asked how they are, because others that do not answer take the time"
+                .into(),
         ),
         judged => judged,
     }
@@ -137,14 +178,20 @@ pub(super) fn judge(observed: &Observed, policy: &PolicyObject, desired: &Desire
 pub enum Ruling {
     /// It fails: that is noted, and acted on by the next look.
     Judged(Verdict),
-    /// The noted failure does not stand any more: it is noted as such, so that what is tried again counts as in force.
+    /// The noted failure does not stand any more: it is noted as such, so that what is tried again counts as
+    /// in force.
     Lifted(Verdict),
     /// It runs well everywhere by now: the noted failure is of the past.
     Acquitted,
 }
 
 /// One at a time: what is tried again is judged by a later look.
-pub(super) fn ruling(observed: &Observed, policy: &PolicyObject, plan: &Plan, desired: &Desired) -> Option<Ruling> {
+pub(super) fn ruling(
+    observed: &Observed,
+    policy: &PolicyObject,
+    plan: &Plan,
+    desired: &Desired,
+) -> Option<Ruling> {
     if plan.verdict.is_some() || policy.suspend {
         return None;
     }
@@ -160,13 +207,16 @@ pub(super) fn ruling(observed: &Observed, policy: &PolicyObject, plan: &Plan, de
 
 /// The verdict over what is desired, where it fails now and what fails can go back.
 fn judged(observed: &Observed, policy: &PolicyObject, plan: &Plan, desired: &Desired) -> Option<Verdict> {
-    // An edit that is refused for what its targets have changes nothing of what is in force, and protects nothing of it.
+    // An edit that is refused for what its targets have changes nothing of what is in force, and protects
+    // nothing of it.
     let spec = policy.spec.as_ref().ok()?;
     if spec.on_failure == OnFailure::Hold {
         return None;
     }
     let failing = plan.steps.iter().zip(&observed.targets).filter_map(|(step, view)| {
-        let (Step::Settled { container, done: false }, Some(workload)) = (step, &view.workload) else { return None };
+        let (Step::Settled { container, done: false }, Some(workload)) = (step, &view.workload) else {
+            return None;
+        };
         if workload.is_kept_back() {
             return None;
         }
@@ -175,7 +225,8 @@ fn judged(observed: &Observed, policy: &PolicyObject, plan: &Plan, desired: &Des
             Judgement::Open | Judgement::Unproven(..) => None,
         }
     });
-    let with_a_way_back = |(view, evidence)| Some((view, evidence, ways_back(observed, &plan.digest, desired, view).ok()?));
+    let with_a_way_back =
+        |(view, evidence)| Some((view, evidence, ways_back(observed, &plan.digest, desired, view).ok()?));
     let (view, evidence, back) = failing.chain(unread(observed, plan)).find_map(with_a_way_back)?;
     let weaker = back.iter().any(|back| is_weaker(observed, desired, &back.record));
     let attempts = noted(observed, &plan.digest).map_or(0, |before| before.attempts).saturating_add(1);
@@ -198,12 +249,15 @@ fn judged(observed: &Observed, policy: &PolicyObject, plan: &Plan, desired: &Des
 /// Targets whose pods did not take a new file that they should have taken.
 fn unread<'a>(observed: &'a Observed, plan: &'a Plan) -> impl Iterator<Item = (&'a TargetView, Evidence)> {
     let each = observed.targets.iter().zip(&plan.steps).zip(&plan.goals);
-    each.filter_map(|((view, step), goal)| Some((view, super::effective::refused(observed, plan, goal, view, step)?)))
+    each.filter_map(|((view, step), goal)| {
+        Some((view, super::effective::refused(observed, plan, goal, view, step)?))
+    })
 }
 
 fn is_weaker(observed: &Observed, desired: &Desired, record: &str) -> bool {
     let (settings, whoami) = desired.rendered.overlay.required_levels();
-    let before = observed.record(record).map(|record| record.data.overlay.required_levels()).unwrap_or_default();
+    let before =
+        observed.record(record).map(|record| record.data.overlay.required_levels()).unwrap_or_default();
     // Nothing is weaker than `aal1`: a key that is left out is no less.
     let is_less = |before, wanted| wanted == Some(Level::HighestAvailable) && before != wanted;
     is_less(before.0, settings) || is_less(before.1, whoami)
@@ -222,15 +276,25 @@ pub struct StuckPod {
 pub(super) fn stuck(observed: &Observed, policy: &PolicyObject, plan: &Plan) -> Vec<StuckPod> {
     let mut found = Vec::new();
     for ((step, view), goal) in plan.steps.iter().zip(&observed.targets).zip(&plan.goals) {
-        let (Step::Settled { container, done: false }, Some(workload)) = (step, &view.workload) else { continue };
-        let moves = workload.kind == Kind::StatefulSet && !workload.is_kept_back() && !policy.suspend && !goal.is_open();
+        let (Step::Settled { container, done: false }, Some(workload)) = (step, &view.workload) else {
+            continue;
+        };
+        let moves = workload.kind == Kind::StatefulSet
+            && !workload.is_kept_back()
+            && !policy.suspend
+            && !goal.is_open();
         if !moves || workload.status.observed_generation < workload.generation {
             continue;
         }
         let wanted = goal.desired.mark(workload, container);
-        let failed = plan.verdict.as_ref().and_then(|_| observed.record(&plan.digest)).map(|record| record.mark(workload, container));
+        let failed = plan
+            .verdict
+            .as_ref()
+            .and_then(|_| observed.record(&plan.digest))
+            .map(|record| record.mark(workload, container));
         let earlier = observed.records.iter().filter(|record| *record.digest() != *goal.digest());
-        let marks: Vec<_> = earlier.map(|record| record.mark(workload, container)).filter(|mark| *mark != wanted).collect();
+        let marks: Vec<_> =
+            earlier.map(|record| record.mark(workload, container)).filter(|mark| *mark != wanted).collect();
         let pods = view.pods.as_deref().unwrap_or_default();
         let fails = |pod: &&Pod| {
             let own = marks.iter().find(|mark| mark.is_on(pod, container) && !wanted.is_on(pod, container));

@@ -7,13 +7,20 @@ use super::record::Evidence;
 use super::status::Refusal;
 use super::way_back::{Stays, ways_back};
 use super::{
-    Millis, Observed, OtherPods, Plan, PolicyObject, Ruling, Selected, Step, TargetView, Verdict, Workload, rollback, rollout, seconds,
+    Millis, Observed, OtherPods, Plan, PolicyObject, Ruling, Selected, Step, TargetView, Verdict, Workload,
+    rollback, rollout, seconds,
 };
 use crate::api::{self, Reason};
 use crate::policy::OnFailure;
 
 /// The reason of the condition RolledOut and its message.
-pub(super) fn rolled_out(observed: &Observed, policy: &PolicyObject, views: &[TargetView], plan: &Plan, accepted: bool) -> Refusal {
+pub(super) fn rolled_out(
+    observed: &Observed,
+    policy: &PolicyObject,
+    views: &[TargetView],
+    plan: &Plan,
+    accepted: bool,
+) -> Refusal {
     let Some(desired) = &plan.desired else {
         return (Reason::Progressing, "nothing is rolled out before the policy is accepted".into());
     };
@@ -35,12 +42,19 @@ pub(super) fn rolled_out(observed: &Observed, policy: &PolicyObject, views: &[Ta
                     None => (reason, message),
                 };
             }
-            Step::Refused { reason: Reason::Unreadable, message, .. } => return (Reason::Unreadable, message.clone()),
-            Step::Refused { .. } => return (Reason::Progressing, format!("{view} does not have the policy yet")),
+            Step::Refused { reason: Reason::Unreadable, message, .. } => {
+                return (Reason::Unreadable, message.clone());
+            }
+            Step::Refused { .. } => {
+                return (Reason::Progressing, format!("{view} does not have the policy yet"));
+            }
         }
     }
     if !plan.pending.is_empty() {
-        let message = format!("the policy is suspended: {}; set spec.suspend to false to have it done", plan.pending.join("; "));
+        let message = format!(
+            "the policy is suspended: {}; set spec.suspend to false to have it done",
+            plan.pending.join("; ")
+        );
         return (Reason::Suspended, message);
     }
     if !accepted {
@@ -53,7 +67,10 @@ pub(super) fn rolled_out(observed: &Observed, policy: &PolicyObject, views: &[Ta
         return (Reason::PodsOfAnotherOwner, message);
     }
     let revision = &desired.rendered.revision;
-    let wanted = views.iter().filter_map(|view| view.workload.as_ref()).fold(0_i32, |sum, workload| sum.saturating_add(workload.replicas));
+    let wanted = views
+        .iter()
+        .filter_map(|view| view.workload.as_ref())
+        .fold(0_i32, |sum, workload| sum.saturating_add(workload.replicas));
     if wanted == 0 {
         return (Reason::NoPods, format!("no pod runs; each one that starts enforces revision {revision}"));
     }
@@ -70,7 +87,14 @@ fn of_another(view: &TargetView) -> Option<String> {
 }
 
 /// Why the roll of a target is not done.
-fn progress(observed: &Observed, policy: &PolicyObject, plan: &Plan, view: &TargetView, workload: &Workload, container: &str) -> Refusal {
+fn progress(
+    observed: &Observed,
+    policy: &PolicyObject,
+    plan: &Plan,
+    view: &TargetView,
+    workload: &Workload,
+    container: &str,
+) -> Refusal {
     let Some(desired) = &plan.desired else { return (Reason::Progressing, String::new()) };
     let mark = desired.mark(workload, container);
     let told = rollout::progress(workload, container, &mark, view.pods.as_deref());
@@ -82,11 +106,15 @@ fn progress(observed: &Observed, policy: &PolicyObject, plan: &Plan, view: &Targ
         Judgement::Open => told,
         Judgement::Unproven(evidence, why) => (
             Reason::Waiting,
-            format!("{evidence}; the policy is left as it is, for it may not be the reason: {why}. It goes on by itself when that ends"),
+            format!(
+                "{evidence}; the policy is left as it is, for it may not be the reason: {why}. It goes on by itself when that ends"
+            ),
         ),
         Judgement::Failed(evidence) => match ways_back(observed, &plan.digest, desired, view) {
             Err(Stays::Innocent) => (Reason::Waiting, innocent(&evidence)),
-            stays => (Reason::Crashing, format!("{evidence}; {}", left_as_it_is(policy, stays.err(), &evidence))),
+            stays => {
+                (Reason::Crashing, format!("{evidence}; {}", left_as_it_is(policy, stays.err(), &evidence)))
+            }
         },
     }
 }
@@ -104,29 +132,55 @@ fn left_as_it_is(policy: &PolicyObject, stays: Option<Stays>, evidence: &Evidenc
     let why = match stays {
         _ if policy.suspend => "the policy is suspended".into(),
         _ if policy.spec.is_err() => "the policy was edited meanwhile, and the edit is refused".into(),
-        _ if policy.spec.as_ref().is_ok_and(|spec| spec.on_failure == OnFailure::Hold) => "spec.rollout.onFailure is Hold".into(),
+        _ if policy.spec.as_ref().is_ok_and(|spec| spec.on_failure == OnFailure::Hold) => {
+            "spec.rollout.onFailure is Hold".into()
+        }
         Some(Stays::Shared(target)) => format!("{target} shares the file and runs well on it"),
-        Some(Stays::Elsewhere(target)) => format!("the pods of {target} that serve have something else than what was good last"),
+        Some(Stays::Elsewhere(target)) => {
+            format!("the pods of {target} that serve have something else than what was good last")
+        }
         Some(Stays::Unknown | Stays::Innocent) | None => "what stood there before is not known".to_owned(),
     };
-    format!("{why}, so it is left as it is: read kubectl logs {} and correct the policy or the server's own configuration", evidence.pod)
+    format!(
+        "{why}, so it is left as it is: read kubectl logs {} and correct the policy or the server's own configuration",
+        evidence.pod
+    )
 }
 
 fn failure(verdict: &Verdict) -> String {
     format!("what the policy asks for on {} {} ({})", verdict.kind, verdict.name, verdict.evidence)
 }
 
-fn taken_back(observed: &Observed, policy: &PolicyObject, views: &[TargetView], plan: &Plan, verdict: &Verdict) -> String {
-    let under_way = views.iter().zip(&plan.steps).zip(&plan.goals).find_map(|((view, step), goal)| match step {
-        Step::Settled { done: false, container } | Step::Write { container, done: false, .. } => {
-            let workload = view.workload.as_ref()?;
-            Some(rollout::progress(workload, container, &goal.desired.mark(workload, container), view.pods.as_deref()).1)
-        }
-        Step::Held { message, reason, .. } if *reason != Reason::RolledBack => Some(message.clone()),
-        Step::Refused { message, .. } => Some(message.clone()),
-        _ => None,
-    });
-    let revisions = plan.goals.iter().zip(&plan.steps).filter(|(_, step)| !matches!(step, Step::Held { reason: Reason::RolledBack, .. }));
+fn taken_back(
+    observed: &Observed,
+    policy: &PolicyObject,
+    views: &[TargetView],
+    plan: &Plan,
+    verdict: &Verdict,
+) -> String {
+    let under_way =
+        views.iter().zip(&plan.steps).zip(&plan.goals).find_map(|((view, step), goal)| match step {
+            Step::Settled { done: false, container } | Step::Write { container, done: false, .. } => {
+                let workload = view.workload.as_ref()?;
+                Some(
+                    rollout::progress(
+                        workload,
+                        container,
+                        &goal.desired.mark(workload, container),
+                        view.pods.as_deref(),
+                    )
+                    .1,
+                )
+            }
+            Step::Held { message, reason, .. } if *reason != Reason::RolledBack => Some(message.clone()),
+            Step::Refused { message, .. } => Some(message.clone()),
+            _ => None,
+        });
+    let revisions = plan
+        .goals
+        .iter()
+        .zip(&plan.steps)
+        .filter(|(_, step)| !matches!(step, Step::Held { reason: Reason::RolledBack, .. }));
     let keeps = |goal: &super::Goal| *goal.digest() == *plan.digest;
     let mut in_force: Vec<_> = revisions
         .filter(|(goal, _)| !keeps(goal))
@@ -140,12 +194,23 @@ fn taken_back(observed: &Observed, policy: &PolicyObject, views: &[TargetView], 
         Some(message) => format!("it goes back to {} ({message})", in_force.join(", ")),
         None => format!("in force is {}", in_force.join(", ")),
     };
-    let kept = views.iter().zip(&plan.goals).filter(|(_, goal)| keeps(goal)).map(|(view, _)| view.to_string()).collect::<Vec<_>>();
-    let kept = if kept.is_empty() { String::new() } else { format!("; {} runs well on it, and keeps it", kept.join(", ")) };
+    let kept = views
+        .iter()
+        .zip(&plan.goals)
+        .filter(|(_, goal)| keeps(goal))
+        .map(|(view, _)| view.to_string())
+        .collect::<Vec<_>>();
+    let kept = if kept.is_empty() {
+        String::new()
+    } else {
+        format!("; {} runs well on it, and keeps it", kept.join(", "))
+    };
     let told = |at: Millis| Timestamp::from_millisecond(at).ok().map(seconds);
-    let asked =
-        rollback::asked(observed, policy, verdict).and_then(told).map(|at| format!("; it is tried again at {at}, as was asked for"));
-    let by_itself = rollback::again(verdict).and_then(told).map(|at| format!("; it is tried again by itself at {at}"));
+    let asked = rollback::asked(observed, policy, verdict)
+        .and_then(told)
+        .map(|at| format!("; it is tried again at {at}, as was asked for"));
+    let by_itself =
+        rollback::again(verdict).and_then(told).map(|at| format!("; it is tried again by itself at {at}"));
     let again = asked.or(by_itself).unwrap_or_default();
     format!(
         "{} failed and was taken back: {instead}{kept}. Correct the policy or the server's own configuration, or have it tried again: kubectl annotate mfapolicy {} -n {} --overwrite {}=$(date +%s){again}",

@@ -18,7 +18,10 @@ pub fn is_done(workload: &Workload) -> bool {
 #[must_use]
 pub fn progress(workload: &Workload, container: &str, mark: &Mark, pods: Option<&[Pod]>) -> (Reason, String) {
     if workload.paused {
-        return (Reason::TargetPaused, format!("{workload} is paused: it rolls when its spec.paused is false again"));
+        return (
+            Reason::TargetPaused,
+            format!("{workload} is paused: it rolls when its spec.paused is false again"),
+        );
     }
     for pod in pods.unwrap_or_default().iter().filter(|pod| !pod.deleting && mark.is_on(pod, container)) {
         if let Some(found) = trouble(workload, pod, container) {
@@ -46,7 +49,13 @@ pub fn progress(workload: &Workload, container: &str, mark: &Mark, pods: Option<
         );
     }
     let status = &workload.status;
-    (Reason::Progressing, format!("{workload}: {} of {} pods updated, {} available", status.updated, workload.replicas, status.available))
+    (
+        Reason::Progressing,
+        format!(
+            "{workload}: {} of {} pods updated, {} available",
+            status.updated, workload.replicas, status.available
+        ),
+    )
 }
 
 /// What keeps old pods though nothing is wrong: an update strategy that leaves them to somebody.
@@ -70,7 +79,8 @@ fn waits_for_its_owner(workload: &Workload) -> Option<String> {
     }
 }
 
-/// A pod that the controller waits for in vain, because it starts pods in their order: not even a correction gets past it.
+/// A pod that the controller waits for in vain, because it starts pods in their order: not even a correction
+/// gets past it.
 fn stuck<'a>(workload: &Workload, container: &str, mark: &Mark, pods: &'a [Pod]) -> Option<&'a Pod> {
     let older = |pod: &&Pod| !pod.deleting && pod.scheduled && !pod.ready && !mark.is_on(pod, container);
     let mut pods = pods.iter().filter(|_| workload.kind == Kind::StatefulSet).filter(older);
@@ -79,7 +89,10 @@ fn stuck<'a>(workload: &Workload, container: &str, mark: &Mark, pods: &'a [Pod])
 
 fn trouble(workload: &Workload, pod: &Pod, container: &str) -> Option<(Reason, String)> {
     if !pod.scheduled {
-        return Some((Reason::Waiting, format!("pod {} of {workload} is not scheduled: see its events; it goes on by itself", pod.name)));
+        return Some((
+            Reason::Waiting,
+            format!("pod {} of {workload} is not scheduled: see its events; it goes on by itself", pod.name),
+        ));
     }
     if pod.cut_off {
         let message = format!(
@@ -88,9 +101,12 @@ fn trouble(workload: &Workload, pod: &Pod, container: &str) -> Option<(Reason, S
         );
         return Some((Reason::Waiting, message));
     }
-    let exit = |trouble: &Trouble| trouble.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
+    let exit =
+        |trouble: &Trouble| trouble.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
     // The server itself first: what a sidecar does must not hide it.
-    if let Some(crash) = pod.troubles.iter().find(|trouble| &*trouble.container == container && fails(trouble)) {
+    if let Some(crash) =
+        pod.troubles.iter().find(|trouble| &*trouble.container == container && fails(trouble))
+    {
         return Some((
             Reason::Crashing,
             format!(
@@ -102,17 +118,29 @@ fn trouble(workload: &Workload, pod: &Pod, container: &str) -> Option<(Reason, S
             ),
         ));
     }
-    let waits = pod.troubles.iter().find(|trouble| !matches!(&*trouble.reason, "ContainerCreating" | "PodInitializing" | "Completed"))?;
+    let waits = pod
+        .troubles
+        .iter()
+        .find(|trouble| !matches!(&*trouble.reason, "ContainerCreating" | "PodInitializing" | "Completed"))?;
     Some((
         Reason::Waiting,
-        format!("container {} of pod {} waits ({}{}): it goes on by itself", waits.container, pod.name, waits.reason, exit(waits)),
+        format!(
+            "container {} of pod {} waits ({}{}): it goes on by itself",
+            waits.container,
+            pod.name,
+            waits.reason,
+            exit(waits)
+        ),
     ))
 }
 
 /// Whether the container ended with an error, or cannot be started as it is configured.
 fn fails(trouble: &Trouble) -> bool {
     trouble.ended
-        || matches!(&*trouble.reason, "CrashLoopBackOff" | "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError")
+        || matches!(
+            &*trouble.reason,
+            "CrashLoopBackOff" | "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError"
+        )
 }
 
 const ROLLS_IN_A_ROW: usize = 3;
@@ -123,7 +151,8 @@ pub fn roll_not_before(target: &TargetView, failing: bool, pauses: Pauses, now: 
     let workload = target.workload.as_ref()?;
     let rolls = &target.history.rolls;
     let in_a_row = rolls.iter().filter(|at| now - **at < pauses.roll_distance * 3).count();
-    let spaced = rolls.iter().max().filter(|_| in_a_row >= ROLLS_IN_A_ROW).map(|last| last + pauses.roll_distance);
+    let spaced =
+        rolls.iter().max().filter(|_| in_a_row >= ROLLS_IN_A_ROW).map(|last| last + pauses.roll_distance);
     let under_way = !workload.own.env.is_empty() && !is_done(workload) && !failing;
     let started = rolls.iter().max().copied().or(workload.own.changed).filter(|_| under_way);
     [spaced, started.map(|at| at + pauses.burst)].into_iter().flatten().max().filter(|until| *until > now)
@@ -146,7 +175,10 @@ pub fn repair_not_before(repairs: &[Millis], pauses: Pauses, now: Millis) -> Opt
     let gaps = repairs.windows(2).rev().take_while(|pair| pair[1] - pair[0] <= quiet).count();
     let streak = &repairs[repairs.len() - 1 - gaps..];
     // The beginning of a long fight is forgotten.
-    let began = match streak.windows(REPAIRS_BEFORE_PAUSE).position(|three| three[REPAIRS_BEFORE_PAUSE - 1] - three[0] < pauses.fight) {
+    let began = match streak
+        .windows(REPAIRS_BEFORE_PAUSE)
+        .position(|three| three[REPAIRS_BEFORE_PAUSE - 1] - three[0] < pauses.fight)
+    {
         Some(began) => began,
         None if streak.len() >= LONG_FIGHT => 0,
         None => return None,
@@ -185,13 +217,21 @@ mod tests {
 
     #[test]
     fn a_strategy_that_leaves_pods_to_their_owner_is_told_as_a_pause() {
-        let stuck = |update, updated| Workload { update, status: WorkloadStatus { updated, ..workload(3).status }, ..workload(3) };
+        let stuck = |update, updated| Workload {
+            update,
+            status: WorkloadStatus { updated, ..workload(3).status },
+            ..workload(3)
+        };
         let told = |workload: &Workload| progress(workload, "kratos", &mark(), None);
         let on_delete = told(&stuck(UpdateStrategy::OnDelete, 1));
         assert_eq!(on_delete.0, Reason::TargetPaused);
         assert!(on_delete.1.contains("OnDelete") && on_delete.1.contains("1 of 3"), "{}", on_delete.1);
         assert_eq!(told(&stuck(UpdateStrategy::Partition(2), 1)).0, Reason::TargetPaused);
-        assert_eq!(told(&stuck(UpdateStrategy::Partition(2), 0)).0, Reason::Progressing, "its own part still rolls");
+        assert_eq!(
+            told(&stuck(UpdateStrategy::Partition(2), 0)).0,
+            Reason::Progressing,
+            "its own part still rolls"
+        );
         assert_eq!(told(&stuck(UpdateStrategy::Partition(0), 2)).0, Reason::Progressing);
         assert_eq!(told(&stuck(UpdateStrategy::Rolling, 1)).0, Reason::Progressing);
     }
@@ -211,7 +251,9 @@ mod tests {
     fn an_older_pod_that_keeps_a_stateful_set_from_going_on_is_told_with_what_ends_it() {
         let crash = crash(1);
         let broken = Pod { troubles: vec![crash], ready: false, ..pod(&[("REVISION", "mfa-before")]) };
-        let told = |kind, pod: &Pod| progress(&Workload { kind, ..workload(2) }, "kratos", &mark(), Some(std::slice::from_ref(pod)));
+        let told = |kind, pod: &Pod| {
+            progress(&Workload { kind, ..workload(2) }, "kratos", &mark(), Some(std::slice::from_ref(pod)))
+        };
         let (reason, message) = told(Kind::StatefulSet, &broken);
         assert_eq!(reason, Reason::TargetPaused);
         assert!(message.contains(&format!("kubectl delete pod {}", broken.name)), "{message}");
@@ -220,29 +262,56 @@ mod tests {
         assert_eq!(told(Kind::StatefulSet, &starting).0, Reason::Progressing);
         let pending = Pod { scheduled: false, ..broken.clone() };
         assert_eq!(told(Kind::StatefulSet, &pending).0, Reason::Progressing, "it waits for a node itself");
-        assert_eq!(told(Kind::StatefulSet, &Pod { deleting: true, ..broken }).0, Reason::Progressing, "it is being deleted");
+        assert_eq!(
+            told(Kind::StatefulSet, &Pod { deleting: true, ..broken }).0,
+            Reason::Progressing,
+            "it is being deleted"
+        );
     }
 
     #[test]
     fn the_server_that_crashed_is_told_before_a_sidecar_that_waits_and_between_two_crashes() {
         let sidecar = Trouble { container: "proxy".into(), ..trouble("ImagePullBackOff") };
         let restarted = Trouble { reason: "Error".into(), ..crash(1) };
-        let pod = Pod { troubles: vec![sidecar.clone(), restarted], ready: false, ..pod(&[("REVISION", REVISION)]) };
-        assert_eq!(progress(&workload(2), "kratos", &mark(), Some(std::slice::from_ref(&pod))).0, Reason::Crashing);
+        let pod = Pod {
+            troubles: vec![sidecar.clone(), restarted],
+            ready: false,
+            ..pod(&[("REVISION", REVISION)])
+        };
+        assert_eq!(
+            progress(&workload(2), "kratos", &mark(), Some(std::slice::from_ref(&pod))).0,
+            Reason::Crashing
+        );
         let crashed_sidecar = Trouble { ended: true, ..sidecar };
         let pod = Pod { troubles: vec![crashed_sidecar], ..pod };
-        assert_eq!(progress(&workload(2), "kratos", &mark(), Some(&[pod])).0, Reason::Waiting, "a sidecar is no evidence");
+        assert_eq!(
+            progress(&workload(2), "kratos", &mark(), Some(&[pod])).0,
+            Reason::Waiting,
+            "a sidecar is no evidence"
+        );
     }
 
     #[test]
     fn what_the_cluster_cannot_do_is_waiting_not_crashing() {
         for trouble in ["ImagePullBackOff", "ErrImagePull"] {
-            let pod = Pod { troubles: vec![fixtures::trouble(trouble)], ready: false, ..pod(&[("REVISION", REVISION)]) };
-            assert_eq!(progress(&workload(2), "kratos", &mark(), Some(&[pod])).0, Reason::Waiting, "{trouble}");
+            let pod = Pod {
+                troubles: vec![fixtures::trouble(trouble)],
+                ready: false,
+                ..pod(&[("REVISION", REVISION)])
+            };
+            assert_eq!(
+                progress(&workload(2), "kratos", &mark(), Some(&[pod])).0,
+                Reason::Waiting,
+                "{trouble}"
+            );
         }
         let pending = Pod { scheduled: false, ready: false, ..pod(&[("REVISION", REVISION)]) };
         assert_eq!(progress(&workload(2), "kratos", &mark(), Some(&[pending])).0, Reason::Waiting);
-        let starting = Pod { troubles: vec![fixtures::trouble("ContainerCreating")], ready: false, ..pod(&[("REVISION", REVISION)]) };
+        let starting = Pod {
+            troubles: vec![fixtures::trouble("ContainerCreating")],
+            ready: false,
+            ..pod(&[("REVISION", REVISION)])
+        };
         assert_eq!(progress(&workload(2), "kratos", &mark(), Some(&[starting])).0, Reason::Progressing);
     }
 
@@ -255,7 +324,11 @@ mod tests {
         let mut view = target(rolling);
         view.history.rolls = vec![100_000];
         assert_eq!(roll_not_before(&view, false, Pauses::default(), 103_000), Some(110_000));
-        assert_eq!(roll_not_before(&view, true, Pauses::default(), 103_000), None, "a fix of a failing roll goes at once");
+        assert_eq!(
+            roll_not_before(&view, true, Pauses::default(), 103_000),
+            None,
+            "a fix of a failing roll goes at once"
+        );
         assert_eq!(roll_not_before(&view, false, Pauses::default(), 110_000), None);
         view.workload = target(workload(2)).workload;
         assert_eq!(roll_not_before(&view, false, Pauses::default(), 103_000), None, "the roll has ended");
@@ -287,6 +360,10 @@ mod tests {
         assert_eq!(again(&repairs, repairs[10] + 3_600_000), None, "a quiet hour ends the fight");
         let last = repairs[10];
         let remembered: Vec<_> = (0..16).map(|number| last + number * 1_800_000).collect();
-        assert_eq!(again(&remembered, remembered[15] + 1), Some(remembered[15] + 1_800_000), "it goes on after its beginning is forgotten");
+        assert_eq!(
+            again(&remembered, remembered[15] + 1),
+            Some(remembered[15] + 1_800_000),
+            "it goes on after its beginning is forgotten"
+        );
     }
 }

@@ -7,7 +7,8 @@ use smol_str::SmolStr;
 use super::{Refusal, TargetView, Unreadable, Workload, is_done};
 use crate::api::Reason;
 
-/// Whose pods the selector of a target finds, those aside that are finished, about to go, or controlled by nobody.
+/// Whose pods the selector of a target finds, those aside that are finished, about to go, or controlled by
+/// nobody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Selected {
     /// It was not looked for.
@@ -15,8 +16,8 @@ pub enum Selected {
     Unknown,
     /// Those of what the policy governs, or none.
     OwnAlone,
-    /// The same, and of some that is told by the name of their ReplicaSet alone, because that may not be read. There are no more
-    /// than the workload counts itself.
+    /// The same, and of some that is told by the name of their ReplicaSet alone, because that may not be
+    /// read. There are no more than the workload counts itself.
     OwnByName,
     Others(OtherPods),
     /// It was looked for, and is not known.
@@ -63,7 +64,10 @@ impl UnknownPods {
     pub fn words(&self) -> String {
         let (wrong, to_do) = match self {
             Self::One(unreadable) => return unreadable.words(),
-            Self::Forbidden => ("the operator may not list pods here", "grant its account list on pods, as the chart does".into()),
+            Self::Forbidden => (
+                "the operator may not list pods here",
+                "grant its account list on pods, as the chart does".into(),
+            ),
             Self::TooMany => (
                 "more pods have the labels of its selector than the operator holds",
                 "give the workload labels that no other pods have".into(),
@@ -72,9 +76,10 @@ impl UnknownPods {
                 "more pods than it counts itself are called as its own, and the operator may not read the ReplicaSets that made them",
                 "grant its account get on replicasets, as the chart does".into(),
             ),
-            Self::Failed(error) => {
-                ("its pods cannot be read time and again", format!("look at the API server, which says: {error}. It goes on by itself"))
-            }
+            Self::Failed(error) => (
+                "its pods cannot be read time and again",
+                format!("look at the API server, which says: {error}. It goes on by itself"),
+            ),
         };
         format!("{wrong}, so that it is not known what they demand: {to_do}")
     }
@@ -96,7 +101,8 @@ impl TargetView {
 }
 
 impl Selected {
-    /// Of pods that are all the workload's own, some of them by the name of who made them: so many do not end.
+    /// Of pods that are all the workload's own, some of them by the name of who made them: so many do not
+    /// end.
     #[must_use]
     pub fn by_name(workload: &Workload, pods: usize) -> Self {
         let more = usize::try_from(workload.makes_at_most()).is_ok_and(|most| pods > most);
@@ -111,7 +117,8 @@ impl Selected {
 }
 
 impl Workload {
-    /// Pods that it has, by the count of its controller; while that has something to do, as many as it may make.
+    /// Pods that it has, by the count of its controller; while that has something to do, as many as it may
+    /// make.
     fn makes_at_most(&self) -> i32 {
         let Self { replicas, surge, status, .. } = self;
         if is_done(self) { status.total } else { status.total.max(replicas.saturating_add(*surge)) }
@@ -127,7 +134,10 @@ mod tests {
 
     fn in_force() -> Observed {
         let mut observed = observed(targets(2));
-        edit(&mut observed, serde_json::json!({"requiredAAL": {"settings": "highest_available", "whoami": "highest_available"}}));
+        edit(
+            &mut observed,
+            serde_json::json!({"requiredAAL": {"settings": "highest_available", "whoami": "highest_available"}}),
+        );
         settle(&mut observed, |_| true);
         observed
     }
@@ -153,14 +163,27 @@ mod tests {
             let mut observed = in_force();
             observed.targets[0].selected = Selected::Unlisted(why);
             let plan = plan(&observed);
-            assert!(!matches!(plan.steps[0], Step::Refused { .. }), "the workload itself is written all the same");
-            let (status, _) = report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &Report::default());
-            assert_eq!((status.required_aal.map(|aal| aal.whoami), status.pods), (Some("Unknown".into()), None));
-            let told = |type_: &str| status.conditions.iter().find(|condition| condition.type_ == type_).expect("it is told");
+            assert!(
+                !matches!(plan.steps[0], Step::Refused { .. }),
+                "the workload itself is written all the same"
+            );
+            let (status, _) =
+                report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &Report::default());
+            assert_eq!(
+                (status.required_aal.map(|aal| aal.whoami), status.pods),
+                (Some("Unknown".into()), None)
+            );
+            let told = |type_: &str| {
+                status.conditions.iter().find(|condition| condition.type_ == type_).expect("it is told")
+            };
             for (type_, reason) in [("RolledOut", reason), ("Effective", "Unreachable"), ("Ready", reason)] {
                 let told = told(type_);
                 assert_eq!((&*told.status, &*told.reason), ("False", reason), "{type_}");
-                assert!(told.message.starts_with("Deployment kratos-0: ") && told.message.contains(to_do), "{}", told.message);
+                assert!(
+                    told.message.starts_with("Deployment kratos-0: ") && told.message.contains(to_do),
+                    "{}",
+                    told.message
+                );
             }
         }
     }
@@ -172,10 +195,16 @@ mod tests {
         let levels = serde_json::json!({"settings": "highest_available", "whoami": "highest_available"});
         edit(&mut observed, serde_json::json!({"requiredAAL": levels, "privilegedSessionMaxAge": "5m"}));
         let plan = plan(&observed);
-        let (status, _) = report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &Report::default());
-        let told = status.conditions.iter().find(|condition| condition.type_ == "RolledOut").expect("it is told");
+        let (status, _) =
+            report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &Report::default());
+        let told =
+            status.conditions.iter().find(|condition| condition.type_ == "RolledOut").expect("it is told");
         assert_eq!(told.reason, "Progressing");
-        assert!(told.message.contains("available; Deployment kratos-0: the operator may not list pods"), "{}", told.message);
+        assert!(
+            told.message.contains("available; Deployment kratos-0: the operator may not list pods"),
+            "{}",
+            told.message
+        );
     }
 
     #[test]
@@ -183,21 +212,29 @@ mod tests {
         let mut observed = in_force();
         observed.targets[0].selected = Selected::Unknown;
         let plan = plan(&observed);
-        let (status, _) = report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &Report::default());
+        let (status, _) =
+            report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &Report::default());
         assert_eq!(status.required_aal.map(|aal| aal.whoami), Some("Unknown".into()));
     }
 
     #[test]
     fn what_is_known_by_name_is_claimed_and_told() {
         let mut observed = in_force();
-        let told =
-            |observed: &Observed| report(observed, observed.policy.as_ref().expect("a policy"), &plan(observed), &Report::default()).0;
-        let advised = |observed: &Observed| told(observed).advisories.into_iter().find(|advisory| advisory.type_ == "OwnersNotRead");
+        let told = |observed: &Observed| {
+            report(observed, observed.policy.as_ref().expect("a policy"), &plan(observed), &Report::default())
+                .0
+        };
+        let advised = |observed: &Observed| {
+            told(observed).advisories.into_iter().find(|advisory| advisory.type_ == "OwnersNotRead")
+        };
         assert_eq!(advised(&observed), None);
 
         observed.targets[1].selected = Selected::OwnByName;
         let advice = advised(&observed).expect("it is given").message;
-        assert!(advice.starts_with("Deployment kratos-1: ") && advice.contains("get on replicasets"), "{advice}");
+        assert!(
+            advice.starts_with("Deployment kratos-1: ") && advice.contains("get on replicasets"),
+            "{advice}"
+        );
         assert_eq!(told(&observed).required_aal.map(|aal| aal.whoami), Some("highest_available".into()));
     }
 

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use super::fixtures::{container, pod};
 use super::record::record_name;
 use super::{
-    Content, Desired, Goal, Governed, Health, MountedFile, Observed, OwnFields, Plan, Pod, Record, RecordStep, Report, Ruling, Step,
-    Workload, WorkloadStatus, applied_after, applied_before, applied_judged, plan,
+    Content, Desired, Goal, Governed, Health, MountedFile, Observed, OwnFields, Plan, Pod, Record,
+    RecordStep, Report, Ruling, Step, Workload, WorkloadStatus, applied_after, applied_before,
+    applied_judged, plan,
 };
 use crate::plan::{ConfigMapStep, ConfigMapView};
 
@@ -49,7 +50,10 @@ pub(super) fn act(observed: &mut Observed, decided: &Plan) -> bool {
         report.recorded = true;
     }
     if let Some(desired) = &decided.desired
-        && matches!(decided.config_map, Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. } | ConfigMapStep::Annotate(_)))
+        && matches!(
+            decided.config_map,
+            Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. } | ConfigMapStep::Annotate(_))
+        )
     {
         observed.config_maps = vec![file(observed, desired)];
         report.file_written = true;
@@ -95,7 +99,15 @@ fn remember(observed: &mut Observed, decided: &Plan, step: &RecordStep, applied:
     match step {
         RecordStep::Create { revision } => {
             let name = record_name(&policy.key.name, &policy.uid, &decided.digest).into();
-            let record = Record { name, owner_uid: policy.uid.clone(), revision: *revision, data, applied, verdict: None, unread: None };
+            let record = Record {
+                name,
+                owner_uid: policy.uid.clone(),
+                revision: *revision,
+                data,
+                applied,
+                verdict: None,
+                unread: None,
+            };
             observed.records.insert(0, Arc::new(record));
         }
         RecordStep::Renew { name, revision } => {
@@ -128,7 +140,12 @@ fn file(observed: &Observed, desired: &Desired) -> ConfigMapView {
 /// The workload with our fields as the goal has them.
 fn with(workload: &Workload, observed: &Observed, goal: &Goal) -> Workload {
     let policy = observed.policy.as_ref().expect("a policy");
-    let own: Vec<_> = goal.desired.variables().iter().map(|variable| (variable.name.as_str(), variable.value.as_str())).collect();
+    let own: Vec<_> = goal
+        .desired
+        .variables()
+        .iter()
+        .map(|variable| (variable.name.as_str(), variable.value.as_str()))
+        .collect();
     let files = workload.containers[0].files.clone();
     let governed: Governed = goal.desired.governed(policy, &observed.crd_uid, Some(&workload.uid));
     Workload {
@@ -169,7 +186,10 @@ pub(super) fn run_each(observed: &mut Observed, fare: impl Fn(usize, &Desired) -
     let now = observed.now;
     // What a template has is what was decided last, or an earlier record.
     let asked = decided.desired.clone();
-    let recorded = observed.records.iter().filter_map(|record| super::rollback::goal(observed, asked.as_deref()?, record.digest()));
+    let recorded = observed
+        .records
+        .iter()
+        .filter_map(|record| super::rollback::goal(observed, asked.as_deref()?, record.digest()));
     let recorded: Vec<_> = recorded.map(|goal| goal.desired).collect();
     for (index, (view, goal)) in observed.targets.iter_mut().zip(decided.goals).enumerate() {
         let Some(workload) = view.workload.clone() else { continue };
@@ -182,9 +202,20 @@ pub(super) fn run_each(observed: &mut Observed, fare: impl Fn(usize, &Desired) -
         let fare = made.map_or(Fare::Lives, |desired| fare(index, desired));
         let ready = Pod { name: "new".into(), uid: "new".into(), seen: now, ..template.clone() };
         let crash = super::Trouble { finished: now, ..super::fixtures::crash(2) };
-        let failing =
-            Pod { name: "new".into(), uid: "new".into(), ready: false, unready: vec!["kratos".into()], troubles: vec![crash], ..template };
-        let serve = view.pods.iter().flatten().filter(|pod| pod.ready).map(|pod| Pod { health: Some(Health::Well), ..pod.clone() });
+        let failing = Pod {
+            name: "new".into(),
+            uid: "new".into(),
+            ready: false,
+            unready: vec!["kratos".into()],
+            troubles: vec![crash],
+            ..template
+        };
+        let serve = view
+            .pods
+            .iter()
+            .flatten()
+            .filter(|pod| pod.ready)
+            .map(|pod| Pod { health: Some(Health::Well), ..pod.clone() });
         let is_new = |pod: &Pod| pod.containers == workload.containers;
         let pods: Vec<_> = match fare {
             Fare::Lives => vec![ready],
@@ -215,6 +246,7 @@ pub(super) fn run_each(observed: &mut Observed, fare: impl Fn(usize, &Desired) -
 pub(super) fn wired(workload: Workload, config_map: &str) -> Workload {
     let mut workload = workload;
     workload.containers[0].files =
-        vec![Some(MountedFile { config_map: config_map.into(), key: "kratos.yaml".into(), reloads: true })].into();
+        vec![Some(MountedFile { config_map: config_map.into(), key: "kratos.yaml".into(), reloads: true })]
+            .into();
     workload
 }

@@ -6,8 +6,8 @@ use super::advice;
 use super::effective::{self, File};
 use super::news::{self, News};
 use super::{
-    ConfigMapStep, Desired, Goal, Levels, Mark, Observed, Plan, PolicyObject, Step, TargetView, Workload, applied_after, mark, overrides,
-    risks, rolled_out, target, transitions,
+    ConfigMapStep, Desired, Goal, Levels, Mark, Observed, Plan, PolicyObject, Step, TargetView, Workload,
+    applied_after, mark, overrides, risks, rolled_out, target, transitions,
 };
 use crate::api::{self, Condition, ConditionType, MfaPolicyStatus, Reason, RunningAal, TargetStatus};
 use crate::policy::{Delivery, Level, VerificationMode};
@@ -33,9 +33,14 @@ pub(super) const MAX_MESSAGE: usize = 1_000;
 
 /// The status after the writes, without times, and the events of its change.
 #[must_use]
-pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &Report) -> (MfaPolicyStatus, News) {
-    let (accepted_reason, message) =
-        not_accepted(plan, report).unwrap_or((Reason::Accepted, "the policy and its targets are in order".into()));
+pub fn report(
+    observed: &Observed,
+    policy: &PolicyObject,
+    plan: &Plan,
+    report: &Report,
+) -> (MfaPolicyStatus, News) {
+    let (accepted_reason, message) = not_accepted(plan, report)
+        .unwrap_or((Reason::Accepted, "the policy and its targets are in order".into()));
     let accepted = verdict(ConditionType::Accepted, accepted_reason, message);
     let views: Vec<TargetView> = observed
         .targets
@@ -50,7 +55,8 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
     let rolled_out = (verdict(ConditionType::RolledOut, reason, message), reason);
     let file = plan.desired.as_ref().map_or(File::Other, |desired| File::after(observed, desired, report));
     let effective = effective(observed, plan, &views, file);
-    let unproven = effective.as_ref().filter(|(_, reason)| keeps_from_ready(observed.verification().mode, *reason));
+    let unproven =
+        effective.as_ref().filter(|(_, reason)| keeps_from_ready(observed.verification().mode, *reason));
     let findings = overrides::findings(plan, &views);
     let overridden = overrides::message(&findings);
     let (reason, message) = if accepted.status != "True" {
@@ -67,7 +73,8 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
     let ready = verdict(ConditionType::Ready, reason, message.clone());
     let mut conditions = vec![accepted, rolled_out.0];
     conditions.extend(effective.map(|(condition, _)| condition));
-    conditions.extend(overridden.map(|message| present(ConditionType::Overridden, Reason::Overridden, message)));
+    conditions
+        .extend(overridden.map(|message| present(ConditionType::Overridden, Reason::Overridden, message)));
     if ready.status != "True" {
         let type_ = if reason.is_stalled() { ConditionType::Stalled } else { ConditionType::Reconciling };
         conditions.push(present(type_, reason, message));
@@ -85,7 +92,10 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
         .zip(plan.steps.iter().zip(findings))
         .map(|((index, (before, view)), (step, found))| {
             let goal = plan.goals.get(index).map(|goal| &*goal.desired);
-            let good = before.workload.as_ref().and_then(|workload| applied.iter().find(|entry| entry.uid == *workload.uid));
+            let good = before
+                .workload
+                .as_ref()
+                .and_then(|workload| applied.iter().find(|entry| entry.uid == *workload.uid));
             TargetStatus {
                 not_checked: found.not_checked,
                 last_good_revision: good.and_then(|entry| revision_of(observed, entry.good.first()?)),
@@ -94,7 +104,11 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
         })
         .collect();
     let required_aal = weakest(&targets);
-    let revision = plan.desired.as_ref().map(|desired| desired.rendered.revision.clone()).filter(|revision| !revision.is_empty());
+    let revision = plan
+        .desired
+        .as_ref()
+        .map(|desired| desired.rendered.revision.clone())
+        .filter(|revision| !revision.is_empty());
     let status = MfaPolicyStatus {
         observed_generation: Some(policy.generation),
         transitions: transitions::after(observed, policy, plan, required_aal.as_ref(), revision.as_deref()),
@@ -115,8 +129,8 @@ pub fn report(observed: &Observed, policy: &PolicyObject, plan: &Plan, report: &
 }
 
 pub(super) fn verdict(type_: ConditionType, reason: Reason, message: String) -> Condition {
-    let unknown =
-        type_ == ConditionType::Effective && matches!(reason, Reason::NotSupported | Reason::NoPods | Reason::Progressing | Reason::Off);
+    let unknown = type_ == ConditionType::Effective
+        && matches!(reason, Reason::NotSupported | Reason::NoPods | Reason::Progressing | Reason::Off);
     let good = match type_ {
         ConditionType::RolledOut => matches!(reason, Reason::RolledOut | Reason::NoPods),
         ConditionType::Effective => is_proof(reason),
@@ -144,12 +158,16 @@ pub(super) fn present(type_: ConditionType, reason: Reason, message: String) -> 
     Condition { status: "True".into(), ..verdict(type_, reason, message) }
 }
 
-/// One line without what a terminal would obey or nobody would see, control characters and those that turn the
-/// direction of writing or have no width: parts of it may be another's words.
+/// One line without what a terminal would obey or nobody would see, control characters and those that turn
+/// the direction of writing or have no width: parts of it may be another's words.
 #[must_use]
 pub fn bounded(message: &str) -> String {
     let harmless = |character: char| match character {
-        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => '\u{fffd}',
+        '\u{61c}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' => '\u{fffd}',
         '\u{e0000}'..='\u{e007f}' => '\u{fffd}',
         control if control.is_control() => ' ',
         other => other,
@@ -179,15 +197,25 @@ fn not_accepted(plan: &Plan, report: &Report) -> Option<(Reason, String)> {
 /// The message of `ConfigMapTaken`.
 #[must_use]
 pub fn taken(name: &str, holder: &str) -> String {
-    format!("the ConfigMap {name} belongs to {holder}: set spec.delivery.configMapName to a name that is free, or delete it")
+    format!(
+        "the ConfigMap {name} belongs to {holder}: set spec.delivery.configMapName to a name that is free, or delete it"
+    )
 }
 
 /// What the pods prove, by the worst of the targets. None where nothing is known that they could prove.
-fn effective(observed: &Observed, plan: &Plan, views: &[TargetView], file: File) -> Option<(Condition, Reason)> {
+fn effective(
+    observed: &Observed,
+    plan: &Plan,
+    views: &[TargetView],
+    file: File,
+) -> Option<(Condition, Reason)> {
     let each = views.iter().zip(&plan.steps).zip(&plan.goals);
-    let proofs = each.filter_map(|((view, step), goal)| effective::proof(observed, plan, goal, view, step, file));
+    let proofs =
+        each.filter_map(|((view, step), goal)| effective::proof(observed, plan, goal, view, step, file));
     let (reason, message) = match observed.verification().mode {
-        VerificationMode::Off if plan.desired.is_some() => (Reason::Off, "nobody is asked: spec.verification.mode is Off".into()),
+        VerificationMode::Off if plan.desired.is_some() => {
+            (Reason::Off, "nobody is asked: spec.verification.mode is Off".into())
+        }
         _ => proofs.min().map(|worst| (worst.reason(), worst.message()))?,
     };
     Some((verdict(ConditionType::Effective, reason, message), reason))
@@ -214,7 +242,9 @@ pub fn level_word(level: Option<Level>) -> &'static str {
 
 fn container_of(step: &Step) -> Option<&str> {
     match step {
-        Step::Held { container, .. } | Step::Write { container, .. } | Step::Settled { container, .. } => Some(container),
+        Step::Held { container, .. } | Step::Write { container, .. } | Step::Settled { container, .. } => {
+            Some(container)
+        }
         Step::Refused { .. } => None,
     }
 }
@@ -232,17 +262,24 @@ fn target_status(
     view: &TargetView,
     step: &Step,
 ) -> TargetStatus {
-    let base =
-        TargetStatus { group: api::APPS.into(), kind: view.kind.as_str().into(), name: view.name.to_string(), ..TargetStatus::default() };
+    let base = TargetStatus {
+        group: api::APPS.into(),
+        kind: view.kind.as_str().into(),
+        name: view.name.to_string(),
+        ..TargetStatus::default()
+    };
     let Some(workload) = &view.workload else {
         let unknown = || RunningAal { settings: level_word(None).into(), whoami: level_word(None).into() };
         return match &view.unreadable {
-            Some(found) => TargetStatus { uid: Some(found.uid.to_string()), required_aal: Some(unknown()), ..base },
+            Some(found) => {
+                TargetStatus { uid: Some(found.uid.to_string()), required_aal: Some(unknown()), ..base }
+            }
             None => base,
         };
     };
     let container = container_of(step);
-    // What a target that is refused runs is no other for that; of one that is another policy's, that one tells.
+    // What a target that is refused runs is no other for that; of one that is another policy's, that one
+    // tells.
     let holds = view.is_free_for(&observed.key.name);
     let server = container.or_else(|| Some(&*target::container(workload, view).ok().filter(|_| holds)?.name));
     let levels = |view| server.map_or((None, None), |container| mark::running_levels(view, container));
@@ -254,7 +291,8 @@ fn target_status(
         }
         _ => levels(view),
     };
-    let (open_settings, open_whoami) = desired.map(|desired| left_open(desired, view, workload, step)).unwrap_or_default();
+    let (open_settings, open_whoami) =
+        desired.map(|desired| left_open(desired, view, workload, step)).unwrap_or_default();
     let (settings, whoami) = (settings.or(open_settings), whoami.or(open_whoami));
     let (settings, whoami) = if view.speaks_for_all() { (settings, whoami) } else { Levels::default() };
     TargetStatus {
@@ -263,7 +301,10 @@ fn target_status(
         uid: Some(workload.uid.to_string()),
         observed_generation: Some(workload.status.observed_generation),
         revision: revision(observed, desired, file, workload, step),
-        required_aal: Some(RunningAal { settings: level_word(settings).into(), whoami: level_word(whoami).into() }),
+        required_aal: Some(RunningAal {
+            settings: level_word(settings).into(),
+            whoami: level_word(whoami).into(),
+        }),
         updated_pods: Some(workload.status.updated),
         ready_pods: Some(workload.status.ready),
         total_pods: Some(workload.status.total),
@@ -278,15 +319,25 @@ fn left_open(desired: &Desired, view: &TargetView, workload: &Workload, step: &S
     let Ok(container) = target::container(workload, view) else { return Levels::default() };
     let overlay = &desired.rendered.overlay;
     let asked = overlay.required_levels();
-    let (settings, whoami) = risks::merged_with(workload, container, view, overlay, desired.rendered.delivery).levels();
+    let (settings, whoami) =
+        risks::merged_with(workload, container, view, overlay, desired.rendered.delivery).levels();
     let sure = |variable: &str| !overrides::is_unsettled(container, &view.env_from, variable);
     let variables = level_variables();
-    let open = |asked: Option<Level>, found: Option<Level>, variable| found.filter(|_| asked.is_none() && sure(variable));
+    let open = |asked: Option<Level>, found: Option<Level>, variable| {
+        found.filter(|_| asked.is_none() && sure(variable))
+    };
     (open(asked.0, settings, variables.0), open(asked.1, whoami, variables.1))
 }
 
-/// The revision that the target has: where it reads a file, that which is delivered now, or what was noted of it tells.
-fn revision(observed: &Observed, desired: Option<&Desired>, file: File, workload: &Workload, step: &Step) -> Option<String> {
+/// The revision that the target has: where it reads a file, that which is delivered now, or what was noted of
+/// it tells.
+fn revision(
+    observed: &Observed,
+    desired: Option<&Desired>,
+    file: File,
+    workload: &Workload,
+    step: &Step,
+) -> Option<String> {
     if let Some(own) = workload.revision() {
         return Some(bounded(own));
     }
@@ -299,7 +350,8 @@ fn revision(observed: &Observed, desired: Option<&Desired>, file: File, workload
         }
         _ => {
             let record = observed.record(&target::known(observed, workload)?.record)?;
-            (record.data.delivery == Delivery::ConfigFile).then(|| kratos::revision(&record.data.overlay, record.data.delivery))
+            (record.data.delivery == Delivery::ConfigFile)
+                .then(|| kratos::revision(&record.data.overlay, record.data.delivery))
         }
     }
 }
@@ -308,7 +360,10 @@ fn revision(observed: &Observed, desired: Option<&Desired>, file: File, workload
 fn weakest(targets: &[TargetStatus]) -> Option<RunningAal> {
     let known: Vec<_> = targets.iter().filter_map(|target| target.required_aal.as_ref()).collect();
     let least = |pick: fn(&RunningAal) -> &str| known.iter().map(|aal| Level::from_word(pick(aal))).min();
-    Some(RunningAal { settings: level_word(least(|aal| &aal.settings)?).into(), whoami: level_word(least(|aal| &aal.whoami)?).into() })
+    Some(RunningAal {
+        settings: level_word(least(|aal| &aal.settings)?).into(),
+        whoami: level_word(least(|aal| &aal.whoami)?).into(),
+    })
 }
 
 fn pods(views: &[TargetView], steps: &[Step], goals: &[Goal]) -> String {
@@ -319,9 +374,17 @@ fn pods(views: &[TargetView], steps: &[Step], goals: &[Goal]) -> String {
         wanted += i64::from(workload.replicas);
         ready += i64::from(match (&view.pods, step) {
             (None, Step::Settled { .. }) => workload.status.updated.min(workload.status.ready),
-            (Some(pods), Step::Settled { container, .. } | Step::Write { container, .. } | Step::Held { container, .. }) => {
+            (
+                Some(pods),
+                Step::Settled { container, .. }
+                | Step::Write { container, .. }
+                | Step::Held { container, .. },
+            ) => {
                 let mark = goal.desired.mark(workload, container);
-                let running = pods.iter().filter(|pod| !pod.deleting && pod.ready && mark.is_on(pod, container)).count();
+                let running = pods
+                    .iter()
+                    .filter(|pod| !pod.deleting && pod.ready && mark.is_on(pod, container))
+                    .count();
                 i32::try_from(running).unwrap_or(i32::MAX)
             }
             _ => 0,

@@ -14,7 +14,8 @@ pub(super) fn hold(desired: &Desired, plan: &mut Plan) {
             plan.pending.push(format!("{workload} is to lose the policy's settings"));
         }
     }
-    let ends = plan.ended_config_maps.drain(..).map(|(map, _)| format!("ConfigMap {} is needed no more", map.name));
+    let ends =
+        plan.ended_config_maps.drain(..).map(|(map, _)| format!("ConfigMap {} is needed no more", map.name));
     plan.pending.extend(ends);
     plan.record = None;
     plan.prune.clear();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::{
-    Applied, Container, Desired, Goal, Mark, Millis, Observed, PolicyObject, Record, Refusal, TargetData, TargetView, Verdict, Workload,
-    manifest, rollout, weighed,
+    Applied, Container, Desired, Goal, Mark, Millis, Observed, PolicyObject, Record, Refusal, TargetData,
+    TargetView, Verdict, Workload, manifest, rollout, weighed,
 };
 use crate::api::{self, Reason};
 use crate::policy::{Delivery, FieldConflicts, Kind};
@@ -54,7 +54,8 @@ impl Step {
             }
             Self::Held { until, .. } => *until,
             Self::Settled { done: false, .. } => {
-                let began = view.history.rolls.last().copied().or(view.workload.as_ref()?.own.changed).unwrap_or(now);
+                let began =
+                    view.history.rolls.last().copied().or(view.workload.as_ref()?.own.changed).unwrap_or(now);
                 Some(look_after(began, now))
             }
             // What a write changes is seen by the watch.
@@ -69,7 +70,11 @@ pub(super) fn look_after(began: Millis, now: Millis) -> Millis {
 }
 
 /// The workload and the container of each target that the policy may write, or why not.
-pub(super) fn find_all(observed: &Observed, policy: &PolicyObject, desired: &Desired) -> Vec<Result<Found, Refusal>> {
+pub(super) fn find_all(
+    observed: &Observed,
+    policy: &PolicyObject,
+    desired: &Desired,
+) -> Vec<Result<Found, Refusal>> {
     observed.targets.iter().map(|view| find(observed, policy, desired, view)).collect()
 }
 
@@ -81,7 +86,10 @@ pub(super) fn data(observed: &Observed, found: &[Result<Found, Refusal>]) -> Vec
         Ok((_, container)) => Some(target_data(view, container)),
         Err(_) => {
             let recorded = newest.into_iter().flat_map(|newest| &newest.data.targets);
-            recorded.into_iter().find(|known| known.kind == view.kind.as_str() && *known.name == *view.name).cloned()
+            recorded
+                .into_iter()
+                .find(|known| known.kind == view.kind.as_str() && *known.name == *view.name)
+                .cloned()
         }
     };
     let mut targets: Vec<_> = observed.targets.iter().zip(found).filter_map(of).collect();
@@ -114,7 +122,10 @@ pub(super) fn steps(
             Err((reason, message)) => Step::Refused { reason, message, until: None },
             Ok((workload, container)) => match verdict {
                 Some(verdict) if goal.is_open() => {
-                    let message = format!("{view} waits: what the policy asks for failed on {} {}", verdict.kind, verdict.name);
+                    let message = format!(
+                        "{view} waits: what the policy asks for failed on {} {}",
+                        verdict.kind, verdict.name
+                    );
                     Step::Held { container, reason: Reason::RolledBack, message, until: None }
                 }
                 _ => step(observed, policy, goal, view, &workload, container, blocked_by, direction),
@@ -124,7 +135,12 @@ pub(super) fn steps(
             Direction::Forward => matches!(step, Step::Settled { done: true, .. }),
             // Only what itself goes back is waited for.
             Direction::Back => {
-                matches!(step, Step::Settled { done: true, .. } | Step::Refused { .. } | Step::Held { reason: Reason::RolledBack, .. })
+                matches!(
+                    step,
+                    Step::Settled { done: true, .. }
+                        | Step::Refused { .. }
+                        | Step::Held { reason: Reason::RolledBack, .. }
+                )
             }
         };
         if !passes {
@@ -147,23 +163,37 @@ enum Direction {
 
 type Found = (Arc<Workload>, SmolStr);
 
-fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &TargetView) -> Result<Found, Refusal> {
+fn find(
+    observed: &Observed,
+    policy: &PolicyObject,
+    desired: &Desired,
+    view: &TargetView,
+) -> Result<Found, Refusal> {
     if let (None, Some(unreadable)) = (&view.workload, &view.unreadable) {
         return Err(unreadable.refusal());
     }
     let workload = view.workload.clone().filter(|workload| !workload.deleting).ok_or_else(|| {
-        let message = format!("{view} does not exist in this namespace: create it, or correct spec.targetRefs");
+        let message =
+            format!("{view} does not exist in this namespace: create it, or correct spec.targetRefs");
         (Reason::TargetNotFound, message)
     })?;
     if workload.kind == Kind::Deployment && observed.itself.as_ref() == Some(&workload.key) {
-        return Err((Reason::NotKratos, format!("{view} is this operator itself: name the identity server's workload")));
+        return Err((
+            Reason::NotKratos,
+            format!("{view} is this operator itself: name the identity server's workload"),
+        ));
     }
     if let Some(holder) = view.holder.as_ref().filter(|holder| **holder != policy.key.name) {
-        let message = format!("{view} is governed by the policy {holder}: remove it from one of the two, each workload has one policy");
+        let message = format!(
+            "{view} is governed by the policy {holder}: remove it from one of the two, each workload has one policy"
+        );
         return Err((Reason::TargetClaimed, message));
     }
     if policy.deleting && view.holder.is_none() {
-        return Err((Reason::TargetClaimed, format!("{view} is not taken any more: this policy is being deleted")));
+        return Err((
+            Reason::TargetClaimed,
+            format!("{view} is not taken any more: this policy is being deleted"),
+        ));
     }
     let container = container(&workload, view)?;
     if !is_server(observed, &workload, container) {
@@ -180,7 +210,11 @@ fn find(observed: &Observed, policy: &PolicyObject, desired: &Desired, view: &Ta
         return Err((Reason::InvalidSpec, message));
     }
     if desired.rendered.delivery == Delivery::ConfigFile {
-        let until = if policy.suspend { ". Set spec.suspend to false first: until then the ConfigMap is not written" } else { "" };
+        let until = if policy.suspend {
+            ". Set spec.suspend to false first: until then the ConfigMap is not written"
+        } else {
+            ""
+        };
         desired.wiring(&workload, container).map_err(|message| (Reason::NotWired, message + until))?;
     }
     variables_are_free(desired, container, view)?;
@@ -204,7 +238,10 @@ fn variables_are_free(desired: &Desired, container: &Container, view: &TargetVie
             ));
         }
         if found.len() > 1 {
-            return Err((Reason::FieldConflict, format!("{field} stands there {} times: remove all of them", found.len())));
+            return Err((
+                Reason::FieldConflict,
+                format!("{field} stands there {} times: remove all of them", found.len()),
+            ));
         }
     }
     Ok(())
@@ -216,7 +253,9 @@ fn variables_are_free(desired: &Desired, container: &Container, view: &TargetVie
 /// Which ones there are instead.
 pub fn container<'a>(workload: &'a Workload, view: &TargetView) -> Result<&'a Container, Refusal> {
     if workload.selector.is_none() {
-        let message = format!("the selector of {view} is longer than 2 KiB, so its pods cannot be listed: give it fewer labels");
+        let message = format!(
+            "the selector of {view} is longer than 2 KiB, so its pods cannot be listed: give it fewer labels"
+        );
         return Err((Reason::ContainerNotFound, message));
     }
     let named = |name: &str| workload.containers.iter().find(|container| *container.name == *name);
@@ -227,11 +266,16 @@ pub fn container<'a>(workload: &'a Workload, view: &TargetView) -> Result<&'a Co
     };
     found.ok_or_else(|| {
         let mut names: Vec<_> = workload.containers.iter().map(|container| &*container.name).collect();
-        names.extend(workload.containers.more.then_some("and more that are not read: put it among the first 16"));
+        names.extend(
+            workload.containers.more.then_some("and more that are not read: put it among the first 16"),
+        );
         let message = match &view.container {
             Some(name) => format!("{view} has no container {name}, it has: {}", names.join(", ")),
             None => {
-                format!("{view} has several containers, set spec.targetRefs[].container to one of: {}", names.join(", "))
+                format!(
+                    "{view} has several containers, set spec.targetRefs[].container to one of: {}",
+                    names.join(", ")
+                )
             }
         };
         (Reason::ContainerNotFound, message)
@@ -258,8 +302,10 @@ fn step(
     let same_pods = same || known.and_then(|known| observed.record(&known.record)).is_some_and(marked);
     let (mut differs, rolls) = differences(observed, policy, desired, workload, &container);
     // Without pods nothing was proven: the first one later is judged.
-    let proven =
-        |known: &Applied| known.rolled_out && (workload.replicas == 0 || known.good.contains(&goal.digest()) || goal.digest().is_empty());
+    let proven = |known: &Applied| {
+        known.rolled_out
+            && (workload.replicas == 0 || known.good.contains(&goal.digest()) || goal.digest().is_empty())
+    };
     let done = (same_pods && known.is_some_and(proven)) || rollout::is_done(workload);
     if policy.suspend {
         // What is remembered is written all the same.
@@ -270,11 +316,17 @@ fn step(
     }
     if policy.suspend {
         let fields: Vec<_> = differs.into_iter().map(|(field, _)| field).collect();
-        let message =
-            format!("the policy is suspended: {view} differs in {}; set spec.suspend to false to have it written", fields.join(", "));
+        let message = format!(
+            "the policy is suspended: {view} differs in {}; set spec.suspend to false to have it written",
+            fields.join(", ")
+        );
         return Step::Held { container, reason: Reason::Suspended, message, until: None };
     }
-    let drift: Vec<_> = if same { differs.into_iter().filter(|(_, drift)| *drift).map(|(field, _)| field).collect() } else { Vec::new() };
+    let drift: Vec<_> = if same {
+        differs.into_iter().filter(|(_, drift)| *drift).map(|(field, _)| field).collect()
+    } else {
+        Vec::new()
+    };
     if !drift.is_empty()
         && let Some(until) = rollout::repair_not_before(&view.history.repairs, observed.pauses, observed.now)
     {
@@ -287,15 +339,21 @@ fn step(
     }
     if rolls && drift.is_empty() {
         if let Some(name) = blocked_by {
-            let order = if direction == Direction::Back { "the reverse of their order" } else { "their order" };
+            let order =
+                if direction == Direction::Back { "the reverse of their order" } else { "their order" };
             let message = format!("{view} waits for {name}: targets roll in {order}");
             return Step::Held { container, reason: Reason::Progressing, message, until: None };
         }
         let failing = direction == Direction::Back
-            || rollout::progress(workload, &container, &Mark::of_template(workload, &container), view.pods.as_deref()).0
-                == Reason::Crashing;
-        if let Some(until) =
-            rollout::roll_not_before(view, failing, observed.pauses, observed.now).filter(|_| direction == Direction::Forward)
+            || rollout::progress(
+                workload,
+                &container,
+                &Mark::of_template(workload, &container),
+                view.pods.as_deref(),
+            )
+            .0 == Reason::Crashing;
+        if let Some(until) = rollout::roll_not_before(view, failing, observed.pauses, observed.now)
+            .filter(|_| direction == Direction::Forward)
         {
             let message = format!("{view} waits for the roll under way, so that edits in a row roll it once");
             return Step::Held { container, reason: Reason::Progressing, message, until: Some(until) };
@@ -324,8 +382,9 @@ fn differences(
     let mut rolls = false;
     let live = workload.containers.iter().find(|live| *live.name == *container);
     for variable in desired.variables() {
-        let value =
-            live.and_then(|live| live.env.iter().find(|entry| *entry.name == *variable.name)).and_then(|entry| entry.value.as_deref());
+        let value = live
+            .and_then(|live| live.env.iter().find(|entry| *entry.name == *variable.name))
+            .and_then(|entry| entry.value.as_deref());
         let changed = value != Some(&*manifest::literal(&variable.value));
         rolls |= changed;
         if changed || !workload.owns(container, &variable.name) {
@@ -366,15 +425,24 @@ pub(super) fn known<'a>(observed: &'a Observed, workload: &Workload) -> Option<&
 /// What this policy applied to this workload before, by its records or, until they are written,
 /// by our entry in the live managedFields.
 fn adopted(observed: &Observed, workload: &Workload, container: &str) -> BTreeSet<String> {
-    let mut adopted: BTreeSet<_> =
-        workload.own.env.iter().filter(|(inside, _)| **inside == *container).map(|(_, name)| name.to_string()).collect();
+    let mut adopted: BTreeSet<_> = workload
+        .own
+        .env
+        .iter()
+        .filter(|(inside, _)| **inside == *container)
+        .map(|(_, name)| name.to_string())
+        .collect();
     if let Some(known) = known(observed, workload) {
         adopted.extend([api::POLICY_LABEL.to_owned(), api::GOVERNED_ANNOTATION.to_owned()]);
-        let data = observed.record(&known.record).filter(|_| known.container == container).map(|record| &record.data);
+        let data = observed
+            .record(&known.record)
+            .filter(|_| known.container == container)
+            .map(|record| &record.data);
         let set = data.map(|data| variables(&data.overlay, data.delivery)).unwrap_or_default();
         adopted.extend(set.into_iter().map(|variable| variable.name));
     }
-    let own = [(api::POLICY_LABEL, workload.own.policy_label), (api::GOVERNED_ANNOTATION, workload.own.governed)];
+    let own =
+        [(api::POLICY_LABEL, workload.own.policy_label), (api::GOVERNED_ANNOTATION, workload.own.governed)];
     adopted.extend(own.into_iter().filter(|(_, own)| *own).map(|(key, _)| key.to_owned()));
     adopted
 }
@@ -386,7 +454,11 @@ pub fn is_adopted(field: &str, container: &str, adopted: &BTreeSet<String>) -> b
     if let Some(key) = keyed.iter().find_map(|parent| field.strip_prefix(parent)) {
         return adopted.contains(key);
     }
-    let Some(rest) = field.strip_prefix(&format!(".spec.template.spec.containers[name=\"{container}\"].env[name=\"")) else { return false };
+    let Some(rest) =
+        field.strip_prefix(&format!(".spec.template.spec.containers[name=\"{container}\"].env[name=\""))
+    else {
+        return false;
+    };
     rest.split_once('"').is_some_and(|(name, _)| adopted.contains(name))
 }
 
@@ -397,7 +469,9 @@ mod tests {
     #[test]
     fn a_conflict_is_matched_to_the_variable_or_key_that_was_adopted() {
         let adopted = BTreeSet::from(["REVISION".to_owned(), api::POLICY_LABEL.to_owned()]);
-        let env = |container: &str, name: &str| format!(".spec.template.spec.containers[name=\"{container}\"].env[name=\"{name}\"].value");
+        let env = |container: &str, name: &str| {
+            format!(".spec.template.spec.containers[name=\"{container}\"].env[name=\"{name}\"].value")
+        };
         assert!(is_adopted(&env("kratos", "REVISION"), "kratos", &adopted));
         assert!(!is_adopted(&env("kratos", "SESSION_WHOAMI_REQUIRED_AAL"), "kratos", &adopted));
         assert!(!is_adopted(&env("other", "REVISION"), "kratos", &adopted));

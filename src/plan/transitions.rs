@@ -21,7 +21,9 @@ pub(super) fn after(
     let mut all: Vec<_> = policy.status.transitions.to_vec();
     // What the status says now may be somebody else's word.
     let from = all.last().map(|last| last.to).unwrap_or_default();
-    if let (Some(to), Ok(time)) = (running.map(levels).filter(|to| *to != from), Timestamp::from_millisecond(observed.now)) {
+    if let (Some(to), Ok(time)) =
+        (running.map(levels).filter(|to| *to != from), Timestamp::from_millisecond(observed.now))
+    {
         all.push(Transition {
             time,
             from,
@@ -53,13 +55,21 @@ fn cause(policy: &PolicyObject, plan: &Plan, from: Levels, to: Levels) -> Cause 
         return Cause::RolledBack;
     }
     let edited = policy.status.transitions.last().is_none_or(|last| last.generation != policy.generation);
-    let asked = plan.desired.as_ref().map(|desired| desired.rendered.overlay.required_levels()).unwrap_or_default();
+    let asked =
+        plan.desired.as_ref().map(|desired| desired.rendered.overlay.required_levels()).unwrap_or_default();
     let fell = |from: Option<Level>, to: Option<Level>, asked: Option<Level>| to < from && to < asked;
-    if !edited && (fell(from.0, to.0, asked.0) || fell(from.1, to.1, asked.1)) { Cause::Drift } else { Cause::Policy }
+    if !edited && (fell(from.0, to.0, asked.0) || fell(from.1, to.1, asked.1)) {
+        Cause::Drift
+    } else {
+        Cause::Policy
+    }
 }
 
 pub(super) fn written(transition: &Transition) -> api::Transition {
-    let aal = |(settings, whoami): Levels| RunningAal { settings: level_word(settings).into(), whoami: level_word(whoami).into() };
+    let aal = |(settings, whoami): Levels| RunningAal {
+        settings: level_word(settings).into(),
+        whoami: level_word(whoami).into(),
+    };
     api::Transition {
         time: seconds(transition.time),
         from: aal(transition.from),

@@ -1,4 +1,5 @@
-//! Pods that should have been asked and were not, because too many looks ask: what is not known for that, and what is told.
+//! Pods that should have been asked and were not, because too many looks ask: what is not known for that, and
+//! what is told.
 
 use smol_str::SmolStr;
 
@@ -66,7 +67,11 @@ mod tests {
     }
 
     fn effective(observed: &Observed) -> Condition {
-        told(observed).conditions.into_iter().find(|condition| condition.type_ == "Effective").expect("it is told")
+        told(observed)
+            .conditions
+            .into_iter()
+            .find(|condition| condition.type_ == "Effective")
+            .expect("it is told")
     }
 
     fn starve(observed: &mut Observed, index: usize) {
@@ -83,12 +88,20 @@ mod tests {
         assert_eq!(effective(&observed).reason, "Confirmed");
         let workload = observed.targets[1].workload.clone().expect("a workload");
         observed.unheard.add(&workload, NoRoom::ForNow);
-        assert_eq!((effective(&observed).reason.as_str(), observed.unheard.for_now), ("Confirmed", true), "that passes");
+        assert_eq!(
+            (effective(&observed).reason.as_str(), observed.unheard.for_now),
+            ("Confirmed", true),
+            "that passes"
+        );
 
         starve(&mut observed, 1);
         let told = effective(&observed);
         assert_eq!((&*told.status, &*told.reason), ("False", "Unreachable"));
-        for word in ["the pods of Deployment kratos-1 could not be asked for a minute", "let the operator reach", "goes on by itself"] {
+        for word in [
+            "the pods of Deployment kratos-1 could not be asked for a minute",
+            "let the operator reach",
+            "goes on by itself",
+        ] {
             assert!(told.message.contains(word), "{word:?} is not in {}", told.message);
         }
         observed.unheard = Unheard::default();
@@ -113,7 +126,11 @@ mod tests {
         starve(&mut observed, 0);
         assert!(plan(&observed).ruling.is_none());
         let told = told(&observed);
-        let rolled_out = told.conditions.iter().find(|condition| condition.type_ == "RolledOut").expect("it is told");
-        assert!(rolled_out.reason == "Waiting" && rolled_out.message.contains("could not be asked how they are"), "{rolled_out:?}");
+        let rolled_out =
+            told.conditions.iter().find(|condition| condition.type_ == "RolledOut").expect("it is told");
+        assert!(
+            rolled_out.reason == "Waiting" && rolled_out.message.contains("could not be asked how they are"),
+            "{rolled_out:?}"
+        );
     }
 }

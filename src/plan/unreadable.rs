@@ -1,5 +1,5 @@
-//! Objects that are there and cannot be read. Nothing that depends on what is in them is known: neither that it is
-//! gone, nor that it is as it was.
+//! Objects that are there and cannot be read. Nothing that depends on what is in them is known: neither that
+//! it is gone, nor that it is as it was.
 
 use std::fmt;
 
@@ -80,11 +80,16 @@ mod tests {
     use super::*;
     use crate::plan::fixtures::{edit, observed, targets};
     use crate::plan::simulation::settle;
-    use crate::plan::{Absence, ConfigMapStep, Observed, Report, Step, applied_after, applied_before, plan, report};
+    use crate::plan::{
+        Absence, ConfigMapStep, Observed, Report, Step, applied_after, applied_before, plan, report,
+    };
 
     fn in_force() -> Observed {
         let mut observed = observed(targets(2));
-        edit(&mut observed, serde_json::json!({"requiredAAL": {"settings": "highest_available", "whoami": "highest_available"}}));
+        edit(
+            &mut observed,
+            serde_json::json!({"requiredAAL": {"settings": "highest_available", "whoami": "highest_available"}}),
+        );
         settle(&mut observed, |_| true);
         observed
     }
@@ -107,14 +112,27 @@ mod tests {
         observed.targets[0].unreadable = Some(unreadable("Deployment", &workload.key, &workload.uid));
         let plan = plan(&observed);
         assert!(!plan.writes() && matches!(plan.steps[0], Step::Refused { reason: Reason::Unreadable, .. }));
-        let (status, _) = report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &Report::default());
-        let levels = |aal: &Option<crate::api::RunningAal>| aal.as_ref().map(|aal| [aal.settings.clone(), aal.whoami.clone()]);
+        let (status, _) =
+            report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &Report::default());
+        let levels = |aal: &Option<crate::api::RunningAal>| {
+            aal.as_ref().map(|aal| [aal.settings.clone(), aal.whoami.clone()])
+        };
         assert_eq!(levels(&status.required_aal), Some(["Unknown".into(), "Unknown".into()]));
-        assert_eq!(levels(&status.targets[1].required_aal), Some(["highest_available".into(), "highest_available".into()]));
+        assert_eq!(
+            levels(&status.targets[1].required_aal),
+            Some(["highest_available".into(), "highest_available".into()])
+        );
         assert_eq!(status.pods, None, "of some pods it is not known what they run");
-        let reasons = status.conditions.iter().map(|condition| (&*condition.type_, &*condition.status, &*condition.reason));
+        let reasons = status
+            .conditions
+            .iter()
+            .map(|condition| (&*condition.type_, &*condition.status, &*condition.reason));
         let unreadable = ["Accepted", "RolledOut", "Ready"].map(|type_| (type_, "False", "Unreadable"));
-        assert!(unreadable.iter().all(|wanted| reasons.clone().any(|found| found == *wanted)), "{:?}", status.conditions);
+        assert!(
+            unreadable.iter().all(|wanted| reasons.clone().any(|found| found == *wanted)),
+            "{:?}",
+            status.conditions
+        );
         assert_eq!(
             applied_after(&observed, &plan, &Report::default(), &[]),
             applied_before(&observed, &plan),
@@ -128,7 +146,11 @@ mod tests {
         let map = observed.config_maps.pop().expect("a config map");
         observed.unreadable = vec![unreadable("ConfigMap", &observed.key.beside(&map.name), &map.uid)];
         let plan = plan(&observed);
-        assert!(matches!(&plan.config_map, Some(ConfigMapStep::Refused((Reason::Unreadable, _)))), "{:?}", plan.config_map);
+        assert!(
+            matches!(&plan.config_map, Some(ConfigMapStep::Refused((Reason::Unreadable, _)))),
+            "{:?}",
+            plan.config_map
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What few containers have, and what matters because it may beat a policy. Names only: values may be secrets.
+//! What few containers have, and what matters because it may beat a policy. Names only: values may be
+//! secrets.
 
 use smol_str::SmolStr;
 
@@ -64,7 +65,8 @@ pub struct EnvFrom {
 }
 
 impl EnvFrom {
-    /// Variables from this source, of those that write a key that rules look at. None where that is not known.
+    /// Variables from this source, of those that write a key that rules look at. None where that is not
+    /// known.
     #[must_use]
     pub fn names(&self, source: &EnvSource) -> Option<&[SmolStr]> {
         self.sources.iter().find(|read| read.source == *source)?.names.as_deref()
@@ -74,7 +76,8 @@ impl EnvFrom {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvFromMap {
     pub source: EnvSource,
-    /// Variables that come from it, of those that write a key that rules look at. None where it may not be read.
+    /// Variables that come from it, of those that write a key that rules look at. None where it may not be
+    /// read.
     pub names: Option<Vec<SmolStr>>,
 }
 
@@ -89,17 +92,22 @@ impl EnvSource {
 }
 
 impl Workload {
-    /// Of containers that are no server, and that nobody declares one, only name and image, unless something of ours is in
-    /// them: a policy governs none of them.
+    /// Of containers that are no server, and that nobody declares one, only name and image, unless something
+    /// of ours is in them: a policy governs none of them.
     #[must_use]
     pub fn of_interest(mut self, server_images: &[String]) -> Self {
         if self.allowed || self.own.env.more {
             return self;
         }
-        let has_ours = |container: &Container| self.own.env.iter().any(|(inside, _)| *inside == container.name);
+        let has_ours =
+            |container: &Container| self.own.env.iter().any(|(inside, _)| *inside == container.name);
         let slim = |container: Container| {
             let matters = runs_kratos(&container.image, server_images) || has_ours(&container);
-            Some(if matters { container } else { Container { traits: Traits::default(), ..container.unknown() } })
+            Some(if matters {
+                container
+            } else {
+                Container { traits: Traits::default(), ..container.unknown() }
+            })
         };
         self.containers = std::mem::take(&mut self.containers).filter_map(slim);
         self
@@ -112,12 +120,13 @@ impl Container {
     pub fn weight(&self) -> usize {
         const OF_A_TEXT: usize = 24;
         let text = |text: &SmolStr| OF_A_TEXT + text.len();
-        let texts = |texts: &[SmolStr]| texts.iter().map(|own| size_of::<SmolStr>() + text(own)).sum::<usize>();
+        let texts =
+            |texts: &[SmolStr]| texts.iter().map(|own| size_of::<SmolStr>() + text(own)).sum::<usize>();
         let env = self.env.iter().map(|entry| size_of::<EnvVar>() + entry.value.as_ref().map_or(0, text));
-        let files = self
-            .files
-            .iter()
-            .map(|file| size_of::<Option<MountedFile>>() + file.as_ref().map_or(0, |file| text(&file.config_map) + text(&file.key)));
+        let files = self.files.iter().map(|file| {
+            size_of::<Option<MountedFile>>()
+                + file.as_ref().map_or(0, |file| text(&file.config_map) + text(&file.key))
+        });
         let unusual = self.unusual.as_ref().map_or(0, |unusual| {
             let sources = unusual.env_from.iter().map(|source| {
                 let (EnvSource::ConfigMap { name, prefix } | EnvSource::Secret { name, prefix }) = source;
@@ -145,7 +154,8 @@ impl Container {
     /// Whether any variable may be set by something that is not kept.
     #[must_use]
     pub fn hides_variables(&self) -> bool {
-        let beyond = |unusual: &Unusual| unusual.aliases.more || unusual.in_command.more || unusual.env_from.more;
+        let beyond =
+            |unusual: &Unusual| unusual.aliases.more || unusual.in_command.more || unusual.env_from.more;
         self.env.more || self.unusual.as_deref().is_some_and(beyond)
     }
 }
@@ -164,7 +174,10 @@ mod tests {
         let held = whole.clone().of_interest(&images).containers;
         assert_eq!(held[0], kratos);
         assert_eq!(held[1], Container { traits: Traits::default(), ..proxy.unknown() });
-        assert!(held[1].env.is_empty() && held[1].hides_variables() && held[1].files.more, "the rest is unknown, not absent");
+        assert!(
+            held[1].env.is_empty() && held[1].hides_variables() && held[1].files.more,
+            "the rest is unknown, not absent"
+        );
         // All of it matters where something of ours is in it, and once somebody declares it a server.
         let mut ours = whole.clone();
         ours.own.env = vec![("proxy".into(), "SESSION_WHOAMI_REQUIRED_AAL".into())].into();

@@ -1,4 +1,5 @@
-//! What each target has in the place of a revision that fails: what was good there, or what it keeps. Or why it stays.
+//! What each target has in the place of a revision that fails: what was good there, or what it keeps. Or why
+//! it stays.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,10 +34,19 @@ struct Reached<'a> {
 }
 
 /// What each target has while the record with this digest is not tried again, which fails on one of them.
-pub(super) fn ways_back(observed: &Observed, digest: &str, desired: &Desired, failing: &TargetView) -> Result<Vec<Back>, Stays> {
+pub(super) fn ways_back(
+    observed: &Observed,
+    digest: &str,
+    desired: &Desired,
+    failing: &TargetView,
+) -> Result<Vec<Back>, Stays> {
     let reached: Vec<_> = observed.targets.iter().filter_map(|view| Reached::of(observed, view)).collect();
-    let is_failing = |other: &Reached<'_>| (other.view.kind, &other.view.name) == (failing.kind, &failing.name);
-    let fails = reached.iter().find(|other| is_failing(other) && other.known.record == digest).ok_or(Stays::Unknown)?;
+    let is_failing =
+        |other: &Reached<'_>| (other.view.kind, &other.view.name) == (failing.kind, &failing.name);
+    let fails = reached
+        .iter()
+        .find(|other| is_failing(other) && other.known.record == digest)
+        .ok_or(Stays::Unknown)?;
     let before = fails.good_before(observed, digest).ok_or(Stays::Unknown)?;
     if is_innocent(observed, desired, &before) {
         return Err(Stays::Innocent);
@@ -44,26 +54,39 @@ pub(super) fn ways_back(observed: &Observed, digest: &str, desired: &Desired, fa
     let mut others = reached.iter().filter(|other| !is_failing(other));
     let back = match desired.rendered.delivery {
         Delivery::ConfigFile => {
-            if let Some(other) = others.find(|other| other.known.record == digest && other.has_proven(digest)) {
+            if let Some(other) = others.find(|other| other.known.record == digest && other.has_proven(digest))
+            {
                 return Err(Stays::Shared(other.view.to_string()));
             }
             let common = common(observed, digest, &reached).ok_or(Stays::Unknown)?;
-            reached.iter().map(|one| one.back_to(observed, desired, &common)).collect::<Result<Vec<_>, _>>()?
+            reached
+                .iter()
+                .map(|one| one.back_to(observed, desired, &common))
+                .collect::<Result<Vec<_>, _>>()?
         }
         Delivery::Environment => {
-            let keeps = |one: &Reached<'_>| !is_failing(one) && (one.has_proven(digest) || one.all_have(observed, desired, digest));
+            let keeps = |one: &Reached<'_>| {
+                !is_failing(one) && (one.has_proven(digest) || one.all_have(observed, desired, digest))
+            };
             let of = |one: &Reached<'_>| match &one.known.record {
                 // It has not come to this one.
                 other if other != digest => Ok(one.has(other.as_str().into())),
                 _ if keeps(one) => Ok(one.has(digest.into())),
-                _ => one.back_to(observed, desired, &one.good_before(observed, digest).ok_or(Stays::Unknown)?),
+                _ => {
+                    one.back_to(observed, desired, &one.good_before(observed, digest).ok_or(Stays::Unknown)?)
+                }
             };
             reached.iter().map(of).collect::<Result<Vec<_>, _>>()?
         }
     };
-    let is_by_file = |back: &&Back| observed.record(&back.record).is_some_and(|record| record.data.delivery == Delivery::ConfigFile);
+    let is_by_file = |back: &&Back| {
+        observed.record(&back.record).is_some_and(|record| record.data.delivery == Delivery::ConfigFile)
+    };
     let files: BTreeSet<_> = back.iter().filter(is_by_file).map(|back| &back.record).collect();
-    let of_failing = back.iter().find(|back| back.is_of(failing)).is_some_and(|back| is_innocent(observed, desired, &back.record));
+    let of_failing = back
+        .iter()
+        .find(|back| back.is_of(failing))
+        .is_some_and(|back| is_innocent(observed, desired, &back.record));
     match files.len() {
         _ if of_failing => Err(Stays::Innocent),
         0 | 1 => Ok(back),
@@ -71,8 +94,8 @@ pub(super) fn ways_back(observed: &Observed, digest: &str, desired: &Desired, fa
     }
 }
 
-/// Whether no server that starts with the one fails to start with the other. `before` is the digest of a record; empty for
-/// nothing of a policy.
+/// Whether no server that starts with the one fails to start with the other. `before` is the digest of a
+/// record; empty for nothing of a policy.
 pub(super) fn is_innocent(observed: &Observed, desired: &Desired, before: &str) -> bool {
     let rendered = &desired.rendered;
     let may_matter = |overlay: &Overlay| overlay.risky() != rendered.overlay.risky();
@@ -86,23 +109,34 @@ pub(super) fn is_innocent(observed: &Observed, desired: &Desired, before: &str) 
     }
 }
 
-/// Whether a target that is to go back by this verdict has come to run well meanwhile: no pod that serves there has what
-/// would come back.
+/// Whether a target that is to go back by this verdict has come to run well meanwhile: no pod that serves
+/// there has what would come back.
 pub(super) fn has_recovered(observed: &Observed, desired: &Desired, digest: &str, verdict: &Verdict) -> bool {
-    let mut has_it = observed.targets.iter().filter_map(|view| Reached::of(observed, view)).filter(|one| one.known.record == digest);
-    let back = |one: &Reached<'_>| verdict.back.iter().find(|back| back.is_of(one.view) && *back.record != *digest);
-    let recovered = |one: Reached<'_>| back(&one).is_some_and(|back| one.back_to(observed, desired, &back.record).is_err());
+    let mut has_it = observed
+        .targets
+        .iter()
+        .filter_map(|view| Reached::of(observed, view))
+        .filter(|one| one.known.record == digest);
+    let back =
+        |one: &Reached<'_>| verdict.back.iter().find(|back| back.is_of(one.view) && *back.record != *digest);
+    let recovered = |one: Reached<'_>| {
+        back(&one).is_some_and(|back| one.back_to(observed, desired, &back.record).is_err())
+    };
     has_it.any(recovered)
 }
 
 /// What was good on all of them; empty where none of them ever had anything else that was.
 fn common(observed: &Observed, digest: &str, reached: &[Reached<'_>]) -> Option<SmolStr> {
     let good_on_all = |record: &&Arc<Record>| {
-        record.digest() != digest && reached.iter().all(|one| one.known.good.iter().any(|good| **good == *record.digest()))
+        record.digest() != digest
+            && reached.iter().all(|one| one.known.good.iter().any(|good| **good == *record.digest()))
     };
     let common = observed.records.iter().find(good_on_all).map(|record| record.digest().into());
-    // An empty file would take the policy away from those that it was good on: who adds one that fails must not do that.
-    let was_bare = |one: &Reached<'_>| one.known.before == Before::Nothing && one.known.good.iter().all(|good| **good == *digest);
+    // An empty file would take the policy away from those that it was good on: who adds one that fails must
+    // not do that.
+    let was_bare = |one: &Reached<'_>| {
+        one.known.before == Before::Nothing && one.known.good.iter().all(|good| **good == *digest)
+    };
     common.or_else(|| reached.iter().all(was_bare).then(SmolStr::default))
 }
 
@@ -121,14 +155,20 @@ impl<'a> Reached<'a> {
         self.known.good.iter().any(|good| **good == *digest)
     }
 
-    /// The newest record that was good here but for this one; empty where nothing of a policy stood here before.
+    /// The newest record that was good here but for this one; empty where nothing of a policy stood here
+    /// before.
     fn good_before(&self, observed: &Observed, digest: &str) -> Option<SmolStr> {
-        let good = self.known.good.iter().find(|good| ***good != *digest && observed.record(good).is_some()).cloned();
+        let good = self
+            .known
+            .good
+            .iter()
+            .find(|good| ***good != *digest && observed.record(good).is_some())
+            .cloned();
         good.or_else(|| (self.known.before == Before::Nothing).then(SmolStr::default))
     }
 
-    /// What comes back is what the pods that serve have run all the time: nothing that they demand is lowered, and
-    /// nothing that they offer is gone.
+    /// What comes back is what the pods that serve have run all the time: nothing that they demand is
+    /// lowered, and nothing that they offer is gone.
     fn back_to(&self, observed: &Observed, desired: &Desired, record: &SmolStr) -> Result<Back, Stays> {
         let serving = self.serving();
         if serving.is_empty() || serving.iter().any(|pod| self.is_on(observed, desired, record, pod)) {
@@ -142,7 +182,8 @@ impl<'a> Reached<'a> {
         !serving.is_empty() && serving.iter().all(|pod| self.is_on(observed, desired, record, pod))
     }
 
-    /// Its pods that are ready. Where they were not listed nothing moves, and they are as the template makes them.
+    /// Its pods that are ready. Where they were not listed nothing moves, and they are as the template makes
+    /// them.
     fn serving(&self) -> Vec<&'a [super::Container]> {
         match &self.view.pods {
             Some(pods) => {
@@ -154,8 +195,15 @@ impl<'a> Reached<'a> {
         }
     }
 
-    fn is_on(&self, observed: &Observed, desired: &Desired, record: &str, containers: &[super::Container]) -> bool {
-        let mark = goal(observed, desired, record).map(|goal| goal.desired.mark(self.workload, &self.known.container));
+    fn is_on(
+        &self,
+        observed: &Observed,
+        desired: &Desired,
+        record: &str,
+        containers: &[super::Container],
+    ) -> bool {
+        let mark = goal(observed, desired, record)
+            .map(|goal| goal.desired.mark(self.workload, &self.known.container));
         mark.is_some_and(|mark| mark.is_made(containers, &self.known.container))
     }
 }

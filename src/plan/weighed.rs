@@ -1,15 +1,20 @@
-//! What a policy takes the place of on a target, and may not take away unnoticed: what it had there itself before an edit,
-//! what another one left in force, or what the server's own files say. All of it goes by the one order on settings.
+//! What a policy takes the place of on a target, and may not take away unnoticed: what it had there itself
+//! before an edit, what another one left in force, or what the server's own files say. All of it goes by the
+//! one order on settings.
 
 use smol_str::SmolStr;
 
 use super::risks::{governed, merged_with};
-use super::{Applied, Container, Desired, Governed, Observed, PolicyObject, TargetView, Workload, adopted, applied, claim_config_map};
+use super::{
+    Applied, Container, Desired, Governed, Observed, PolicyObject, TargetView, Workload, adopted, applied,
+    claim_config_map,
+};
 use crate::api::rules;
 use crate::policy::{Delivery, Policy, Rejection};
 use crate::server::kratos::{Change, Layer, Merged, Overlay, Side, not_compared, weakened};
 
-/// What stands in the config map of the policy though the policy did not write it, where a server may read it.
+/// What stands in the config map of the policy though the policy did not write it, where a server may read
+/// it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LeftFile {
     pub config_map: SmolStr,
@@ -18,12 +23,15 @@ pub struct LeftFile {
     pub by_others: bool,
 }
 
-/// The config map of the policy, where it has a file that the policy did not write: what it says has to be read.
+/// The config map of the policy, where it has a file that the policy did not write: what it says has to be
+/// read.
 #[must_use]
 pub fn left_file(observed: &Observed) -> Option<&str> {
     let policy = observed.policy.as_ref()?;
     let map = observed.config_map(&observed.standing.config_map(policy)?)?;
-    let written = |entry: &Applied| observed.record(&entry.record).is_some_and(|record| *record.data.config_map_name == *map.name);
+    let written = |entry: &Applied| {
+        observed.record(&entry.record).is_some_and(|record| *record.data.config_map_name == *map.name)
+    };
     let is_written = observed.records.first().is_some_and(|newest| newest.applied.iter().any(written));
     (!is_written && claim_config_map(map, policy).is_ok()).then_some(&*map.name)
 }
@@ -48,7 +56,13 @@ pub fn is_weighed(observed: &Observed) -> bool {
 }
 
 /// Why the accepted spec may not take the place of what the policy had on this target.
-pub(super) fn edited(observed: &Observed, view: &TargetView, workload: &Workload, container: &Container, spec: &Policy) -> Vec<Rejection> {
+pub(super) fn edited(
+    observed: &Observed,
+    view: &TargetView,
+    workload: &Workload,
+    container: &Container,
+    spec: &Policy,
+) -> Vec<Rejection> {
     let Some(had) = had(observed, view) else { return Vec::new() };
     weighed(view, workload, container, &had, &Set::of(spec), Change::Edit, &spec.acknowledge)
 }
@@ -88,12 +102,14 @@ pub(super) fn taken(
 
 /// Why the policy may not write its file, and what to do: others read it.
 pub(super) fn file_taken(observed: &Observed, policy: &PolicyObject, desired: &Desired) -> Option<String> {
-    let left = observed.left_file.as_ref().filter(|left| left.by_others && left.config_map == desired.config_map)?;
+    let left =
+        observed.left_file.as_ref().filter(|left| left.by_others && left.config_map == desired.config_map)?;
     let memory = observed.config_map(&left.config_map)?.governed.as_deref();
     if may_go(observed, policy, memory, None) {
         return None;
     }
-    let mut rejections = weighed_alone(&left.overlay, &desired.rendered.overlay, acknowledged(observed, policy));
+    let mut rejections =
+        weighed_alone(&left.overlay, &desired.rendered.overlay, acknowledged(observed, policy));
     if !rejections.is_empty() {
         let message = rules::LEFT_TO_OTHERS.to_owned();
         rejections.push(Rejection { field: "spec.delivery.configMapName".into(), message });
@@ -102,11 +118,19 @@ pub(super) fn file_taken(observed: &Observed, policy: &PolicyObject, desired: &D
 }
 
 /// The fields that could not be compared with what the server's own configuration says.
-pub(super) fn uncompared(view: &TargetView, workload: &Workload, container: &Container, spec: &Policy) -> Vec<String> {
+pub(super) fn uncompared(
+    view: &TargetView,
+    workload: &Workload,
+    container: &Container,
+    spec: &Policy,
+) -> Vec<String> {
     let (nothing, asked) = (Set::default(), Set::of(spec));
     let merged = |set: &Set| merged_with(workload, container, view, &set.overlay, set.delivery);
     let (before, after) = (merged(&nothing), merged(&asked));
-    not_compared(Side { merged: &before, stated: &nothing.overlay }, Side { merged: &after, stated: &asked.overlay })
+    not_compared(
+        Side { merged: &before, stated: &nothing.overlay },
+        Side { merged: &after, stated: &asked.overlay },
+    )
 }
 
 fn acknowledged<'a>(observed: &Observed, policy: &'a PolicyObject) -> &'a [SmolStr] {
@@ -125,7 +149,8 @@ fn had(observed: &Observed, view: &TargetView) -> Option<Set> {
     Some(Set { overlay: record.data.overlay.clone(), delivery: record.data.delivery })
 }
 
-/// What stands there of ours, whichever policy it was for: its variables, and a file of the policy's own name.
+/// What stands there of ours, whichever policy it was for: its variables, and a file of the policy's own
+/// name.
 fn left(observed: &Observed, workload: &Workload, container: &Container) -> Set {
     let variables = Overlay::from_variables(&adopted::own_variables(workload, container)).unwrap_or_default();
     let read = |left: &&LeftFile| workload.file(&container.name, &left.config_map).is_some();
@@ -135,7 +160,12 @@ fn left(observed: &Observed, workload: &Workload, container: &Container) -> Set 
 }
 
 /// Whether this remains of another policy, and is about to go: whoever deleted that one has said so.
-fn may_go(observed: &Observed, policy: &PolicyObject, memory: Option<&str>, workload: Option<&Workload>) -> bool {
+fn may_go(
+    observed: &Observed,
+    policy: &PolicyObject,
+    memory: Option<&str>,
+    workload: Option<&Workload>,
+) -> bool {
     let Some(memory) = Governed::read(memory) else { return false };
     let same_object = workload.is_none_or(|workload| memory.workload.as_deref() == Some(&*workload.uid));
     same_object && memory.policy != *policy.uid && memory.reverts(&observed.crd_uid)
@@ -156,14 +186,24 @@ fn weighed(
     }
     let merged = |set: &Set| merged_with(workload, container, view, &set.overlay, set.delivery);
     let (before, after) = (merged(old), merged(new));
-    weakened(Side { merged: &before, stated: &old.overlay }, Side { merged: &after, stated: &new.overlay }, change, acknowledged)
+    weakened(
+        Side { merged: &before, stated: &old.overlay },
+        Side { merged: &after, stated: &new.overlay },
+        change,
+        acknowledged,
+    )
 }
 
 /// Where nobody knows what lies under it.
 fn weighed_alone(old: &Overlay, new: &Overlay, acknowledged: &[SmolStr]) -> Vec<Rejection> {
     let alone = |overlay: &Overlay| Merged::of(None, &Layer::default(), overlay, Delivery::Environment);
     let (before, after) = (alone(old), alone(new));
-    weakened(Side { merged: &before, stated: old }, Side { merged: &after, stated: new }, Change::First, acknowledged)
+    weakened(
+        Side { merged: &before, stated: old },
+        Side { merged: &after, stated: new },
+        Change::First,
+        acknowledged,
+    )
 }
 
 #[cfg(test)]

@@ -36,9 +36,10 @@ impl Factor {
     #[must_use]
     pub fn enabled(&self) -> bool {
         match self {
-            Self::Totp { enabled, .. } | Self::Webauthn { enabled, .. } | Self::LookupSecret { enabled } | Self::Code { enabled } => {
-                *enabled
-            }
+            Self::Totp { enabled, .. }
+            | Self::Webauthn { enabled, .. }
+            | Self::LookupSecret { enabled }
+            | Self::Code { enabled } => *enabled,
         }
     }
 
@@ -47,16 +48,22 @@ impl Factor {
     pub fn from_methods(methods: &api::Methods) -> Vec<Self> {
         // Field by field, so that the compiler asks for a new method here.
         let api::Methods { totp, webauthn, lookup_secret, code } = methods;
-        let totp = totp.as_ref().map(|totp| Self::Totp { enabled: totp.enabled, issuer: totp.issuer.as_deref().map(Into::into) });
+        let totp = totp
+            .as_ref()
+            .map(|totp| Self::Totp { enabled: totp.enabled, issuer: totp.issuer.as_deref().map(Into::into) });
         let webauthn = webauthn.as_ref().map(|webauthn| Self::Webauthn {
             enabled: webauthn.enabled,
             rp: webauthn.rp.as_ref().map(|rp| RelyingParty {
                 id: rp.id.as_str().into(),
                 display_name: rp.display_name.as_str().into(),
-                origins: rp.origins.as_ref().map(|origins| origins.iter().map(|origin| origin.as_str().into()).collect()),
+                origins: rp
+                    .origins
+                    .as_ref()
+                    .map(|origins| origins.iter().map(|origin| origin.as_str().into()).collect()),
             }),
         });
-        let lookup_secret = lookup_secret.as_ref().map(|lookup| Self::LookupSecret { enabled: lookup.enabled });
+        let lookup_secret =
+            lookup_secret.as_ref().map(|lookup| Self::LookupSecret { enabled: lookup.enabled });
         let code = code.as_ref().map(|code| Self::Code { enabled: code.mfa_enabled });
         [totp, webauthn, lookup_secret, code].into_iter().flatten().collect()
     }

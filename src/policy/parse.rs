@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    DeletionPolicy, Delivery, Factor, FieldConflicts, Kind, Level, OnFailure, Policy, Rejection, Target, Verification, VerificationMode,
+    DeletionPolicy, Delivery, Factor, FieldConflicts, Kind, Level, OnFailure, Policy, Rejection, Target,
+    Verification, VerificationMode,
 };
 use crate::api::{self, rules};
 
@@ -25,7 +26,8 @@ pub fn parse(name: &str, spec: &api::MfaPolicySpec) -> Result<Policy, Vec<Reject
     let acknowledged = |word: &str| spec.acknowledge.iter().any(|known| known == word);
     check.that(
         "spec.requiredAAL",
-        (whoami, settings) != (Some(Level::HighestAvailable), Some(Level::Aal1)) || acknowledged(api::Risk::SettingsBypass.as_str()),
+        (whoami, settings) != (Some(Level::HighestAvailable), Some(Level::Aal1))
+            || acknowledged(api::Risk::SettingsBypass.as_str()),
         rules::SETTINGS_BYPASS.1,
     );
     if let Some(age) = &spec.privileged_session_max_age {
@@ -35,19 +37,30 @@ pub fn parse(name: &str, spec: &api::MfaPolicySpec) -> Result<Policy, Vec<Reject
     }
     let factors = spec.methods.as_ref().map(Factor::from_methods).unwrap_or_default();
     factors.iter().for_each(|factor| check_factor(&mut check, factor));
-    let delivery = spec.delivery.as_ref().map_or(Some(Delivery::default()), |delivery| Delivery::from_word(&delivery.type_));
+    let delivery = spec
+        .delivery
+        .as_ref()
+        .map_or(Some(Delivery::default()), |delivery| Delivery::from_word(&delivery.type_));
     check.that("spec.delivery.type", delivery.is_some(), rules::DELIVERY_TYPE.1);
     let config_map = match spec.delivery.as_ref().and_then(|delivery| delivery.config_map_name.as_deref()) {
         Some(given) => {
             check.length("spec.delivery.configMapName", given, rules::MAX_NAME);
             check.that("spec.delivery.configMapName", is_object_name(given), rules::OBJECT_NAME.1);
-            check.that("spec.delivery.configMapName", given.ends_with(rules::CONFIG_MAP_SUFFIX), rules::CONFIG_MAP_NAME.1);
+            check.that(
+                "spec.delivery.configMapName",
+                given.ends_with(rules::CONFIG_MAP_SUFFIX),
+                rules::CONFIG_MAP_NAME.1,
+            );
             given.to_owned()
         }
         None => format!("{name}{}", rules::CONFIG_MAP_SUFFIX),
     };
     let history_limit = spec.rollout.as_ref().and_then(|rollout| rollout.revision_history_limit).unwrap_or(5);
-    check.that("spec.rollout.revisionHistoryLimit", (0..=rules::MAX_REVISIONS).contains(&history_limit), "write a number from 0 to 50");
+    check.that(
+        "spec.rollout.revisionHistoryLimit",
+        (0..=rules::MAX_REVISIONS).contains(&history_limit),
+        "write a number from 0 to 50",
+    );
     let (progress_timeout, on_failure) = rollout(&mut check, spec.rollout.as_ref());
     let verification = verification(&mut check, spec.verification.as_ref());
     let field_conflicts = FieldConflicts::from_word(&spec.field_conflicts);
@@ -97,7 +110,11 @@ impl Check {
 
 fn targets(check: &mut Check, refs: &[api::TargetRef]) -> Vec<Target> {
     check.that("spec.targetRefs", !refs.is_empty(), "name at least one target");
-    check.that("spec.targetRefs", refs.len() <= rules::MAX_TARGETS, "name at most 8 targets, or write a second policy");
+    check.that(
+        "spec.targetRefs",
+        refs.len() <= rules::MAX_TARGETS,
+        "name at most 8 targets, or write a second policy",
+    );
     let mut names = BTreeSet::new();
     for (index, target) in refs.iter().enumerate() {
         let field = |name: &str| format!("spec.targetRefs[{index}].{name}");
@@ -105,7 +122,11 @@ fn targets(check: &mut Check, refs: &[api::TargetRef]) -> Vec<Target> {
         check.that(&field("kind"), Kind::from_word(&target.kind).is_some(), rules::TARGET_KIND.1);
         check.length(&field("name"), &target.name, rules::MAX_NAME);
         check.that(&field("name"), is_object_name(&target.name), rules::OBJECT_NAME.1);
-        check.that(&field("name"), names.insert((&target.kind, &target.name)), "name each target once: remove the second entry");
+        check.that(
+            &field("name"),
+            names.insert((&target.kind, &target.name)),
+            "name each target once: remove the second entry",
+        );
         if let Some(container) = &target.container {
             check.length(&field("container"), container, rules::MAX_LABEL);
             check.that(&field("container"), is_dns_label(container), rules::DNS_LABEL.1);
@@ -124,7 +145,11 @@ fn rollout(check: &mut Check, rollout: Option<&api::Rollout>) -> (i64, OnFailure
     const TEN_MINUTES: i64 = 600_000;
     let Some(rollout) = rollout else { return (TEN_MINUTES, OnFailure::default()) };
     check.length("spec.rollout.progressTimeout", &rollout.progress_timeout, rules::MAX_DURATION);
-    check.that("spec.rollout.progressTimeout", nanoseconds(&rollout.progress_timeout).is_some(), rules::DURATION.1);
+    check.that(
+        "spec.rollout.progressTimeout",
+        nanoseconds(&rollout.progress_timeout).is_some(),
+        rules::DURATION.1,
+    );
     let on_failure = OnFailure::from_word(&rollout.on_failure);
     check.that("spec.rollout.onFailure", on_failure.is_some(), rules::ON_FAILURE.1);
     (milliseconds(&rollout.progress_timeout), on_failure.unwrap_or_default())
@@ -144,7 +169,11 @@ fn verification(check: &mut Check, verification: Option<&api::Verification>) -> 
     check.that("spec.verification.mode", mode.is_some(), rules::VERIFICATION_MODE.1);
     check.that("spec.verification.port", is_port(&verification.port), rules::PORT.1);
     check.that("spec.verification.timeout", is_patience(&verification.timeout), rules::PATIENCE.1);
-    Verification { mode: mode.unwrap_or_default(), port: verification.port.as_str().into(), timeout: milliseconds(&verification.timeout) }
+    Verification {
+        mode: mode.unwrap_or_default(),
+        port: verification.port.as_str().into(),
+        timeout: milliseconds(&verification.timeout),
+    }
 }
 
 fn level(check: &mut Check, field: &str, word: Option<&str>) -> Option<Level> {
@@ -159,7 +188,9 @@ fn check_factor(check: &mut Check, factor: &Factor) {
             display(check, "spec.methods.totp.issuer", issuer);
             check.that("spec.methods.totp.issuer", !issuer.contains(':'), rules::ISSUER.1);
         }
-        Factor::Webauthn { enabled, rp: None } => check.that("spec.methods.webauthn", !enabled, rules::WEBAUTHN_RP.1),
+        Factor::Webauthn { enabled, rp: None } => {
+            check.that("spec.methods.webauthn", !enabled, rules::WEBAUTHN_RP.1)
+        }
         Factor::Webauthn { rp: Some(rp), .. } => {
             check.length("spec.methods.webauthn.rp.id", &rp.id, rules::MAX_NAME);
             check.that("spec.methods.webauthn.rp.id", is_rp_id(&rp.id), rules::RP_ID.1);
@@ -191,7 +222,11 @@ fn display(check: &mut Check, field: &str, value: &str) {
 }
 
 fn acknowledge(check: &mut Check, words: &[String]) {
-    check.that("spec.acknowledge", words.len() <= rules::MAX_ACKNOWLEDGED, "acknowledge at most 32 words: remove old ones");
+    check.that(
+        "spec.acknowledge",
+        words.len() <= rules::MAX_ACKNOWLEDGED,
+        "acknowledge at most 32 words: remove old ones",
+    );
     let mut seen = BTreeSet::new();
     for (index, word) in words.iter().enumerate() {
         let field = format!("spec.acknowledge[{index}]");
@@ -204,7 +239,9 @@ fn acknowledge(check: &mut Check, words: &[String]) {
 fn is_label(text: &str) -> bool {
     let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = text.as_bytes();
-    bytes.first().is_some_and(plain) && bytes.last().is_some_and(plain) && bytes.iter().all(|byte| plain(byte) || *byte == b'-')
+    bytes.first().is_some_and(plain)
+        && bytes.last().is_some_and(plain)
+        && bytes.iter().all(|byte| plain(byte) || *byte == b'-')
 }
 
 fn is_dns_label(text: &str) -> bool {
@@ -222,7 +259,8 @@ fn is_host(text: &str) -> bool {
 }
 
 fn is_rp_id(id: &str) -> bool {
-    let top_is_a_word = id.rsplit('.').next().is_some_and(|top| top.starts_with(|first: char| first.is_ascii_lowercase()));
+    let top_is_a_word =
+        id.rsplit('.').next().is_some_and(|top| top.starts_with(|first: char| first.is_ascii_lowercase()));
     id == "localhost" || (id.contains('.') && is_host(id) && top_is_a_word)
 }
 
@@ -230,7 +268,9 @@ fn is_rp_id(id: &str) -> bool {
 fn origin_host(origin: &str) -> Option<&str> {
     let (scheme, rest) = origin.split_once("://")?;
     let (host, port) = rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port)));
-    let port_ok = port.is_none_or(|port| port.starts_with(|first| ('1'..='9').contains(&first)) && port.parse::<u16>().is_ok());
+    let port_ok = port.is_none_or(|port| {
+        port.starts_with(|first| ('1'..='9').contains(&first)) && port.parse::<u16>().is_ok()
+    });
     let scheme_ok = scheme == "https" || (scheme == "http" && host == "localhost");
     (is_host(host) && port_ok && scheme_ok).then_some(host)
 }
@@ -243,7 +283,9 @@ fn is_android_app(origin: &str) -> bool {
 }
 
 fn has_default_port(origin: &str) -> bool {
-    [("https://", ":443"), ("http://", ":80")].iter().any(|(scheme, port)| origin.starts_with(scheme) && origin.ends_with(port))
+    [("https://", ":443"), ("http://", ":80")]
+        .iter()
+        .any(|(scheme, port)| origin.starts_with(scheme) && origin.ends_with(port))
 }
 
 fn is_at_or_below(host: &str, domain: &str) -> bool {
@@ -253,7 +295,8 @@ fn is_at_or_below(host: &str, domain: &str) -> bool {
 /// From a minute to a day, in nanoseconds.
 const SESSION_AGES: std::ops::RangeInclusive<i64> = 60_000_000_000..=86_400_000_000_000;
 
-/// The length of a duration in Go's syntax, without days. None where it is none, or zero, or longer than Go can count.
+/// The length of a duration in Go's syntax, without days. None where it is none, or zero, or longer than Go
+/// can count.
 #[must_use]
 pub fn nanoseconds(text: &str) -> Option<i64> {
     const UNITS: [(&str, usize, i64); 6] = [
@@ -287,10 +330,14 @@ fn is_port(text: &str) -> bool {
 }
 
 fn is_patience(text: &str) -> bool {
-    let digits = |number: &str| !number.starts_with('0') && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = |number: &str| {
+        !number.starts_with('0') && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
     match text.strip_suffix("ms") {
         Some(number) => digits(number) && (3..=4).contains(&number.len()),
-        None => text.strip_suffix('s').is_some_and(|number| digits(number) && number.parse::<u8>().is_ok_and(|seconds| seconds <= 10)),
+        None => text
+            .strip_suffix('s')
+            .is_some_and(|number| digits(number) && number.parse::<u8>().is_ok_and(|seconds| seconds <= 10)),
     }
 }
 
@@ -303,14 +350,37 @@ mod tests {
         for good in ["15m", "1h30m", "1h", "90s", "250ms", "1us", "1ns", "00001h", "0h1s"] {
             assert!(nanoseconds(good).is_some(), "{good}");
         }
-        for bad in ["", "0s", "0h0m", "1d", "-1h", "1.5h", "15", "h", "1h ", " 1h", "1H", "1000000h", "9999999999s", "1h-", "1µs"] {
+        for bad in [
+            "",
+            "0s",
+            "0h0m",
+            "1d",
+            "-1h",
+            "1.5h",
+            "15",
+            "h",
+            "1h ",
+            " 1h",
+            "1H",
+            "1000000h",
+            "9999999999s",
+            "1h-",
+            "1µs",
+        ] {
             assert_eq!(nanoseconds(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn a_duration_is_as_long_as_it_says() {
-        for (text, expected) in [("15m", 900_000), ("1h30m", 5_400_000), ("250ms", 250), ("1ns", 1), ("2s500ms", 2_500), ("1us1ms", 1)] {
+        for (text, expected) in [
+            ("15m", 900_000),
+            ("1h30m", 5_400_000),
+            ("250ms", 250),
+            ("1ns", 1),
+            ("2s500ms", 2_500),
+            ("1us1ms", 1),
+        ] {
             assert_eq!(milliseconds(text), expected, "{text}");
         }
     }
@@ -340,7 +410,11 @@ mod tests {
         let hash = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
         assert!(is_android_app(&format!("android:apk-key-hash:{hash}")));
         assert!(is_android_app(&format!("android:apk-key-hash:{}", "1".repeat(43))));
-        for bad in [hash.to_owned(), format!("android:apk-key-hash:{hash}="), format!("android:apk-key-hash:{}", &hash[1..])] {
+        for bad in [
+            hash.to_owned(),
+            format!("android:apk-key-hash:{hash}="),
+            format!("android:apk-key-hash:{}", &hash[1..]),
+        ] {
             assert!(!is_android_app(&bad), "{bad}");
         }
     }

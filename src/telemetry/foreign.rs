@@ -1,5 +1,5 @@
-//! What other crates log: bounded, and without what they were answered. The client library logs whole answers that it
-//! cannot decode, and the variables of workloads stand in them.
+//! What other crates log: bounded, and without what they were answered. The client library logs whole answers
+//! that it cannot decode, and the variables of workloads stand in them.
 
 use std::fmt::{self, Write};
 
@@ -16,7 +16,8 @@ const LONGEST: usize = 1_000;
 /// Whether our own code says it.
 pub fn is_own(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
-    OWN.iter().any(|own| target.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")))
+    OWN.iter()
+        .any(|own| target.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")))
 }
 
 /// A line for people in the form of `F`, another crate's cut.
@@ -28,7 +29,12 @@ where
     N: for<'a> FormatFields<'a> + 'static,
     F: FormatEvent<S, N>,
 {
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         if is_own(event.metadata()) {
             return self.0.format_event(context, writer, event);
         }
@@ -48,7 +54,8 @@ pub struct Cut {
 impl Write for Cut {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = LONGEST - self.text.len();
-        let fits = (0..=room.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+        let fits =
+            (0..=room.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
         self.text.push_str(&text[..fits]);
         self.more |= fits < text.len();
         Ok(())
@@ -67,8 +74,11 @@ impl Cut {
     /// Up to where an answer may begin: JSON, quoted or not, or a page.
     fn told(self) -> String {
         let begins = |rest: &str| {
-            let object = rest.strip_prefix('{').is_some_and(|rest| rest.trim_start_matches('\\').starts_with('"'));
-            let page = rest.strip_prefix('<').is_some_and(|rest| rest.starts_with(|next: char| next == '!' || next.is_ascii_alphabetic()));
+            let object =
+                rest.strip_prefix('{').is_some_and(|rest| rest.trim_start_matches('\\').starts_with('"'));
+            let page = rest
+                .strip_prefix('<')
+                .is_some_and(|rest| rest.starts_with(|next: char| next == '!' || next.is_ascii_alphabetic()));
             object || page
         };
         let at = self.text.char_indices().map(|(at, _)| at).find(|at| begins(&self.text[*at..]));
@@ -119,7 +129,8 @@ mod tests {
 
     impl Lines {
         fn text(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()).expect("it is text")
+            String::from_utf8(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone())
+                .expect("it is text")
         }
 
         fn start(&self, format: LogFormat) -> DefaultGuard {
@@ -133,20 +144,28 @@ mod tests {
         let served = tower::service_fn(move |_: http::Request<Body>| async move {
             Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(answer.as_bytes().to_vec())))
         });
-        let found = Api::<ConfigMap>::default_namespaced(Client::new(served, "identity")).list(&ListParams::default()).await;
+        let found = Api::<ConfigMap>::default_namespaced(Client::new(served, "identity"))
+            .list(&ListParams::default())
+            .await;
         assert!(found.is_err(), "it cannot be decoded");
     }
 
     #[tokio::test]
     async fn an_answer_that_cannot_be_decoded_is_not_logged() {
         for format in [LogFormat::Text, LogFormat::Json] {
-            for answer in [r#"{"items": [{"metadata": {"name": 1}, "data": {"key": "hunter2"}}]}"#, "<html>hunter2</html>"] {
+            for answer in [
+                r#"{"items": [{"metadata": {"name": 1}, "data": {"key": "hunter2"}}]}"#,
+                "<html>hunter2</html>",
+            ] {
                 let logged = Lines::default();
                 let guard = logged.start(format);
                 list(answer).await;
                 drop(guard);
                 let text = logged.text();
-                assert!(text.contains("kube_client") && text.contains("left out"), "the library says something: {text}");
+                assert!(
+                    text.contains("kube_client") && text.contains("left out"),
+                    "the library says something: {text}"
+                );
                 assert!(!text.contains("hunter2"), "{text}");
             }
         }

@@ -46,7 +46,11 @@ where
 {
     let lines = fmt::layer().with_writer(writer);
     match format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).map_event_format(foreign::Bounded).boxed(),
-        LogFormat::Json => lines.with_ansi(false).fmt_fields(JsonFields::new()).event_format(json::Flat).boxed(),
+        LogFormat::Text => {
+            lines.with_ansi(std::io::stderr().is_terminal()).map_event_format(foreign::Bounded).boxed()
+        }
+        LogFormat::Json => {
+            lines.with_ansi(false).fmt_fields(JsonFields::new()).event_format(json::Flat).boxed()
+        }
     }
 }

@@ -31,7 +31,10 @@ pub fn read(text: &str) -> Result<Vec<Documented>, String> {
             if content.is_empty() {
                 continue;
             }
-            return Err(format!("values.yaml:{}: write a value on one line, as [a, b] or {{a: b}}", number + 1));
+            return Err(format!(
+                "values.yaml:{}: write a value on one line, as [a, b] or {{a: b}}",
+                number + 1
+            ));
         };
         path.truncate((line.len() - content.len()) / 2);
         path.push(key.into());

@@ -1,5 +1,5 @@
-//! Writes what says in other words what `values.yaml` says: the table of values in the chart's README, and the
-//! descriptions in its schema, which editors show.
+//! Writes what says in other words what `values.yaml` says: the table of values in the chart's README, and
+//! the descriptions in its schema, which editors show.
 //!
 //!     generate readme|schema       prints the file as it has to be
 #![allow(
@@ -21,11 +21,12 @@ const END: &str = "<!-- end of values.yaml -->\n";
 
 fn main() -> ExitCode {
     let wanted = std::env::args().nth(1).unwrap_or_default();
-    let generated = file("values.yaml").and_then(|text| read(&text)).and_then(|values| match wanted.as_str() {
-        "readme" => readme(&file("README.md")?, &values),
-        "schema" => schema(&file("values.schema.json")?, &values),
-        other => Err(format!("{other:?}: give readme or schema")),
-    });
+    let generated =
+        file("values.yaml").and_then(|text| read(&text)).and_then(|values| match wanted.as_str() {
+            "readme" => readme(&file("README.md")?, &values),
+            "schema" => schema(&file("values.schema.json")?, &values),
+            other => Err(format!("{other:?}: give readme or schema")),
+        });
     match generated {
         Ok(text) => {
             print!("{text}");
@@ -48,22 +49,30 @@ fn readme(text: &str, values: &[Documented]) -> Result<String, String> {
     let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
     let (before, after) = parts.ok_or("README.md: the marks around the table of values are gone")?;
     // A group that nothing is said of has its values, which say all.
-    let rows: String = values.iter().filter(|value| value.default.is_some() || !value.words.is_empty()).map(row).collect();
+    let rows: String =
+        values.iter().filter(|value| value.default.is_some() || !value.words.is_empty()).map(row).collect();
     Ok(format!("{before}{BEGIN}| value | default | meaning |\n|---|---|---|\n{rows}{END}{after}"))
 }
 
 fn row(value: &Documented) -> String {
     let cell = |text: &str| text.replace('|', "\\|").replace('<', "&lt;");
-    let default = value.default.as_ref().map(|default| format!(" `{}`", default.to_string().replace('|', "\\|"))).unwrap_or_default();
+    let default = value
+        .default
+        .as_ref()
+        .map(|default| format!(" `{}`", default.to_string().replace('|', "\\|")))
+        .unwrap_or_default();
     format!("| `{}` |{default} | {} |\n", value.name(), cell(&value.words))
 }
 
 /// The schema with the documentation of each value.
 fn schema(text: &str, values: &[Documented]) -> Result<String, String> {
-    let mut schema: Value = serde_json::from_str(text).map_err(|error| format!("values.schema.json: {error}"))?;
+    let mut schema: Value =
+        serde_json::from_str(text).map_err(|error| format!("values.schema.json: {error}"))?;
     for value in values.iter().filter(|value| !value.words.is_empty()) {
         let own = schema_of(&mut schema, &value.path).and_then(Value::as_object_mut);
-        let own = own.ok_or_else(|| format!("values.schema.json: it has no {}: say there what it may be", value.name()))?;
+        let own = own.ok_or_else(|| {
+            format!("values.schema.json: it has no {}: say there what it may be", value.name())
+        })?;
         own.insert("description".into(), json!(value.words));
     }
     serde_json::to_string_pretty(&schema).map(|text| text + "\n").map_err(|error| error.to_string())

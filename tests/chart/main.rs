@@ -1,6 +1,10 @@
-//! The chart as Helm renders it, and that what is said of its values is said everywhere. scripts/test-chart runs this
-//! before a real API server judges the same manifests.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test reads files and runs programs")]
+//! The chart as Helm renders it, and that what is said of its values is said everywhere. scripts/test-chart
+//! runs this before a real API server judges the same manifests.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test reads files and runs programs"
+)]
 
 mod documented;
 
@@ -23,7 +27,8 @@ const NAME: &str = "operator-mfa-operator";
 fn every_value_is_documented_checked_and_used() {
     let values = documented::read(&read("values.yaml")).expect("values.yaml is in order");
     let mut schema: Value = serde_json::from_str(&read("values.schema.json")).expect("the schema is JSON");
-    let templates: String = files(&Path::new(CHART).join("templates")).iter().map(|path| text(path)).collect();
+    let templates: String =
+        files(&Path::new(CHART).join("templates")).iter().map(|path| text(path)).collect();
     for value in values.iter().filter(|value| value.default.is_some()) {
         let name = value.name();
         // A group may say it, where nothing else is in it.
@@ -36,9 +41,13 @@ fn every_value_is_documented_checked_and_used() {
         assert!(templates.contains(&format!(".{key}")), "no template uses {name}");
     }
     let known: BTreeSet<_> = values.iter().map(documented::Documented::name).collect();
-    let groups: BTreeSet<_> = values.iter().filter(|value| value.default.is_none()).map(documented::Documented::name).collect();
+    let groups: BTreeSet<_> =
+        values.iter().filter(|value| value.default.is_none()).map(documented::Documented::name).collect();
     for name in properties(&schema, "", &groups) {
-        assert!(known.contains(&name) || name == "global", "values.yaml: {name} is missing, or not written as a block");
+        assert!(
+            known.contains(&name) || name == "global",
+            "values.yaml: {name} is missing, or not written as a block"
+        );
     }
 }
 
@@ -60,11 +69,17 @@ fn the_schema_lets_no_unknown_name_pass() {
     fn walk(place: &str, schema: &Value) {
         let Some(fields) = schema.as_object() else { return };
         if schema["type"] == "object" && !place.ends_with("/global") {
-            assert!(fields.contains_key("additionalProperties"), "values.schema.json{place}: say additionalProperties");
+            assert!(
+                fields.contains_key("additionalProperties"),
+                "values.schema.json{place}: say additionalProperties"
+            );
         }
         for (key, inner) in fields {
             match inner {
-                Value::Array(list) => list.iter().enumerate().for_each(|(index, inner)| walk(&format!("{place}/{key}/{index}"), inner)),
+                Value::Array(list) => list
+                    .iter()
+                    .enumerate()
+                    .for_each(|(index, inner)| walk(&format!("{place}/{key}/{index}"), inner)),
                 inner => walk(&format!("{place}/{key}"), inner),
             }
         }
@@ -76,7 +91,10 @@ fn the_schema_lets_no_unknown_name_pass() {
         (json!({"rbac": {"deleteStuckPod": false}}), "deleteStuckPod"),
         (json!({"resources": {"limit": {"memory": "1Gi"}}}), "limit"),
         (json!({"resources": {"limits": {"memory": "1GB"}}}), "memory"),
-        (json!({"affinity": {"podAntiAffinity": {"requiredDuringScheduling": []}}}), "requiredDuringScheduling"),
+        (
+            json!({"affinity": {"podAntiAffinity": {"requiredDuringScheduling": []}}}),
+            "requiredDuringScheduling",
+        ),
         (json!({"tolerations": [{"efect": "NoSchedule"}]}), "efect"),
         (json!({"image": {"digest": "sha256:1"}}), "digest"),
         (json!({"watchNamespaces": ["Identity"]}), "watchNamespaces"),
@@ -119,7 +137,9 @@ fn the_output_depends_on_the_values_alone() {
             "date",
         ] {
             let found = text.split("{{").skip(1).filter_map(|rest| rest.split("}}").next()).any(|action| {
-                action.split(|character: char| !character.is_alphanumeric()).any(|part| part == word || part.starts_with("rand"))
+                action
+                    .split(|character: char| !character.is_alphanumeric())
+                    .any(|part| part == word || part.starts_with("rand"))
             });
             assert!(!found, "{}: {word} makes another output each time", path.display());
         }
@@ -141,12 +161,22 @@ fn some_namespaces_and_no_right_elsewhere() {
     let everywhere = render(&json!({}));
     let rules = find(&everywhere, "ClusterRole", NAME)["rules"].as_array().expect("rules")[2..].to_vec();
     for kind in ["Role", "RoleBinding"] {
-        let places: Vec<_> = objects.iter().filter(|object| object["kind"] == kind && object["metadata"]["name"] == NAME).collect();
-        assert_eq!(places.iter().map(|object| &object["metadata"]["namespace"]).collect::<Vec<_>>(), ["a", "b"], "{kind}");
+        let places: Vec<_> = objects
+            .iter()
+            .filter(|object| object["kind"] == kind && object["metadata"]["name"] == NAME)
+            .collect();
+        assert_eq!(
+            places.iter().map(|object| &object["metadata"]["namespace"]).collect::<Vec<_>>(),
+            ["a", "b"],
+            "{kind}"
+        );
         for role in places.iter().filter(|_| kind == "Role") {
             assert_eq!(role["rules"], json!(rules), "it may do there what it else may do everywhere");
         }
-        assert!(!everywhere.iter().any(|object| object["kind"] == kind && object["metadata"]["name"] == NAME), "{kind}");
+        assert!(
+            !everywhere.iter().any(|object| object["kind"] == kind && object["metadata"]["name"] == NAME),
+            "{kind}"
+        );
     }
     let bound: Vec<_> = objects.iter().filter(|object| object["kind"] == "ClusterRoleBinding").collect();
     assert_eq!(bound.len(), 1);
@@ -203,7 +233,11 @@ fn no_right_is_wide_and_that_to_delete_pods_can_go() {
         for object in objects.iter().filter(|object| object["rules"].is_array()) {
             for rule in object["rules"].as_array().expect("a list") {
                 let words = rule.to_string();
-                assert!(!words.contains('*') && !words.contains("secrets"), "{}: {words}", object["metadata"]["name"]);
+                assert!(
+                    !words.contains('*') && !words.contains("secrets"),
+                    "{}: {words}",
+                    object["metadata"]["name"]
+                );
                 deletes |= words.contains("\"pods\"") && words.contains("\"delete\"");
             }
         }
@@ -221,9 +255,17 @@ fn helm_test_may_touch_its_own_objects_only() {
     for object in objects.iter().filter(|object| object["metadata"]["name"] == test) {
         let hook = &object["metadata"]["annotations"];
         assert_eq!(hook["helm.sh/hook"], "test", "{}", object["kind"]);
-        assert_eq!(hook["helm.sh/hook-delete-policy"], "before-hook-creation,hook-succeeded", "{}", object["kind"]);
+        assert_eq!(
+            hook["helm.sh/hook-delete-policy"], "before-hook-creation,hook-succeeded",
+            "{}",
+            object["kind"]
+        );
     }
-    assert!(!render(&json!({"tests": {"enabled": false}})).iter().any(|object| object["metadata"]["name"] == test));
+    assert!(
+        !render(&json!({"tests": {"enabled": false}}))
+            .iter()
+            .any(|object| object["metadata"]["name"] == test)
+    );
 }
 
 #[test]
@@ -238,10 +280,15 @@ fn labels_of_all_objects_and_a_selector_that_never_changes() {
         }
     }
     let selector = |objects: &[Value]| find(objects, "Deployment", NAME)["spec"]["selector"].clone();
-    let crafted =
-        render(&json!({"commonLabels": {"app.kubernetes.io/name": "other"}, "podLabels": {"app.kubernetes.io/instance": "other"}}));
+    let crafted = render(
+        &json!({"commonLabels": {"app.kubernetes.io/name": "other"}, "podLabels": {"app.kubernetes.io/instance": "other"}}),
+    );
     let before = parse(&helm(PREVIOUS, &json!({})).expect("the chart before renders"));
-    assert_eq!(selector(&crafted), selector(&before), "an upgrade would be refused: the selector of a Deployment cannot change");
+    assert_eq!(
+        selector(&crafted),
+        selector(&before),
+        "an upgrade would be refused: the selector of a Deployment cannot change"
+    );
     let labels = &find(&crafted, "Deployment", NAME)["spec"]["template"]["metadata"]["labels"];
     assert!(selects(&selector(&crafted)["matchLabels"], labels), "{labels}");
 }
@@ -250,7 +297,8 @@ fn labels_of_all_objects_and_a_selector_that_never_changes() {
 #[test]
 fn the_dashboard_shows_one_source_and_one_cluster_at_a_time() {
     let dashboard: Value = serde_json::from_str(&read("files/dashboard.json")).expect("it is JSON");
-    let variables: Vec<_> = dashboard["templating"]["list"].as_array().expect("a list").iter().map(|one| &one["name"]).collect();
+    let variables: Vec<_> =
+        dashboard["templating"]["list"].as_array().expect("a list").iter().map(|one| &one["name"]).collect();
     assert_eq!(variables, ["datasource", "cluster"]);
     for panel in dashboard["panels"].as_array().expect("panels") {
         assert_eq!(panel["datasource"]["uid"], "${datasource}", "{}", panel["title"]);
@@ -262,13 +310,17 @@ fn the_dashboard_shows_one_source_and_one_cluster_at_a_time() {
     }
 }
 
-/// A pod has addresses of IPv4, of IPv6, or of both, and is probed at any of them. Who scrapes gets no port of the probes.
+/// A pod has addresses of IPv4, of IPv6, or of both, and is probed at any of them. Who scrapes gets no port
+/// of the probes.
 #[test]
 fn it_listens_at_every_address_where_it_is_asked() {
-    let values = json!({"networkPolicy": {"enabled": true}, "monitoring": {"serviceMonitor": {"enabled": true}}});
+    let values =
+        json!({"networkPolicy": {"enabled": true}, "monitoring": {"serviceMonitor": {"enabled": true}}});
     let objects = render(&values);
     let container = &find(&objects, "Deployment", NAME)["spec"]["template"]["spec"]["containers"][0];
-    for (port, name, listen) in [(0, "metrics", "MFA_OPERATOR_LISTEN"), (1, "probes", "MFA_OPERATOR_LISTEN_PROBES")] {
+    for (port, name, listen) in
+        [(0, "metrics", "MFA_OPERATOR_LISTEN"), (1, "probes", "MFA_OPERATOR_LISTEN_PROBES")]
+    {
         let port = &container["ports"][port];
         assert_eq!(port["name"], name);
         assert_eq!(variable(&objects, listen), format!("[::]:{}", port["containerPort"]));
@@ -280,7 +332,10 @@ fn it_listens_at_every_address_where_it_is_asked() {
     assert_eq!((&service[0]["targetPort"], service.as_array().map(Vec::len)), (&json!("metrics"), Some(1)));
     assert_eq!(find(&objects, "ServiceMonitor", NAME)["spec"]["endpoints"][0]["port"], service[0]["name"]);
     let ingress = &find(&objects, "NetworkPolicy", NAME)["spec"]["ingress"];
-    assert_eq!((&ingress[0]["ports"][0]["port"], ingress.as_array().map(Vec::len)), (&json!("metrics"), Some(1)));
+    assert_eq!(
+        (&ingress[0]["ports"][0]["port"], ingress.as_array().map(Vec::len)),
+        (&json!("metrics"), Some(1))
+    );
 }
 
 #[test]
@@ -291,7 +346,8 @@ fn metrics_are_for_the_peers_that_are_named() {
         assert_eq!(ingress.as_array().map(Vec::len), Some(1), "another rule would let others in: {ingress}");
         ingress[0]["from"].clone()
     };
-    let peers = json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]);
+    let peers =
+        json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]);
     assert_eq!(from(&peers), peers);
     assert_eq!(from(&json!([])), Value::Null, "everyone may");
 }
@@ -305,8 +361,14 @@ fn a_digest_wins_over_a_tag() {
         (json!({"tag": "1", "digest": digest, "repository": "r:5000/x"}), format!("r:5000/x@{digest}")),
     ] {
         let objects = render(&json!({ "image": image }));
-        assert_eq!(find(&objects, "Deployment", NAME)["spec"]["template"]["spec"]["containers"][0]["image"], expected);
-        assert_eq!(find(&objects, "Pod", "operator-mfa-operator-test")["spec"]["containers"][0]["image"], expected);
+        assert_eq!(
+            find(&objects, "Deployment", NAME)["spec"]["template"]["spec"]["containers"][0]["image"],
+            expected
+        );
+        assert_eq!(
+            find(&objects, "Pod", "operator-mfa-operator-test")["spec"]["containers"][0]["image"],
+            expected
+        );
     }
 }
 
@@ -316,7 +378,9 @@ fn some_namespaces_and_every_admission_policy_is_spoken_of() {
     let policies = ["confinement", "weakening", "history"];
     let installed = |values: &Value, policy: &str| {
         let name = format!("{NAME}-{policy}");
-        render(values).iter().any(|object| object["kind"] == "ValidatingAdmissionPolicyBinding" && object["metadata"]["name"] == name)
+        render(values).iter().any(|object| {
+            object["kind"] == "ValidatingAdmissionPolicyBinding" && object["metadata"]["name"] == name
+        })
     };
     for policy in policies {
         assert!(installed(&json!({}), policy), "{policy}: by default");
@@ -326,14 +390,19 @@ fn some_namespaces_and_every_admission_policy_is_spoken_of() {
             values
         };
         let why = rendered(&said(Value::Null)).expect_err(policy);
-        for word in [&format!("admission.{policy}.enabled"), "watchNamespaces", "true: it does", "false: it does not"] {
+        for word in
+            [&format!("admission.{policy}.enabled"), "watchNamespaces", "true: it does", "false: it does not"]
+        {
             assert!(why.contains(word), "{word} is missing in: {why}");
         }
         assert!(installed(&said(json!(true)), policy) && !installed(&said(json!(false)), policy), "{policy}");
     }
     let mut all = in_namespaces(&["a"], json!({}));
-    all["admission"] =
-        policies.into_iter().map(|policy| (policy.to_owned(), json!({"enabled": true}))).collect::<serde_json::Map<_, _>>().into();
+    all["admission"] = policies
+        .into_iter()
+        .map(|policy| (policy.to_owned(), json!({"enabled": true})))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
     for object in render(&all).iter().filter(|object| object["kind"] == "ValidatingAdmissionPolicyBinding") {
         let spec = &object["spec"];
         assert_eq!(spec["validationActions"], json!(["Deny", "Audit"]));
@@ -347,7 +416,8 @@ fn some_namespaces_and_every_admission_policy_is_spoken_of() {
 fn the_lease_is_confined_to_twice_its_duration() {
     let limits = |seconds: &str| {
         let values = json!({"extraEnv": [{"name": "MFA_OPERATOR_LEASE_DURATION", "value": seconds}]});
-        rendered(&values).map(|objects| objects.contains(&format!("leaseDurationSeconds.orValue(0) <= {}", 60)))
+        rendered(&values)
+            .map(|objects| objects.contains(&format!("leaseDurationSeconds.orValue(0) <= {}", 60)))
     };
     assert!(rendered(&json!({})).expect("it renders").contains("leaseDurationSeconds.orValue(0) <= 30"));
     assert!(limits("30s").expect("it renders"));
@@ -356,7 +426,10 @@ fn the_lease_is_confined_to_twice_its_duration() {
 
 /// The values of each file in `ci/`.
 fn ci() -> Vec<Value> {
-    files(&Path::new(CHART).join("ci")).iter().map(|path| serde_yaml::from_str(&text(path)).expect("it is YAML")).collect()
+    files(&Path::new(CHART).join("ci"))
+        .iter()
+        .map(|path| serde_yaml::from_str(&text(path)).expect("it is YAML"))
+        .collect()
 }
 
 /// These namespaces alone, without the admission policies.
@@ -379,7 +452,10 @@ fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
 fn variable(objects: &[Value], name: &str) -> String {
     let container = &find(objects, "Deployment", NAME)["spec"]["template"]["spec"]["containers"][0];
     let found = container["env"].as_array().expect("a list").iter().find(|variable| variable["name"] == name);
-    found.and_then(|variable| variable["value"].as_str()).unwrap_or_else(|| panic!("there is no {name}")).into()
+    found
+        .and_then(|variable| variable["value"].as_str())
+        .unwrap_or_else(|| panic!("there is no {name}"))
+        .into()
 }
 
 fn render(values: &Value) -> Vec<Value> {
@@ -391,7 +467,8 @@ fn rendered(values: &Value) -> Result<String, String> {
 }
 
 fn parse(manifests: &str) -> Vec<Value> {
-    let documents = serde_yaml::Deserializer::from_str(manifests).map(|document| Value::deserialize(document).expect("it is YAML"));
+    let documents = serde_yaml::Deserializer::from_str(manifests)
+        .map(|document| Value::deserialize(document).expect("it is YAML"));
     documents.filter(|document| !document.is_null()).collect()
 }
 
@@ -399,13 +476,25 @@ fn parse(manifests: &str) -> Vec<Value> {
 fn helm(chart: &str, values: &Value) -> Result<String, String> {
     static HELM: LazyLock<PathBuf> = LazyLock::new(|| {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/build");
-        let path = Command::new(script).args(["--path", "helm"]).output().expect("the test bed has its parts");
+        let path =
+            Command::new(script).args(["--path", "helm"]).output().expect("the test bed has its parts");
         Path::new(String::from_utf8(path.stdout).expect("a path is text").trim()).join("helm")
     });
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), values.to_string()).expect("a file can be written");
     let mut command = Command::new(&*HELM);
-    command.args(["template", "operator", chart, "--namespace", "mfa-system", "--kube-version", "1.36.0", "--values"]).arg(file.path());
+    command
+        .args([
+            "template",
+            "operator",
+            chart,
+            "--namespace",
+            "mfa-system",
+            "--kube-version",
+            "1.36.0",
+            "--values",
+        ])
+        .arg(file.path());
     let output = command.output().expect("Helm runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("Helm writes text");
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }

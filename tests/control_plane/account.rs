@@ -1,4 +1,5 @@
-//! What the operator's account may not do by its roles, what its pod may not do on a node, and whose account it is.
+//! What the operator's account may not do by its roles, what its pod may not do on a node, and whose account
+//! it is.
 
 use serde_json::{Value, json};
 
@@ -21,9 +22,15 @@ async fn with_the_rights_of_the_chart(name: &str) -> Stage {
 
 /// A request passes the roles or not before anything else is looked at.
 async fn is_forbidden(stage: &Stage, method: &str, path: &str) {
-    let answer = stage.operator.send(method, path, &if method == "GET" { Value::Null } else { json!({}) }).await;
+    let answer =
+        stage.operator.send(method, path, &if method == "GET" { Value::Null } else { json!({}) }).await;
     let status = answer.expect_err(&format!("{method} {path} passes"));
-    assert!(status.code == 403 && status.message.contains(" cannot "), "{method} {path}: {}: {}", status.code, status.message);
+    assert!(
+        status.code == 403 && status.message.contains(" cannot "),
+        "{method} {path}: {}: {}",
+        status.code,
+        status.message
+    );
 }
 
 #[tokio::test]
@@ -37,13 +44,19 @@ async fn its_roles_give_it_no_secret_and_no_rule() {
     }
     for rule in RULES {
         let all = format!("/apis/admissionregistration.k8s.io/v1/{rule}");
-        for (method, path) in
-            [("POST", all.clone()), ("PATCH", format!("{all}/x")), ("PUT", format!("{all}/x")), ("DELETE", format!("{all}/x"))]
-        {
+        for (method, path) in [
+            ("POST", all.clone()),
+            ("PATCH", format!("{all}/x")),
+            ("PUT", format!("{all}/x")),
+            ("DELETE", format!("{all}/x")),
+        ] {
             is_forbidden(&stage, method, &path).await;
         }
     }
-    let binding = format!("/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/{}-history", stage.namespace);
+    let binding = format!(
+        "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/{}-history",
+        stage.namespace
+    );
     is_forbidden(&stage, "DELETE", &binding).await;
 }
 
@@ -74,11 +87,16 @@ async fn its_pod_meets_the_strictest_standard() {
         let mut pod = pod(name);
         *pod.pointer_mut(field).unwrap_or_else(|| panic!("the chart sets {field}")) = value;
         let status = stage.admin.create(pod).await.expect_err(field);
-        assert!(status.code == 403 && status.message.contains("violates PodSecurity"), "{field}: {}", status.message);
+        assert!(
+            status.code == 403 && status.message.contains("violates PodSecurity"),
+            "{field}: {}",
+            status.message
+        );
     }
 }
 
-/// Each release has its confinement, which allows it one Lease: both have to allow a write of the one account.
+/// Each release has its confinement, which allows it one Lease: both have to allow a write of the one
+/// account.
 #[tokio::test]
 async fn two_releases_of_one_account_keep_each_other_from_leading() {
     let stage = Stage::set("account-shared", "confinement").await;
@@ -120,6 +138,10 @@ async fn two_releases_of_one_account_keep_each_other_from_leading() {
                 answer
             })
             .await;
-        assert!(status.message.contains("of Leases the operator writes its own alone"), "{name}: {}", status.message);
+        assert!(
+            status.message.contains("of Leases the operator writes its own alone"),
+            "{name}: {}",
+            status.message
+        );
     }
 }

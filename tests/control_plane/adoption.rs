@@ -37,7 +37,8 @@ async fn a_first_policy_is_weighed_by_the_servers_own_file() {
     scene.edit("MfaPolicy", "mfa", json!({ "spec": words })).await;
     scene.until_ready("mfa").await;
 
-    // Who took the words out once the change was through has a server with its policy, also when that is made anew.
+    // Who took the words out once the change was through has a server with its policy, also when that is made
+    // anew.
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"acknowledge": null}})).await;
     scene.until_ready("mfa").await;
     scene.delete("Deployment", "kratos").await;

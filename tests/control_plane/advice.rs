@@ -38,7 +38,11 @@ async fn until_advised(scene: &Scene, expected: &[&str]) -> Vec<(String, String)
     scene
         .until(&format!("{expected:?} are advised"), SOON, async || {
             let told = advisories(scene).await;
-            if told.iter().map(|(name, _)| name).eq(expected) { Ok(told) } else { Err(format!("there are {told:?}")) }
+            if told.iter().map(|(name, _)| name).eq(expected) {
+                Ok(told)
+            } else {
+                Err(format!("there are {told:?}"))
+            }
         })
         .await
 }
@@ -46,18 +50,30 @@ async fn until_advised(scene: &Scene, expected: &[&str]) -> Vec<(String, String)
 #[tokio::test]
 async fn a_bypass_that_the_servers_own_file_completes_is_refused_until_it_is_corrected() {
     let scene = Scene::start("bypass").await;
-    let levels =
-        |settings: &str| json!({"dsn": "postgres://hunter2@db", "selfservice": {"flows": {"settings": {"required_aal": settings}}}});
+    let levels = |settings: &str| json!({"dsn": "postgres://hunter2@db", "selfservice": {"flows": {"settings": {"required_aal": settings}}}});
     scene.create(base("config", levels("aal1"))).await;
     scene.create(on("kratos", "config")).await;
-    scene.create(policy_with("mfa", &["kratos"], json!({"requiredAAL": {"whoami": "highest_available"}}))).await;
+    scene
+        .create(policy_with("mfa", &["kratos"], json!({"requiredAAL": {"whoami": "highest_available"}})))
+        .await;
     let message = scene.until_condition("mfa", "Accepted", "False", "InvalidSpec").await;
-    assert!(message.contains("Deployment kratos") && message.contains("SettingsBypass") && !message.contains("hunter2"), "{message}");
+    assert!(
+        message.contains("Deployment kratos")
+            && message.contains("SettingsBypass")
+            && !message.contains("hunter2"),
+        "{message}"
+    );
     scene.until_condition("mfa", "Stalled", "True", "InvalidSpec").await;
     is_bare(&scene.deployment("kratos").await).expect("nothing is written");
     assert!(scene.find("ConfigMap", "mfa-mfa").await.is_none());
 
-    scene.edit("ConfigMap", "config", json!({"data": {"kratos.yaml": levels("highest_available").to_string()}})).await;
+    scene
+        .edit(
+            "ConfigMap",
+            "config",
+            json!({"data": {"kratos.yaml": levels("highest_available").to_string()}}),
+        )
+        .await;
     scene.until_condition_within(CORRECTED, "mfa", "Accepted", "True", "Accepted").await;
 }
 
@@ -89,7 +105,8 @@ async fn a_code_needs_a_word_until_a_pod_says_that_its_version_is_new_enough() {
     let port = listener.local_addr().expect("it has an address").port();
     let mut server = kratos("kratos");
     server["spec"]["replicas"] = json!(1);
-    server["spec"]["template"]["spec"]["containers"][0]["ports"] = json!([{"name": "http-admin", "containerPort": port}]);
+    server["spec"]["template"]["spec"]["containers"][0]["ports"] =
+        json!([{"name": "http-admin", "containerPort": port}]);
     scene.create(server).await;
     scene.create(policy_with("mfa", &["kratos"], json!({"methods": {"code": {"mfaEnabled": true}}}))).await;
     let message = scene.until_condition("mfa", "Accepted", "False", "InvalidSpec").await;
@@ -102,7 +119,11 @@ async fn a_code_needs_a_word_until_a_pod_says_that_its_version_is_new_enough() {
             let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         }
     });
-    let pod = scene.until("its pod is there", SOON, async || scene.list("Pod").await.first().cloned().ok_or("none".into())).await;
+    let pod = scene
+        .until("its pod is there", SOON, async || {
+            scene.list("Pod").await.first().cloned().ok_or("none".into())
+        })
+        .await;
     let conditions = json!([{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "True"}]);
     let status = json!({"phase": "Running", "conditions": conditions, "podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]});
     scene.edit_status("Pod", &text(&pod["metadata"]["name"]), status).await;

@@ -22,14 +22,18 @@ pub struct Write {
 
 /// What `user` wrote since `mark`.
 pub fn read(log: &Path, mark: u64, user: &str) -> Vec<Write> {
-    requests(log, mark, user).into_iter().filter(|request| !matches!(&*request.verb, "get" | "list" | "watch")).collect()
+    requests(log, mark, user)
+        .into_iter()
+        .filter(|request| !matches!(&*request.verb, "get" | "list" | "watch"))
+        .collect()
 }
 
 /// What `user` asked for since `mark`.
 pub fn requests(log: &Path, mark: u64, user: &str) -> Vec<Write> {
     let request = |entry: Value| Write {
         verb: text(&entry["verb"]),
-        resource: text(&entry["objectRef"]["resource"]) + entry["objectRef"]["subresource"].as_str().unwrap_or_default(),
+        resource: text(&entry["objectRef"]["resource"])
+            + entry["objectRef"]["subresource"].as_str().unwrap_or_default(),
         name: text(&entry["objectRef"]["name"]),
         code: entry["responseStatus"]["code"].as_i64().unwrap_or_default(),
         received: text(&entry["requestReceivedTimestamp"]),
@@ -48,7 +52,15 @@ fn entries(log: &Path, mark: u64, user: &str) -> Vec<Value> {
     file.seek(SeekFrom::Start(mark)).expect("it can be read from the mark");
     let mut lines = String::new();
     file.read_to_string(&mut lines).expect("it is text");
-    let own = lines.lines().filter(|line| line.contains(user)).filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let own = lines
+        .lines()
+        .filter(|line| line.contains(user))
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let is_dry = |entry: &Value| entry["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun="));
-    own.filter(|entry| entry["impersonatedUser"]["username"] == user && entry["stage"] == "ResponseComplete" && !is_dry(entry)).collect()
+    own.filter(|entry| {
+        entry["impersonatedUser"]["username"] == user
+            && entry["stage"] == "ResponseComplete"
+            && !is_dry(entry)
+    })
+    .collect()
 }

@@ -1,5 +1,6 @@
-//! A proxy between an operator and the API server, which says what was asked for, holds watches back, and hands an
-//! object over as a newer API might: with a field of another type. The API server itself never does that, today.
+//! A proxy between an operator and the API server, which says what was asked for, holds watches back, and
+//! hands an object over as a newer API might: with a field of another type. The API server itself never does
+//! that, today.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, mpsc};
@@ -61,7 +62,8 @@ impl Between {
         let (state, folder) = (shared.clone(), plane.folder().to_owned());
         // Tests block the thread that they run on.
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
                 tell.send(listener.local_addr().expect("it has an address")).expect("somebody listens");
@@ -74,10 +76,13 @@ impl Between {
         });
         let near = told.recv().expect("it begins");
         let (_, server) = direct.split_once("https://").expect("it names its server");
-        let server =
-            &server[..server.find(|character: char| !(character.is_ascii_digit() || ".:".contains(character))).unwrap_or(server.len())];
-        let kubeconfig = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("between-{}.kubeconfig", near.port()));
-        std::fs::write(&kubeconfig, direct.replace(&format!("https://{server}"), &format!("http://{near}"))).expect("it can be written");
+        let server = &server[..server
+            .find(|character: char| !(character.is_ascii_digit() || ".:".contains(character)))
+            .unwrap_or(server.len())];
+        let kubeconfig =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("between-{}.kubeconfig", near.port()));
+        std::fs::write(&kubeconfig, direct.replace(&format!("https://{server}"), &format!("http://{near}")))
+            .expect("it can be written");
         Self { shared, kubeconfig, _end: end }
     }
 
@@ -129,10 +134,11 @@ impl Shared {
         self.held.lock().expect("nobody panics").is_some_and(|held| path.ends_with(held))
     }
 
-    /// What a request is answered without being asked; one for a version that is gone comes of a watch or a list alone, a
-    /// conflict of a write.
+    /// What a request is answered without being asked; one for a version that is gone comes of a watch or a
+    /// list alone, a conflict of a write.
     fn answer(&self, method: &Method, path: &str) -> Option<Response> {
-        let fails = self.failing.lock().expect("nobody panics").is_some_and(|failing| path.ends_with(failing));
+        let fails =
+            self.failing.lock().expect("nobody panics").is_some_and(|failing| path.ends_with(failing));
         if fails && *method == Method::GET {
             return Some(status(500, "InternalError"));
         }
@@ -170,7 +176,12 @@ async fn carry(State((shared, far)): State<(Arc<Shared>, Client)>, request: Requ
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let is_watch = query.contains("watch=true");
     let path = parts.uri.path().to_owned();
-    let accept = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default().to_owned();
+    let accept = parts
+        .headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
     let is_list = parts.method == "GET" && query.contains("limit=");
     for own in [header::HOST, header::CONTENT_LENGTH, header::ACCEPT_ENCODING] {
         parts.headers.remove(own);
@@ -180,7 +191,8 @@ async fn carry(State((shared, far)): State<(Arc<Shared>, Client)>, request: Requ
     let answer = match far.send(Request::from_parts(parts, kube::client::Body::from(body))).await {
         Ok(answer) => answer,
         Err(error) => {
-            let answer = Response::builder().status(StatusCode::BAD_GATEWAY).body(Body::from(error.to_string()));
+            let answer =
+                Response::builder().status(StatusCode::BAD_GATEWAY).body(Body::from(error.to_string()));
             return answer.expect("an answer");
         }
     };

@@ -20,10 +20,15 @@ pub struct Browser {
 impl Browser {
     /// Signs in by password.
     pub fn of(kratos: &str, person: &Person) -> Self {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).max_redirects_will_error(false).build();
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .build();
         let mut browser = Self { url: kratos.into(), agent: config.into(), cookies: BTreeMap::new() };
         let flow = browser.get("/self-service/login/browser").1;
-        let form = json!({"method": "password", "identifier": person.email, "password": crate::client::PASSWORD});
+        let form =
+            json!({"method": "password", "identifier": person.email, "password": crate::client::PASSWORD});
         let (status, answer) = browser.submit(&flow, form);
         // Where more is demanded, the browser is told to go on to the second factor.
         assert!(matches!(status, 200 | 422), "signing in answered {answer}");
@@ -50,7 +55,8 @@ impl Browser {
         let said = json!({"type": "webauthn.create", "challenge": challenge, "origin": origin, "crossOrigin": false}).to_string();
         let attestation = attestation(options["rp"]["id"].as_str().expect("an id"), KEY);
         let response = json!({"clientDataJSON": base64url(said.as_bytes()), "attestationObject": base64url(&attestation)});
-        let credential = json!({"id": key, "rawId": key, "type": "public-key", "response": response}).to_string();
+        let credential =
+            json!({"id": key, "rawId": key, "type": "public-key", "response": response}).to_string();
         let form = json!({"method": "webauthn", "webauthn_register": credential, "webauthn_register_displayname": "key"});
         self.submit(&flow, form)
     }
@@ -60,7 +66,8 @@ impl Browser {
         let flow = self.get("/self-service/login/browser?aal=aal2").1;
         let options = options(&flow, "webauthn_login_trigger");
         let keys = options["allowCredentials"].as_array().cloned().unwrap_or_default();
-        let ids = keys.iter().map(|key| key["id"].as_str().unwrap_or_default().trim_end_matches('=').to_owned());
+        let ids =
+            keys.iter().map(|key| key["id"].as_str().unwrap_or_default().trim_end_matches('=').to_owned());
         (options["rpId"].as_str().unwrap_or_default().into(), ids.collect())
     }
 
@@ -76,7 +83,11 @@ impl Browser {
         let action = flow["ui"]["action"].as_str().unwrap_or_else(|| panic!("no flow but {flow}"));
         // The flow names the public address, and this browser may know another.
         let path = action.find("/self-service").map_or(action, |start| &action[start..]);
-        let request = self.agent.post(format!("{}{path}", self.url)).header("Accept", "application/json").header("Cookie", self.cookie());
+        let request = self
+            .agent
+            .post(format!("{}{path}", self.url))
+            .header("Accept", "application/json")
+            .header("Cookie", self.cookie());
         let answer = request.send_json(form);
         self.read(answer)
     }
@@ -137,15 +148,21 @@ fn attestation(rp: &str, key: &[u8]) -> Vec<u8> {
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex digits")).collect()
+    (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex digits"))
+        .collect()
 }
 
 fn base64url(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        text.extend((0..=chunk.len()).map(|digit| char::from(DIGITS[(bits >> (18 - 6 * digit) & 63) as usize])));
+        let bits =
+            chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        text.extend(
+            (0..=chunk.len()).map(|digit| char::from(DIGITS[(bits >> (18 - 6 * digit) & 63) as usize])),
+        );
     }
     text
 }

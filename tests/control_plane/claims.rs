@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::objects::{WHOAMI, enforces, env, env_removal, generation, governed, is_bare, kratos, label, policy, policy_with, template};
+use crate::objects::{
+    WHOAMI, enforces, env, env_removal, generation, governed, is_bare, kratos, label, policy, policy_with,
+    template,
+};
 use crate::scene::{AFTER_THE_PAUSE, SOON, Scene, condition};
 
 const MAX_AGE: &str = "SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE";
@@ -33,7 +36,11 @@ async fn stays_with_the_first(scene: &Scene, before: &Value) {
     scene
         .throughout("it stays the first one's", RETRY + Duration::from_secs(5), async || {
             let now = scene.deployment("kratos").await;
-            if template(&now) == *before && label(&now) == "first" { Ok(()) } else { Err(now["metadata"].to_string()) }
+            if template(&now) == *before && label(&now) == "first" {
+                Ok(())
+            } else {
+                Err(now["metadata"].to_string())
+            }
         })
         .await;
 }
@@ -44,7 +51,10 @@ async fn the_first_keeps_it_and_the_second_is_told_by_whom() {
     scene.until_condition("rival", "Stalled", "True", "TargetClaimed").await;
     scene.until_ready("first").await;
     let deployment = scene.deployment("kratos").await;
-    assert_eq!((label(&deployment), env(&deployment, "kratos").contains_key(MAX_AGE)), ("first".into(), false));
+    assert_eq!(
+        (label(&deployment), env(&deployment, "kratos").contains_key(MAX_AGE)),
+        ("first".into(), false)
+    );
 }
 
 #[tokio::test]
@@ -62,7 +72,11 @@ async fn two_that_come_before_their_target_go_by_age() {
     scene
         .until("it is told that age alone decided", SOON, async || {
             let told = scene.events("TakenByAge").await;
-            if told.iter().any(|event| event.to_string().contains("a-younger")) { Ok(()) } else { Err(format!("{told:?}")) }
+            if told.iter().any(|event| event.to_string().contains("a-younger")) {
+                Ok(())
+            } else {
+                Err(format!("{told:?}"))
+            }
         })
         .await;
 }
@@ -103,13 +117,20 @@ async fn one_that_is_made_anew_goes_to_the_policy_that_had_it() {
     scene.until_ready("rival").await;
     scene.until_condition("a-stricter", "Accepted", "False", "TargetClaimed").await;
     let now = scene.deployment("kratos").await;
-    assert_eq!((label(&now), env(&now, "kratos").get(MAX_AGE).map(String::as_str)), ("rival".into(), Some("5m")));
+    assert_eq!(
+        (label(&now), env(&now, "kratos").get(MAX_AGE).map(String::as_str)),
+        ("rival".into(), Some("5m"))
+    );
 
     // Also while it holds still: nothing is written then.
     scene.edit("MfaPolicy", "rival", json!({"spec": {"suspend": true}})).await;
     scene.until_condition("rival", "Ready", "True", "Ready").await;
     anew().await;
-    scene.throughout("it is kept for it", RETRY + Duration::from_secs(5), async || is_bare(&scene.deployment("kratos").await)).await;
+    scene
+        .throughout("it is kept for it", RETRY + Duration::from_secs(5), async || {
+            is_bare(&scene.deployment("kratos").await)
+        })
+        .await;
     scene.edit("MfaPolicy", "rival", json!({"spec": {"suspend": false}})).await;
     scene.until_ready("rival").await;
     assert_eq!(label(&scene.deployment("kratos").await), "rival");
@@ -123,7 +144,11 @@ async fn after_the_pause_the_second_takes_over_in_one_update() {
     scene
         .throughout("nothing changes within the pause", Duration::from_secs(25), async || {
             let now = scene.deployment("kratos").await;
-            if generation(&now) == before && label(&now) == "first" { Ok(()) } else { Err(now["metadata"].to_string()) }
+            if generation(&now) == before && label(&now) == "first" {
+                Ok(())
+            } else {
+                Err(now["metadata"].to_string())
+            }
         })
         .await;
     scene
@@ -138,9 +163,11 @@ async fn after_the_pause_the_second_takes_over_in_one_update() {
     assert_eq!(generation(&after), before + 1, "one update, with no revert between");
     assert_eq!(env(&after, "kratos").get(MAX_AGE).map(String::as_str), Some("5m"));
     scene
-        .until("the file of the first is gone", SOON, async || match scene.find("ConfigMap", "first-mfa").await {
-            None => Ok(()),
-            Some(map) => Err(map["metadata"].to_string()),
+        .until("the file of the first is gone", SOON, async || {
+            match scene.find("ConfigMap", "first-mfa").await {
+                None => Ok(()),
+                Some(map) => Err(map["metadata"].to_string()),
+            }
         })
         .await;
     assert!(scene.events("Reverted").await.is_empty(), "it was handed on, not reverted");
@@ -190,7 +217,9 @@ async fn a_first_whose_edit_is_refused_keeps_it() {
     let scene = contested("refused-edit").await;
     let mut second = kratos("second");
     let env = &mut second["spec"]["template"]["spec"]["containers"][0]["env"];
-    env.as_array_mut().expect("a list").push(json!({"name": "SELFSERVICE_METHODS_CODE_PASSWORDLESS_ENABLED", "value": "true"}));
+    env.as_array_mut()
+        .expect("a list")
+        .push(json!({"name": "SELFSERVICE_METHODS_CODE_PASSWORDLESS_ENABLED", "value": "true"}));
     scene.create(second).await;
     let before = template(&scene.deployment("kratos").await);
     let edit = json!({"spec": {
@@ -219,7 +248,9 @@ async fn a_suspended_first_keeps_it_until_it_goes_on() {
     let scene = contested("suspended-first").await;
     scene.create(kratos("second")).await;
     let before = template(&scene.deployment("kratos").await);
-    scene.edit("MfaPolicy", "first", json!({"spec": {"suspend": true, "targetRefs": [{"name": "second"}]}})).await;
+    scene
+        .edit("MfaPolicy", "first", json!({"spec": {"suspend": true, "targetRefs": [{"name": "second"}]}}))
+        .await;
     scene.until_condition("first", "RolledOut", "False", "Suspended").await;
     stays_with_the_first(&scene, &before).await;
     scene.edit("MfaPolicy", "first", json!({"spec": {"suspend": false}})).await;
@@ -268,7 +299,9 @@ async fn a_config_map_of_another_policy_is_never_taken() {
     scene.create(policy("first", &["kratos"])).await;
     scene.until_ready("first").await;
     let file = scene.get("ConfigMap", "first-mfa").await;
-    scene.create(policy_with("rival", &["second"], json!({"delivery": {"configMapName": "first-mfa"}}))).await;
+    scene
+        .create(policy_with("rival", &["second"], json!({"delivery": {"configMapName": "first-mfa"}})))
+        .await;
     let message = scene.until_condition("rival", "Accepted", "False", "ConfigMapTaken").await;
     assert!(message.contains("first"), "{message}");
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -277,7 +310,11 @@ async fn a_config_map_of_another_policy_is_never_taken() {
     assert!(condition(&scene.until_ready("first").await, "Stalled").is_none(), "the holder is undisturbed");
     scene.delete("MfaPolicy", "first").await;
     scene.until_condition_within(AFTER_THE_PAUSE + RETRY, "rival", "Ready", "True", "Ready").await;
-    assert_eq!(label(&scene.get("ConfigMap", "first-mfa").await), "rival", "the name is free when its holder is gone");
+    assert_eq!(
+        label(&scene.get("ConfigMap", "first-mfa").await),
+        "rival",
+        "the name is free when its holder is gone"
+    );
 }
 
 /// They name one workload and one ConfigMap: who waits for both gets both.
@@ -294,7 +331,11 @@ async fn a_config_map_goes_on_with_its_workload() {
     scene.delete("MfaPolicy", "first").await;
     scene.until_condition_within(AFTER_THE_PAUSE + RETRY, "rival", "Ready", "True", "Ready").await;
     let after = scene.deployment("kratos").await;
-    assert_eq!((generation(&after), label(&after)), (before + 1, "rival".into()), "one update, with no revert between");
+    assert_eq!(
+        (generation(&after), label(&after)),
+        (before + 1, "rival".into()),
+        "one update, with no revert between"
+    );
     let map = scene.get("ConfigMap", "levels-mfa").await;
     assert!(map["data"]["kratos.yaml"].as_str().is_some_and(|file| file.contains("5m")), "{}", map["data"]);
     assert_eq!(label(&map), "rival");
@@ -308,7 +349,9 @@ async fn what_nobody_claims_any_more_is_reverted() {
     scene.create(policy("first", &["kratos"])).await;
     scene.until_ready("first").await;
     scene.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "foreign-mfa"}})).await;
-    scene.create(policy_with("rival", &["kratos"], json!({"delivery": {"configMapName": "foreign-mfa"}}))).await;
+    scene
+        .create(policy_with("rival", &["kratos"], json!({"delivery": {"configMapName": "foreign-mfa"}})))
+        .await;
     scene.until_condition("rival", "Accepted", "False", "TargetClaimed").await;
     scene.delete("MfaPolicy", "first").await;
     scene.until_condition_within(AFTER_THE_PAUSE, "rival", "Accepted", "False", "ConfigMapTaken").await;

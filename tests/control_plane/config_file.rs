@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::objects::{SECRET, SETTINGS, WHOAMI, daemon, enforces, env, generation, kratos, kratos_reading, policy_with, stateful};
+use crate::objects::{
+    SECRET, SETTINGS, WHOAMI, daemon, enforces, env, generation, kratos, kratos_reading, policy_with,
+    stateful,
+};
 use crate::scene::{AFTER_THE_PAUSE, SOON, Scene, text};
 
 pub const STRICT: &str = "highest_available";
@@ -21,7 +24,8 @@ pub async fn file(scene: &Scene, config_map: &str) -> String {
 /// Whether the levels at `highest_available` are all that the container is given beside the file.
 pub fn has_the_levels(workload: &Value) -> Result<(), String> {
     let found = env(workload, "kratos");
-    let expected = [("DSN", SECRET), (SETTINGS, STRICT), (WHOAMI, STRICT)].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let expected = [("DSN", SECRET), (SETTINGS, STRICT), (WHOAMI, STRICT)]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
     if found == expected.into() { Ok(()) } else { Err(format!("its variables are {found:?}")) }
 }
 
@@ -33,12 +37,15 @@ async fn what_is_not_wired_is_told_with_the_values_to_add_and_goes_on_by_itself(
     let message = scene.until_condition("mfa", "Accepted", "False", "NotWired").await;
     scene.until_condition("mfa", "Reconciling", "True", "NotWired").await;
     // The values are JSON, and merged into those of the chart they make a workload that is wired.
-    let values: Value = serde_json::from_str(&message[message.find('{').expect("values")..]).expect("the values are JSON");
+    let values: Value =
+        serde_json::from_str(&message[message.find('{').expect("values")..]).expect("the values are JSON");
     let values = &values["deployment"];
     assert!(file(&scene, "mfa-mfa").await.contains(STRICT), "the file is there before it is mounted");
     assert_eq!(env(&scene.deployment("kratos").await, "kratos").len(), 1, "the workload is left alone");
     let mut args = json!(["serve", "all", "--config", "/etc/config/kratos.yaml"]);
-    args.as_array_mut().expect("a list").extend(values["extraArgs"].as_array().expect("arguments").iter().cloned());
+    args.as_array_mut()
+        .expect("a list")
+        .extend(values["extraArgs"].as_array().expect("arguments").iter().cloned());
     let container = json!({"name": "kratos", "args": args, "volumeMounts": values["extraVolumeMounts"]});
     let pod = json!({"volumes": values["extraVolumes"], "containers": [container]});
     scene.edit("Deployment", "kratos", json!({"spec": {"template": {"spec": pod}}})).await;
@@ -52,18 +59,40 @@ async fn wiring_is_recognised_in_every_form() {
     let scene = Scene::start("forms").await;
     let volume = |source: Value| json!([{"name": "base", "emptyDir": {}}, source]);
     let map = || volume(json!({"name": "mfa", "configMap": {"name": "levels-mfa"}}));
-    let own_map = |name: &str| volume(json!({"name": "mfa", "configMap": {"name": format!("levels-{name}-mfa")}}));
-    let folder = || json!([{"name": "base", "mountPath": "/etc/config"}, {"name": "mfa", "mountPath": "/etc/mfa"}]);
+    let own_map =
+        |name: &str| volume(json!({"name": "mfa", "configMap": {"name": format!("levels-{name}-mfa")}}));
+    let folder =
+        || json!([{"name": "base", "mountPath": "/etc/config"}, {"name": "mfa", "mountPath": "/etc/mfa"}]);
     let path = "/etc/mfa/kratos.yaml";
     let base = "/etc/config/kratos.yaml";
     let args = |words: &[&str]| json!({"args": words});
     let wired = [
         ("repeated", args(&["serve", "all", "--config", base, "--config", path]), map(), folder()),
-        ("equals", args(&["serve", "all", "--config=/etc/config/kratos.yaml", "--config=/etc/mfa/kratos.yaml"]), map(), folder()),
-        ("list", args(&["serve", "all", "--config", "/etc/config/kratos.yaml,/etc/mfa/kratos.yaml"]), map(), folder()),
+        (
+            "equals",
+            args(&["serve", "all", "--config=/etc/config/kratos.yaml", "--config=/etc/mfa/kratos.yaml"]),
+            map(),
+            folder(),
+        ),
+        (
+            "list",
+            args(&["serve", "all", "--config", "/etc/config/kratos.yaml,/etc/mfa/kratos.yaml"]),
+            map(),
+            folder(),
+        ),
         ("short", args(&["serve", "all", "-c", base, "-c", path]), map(), folder()),
-        ("command", json!({"command": ["kratos", "serve", "all", "-c", base, "-c", path], "args": null}), map(), folder()),
-        ("both", json!({"command": ["kratos", "-c", base], "args": ["serve", "all", "-c", path]}), map(), folder()),
+        (
+            "command",
+            json!({"command": ["kratos", "serve", "all", "-c", base, "-c", path], "args": null}),
+            map(),
+            folder(),
+        ),
+        (
+            "both",
+            json!({"command": ["kratos", "-c", base], "args": ["serve", "all", "-c", path]}),
+            map(),
+            folder(),
+        ),
         (
             "projected",
             args(&["serve", "all", "-c", path]),
@@ -73,7 +102,9 @@ async fn wiring_is_recognised_in_every_form() {
         (
             "renamed",
             args(&["serve", "all", "-c", "/etc/mfa/levels.yaml"]),
-            volume(json!({"name": "mfa", "configMap": {"name": "levels-mfa", "items": [{"key": "kratos.yaml", "path": "levels.yaml"}]}})),
+            volume(
+                json!({"name": "mfa", "configMap": {"name": "levels-mfa", "items": [{"key": "kratos.yaml", "path": "levels.yaml"}]}}),
+            ),
             folder(),
         ),
     ];
@@ -85,10 +116,25 @@ async fn wiring_is_recognised_in_every_form() {
     let not_wired = [
         // Neither changes in a running pod.
         ("sub-path", args(&["serve", "all", "-c", path]), own_map("sub-path"), single("subPath")),
-        ("sub-path-expr", args(&["serve", "all", "-c", path]), own_map("sub-path-expr"), single("subPathExpr")),
+        (
+            "sub-path-expr",
+            args(&["serve", "all", "-c", path]),
+            own_map("sub-path-expr"),
+            single("subPathExpr"),
+        ),
         ("no-argument", args(&["serve", "all", "--config", base]), map(), folder()),
-        ("not-mounted", args(&["serve", "all", "-c", path]), map(), json!([{"name": "base", "mountPath": "/etc/config"}])),
-        ("other-map", args(&["serve", "all", "-c", path]), volume(json!({"name": "mfa", "configMap": {"name": "other"}})), folder()),
+        (
+            "not-mounted",
+            args(&["serve", "all", "-c", path]),
+            map(),
+            json!([{"name": "base", "mountPath": "/etc/config"}]),
+        ),
+        (
+            "other-map",
+            args(&["serve", "all", "-c", path]),
+            volume(json!({"name": "mfa", "configMap": {"name": "other"}})),
+            folder(),
+        ),
     ];
     let deployment = |name: &str, command: &Value, volumes: &Value, mounts: &Value| {
         let mut deployment = kratos(name);
@@ -111,9 +157,18 @@ async fn wiring_is_recognised_in_every_form() {
     }
     for (name, ..) in &not_wired {
         // The file is read only where it says so.
-        scene.create(by_file(name, &[*name], json!({"delivery": {"configMapName": format!("levels-{name}-mfa")}}))).await;
+        scene
+            .create(by_file(
+                name,
+                &[*name],
+                json!({"delivery": {"configMapName": format!("levels-{name}-mfa")}}),
+            ))
+            .await;
         let message = scene.until_condition(name, "Accepted", "False", "NotWired").await;
-        assert!(message.contains(&format!("levels-{name}-mfa")) && message.contains("folder"), "{name}: {message}");
+        assert!(
+            message.contains(&format!("levels-{name}-mfa")) && message.contains("folder"),
+            "{name}: {message}"
+        );
         assert_eq!(env(&scene.deployment(name).await, "kratos").len(), 1, "{name}: no variable is written");
     }
 }
@@ -125,7 +180,13 @@ async fn a_change_of_a_level_rolls_and_no_other_change_does() {
     scene.create(by_file("mfa", &["kratos"], json!({}))).await;
     scene.until_ready_without_pods("mfa").await;
     let before = generation(&scene.deployment("kratos").await);
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"methods": {"totp": {"enabled": true, "issuer": "Example"}}}})).await;
+    scene
+        .edit(
+            "MfaPolicy",
+            "mfa",
+            json!({"spec": {"methods": {"totp": {"enabled": true, "issuer": "Example"}}}}),
+        )
+        .await;
     scene
         .until("the file says so", SOON, async || {
             let file = file(&scene, "mfa-mfa").await;
@@ -135,7 +196,13 @@ async fn a_change_of_a_level_rolls_and_no_other_change_does() {
     scene.until_ready_without_pods("mfa").await;
     assert_eq!(generation(&scene.deployment("kratos").await), before, "the workload is as it was");
     for (rolls, whoami) in [(1, "aal1"), (2, STRICT)] {
-        scene.edit("MfaPolicy", "mfa", json!({"spec": {"requiredAAL": {"settings": STRICT, "whoami": whoami}}})).await;
+        scene
+            .edit(
+                "MfaPolicy",
+                "mfa",
+                json!({"spec": {"requiredAAL": {"settings": STRICT, "whoami": whoami}}}),
+            )
+            .await;
         scene
             .until("the level is another", SOON, async || {
                 let now = env(&scene.deployment("kratos").await, "kratos").get(WHOAMI).cloned();
@@ -164,12 +231,17 @@ async fn a_level_that_is_stated_no_more_is_the_servers_own_again() {
             })
             .await;
     };
-    // Its own file cannot be read here, so what is in force has to be stated weaker before it is left to the server.
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"requiredAAL": {"settings": "aal1", "whoami": "aal1"}}})).await;
+    // Its own file cannot be read here, so what is in force has to be stated weaker before it is left to the
+    // server.
+    scene
+        .edit("MfaPolicy", "mfa", json!({"spec": {"requiredAAL": {"settings": "aal1", "whoami": "aal1"}}}))
+        .await;
     until_settings(Some("aal1")).await;
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"requiredAAL": {"settings": null}}})).await;
     until_settings(None).await;
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"requiredAAL": {"settings": STRICT, "whoami": STRICT}}})).await;
+    scene
+        .edit("MfaPolicy", "mfa", json!({"spec": {"requiredAAL": {"settings": STRICT, "whoami": STRICT}}}))
+        .await;
     until_settings(Some(STRICT)).await;
     has_the_levels(&scene.deployment("kratos").await).expect("both are there again");
 }
@@ -183,7 +255,9 @@ async fn a_single_file_mounted_later_keeps_the_levels_that_stand() {
     scene.until_ready_without_pods("mfa").await;
     let single = json!([{"name": "mfa", "mountPath": "/etc/mfa/kratos.yaml", "subPath": "kratos.yaml"}, {"mountPath": "/etc/mfa", "$patch": "delete"}]);
     let containers = json!([{"name": "kratos", "volumeMounts": single}]);
-    scene.edit("Deployment", "kratos", json!({"spec": {"template": {"spec": {"containers": containers}}}})).await;
+    scene
+        .edit("Deployment", "kratos", json!({"spec": {"template": {"spec": {"containers": containers}}}}))
+        .await;
     let message = scene.until_condition("mfa", "Accepted", "False", "NotWired").await;
     assert!(message.contains("subPath") && message.contains("mount the folder"), "{message}");
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"requiredAAL": {"whoami": "aal1"}}})).await;
@@ -195,7 +269,11 @@ async fn a_single_file_mounted_later_keeps_the_levels_that_stand() {
         .await;
     has_the_levels(&scene.deployment("kratos").await).expect("no variable is written");
     let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
-    assert_eq!(status["requiredAAL"], json!({"settings": STRICT, "whoami": STRICT}), "what pods are started with");
+    assert_eq!(
+        status["requiredAAL"],
+        json!({"settings": STRICT, "whoami": STRICT}),
+        "what pods are started with"
+    );
 }
 
 #[tokio::test]
@@ -215,7 +293,10 @@ async fn the_delivery_changes_in_one_roll_and_never_leaves_the_workload_bare() {
                 let workload = scene.deployment("kratos").await;
                 seen.push(generation(&workload));
                 let env = env(&workload, "kratos");
-                assert!([WHOAMI, SETTINGS].iter().all(|name| env.get(*name).is_some_and(|value| value == STRICT)), "{env:?}");
+                assert!(
+                    [WHOAMI, SETTINGS].iter().all(|name| env.get(*name).is_some_and(|value| value == STRICT)),
+                    "{env:?}"
+                );
                 if env.contains_key("REVISION") != by_file { Ok(()) } else { Err(format!("{env:?}")) }
             })
             .await;
@@ -232,6 +313,9 @@ async fn every_kind_is_told_by_its_own_name() {
         scene.create(workload).await;
         scene.create(by_file(&name, &[], json!({"targetRefs": [{"kind": kind, "name": name}]}))).await;
         let message = scene.until_condition(&name, "Accepted", "False", "NotWired").await;
-        assert!(message.contains(&format!("{kind} {name}")) && !message.contains("extraVolumes"), "{message}");
+        assert!(
+            message.contains(&format!("{kind} {name}")) && !message.contains("extraVolumes"),
+            "{message}"
+        );
     }
 }

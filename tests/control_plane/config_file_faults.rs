@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::config_file::{STRICT, by_file, file, has_the_levels};
 use crate::objects::{
-    GOVERNED, LABEL, WHOAMI, enforces, env_patch, env_removal, generation, is_bare, kratos, kratos_reading, kratos_with, policy_with,
-    template,
+    GOVERNED, LABEL, WHOAMI, enforces, env_patch, env_removal, generation, is_bare, kratos, kratos_reading,
+    kratos_with, policy_with, template,
 };
 use crate::scene::{AFTER_THE_PAUSE, SOON, Scene, text};
 use crate::steady::settle;
@@ -21,9 +21,13 @@ async fn the_levels_and_the_file_are_kept_up() {
     scene.until_ready_without_pods("mfa").await;
     scene.edit("Deployment", "kratos", env_patch(&[(WHOAMI, "aal1")])).await;
     scene.until_event("DriftRepaired", &["kratos", WHOAMI, "owner"]).await;
-    scene.until("it has its levels again", SOON, async || has_the_levels(&scene.deployment("kratos").await)).await;
+    scene
+        .until("it has its levels again", SOON, async || has_the_levels(&scene.deployment("kratos").await))
+        .await;
     scene.edit("Deployment", "kratos", env_removal(WHOAMI)).await;
-    scene.until("it has them once more", SOON, async || has_the_levels(&scene.deployment("kratos").await)).await;
+    scene
+        .until("it has them once more", SOON, async || has_the_levels(&scene.deployment("kratos").await))
+        .await;
     scene.edit("ConfigMap", "mfa-mfa", json!({"data": {"kratos.yaml": "{}"}})).await;
     scene.until_event("DriftRepaired", &["ConfigMap mfa-mfa"]).await;
     assert!(file(&scene, "mfa-mfa").await.contains(STRICT));
@@ -42,7 +46,11 @@ async fn what_beats_the_file_is_named() {
     assert!(message.contains(TOTP) && message.contains("beats the file"), "{message}");
     assert!(file(&scene, "mfa-mfa").await.contains(STRICT), "it is delivered all the same");
     let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
-    assert_eq!(status["requiredAAL"], json!({"settings": STRICT, "whoami": STRICT}), "what the pods start with");
+    assert_eq!(
+        status["requiredAAL"],
+        json!({"settings": STRICT, "whoami": STRICT}),
+        "what the pods start with"
+    );
     scene.edit("Deployment", "kratos", env_removal(TOTP)).await;
     scene.until_ready_without_pods("mfa").await;
 }
@@ -67,7 +75,8 @@ async fn a_level_that_the_owner_sets_is_a_conflict() {
     scene.until_ready_without_pods("mfa").await;
 }
 
-/// Whoever may write ConfigMaps, and nothing else, lowers no level: not for good, and not for the time of a repair.
+/// Whoever may write ConfigMaps, and nothing else, lowers no level: not for good, and not for the time of a
+/// repair.
 #[tokio::test]
 async fn no_write_of_the_file_reaches_the_levels() {
     let scene = Scene::start("file-levels").await;
@@ -91,7 +100,10 @@ async fn no_write_of_the_file_reaches_the_levels() {
     let marks = json!({"labels": {LABEL: null}, "annotations": {GOVERNED: null}});
     scene.edit("ConfigMap", "mfa-mfa", json!({ "data": weak, "metadata": marks })).await;
     scene.until_condition("mfa", "Accepted", "False", "ConfigMapTaken").await;
-    assert_eq!((levels().await, template(&scene.deployment("kratos").await)), (strict.clone(), before.clone()));
+    assert_eq!(
+        (levels().await, template(&scene.deployment("kratos").await)),
+        (strict.clone(), before.clone())
+    );
     scene.delete("ConfigMap", "mfa-mfa").await;
     scene.until_condition_within(AFTER_THE_PAUSE, "mfa", "Ready", "True", "Ready").await;
     scene.edit("ConfigMap", "mfa-mfa", json!({ "data": weak, "immutable": true })).await;
@@ -106,7 +118,9 @@ async fn a_deleted_policy_leaves_an_empty_file_where_it_is_mounted() {
     scene.create(by_file("mfa", &["kratos"], json!({}))).await;
     scene.until_ready_without_pods("mfa").await;
     scene.delete("MfaPolicy", "mfa").await;
-    scene.until("nothing is left", AFTER_THE_PAUSE, async || is_bare(&scene.deployment("kratos").await)).await;
+    scene
+        .until("nothing is left", AFTER_THE_PAUSE, async || is_bare(&scene.deployment("kratos").await))
+        .await;
     // It is still mounted: a pod without it would not start.
     scene
         .until("the file is empty", SOON, async || {
@@ -187,8 +201,18 @@ async fn a_strangers_file_is_not_told_as_the_policys() {
     scene.edit("ConfigMap", "mfa-mfa", json!({"data": {"kratos.yaml": "{}"}})).await;
     scene.until_condition("mfa", "RolledOut", "False", "Suspended").await;
     let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
-    assert_eq!(status["requiredAAL"], json!({"settings": STRICT, "whoami": STRICT}), "they are no matter of the file");
-    assert!(status["conditions"].as_array().expect("a list").iter().all(|found| found["type"] != "Effective" || found["status"] != "True"));
+    assert_eq!(
+        status["requiredAAL"],
+        json!({"settings": STRICT, "whoami": STRICT}),
+        "they are no matter of the file"
+    );
+    assert!(
+        status["conditions"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .all(|found| found["type"] != "Effective" || found["status"] != "True")
+    );
 }
 
 /// The API server lets any name of a ConfigMap pass in a pod template: what cannot be read stops nothing.
@@ -200,7 +224,8 @@ async fn a_name_that_no_object_can_have_stops_nothing() {
         let mut workload = kratos(name);
         workload["spec"]["strategy"] = json!({"type": "Recreate"});
         let pod = &mut workload["spec"]["template"]["spec"];
-        let sources = json!([{"configMap": {"name": "base"}}, {"configMap": {"name": other, "optional": true}}]);
+        let sources =
+            json!([{"configMap": {"name": "base"}}, {"configMap": {"name": other, "optional": true}}]);
         pod["volumes"] = json!([{"name": "base", "projected": {"sources": sources}}]);
         pod["containers"][0]["volumeMounts"] = json!([{"name": "base", "mountPath": "/etc/config"}]);
         scene.create(workload).await;
@@ -265,7 +290,13 @@ async fn what_is_in_force_is_known_after_a_restart() {
     scene.create(kratos_reading("kratos", "mfa-mfa")).await;
     scene.create(by_file("mfa", &["kratos"], json!({"methods": {"totp": {"enabled": true}}}))).await;
     scene.until_ready_without_pods("mfa").await;
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"methods": {"totp": {"enabled": true, "issuer": "Second"}}}})).await;
+    scene
+        .edit(
+            "MfaPolicy",
+            "mfa",
+            json!({"spec": {"methods": {"totp": {"enabled": true, "issuer": "Second"}}}}),
+        )
+        .await;
     scene
         .until("the file is the second", SOON, async || {
             let file = file(&scene, "mfa-mfa").await;
@@ -277,7 +308,10 @@ async fn what_is_in_force_is_known_after_a_restart() {
     let mark = scene.audit_mark();
     scene.operator.restart();
     tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(scene.writes_since(mark).iter().map(|write| format!("{write:?}")).collect::<Vec<_>>(), Vec::<String>::new());
+    assert_eq!(
+        scene.writes_since(mark).iter().map(|write| format!("{write:?}")).collect::<Vec<_>>(),
+        Vec::<String>::new()
+    );
     // The levels are the same in both revisions: the file must be that of the second.
     scene.edit("ConfigMap", "mfa-mfa", json!({"data": {"kratos.yaml": "{}"}})).await;
     scene

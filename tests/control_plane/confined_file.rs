@@ -28,7 +28,9 @@ fn holding(file: &str) -> Value {
 #[tokio::test]
 async fn every_file_that_is_rendered_passes() {
     let stage = with_a_file("rendered").await;
-    let cases = std::fs::read_dir(GOLDEN).expect("the folder is there").map(|case| case.expect("it is readable").path());
+    let cases = std::fs::read_dir(GOLDEN)
+        .expect("the folder is there")
+        .map(|case| case.expect("it is readable").path());
     let mut files: Vec<_> = cases.map(|case| (case.display().to_string(), golden(&case))).collect();
     assert!(files.len() > 10, "{files:?}");
     files.push(("the largest".into(), largest()));
@@ -45,7 +47,8 @@ fn golden(case: &Path) -> String {
 /// The most that the rules of a policy let through: whatever it costs to judge a file, it costs here.
 fn largest() -> String {
     let host = |number: usize| format!("{number:02}.{}.example.com", ["a".repeat(60).as_str(); 4].join("."));
-    let origins: Vec<_> = (0..rules::MAX_ORIGINS).map(|number| format!("https://{}:65535", host(number))).collect();
+    let origins: Vec<_> =
+        (0..rules::MAX_ORIGINS).map(|number| format!("https://{}:65535", host(number))).collect();
     assert!(origins.iter().all(|origin| origin.len() <= rules::MAX_ORIGIN));
     // Each of these is written as six characters.
     let name = "\u{a0}".repeat(rules::MAX_DISPLAY);
@@ -57,7 +60,9 @@ fn largest() -> String {
     });
     let aal = json!({"settings": "highest_available", "whoami": "highest_available"});
     let fields = json!({"methods": methods, "requiredAAL": aal, "privilegedSessionMaxAge": "1h", "acknowledge": ["CodeCountsForEveryone"]});
-    let policy: MfaPolicy = serde_json::from_value(policy_with(&"m".repeat(rules::MAX_LABEL), &["kratos"], fields)).expect("a policy");
+    let policy: MfaPolicy =
+        serde_json::from_value(policy_with(&"m".repeat(rules::MAX_LABEL), &["kratos"], fields))
+            .expect("a policy");
     let name = policy.metadata.name.expect("it has a name");
     let parsed = policy::parse(&name, &policy.spec).expect("it is valid");
     render(&name, Overlay::of(&parsed), parsed.delivery).file
@@ -66,7 +71,11 @@ fn largest() -> String {
 #[tokio::test]
 async fn a_stolen_token_has_a_file_say_nothing_else() {
     let stage = with_a_file("said").await;
-    stage.operator.patch("ConfigMap", "ours-mfa", holding(&golden(&Path::new(GOLDEN).join("everything")))).await.expect("its own file");
+    stage
+        .operator
+        .patch("ConfigMap", "ours-mfa", holding(&golden(&Path::new(GOLDEN).join("everything"))))
+        .await
+        .expect("its own file");
     let methods = "selfservice:\n  methods:\n";
     let whoami = "session:\n  whoami:\n    required_aal: \"aal1\"\n";
     let mut passed = Vec::new();
@@ -86,9 +95,15 @@ async fn a_stolen_token_has_a_file_say_nothing_else() {
         ("a line without an end", "{}\ndsn: memory"),
         // Each line of these stands in the file of some policy, below another parent.
         ("a code in the place of a password", &format!("{methods}    code:\n      enabled: true\n")),
-        ("a code beside one that may be", &format!("{methods}    code:\n      mfa_enabled: true\n      enabled: true\n")),
+        (
+            "a code beside one that may be",
+            &format!("{methods}    code:\n      mfa_enabled: true\n      enabled: true\n"),
+        ),
         ("another flag of a method", &format!("{methods}    totp:\n      mfa_enabled: true\n")),
-        ("an issuer of another method", &format!("{methods}    webauthn:\n      config:\n        issuer: \"x\"\n")),
+        (
+            "an issuer of another method",
+            &format!("{methods}    webauthn:\n      config:\n        issuer: \"x\"\n"),
+        ),
         ("methods as flows", "selfservice:\n  flows:\n    totp:\n      enabled: true\n"),
         ("methods of a session", "session:\n  methods:\n    totp:\n      enabled: true\n"),
         ("the session of a method", &format!("{methods}  whoami:\n    required_aal: \"aal1\"\n")),
@@ -99,7 +114,11 @@ async fn a_stolen_token_has_a_file_say_nothing_else() {
     ] {
         match stage.operator.patch("ConfigMap", "ours-mfa", holding(file)).await {
             Ok(_) => passed.push(what),
-            Err(status) => assert!(status.message.contains("what a policy may set, and nothing else"), "{what}: {}", status.message),
+            Err(status) => assert!(
+                status.message.contains("what a policy may set, and nothing else"),
+                "{what}: {}",
+                status.message
+            ),
         }
     }
     assert!(passed.is_empty(), "{passed:#?}");

@@ -26,12 +26,16 @@ async fn it_installs_strictly_and_without_a_warning() {
 async fn it_becomes_established() {
     let client = control_plane().client().await;
     install_definition(&client).await;
-    let served = client.list_api_group_resources("mfa-operator.dev/v1alpha1").await.expect("the group is served");
+    let served =
+        client.list_api_group_resources("mfa-operator.dev/v1alpha1").await.expect("the group is served");
     let names: Vec<_> = served.resources.iter().map(|resource| resource.name.as_str()).collect();
     assert_eq!(names, ["mfapolicies", "mfapolicies/status"]);
     let policies = &served.resources[0];
     assert_eq!(policies.short_names.as_deref(), Some(&["mfap".to_owned()][..]));
-    assert_eq!(policies.categories, None, "kubectl get all would list it, and Argo CD would see a difference for ever");
+    assert_eq!(
+        policies.categories, None,
+        "kubectl get all would list it, and Argo CD would see a difference for ever"
+    );
 }
 
 /// kstatus takes an object without any status for one that is as it should be.
@@ -40,7 +44,11 @@ async fn a_policy_that_nobody_has_looked_at_is_in_progress() {
     let client = control_plane().client().await;
     install_definition(&client).await;
     let namespace = create_namespace(&client, "unseen").await;
-    let policy: MfaPolicy = serde_json::from_value(crate::objects::policy("mfa", &["kratos"])).expect("it is a policy");
-    let created = Api::<MfaPolicy>::namespaced(client, &namespace).create(&PostParams::default(), &policy).await.expect("it is taken");
+    let policy: MfaPolicy =
+        serde_json::from_value(crate::objects::policy("mfa", &["kratos"])).expect("it is a policy");
+    let created = Api::<MfaPolicy>::namespaced(client, &namespace)
+        .create(&PostParams::default(), &policy)
+        .await
+        .expect("it is taken");
     assert_eq!(created.status.and_then(|status| status.observed_generation), Some(-1));
 }

@@ -1,7 +1,9 @@
-//! The YAML of the documentation, as a reader would apply it: by a server-side dry run under strict validation.
+//! The YAML of the documentation, as a reader would apply it: by a server-side dry run under strict
+//! validation.
 //!
-//! A block that is no Kubernetes object says what it is in a comment right before it, `<!-- not applied: Helm values -->`,
-//! so that nothing is passed over in silence. `<!-- part of an MfaPolicy -->` is completed here and then applied, too.
+//! A block that is no Kubernetes object says what it is in a comment right before it, `<!-- not applied: Helm
+//! values -->`, so that nothing is passed over in silence. `<!-- part of an MfaPolicy -->` is completed here
+//! and then applied, too.
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -19,7 +21,8 @@ async fn every_yaml_block_is_accepted() {
     let client = control_plane().client().await;
     install_definition(&client).await;
     let blocks: Vec<_> = pages().into_iter().flat_map(|page| page.blocks).collect();
-    let unnamed = blocks.iter().filter(|block| block.language.is_empty() && block.text.starts_with("apiVersion:"));
+    let unnamed =
+        blocks.iter().filter(|block| block.language.is_empty() && block.text.starts_with("apiVersion:"));
     let mut wrong: Vec<_> = unnamed.map(|block| format!("{}: say that this is yaml", block.place)).collect();
     let mut accepted = 0;
     for block in blocks.iter().filter(|block| matches!(block.language.as_str(), "yaml" | "yml")) {
@@ -40,12 +43,22 @@ async fn every_yaml_block_is_accepted() {
 /// What a reader would apply; nothing, where the block says why.
 fn objects(block: &Block) -> Vec<Result<Value, String>> {
     match block.marker.as_deref() {
-        Some(words) if words.strip_prefix("not applied:").is_some_and(|reason| !reason.trim().is_empty()) => return Vec::new(),
-        Some(PART) => return vec![documents(block).and_then(|mut documents| Ok(completed(documents.pop().ok_or("it is empty")?)))],
+        Some(words) if words.strip_prefix("not applied:").is_some_and(|reason| !reason.trim().is_empty()) => {
+            return Vec::new();
+        }
+        Some(PART) => {
+            return vec![
+                documents(block)
+                    .and_then(|mut documents| Ok(completed(documents.pop().ok_or("it is empty")?))),
+            ];
+        }
         _ => {}
     }
     match documents(block) {
-        Ok(documents) => documents.into_iter().map(|object| is_object(&object).then_some(object).ok_or_else(no_object)).collect(),
+        Ok(documents) => documents
+            .into_iter()
+            .map(|object| is_object(&object).then_some(object).ok_or_else(no_object))
+            .collect(),
         Err(words) => vec![Err(words)],
     }
 }
@@ -86,10 +99,14 @@ async fn dry_run(client: &Client, object: Value) -> Result<(), String> {
     let object: DynamicObject = serde_json::from_value(object).map_err(|error| error.to_string())?;
     let types = object.types.clone().ok_or_else(no_object)?;
     let kind = kube::core::GroupVersionKind::try_from(&types).map_err(|error| error.to_string())?;
-    let (resource, capabilities) = discovery::pinned_kind(client, &kind)
-        .await
-        .map_err(|_| format!("the API server does not know {}: put <!-- not applied: what it is --> right before it", types.kind))?;
-    let parameters = PatchParams { dry_run: true, ..PatchParams::apply("reader").force().validation_strict() };
+    let (resource, capabilities) = discovery::pinned_kind(client, &kind).await.map_err(|_| {
+        format!(
+            "the API server does not know {}: put <!-- not applied: what it is --> right before it",
+            types.kind
+        )
+    })?;
+    let parameters =
+        PatchParams { dry_run: true, ..PatchParams::apply("reader").force().validation_strict() };
     let api: Api<DynamicObject> = match (capabilities.scope, object.namespace()) {
         (discovery::Scope::Cluster, _) => Api::all_with(client.clone(), &resource),
         (discovery::Scope::Namespaced, None) => {
@@ -100,13 +117,19 @@ async fn dry_run(client: &Client, object: Value) -> Result<(), String> {
             Api::namespaced_with(client.clone(), &namespace, &resource)
         }
     };
-    api.patch(&object.name_any(), &parameters, &Patch::Apply(&object)).await.map(drop).map_err(|error| error.to_string())
+    api.patch(&object.name_any(), &parameters, &Patch::Apply(&object))
+        .await
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 /// The namespace that a reader has.
 async fn create(client: &Client, name: &str) {
     let namespace: Namespace =
-        serde_json::from_value(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})).expect("it is one");
-    let applied = Api::<Namespace>::all(client.clone()).patch(name, &PatchParams::apply("reader"), &Patch::Apply(namespace)).await;
+        serde_json::from_value(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
+            .expect("it is one");
+    let applied = Api::<Namespace>::all(client.clone())
+        .patch(name, &PatchParams::apply("reader"), &Patch::Apply(namespace))
+        .await;
     applied.expect("namespaces can be created");
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::objects::{GOVERNED, LABEL, WHOAMI, enforces, env, env_patch, env_removal, governed, kratos, label, policy, template};
+use crate::objects::{
+    GOVERNED, LABEL, WHOAMI, enforces, env, env_patch, env_removal, governed, kratos, label, policy, template,
+};
 use crate::scene::{OWNER, SOON, Scene, text};
 
 async fn governed_scene(name: &str) -> Scene {
@@ -94,9 +96,11 @@ async fn a_rollout_that_was_undone_brings_the_old_image_back_and_keeps_the_polic
     let scene = Scene::start("drift-undo").await;
     scene.create(kratos("kratos")).await;
     scene
-        .until("the first template has a ReplicaSet", SOON, async || match scene.list("ReplicaSet").await.len() {
-            1 => Ok(()),
-            other => Err(format!("there are {other}")),
+        .until("the first template has a ReplicaSet", SOON, async || {
+            match scene.list("ReplicaSet").await.len() {
+                1 => Ok(()),
+                other => Err(format!("there are {other}")),
+            }
         })
         .await;
     scene.create(policy("mfa", &["kratos"])).await;
@@ -114,7 +118,13 @@ async fn a_rollout_that_was_undone_brings_the_old_image_back_and_keeps_the_polic
 async fn a_changed_config_map() {
     let scene = governed_scene("drift-file").await;
     let file = scene.get("ConfigMap", "mfa-mfa").await["data"].clone();
-    scene.edit("ConfigMap", "mfa-mfa", json!({"data": {"kratos.yaml": "session: {whoami: {required_aal: aal1}}"}})).await;
+    scene
+        .edit(
+            "ConfigMap",
+            "mfa-mfa",
+            json!({"data": {"kratos.yaml": "session: {whoami: {required_aal: aal1}}"}}),
+        )
+        .await;
     until_file_is(&scene, &file).await;
 }
 
@@ -152,7 +162,10 @@ async fn a_fight_slows_down_and_names_the_other() {
     let mut rewritten = 0;
     scene
         .throughout("the other manager rewrites the variable", Duration::from_secs(30), async || {
-            if env(&scene.deployment("kratos").await, "kratos").get(WHOAMI).is_some_and(|value| value != "aal1") {
+            if env(&scene.deployment("kratos").await, "kratos")
+                .get(WHOAMI)
+                .is_some_and(|value| value != "aal1")
+            {
                 scene.edit_as("stubborn", "Deployment", "kratos", env_patch(&[(WHOAMI, "aal1")])).await;
                 rewritten += 1;
             }
@@ -164,8 +177,15 @@ async fn a_fight_slows_down_and_names_the_other() {
         assert!(message.contains(word), "{word} is missing in: {message}");
     }
     scene.until_condition("mfa", "Stalled", "True", "FieldConflict").await;
-    let repairs = scene.writes_since(mark).iter().filter(|write| write.resource == "deployments" && write.code == 200).count();
-    assert!((2..=4).contains(&repairs), "the operator repaired {repairs} times within 30 s, the other wrote {rewritten} times");
+    let repairs = scene
+        .writes_since(mark)
+        .iter()
+        .filter(|write| write.resource == "deployments" && write.code == 200)
+        .count();
+    assert!(
+        (2..=4).contains(&repairs),
+        "the operator repaired {repairs} times within 30 s, the other wrote {rewritten} times"
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Two operators and one lease: whatever happens to the one that leads, the other carries on, two never write at a
-//! time, and nothing rolls twice. The audit log tells who wrote when.
+//! Two operators and one lease: whatever happens to the one that leads, the other carries on, two never write
+//! at a time, and nothing rolls twice. The audit log tells who wrote when.
 
 mod faults;
 
@@ -26,11 +26,15 @@ const MANY: usize = 16;
 /// Those that the operator has by itself.
 pub const BY_DEFAULT: Terms = Terms { duration: 15, arguments: &[] };
 /// A machine that runs all tests at once keeps a leader from its renewal for more than ten seconds.
-const PATIENT: Terms =
-    Terms { duration: 30, arguments: &["--lease-duration=30s", "--lease-renew-deadline=25s", "--lease-retry-period=1s"] };
+const PATIENT: Terms = Terms {
+    duration: 30,
+    arguments: &["--lease-duration=30s", "--lease-renew-deadline=25s", "--lease-retry-period=1s"],
+};
 /// Nothing of it runs out within a test.
-const ENDLESS: Terms =
-    Terms { duration: 900, arguments: &["--lease-duration=900s", "--lease-renew-deadline=600s", "--lease-retry-period=1s"] };
+const ENDLESS: Terms = Terms {
+    duration: 900,
+    arguments: &["--lease-duration=900s", "--lease-renew-deadline=600s", "--lease-retry-period=1s"],
+};
 
 pub struct Terms {
     /// In seconds.
@@ -100,8 +104,15 @@ impl Pair {
             let name = name(number);
             self.scene
                 .until(&format!("{name} has what its policy says"), limit, async || {
-                    let found = env(&self.scene.deployment(&name).await, "kratos").get(MAX_AGE).cloned().unwrap_or_default();
-                    if found == "7m" { Ok(()) } else { Err(format!("{found:?}; the second's log:\n{}", self.second.log())) }
+                    let found = env(&self.scene.deployment(&name).await, "kratos")
+                        .get(MAX_AGE)
+                        .cloned()
+                        .unwrap_or_default();
+                    if found == "7m" {
+                        Ok(())
+                    } else {
+                        Err(format!("{found:?}; the second's log:\n{}", self.second.log()))
+                    }
                 })
                 .await;
             self.scene.until_ready_without_pods(&name).await;
@@ -139,13 +150,20 @@ impl Pair {
         let status = loop {
             match self.scene.operator.ended() {
                 Some(status) => break status,
-                None => assert!(Instant::now() < deadline, "it goes on without its lease:\n{}", self.scene.operator.log()),
+                None => assert!(
+                    Instant::now() < deadline,
+                    "it goes on without its lease:\n{}",
+                    self.scene.operator.log()
+                ),
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         };
         assert!(!status.success(), "losing the lease is a failure: {status}");
         let log = self.scene.operator.log();
-        assert!(log.lines().any(|line| line.contains("ERROR") && line.contains(words)), "its log must say {words:?}:\n{log}");
+        assert!(
+            log.lines().any(|line| line.contains("ERROR") && line.contains(words)),
+            "its log must say {words:?}:\n{log}"
+        );
     }
 }
 
@@ -155,7 +173,8 @@ fn name(number: usize) -> String {
 
 pub fn options(namespace: &str, user: String, kubeconfig: &Path, terms: &Terms) -> Options {
     let lease = format!("--lease={namespace}/{LEASE}");
-    let arguments = [lease].into_iter().chain(terms.arguments.iter().map(|argument| (*argument).into())).collect();
+    let arguments =
+        [lease].into_iter().chain(terms.arguments.iter().map(|argument| (*argument).into())).collect();
     Options {
         kubeconfig: kubeconfig.into(),
         namespaces: vec![namespace.into()],

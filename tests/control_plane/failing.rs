@@ -1,5 +1,6 @@
-//! A roll that fails: what old pods say of themselves, from behind whatever stands in front of them, and from which
-//! template a pod was made, whatever admission made of the pod. No kubelet runs here: its words are written by hand.
+//! A roll that fails: what old pods say of themselves, from behind whatever stands in front of them, and from
+//! which template a pod was made, whatever admission made of the pod. No kubelet runs here: its words are
+//! written by hand.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -35,21 +36,34 @@ async fn pod_with(scene: &Scene, name: &str, variable: &str) -> String {
     };
     let find = async || {
         let pods = scene.list("Pod").await;
-        pods.iter().find(|pod| of_policy(pod)).map(|pod| text(&pod["metadata"]["name"])).ok_or_else(|| format!("{pods:?}"))
+        pods.iter()
+            .find(|pod| of_policy(pod))
+            .map(|pod| text(&pod["metadata"]["name"]))
+            .ok_or_else(|| format!("{pods:?}"))
     };
     scene.until("a pod of the policy is there", SOON, find).await
 }
 
 /// What its kubelet says of a pod whose server crashed so often.
 async fn say_crashed(scene: &Scene, pod: &str, crashes: i32) {
-    let ended = Timestamp::now().checked_add(k8s_openapi::jiff::SignedDuration::from_secs(2)).expect("a time").to_string();
+    let ended = Timestamp::now()
+        .checked_add(k8s_openapi::jiff::SignedDuration::from_secs(2))
+        .expect("a time")
+        .to_string();
     let container = json!({
         "name": "kratos", "ready": false, "restartCount": crashes - 1, "image": "i", "imageID": "i",
         "state": {"waiting": {"reason": "CrashLoopBackOff"}},
         "lastState": {"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": ended}},
     });
-    let conditions = json!([{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}]);
-    scene.edit_status("Pod", pod, json!({"phase": "Running", "conditions": conditions, "containerStatuses": [container]})).await;
+    let conditions =
+        json!([{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}]);
+    scene
+        .edit_status(
+            "Pod",
+            pod,
+            json!({"phase": "Running", "conditions": conditions, "containerStatuses": [container]}),
+        )
+        .await;
 }
 
 /// Crashes the new pod once, and when that is told, a second time. The policy has the name of its target.
@@ -124,11 +138,12 @@ async fn an_old_pod_that_takes_the_question_and_is_silent_keeps_the_change() {
     assert!(pod.open().ever > 0, "nobody asked the old pod");
 }
 
-/// Something that changes pods as they are created, so that no two of one template are the same: their variables, their
-/// requests, their annotations, an agent, the registry of their image.
+/// Something that changes pods as they are created, so that no two of one template are the same: their
+/// variables, their requests, their annotations, an agent, the registry of their image.
 async fn engine(scene: &Scene) {
     let name = scene.namespace.clone();
-    let rules = json!([{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]);
+    let rules =
+        json!([{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]);
     let added = "Object{metadata: Object.metadata{annotations: {'engine.example/of': object.metadata.ownerReferences[0].name}}, \
         spec: Object.spec{ \
           initContainers: [Object.spec.initContainers{name: 'agent', image: 'registry.example.com/agent:' + object.metadata.ownerReferences[0].name}], \
@@ -142,7 +157,8 @@ async fn engine(scene: &Scene) {
             "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": added}}],
         },
     });
-    let here = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scene.namespace}}});
+    let here =
+        json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scene.namespace}}});
     let binding = json!({
         "apiVersion": registration, "kind": "MutatingAdmissionPolicyBinding", "metadata": {"name": name},
         "spec": {"policyName": name, "matchResources": here},
@@ -175,8 +191,11 @@ async fn what_admission_makes_of_pods_is_no_change_of_their_template() {
     let port = free_port();
     let pod = StandIn::saying(port, ok("{\"version\":\"v26.2.0\"}"));
     serving(&scene, "kratos", port, pod.address).await;
-    // It would be refused were its version not known: it is asked for though no pod has the image that the template names.
-    scene.create(policy_with("kratos", &["kratos"], json!({"methods": {"code": {"mfaEnabled": true}}}))).await;
+    // It would be refused were its version not known: it is asked for though no pod has the image that the
+    // template names.
+    scene
+        .create(policy_with("kratos", &["kratos"], json!({"methods": {"code": {"mfaEnabled": true}}})))
+        .await;
     scene.until_condition("kratos", "Accepted", "True", "Accepted").await;
     crash(&scene, "kratos").await;
     scene.until_condition_within(HEARD, "kratos", "Ready", "False", "RolledBack").await;
@@ -192,14 +211,16 @@ async fn a_template_that_somebody_else_changes_as_well_keeps_the_change() {
     scene.edit("Deployment", "kratos", json!({"spec": {"paused": true}})).await;
     scene.create(policy_with("kratos", &["kratos"], code())).await;
     scene.until_condition("kratos", "RolledOut", "False", "TargetPaused").await;
-    let args = json!({"containers": [{"name": "kratos", "args": ["serve", "all", "--config", "/etc/other.yaml"]}]});
+    let args =
+        json!({"containers": [{"name": "kratos", "args": ["serve", "all", "--config", "/etc/other.yaml"]}]});
     scene.edit("Deployment", "kratos", json!({"spec": {"paused": false, "template": {"spec": args}}})).await;
     crash(&scene, "kratos").await;
     let told = scene.until_condition_within(HEARD, "kratos", "Ready", "False", "Waiting").await;
     assert!(told.contains("something else in its pod template changed"), "{told}");
 }
 
-/// Reloader restarts pods for a file that they were to read by themselves, and says so in a variable of its own.
+/// Reloader restarts pods for a file that they were to read by themselves, and says so in a variable of its
+/// own.
 #[tokio::test]
 async fn a_file_that_pods_are_restarted_for_is_judged_by_those_that_are_left() {
     const HASH: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -209,9 +230,15 @@ async fn a_file_that_pods_are_restarted_for_is_judged_by_those_that_are_left() {
     scene.create(base).await;
     let mut deployment = kratos_reading("kratos", "kratos-mfa");
     let pod = &mut deployment["spec"]["template"]["spec"];
-    pod["volumes"].as_array_mut().expect("a list").push(json!({"name": "base", "configMap": {"name": "base"}}));
+    pod["volumes"]
+        .as_array_mut()
+        .expect("a list")
+        .push(json!({"name": "base", "configMap": {"name": "base"}}));
     let container = &mut pod["containers"][0];
-    container["volumeMounts"].as_array_mut().expect("a list").push(json!({"name": "base", "mountPath": "/etc/config"}));
+    container["volumeMounts"]
+        .as_array_mut()
+        .expect("a list")
+        .push(json!({"name": "base", "mountPath": "/etc/config"}));
     container["ports"] = json!([{"name": "http-admin", "containerPort": port}]);
     scene.create(deployment).await;
     scene.create(by_file("kratos", &["kratos"], json!({}))).await;
@@ -228,7 +255,14 @@ async fn a_file_that_pods_are_restarted_for_is_judged_by_those_that_are_left() {
         if now == before { Err(now) } else { Ok(()) }
     };
     scene.until("the file is written", SOON, written).await;
-    scene.edit_as("reloader", "Deployment", "kratos", env_patch(&[("STAKATER_KRATOS_MFA_CONFIGMAP", "a-digest")])).await;
+    scene
+        .edit_as(
+            "reloader",
+            "Deployment",
+            "kratos",
+            env_patch(&[("STAKATER_KRATOS_MFA_CONFIGMAP", "a-digest")]),
+        )
+        .await;
     crash_that_with(&scene, "kratos", "STAKATER_KRATOS_MFA_CONFIGMAP").await;
     scene.until_condition_within(HEARD, "kratos", "Ready", "False", "RolledBack").await;
     assert_eq!(file(&scene, "kratos-mfa").await, before);

@@ -1,5 +1,5 @@
-//! Faults at random, several at once, on a control plane of their own. After each step the specs are in force, and no version
-//! of any object on the way there said what it must not.
+//! Faults at random, several at once, on a control plane of their own. After each step the specs are in
+//! force, and no version of any object on the way there said what it must not.
 
 mod fault;
 mod judge;
@@ -57,7 +57,10 @@ async fn whatever_happens_the_specs_come_into_force_and_nothing_else_does() {
     if let Err(complaint) = outcome {
         let log = tail(&game.scene.operator.log(), 40);
         let steps: String = played.iter().map(|step| format!("{step:?}\n")).collect();
-        panic!("MFA_OPERATOR_SEED={seed:?}, step {}, the last of\n{steps}{complaint}\nthe operator's log ends:\n{log}", played.len());
+        panic!(
+            "MFA_OPERATOR_SEED={seed:?}, step {}, the last of\n{steps}{complaint}\nthe operator's log ends:\n{log}",
+            played.len()
+        );
     }
     println!("{faults} faults in {} steps and {:.0} s", played.len(), begun.elapsed().as_secs_f32());
 }
@@ -101,17 +104,23 @@ impl Game {
         let mut kills_server = Some(&mut self.again);
         for trouble in &step.troubles {
             match *trouble {
-                Trouble::ServerKilled => troubles.extend(kills_server.take().map(|again| Box::pin(kill(plane, again)) as _)),
+                Trouble::ServerKilled => {
+                    troubles.extend(kills_server.take().map(|again| Box::pin(kill(plane, again)) as _))
+                }
                 Trouble::EtcdPaused(time) => troubles.push(Box::pin(pause(plane, time))),
                 Trouble::WatchesCut => between.cut(),
                 Trouble::Answered { code, times } => between.answer(code, times),
-                Trouble::OperatorKilled => troubles.extend(ends_operator.take().map(|operator| Box::pin(restart(operator)) as _)),
+                Trouble::OperatorKilled => {
+                    troubles.extend(ends_operator.take().map(|operator| Box::pin(restart(operator)) as _))
+                }
                 Trouble::PodDeleted(time) => troubles.push(Box::pin(async move {
                     between.present(Some(stranger.clone()));
                     tokio::time::sleep(time).await;
                     between.present(None);
                 })),
-                Trouble::Unreadable { kind, name, time } => troubles.push(Box::pin(self.world.unreadable(kind, name, time))),
+                Trouble::Unreadable { kind, name, time } => {
+                    troubles.push(Box::pin(self.world.unreadable(kind, name, time)))
+                }
             }
         }
         let world = &mut self.world;
@@ -144,12 +153,14 @@ impl Game {
 
 /// The controllers are started anew with it: their pauses between attempts would grow to a minute.
 async fn kill(plane: &ControlPlane, again: &mut [Option<Started>; 2]) {
-    let [server, controllers] = ["kube-apiserver", "kube-controller-manager"].map(|name| Part::of(plane, name));
+    let [server, controllers] =
+        ["kube-apiserver", "kube-controller-manager"].map(|name| Part::of(plane, name));
     [&server, &controllers].into_iter().for_each(Part::kill);
     *again = [None, None];
     tokio::time::sleep(Duration::from_millis(200)).await;
     again[0] = Some(server.start_again());
-    let (client, ready) = (plane.client().await, || http::Request::get("/readyz").body(Vec::new()).expect("a request"));
+    let (client, ready) =
+        (plane.client().await, || http::Request::get("/readyz").body(Vec::new()).expect("a request"));
     while client.request_text(ready()).await.is_err() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -1,5 +1,5 @@
-//! What the operator finds out about its own confinement and about the other admission policies, and what every operator
-//! tells of pods, whoever leads and whatever a status says.
+//! What the operator finds out about its own confinement and about the other admission policies, and what
+//! every operator tells of pods, whoever leads and whatever a status says.
 
 use serde_json::json;
 
@@ -13,13 +13,16 @@ use crate::support::operator::{Operator, Options};
 
 const ALL: [&str; 3] = ["confinement", "weakening", "history"];
 
-/// The operator of the stage as its pod would run it: with the token of that pod, under the chart's rules as they are.
+/// The operator of the stage as its pod would run it: with the token of that pod, under the chart's rules as
+/// they are.
 fn as_its_pod(stage: &Stage, token: &str) -> Options {
     let direct = std::fs::read_to_string(control_plane().folder().join("kubeconfig")).expect("a kubeconfig");
     let (before, _) = direct.split_once("users: ").expect("it names a user");
     let (_, after) = direct.split_once("contexts: ").expect("it has a context");
-    let user = after.split("user: ").nth(1).and_then(|rest| rest.split('}').next()).expect("its context has a user");
-    let kubeconfig = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.kubeconfig", stage.namespace));
+    let user =
+        after.split("user: ").nth(1).and_then(|rest| rest.split('}').next()).expect("its context has a user");
+    let kubeconfig =
+        std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.kubeconfig", stage.namespace));
     let text = format!("{before}users: [{{name: {user}, user: {{token: {token}}}}}]\ncontexts: {after}");
     std::fs::write(&kubeconfig, text).expect("it can be written");
     let own = format!("{0}/{0}", stage.namespace);
@@ -31,7 +34,8 @@ async fn until_told(stage: &Stage, operator: &Operator, lines: &[String]) {
     stage
         .until("the metrics say so", async || {
             let page = operator.answer("/metrics", "*/*").unwrap_or_default();
-            let missing: Vec<_> = lines.iter().filter(|line| !page.lines().any(|found| found == **line)).collect();
+            let missing: Vec<_> =
+                lines.iter().filter(|line| !page.lines().any(|found| found == **line)).collect();
             if missing.is_empty() { Ok(()) } else { Err(format!("{missing:?} in\n{page}")) }
         })
         .await;
@@ -46,7 +50,8 @@ async fn set(name: &str, policies: &[&str]) -> Stage {
     Stage::set_by(name, &values.iter().map(String::as_str).collect::<Vec<_>>()).await
 }
 
-/// With nothing left out of the chart's rules: every write of an operator passes, and it knows that it is confined.
+/// With nothing left out of the chart's rules: every write of an operator passes, and it knows that it is
+/// confined.
 #[tokio::test]
 async fn an_operator_works_under_all_rules_and_knows_them() {
     let stage = set("guarded-all", &ALL).await;
@@ -54,31 +59,58 @@ async fn an_operator_works_under_all_rules_and_knows_them() {
     stage.until_refused(async || stage.operator.create(map()).await).await;
     let mut operator = Operator::start(as_its_pod(&stage, &stage.token().await));
     until_told(&stage, &operator, &ALL.map(|policy| protection(policy, "InForce"))).await;
-    assert!(operator.log().contains("what the cluster holds by the admission policies of the chart"), "{}", operator.log());
+    assert!(
+        operator.log().contains("what the cluster holds by the admission policies of the chart"),
+        "{}",
+        operator.log()
+    );
     stage.admin.create(kratos("kratos")).await.expect("the admin may");
     stage.admin.create(policy("mfa", &["kratos"])).await.expect("the admin may");
     stage
         .until("the policy is in force", async || {
             enforces(&stage.admin.get("Deployment", "kratos").await)?;
             let status = stage.admin.get("MfaPolicy", "mfa").await["status"].clone();
-            if status["requiredAAL"]["whoami"] == "highest_available" { Ok(()) } else { Err(status.to_string()) }
+            if status["requiredAAL"]["whoami"] == "highest_available" {
+                Ok(())
+            } else {
+                Err(status.to_string())
+            }
         })
         .await;
     let lease = stage.admin.get("Lease", &stage.namespace).await;
-    assert!(lease["spec"]["holderIdentity"].as_str().is_some_and(|holder| holder.starts_with(&format!("{POD}_"))), "{lease}");
+    assert!(
+        lease["spec"]["holderIdentity"].as_str().is_some_and(|holder| holder.starts_with(&format!("{POD}_"))),
+        "{lease}"
+    );
     let none: Vec<_> = ["deployments", "configmaps", "controllerrevisions", "leases", "mfapolicies/status"]
         .map(|resource| format!("mfa_operator_writes_confined_total{{resource=\"{resource}\"}} 0"))
         .into();
     // Nor does what it tries without effect count.
     until_told(&stage, &operator, &none).await;
 
-    stage.admin.delete("ValidatingAdmissionPolicyBinding", &format!("{}-weakening", stage.namespace)).await.expect("the admin may");
+    stage
+        .admin
+        .delete("ValidatingAdmissionPolicyBinding", &format!("{}-weakening", stage.namespace))
+        .await
+        .expect("the admin may");
     // Nor does a binding refuse anything whose policy is gone.
-    stage.admin.delete("ValidatingAdmissionPolicy", &format!("{}-history", stage.namespace)).await.expect("the admin may");
+    stage
+        .admin
+        .delete("ValidatingAdmissionPolicy", &format!("{}-history", stage.namespace))
+        .await
+        .expect("the admin may");
     operator.restart();
-    let left = [protection("weakening", "Absent"), protection("history", "Absent"), protection("confinement", "InForce")];
+    let left = [
+        protection("weakening", "Absent"),
+        protection("history", "Absent"),
+        protection("confinement", "InForce"),
+    ];
     until_told(&stage, &operator, &left).await;
-    assert!(operator.log().contains("the cluster does not hold to all admission policies of the chart"), "{}", operator.log());
+    assert!(
+        operator.log().contains("the cluster does not hold to all admission policies of the chart"),
+        "{}",
+        operator.log()
+    );
 }
 
 /// It is there under the right name, and refuses nothing of what its name says.
@@ -87,14 +119,24 @@ async fn a_binding_of_another_policy_protects_nothing() {
     let stage = set("guarded-otherwise", &ALL).await;
     let named = |policy: &str| format!("{}-{policy}", stage.namespace);
     let other = json!({"spec": {"policyName": named("history")}});
-    stage.admin.patch("ValidatingAdmissionPolicyBinding", &named("weakening"), other).await.expect("the admin may");
+    stage
+        .admin
+        .patch("ValidatingAdmissionPolicyBinding", &named("weakening"), other)
+        .await
+        .expect("the admin may");
     let mut operator = Operator::start(as_its_pod(&stage, &stage.token().await));
-    until_told(&stage, &operator, &[protection("weakening", "Absent"), protection("history", "InForce")]).await;
+    until_told(&stage, &operator, &[protection("weakening", "Absent"), protection("history", "InForce")])
+        .await;
     // Nor does one whose parameters are missing, which may let all pass.
     let missing = json!({"spec": {"paramRef": {"name": "nowhere", "parameterNotFoundAction": "Allow"}}});
-    stage.admin.patch("ValidatingAdmissionPolicyBinding", &named("history"), missing).await.expect("the admin may");
+    stage
+        .admin
+        .patch("ValidatingAdmissionPolicyBinding", &named("history"), missing)
+        .await
+        .expect("the admin may");
     operator.restart();
-    until_told(&stage, &operator, &[protection("weakening", "Absent"), protection("history", "Absent")]).await;
+    until_told(&stage, &operator, &[protection("weakening", "Absent"), protection("history", "Absent")])
+        .await;
 }
 
 /// Absence is told, and so is what cannot be known.
@@ -103,10 +145,15 @@ async fn an_operator_without_rules_says_so() {
     let stage = set("unguarded-all", &[]).await;
     let mut operator = Operator::start(as_its_pod(&stage, &stage.token().await));
     until_told(&stage, &operator, &ALL.map(|policy| protection(policy, "Absent"))).await;
-    assert!(operator.log().contains("the cluster does not hold to all admission policies of the chart"), "{}", operator.log());
+    assert!(
+        operator.log().contains("the cluster does not hold to all admission policies of the chart"),
+        "{}",
+        operator.log()
+    );
     stage.admin.delete("ClusterRoleBinding", &stage.namespace).await.expect("the admin may");
     operator.restart();
-    until_told(&stage, &operator, &[protection("confinement", "Absent"), protection("history", "Unknown")]).await;
+    until_told(&stage, &operator, &[protection("confinement", "Absent"), protection("history", "Unknown")])
+        .await;
 }
 
 /// A write that the confinement refuses to the operator itself is told apart from every other refusal.
@@ -114,7 +161,8 @@ async fn an_operator_without_rules_says_so() {
 async fn what_the_confinement_refuses_to_the_operator_is_counted() {
     let scene = Scene::start("metrics-confined").await;
     scene.create(kratos("kratos")).await;
-    let mutating = json!({"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": scene.namespace}});
+    let mutating =
+        json!({"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": scene.namespace}});
     let mut engine = mutating.clone();
     engine["kind"] = json!("MutatingAdmissionPolicy");
     engine["spec"] = json!({
@@ -128,7 +176,8 @@ async fn what_the_confinement_refuses_to_the_operator_is_counted() {
     });
     let mut binding = mutating;
     binding["kind"] = json!("MutatingAdmissionPolicyBinding");
-    let here = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scene.namespace}}});
+    let here =
+        json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scene.namespace}}});
     binding["spec"] = json!({"policyName": scene.namespace, "matchResources": here});
     for object in [engine, binding] {
         crate::stage::apply(&scene.client, &scene.namespace, object).await;
@@ -150,7 +199,8 @@ async fn what_the_confinement_refuses_to_the_operator_is_counted() {
     assert!(message.contains("-confinement'"), "{message}");
     scene.until_condition("mfa", "Ready", "False", "WriteRefused").await;
     // It tries again and again, and each refusal counts.
-    let counted = async || match value(&scene, "mfa_operator_writes_confined_total{resource=\"deployments\"}") {
+    let counted = async || match value(&scene, "mfa_operator_writes_confined_total{resource=\"deployments\"}")
+    {
         some if some >= 1.0 => Ok(()),
         other => Err(format!("it is {other}")),
     };
@@ -160,7 +210,8 @@ async fn what_the_confinement_refuses_to_the_operator_is_counted() {
     }
 }
 
-/// What an admission policy cannot judge within the API server's limit is refused, to the operator as well: it says so.
+/// What an admission policy cannot judge within the API server's limit is refused, to the operator as well:
+/// it says so.
 #[tokio::test]
 async fn what_costs_too_much_to_be_judged_is_told() {
     let scene = Scene::start("too-costly").await;
@@ -173,19 +224,24 @@ async fn what_costs_too_much_to_be_judged_is_told() {
     scene.refuse_unless(&expression, "too costly", json!({"labels": {"crowded": "yes"}})).await;
     scene.create(policy("mfa", &["kratos"])).await;
     let message = scene.until_condition("mfa", "Accepted", "False", "WriteRefused").await;
-    assert!(message.contains("a rule could not be evaluated: ") && message.contains("cost limit exceeded"), "{message}");
+    assert!(
+        message.contains("a rule could not be evaluated: ") && message.contains("cost limit exceeded"),
+        "{message}"
+    );
     scene.until_condition("mfa", "Ready", "False", "WriteRefused").await;
     scene.let_pass().await;
 }
 
-/// Somebody with the operator's token holds the Lease, lowers a level and leaves the status as it is. Whoever stands by
-/// sees it in the template.
+/// Somebody with the operator's token holds the Lease, lowers a level and leaves the status as it is. Whoever
+/// stands by sees it in the template.
 #[tokio::test]
 async fn one_that_stands_by_tells_what_pods_demand_and_believes_no_status() {
     let mut scene = Scene::start("lease-stolen").await;
     scene.create(kratos("kratos")).await;
     scene.create(policy("mfa", &["kratos"])).await;
-    scene.until("the levels are in the template", SOON, async || enforces(&scene.deployment("kratos").await)).await;
+    scene
+        .until("the levels are in the template", SOON, async || enforces(&scene.deployment("kratos").await))
+        .await;
     scene.operator.stop();
     // Its first pod is of this template.
     scene.edit("Deployment", "kratos", json!({"spec": {"replicas": 1}})).await;
@@ -203,14 +259,21 @@ async fn one_that_stands_by_tells_what_pods_demand_and_believes_no_status() {
     let ready = json!({"type": "Ready", "status": "True", "reason": "Ready", "message": "x", "lastTransitionTime": "2026-01-01T00:00:00Z"});
     let claimed = json!({"conditions": [ready], "requiredAAL": {"settings": "highest_available", "whoami": "highest_available"}});
     let claim = kube::api::Patch::Merge(json!({ "status": claimed }));
-    scene.api("MfaPolicy").patch_status("mfa", &kube::api::PatchParams::default(), &claim).await.expect("a forged status");
+    scene
+        .api("MfaPolicy")
+        .patch_status("mfa", &kube::api::PatchParams::default(), &claim)
+        .await
+        .expect("a forged status");
 
     rights::may_lead(&scene.client, &scene.namespace, &rights::user(&scene.namespace)).await;
     let mut options = rights::options(&scene.namespace, &scene.kubeconfig);
     options.arguments.push(format!("--lease={}/mfa-operator", scene.namespace));
     scene.operator = Operator::start(options);
     let weaker = format!("mfa_policy_weaker{{policy_namespace=\"{}\",name=\"mfa\"}}", scene.namespace);
-    let unready = format!("mfa_policy_not_ready{{policy_namespace=\"{}\",name=\"mfa\",reason=\"Unknown\"}}", scene.namespace);
+    let unready = format!(
+        "mfa_policy_not_ready{{policy_namespace=\"{}\",name=\"mfa\",reason=\"Unknown\"}}",
+        scene.namespace
+    );
     until_value(&scene, "mfa_operator_policies{reason=\"Ready\"}", SOON, 1.0).await;
     until_value(&scene, &weaker, SOON, 0.0).await;
 

@@ -1,5 +1,5 @@
-//! What the operator remembers of a policy, and the file that it delivers, are out of reach for everybody else, and in
-//! nobody's way.
+//! What the operator remembers of a policy, and the file that it delivers, are out of reach for everybody
+//! else, and in nobody's way.
 
 use kube::core::response::Status;
 use serde_json::{Value, json};
@@ -37,12 +37,18 @@ async fn remembered(name: &str) -> (Stage, Person, Value) {
         .until_refused(async || {
             let answer = owner.create(probe()).await;
             if answer.is_ok() {
-                let _ = owner.delete("ControllerRevision", probe()["metadata"]["name"].as_str().expect("a name")).await;
+                let _ = owner
+                    .delete("ControllerRevision", probe()["metadata"]["name"].as_str().expect("a name"))
+                    .await;
             }
             answer
         })
         .await;
-    stage.operator.create(record("ours", json!({LABEL: "mfa"}), &policy)).await.expect("the operator writes its own");
+    stage
+        .operator
+        .create(record("ours", json!({LABEL: "mfa"}), &policy))
+        .await
+        .expect("the operator writes its own");
     stage.operator.create(file("mfa-mfa", json!({LABEL: "mfa"}))).await.expect("the operator writes its own");
     (stage, owner, policy)
 }
@@ -59,10 +65,23 @@ async fn nobody_else_writes_what_the_operator_remembers() {
             ("changes", person.patch(kind, "ours", json!({"revision": 9})).await.map(drop)),
             (
                 "annotates",
-                person.patch(kind, "ours", json!({"metadata": {"annotations": {"mfa-operator.dev/applied": "[]"}}})).await.map(drop),
+                person
+                    .patch(
+                        kind,
+                        "ours",
+                        json!({"metadata": {"annotations": {"mfa-operator.dev/applied": "[]"}}}),
+                    )
+                    .await
+                    .map(drop),
             ),
-            ("takes the label", person.patch(kind, "ours", json!({"metadata": {"labels": {LABEL: null}}})).await.map(drop)),
-            ("puts the label", person.patch(kind, "theirs", json!({"metadata": {"labels": {LABEL: "mfa"}}})).await.map(drop)),
+            (
+                "takes the label",
+                person.patch(kind, "ours", json!({"metadata": {"labels": {LABEL: null}}})).await.map(drop),
+            ),
+            (
+                "puts the label",
+                person.patch(kind, "theirs", json!({"metadata": {"labels": {LABEL: "mfa"}}})).await.map(drop),
+            ),
             ("deletes", person.delete(kind, "ours").await),
             ("deletes all", person.delete_all(kind).await),
         ] {
@@ -107,22 +126,49 @@ async fn nobody_else_writes_the_file_of_a_policy() {
             ("replaces", person.replace(with("data", weaker.clone())).await.map(drop)),
             ("replaces without the label", person.replace(bare).await.map(drop)),
             ("strips", person.patch(kind, name, json!({"metadata": stripped})).await.map(drop)),
-            ("strips and rewrites", person.patch(kind, name, json!({"metadata": stripped, "data": weaker})).await.map(drop)),
-            ("forgets", person.patch(kind, name, json!({"metadata": {"annotations": {GOVERNED: null}}})).await.map(drop)),
-            ("gives it to another policy", person.patch(kind, name, json!({"metadata": {"labels": {LABEL: "other"}}})).await.map(drop)),
+            (
+                "strips and rewrites",
+                person.patch(kind, name, json!({"metadata": stripped, "data": weaker})).await.map(drop),
+            ),
+            (
+                "forgets",
+                person
+                    .patch(kind, name, json!({"metadata": {"annotations": {GOVERNED: null}}}))
+                    .await
+                    .map(drop),
+            ),
+            (
+                "gives it to another policy",
+                person.patch(kind, name, json!({"metadata": {"labels": {LABEL: "other"}}})).await.map(drop),
+            ),
             ("freezes", person.replace(with("immutable", json!(true))).await.map(drop)),
-            ("keeps from going", person.patch(kind, name, json!({"metadata": {"finalizers": ["example.com/stay"]}})).await.map(drop)),
-            ("gives it an owner", person.patch(kind, name, json!({"metadata": {"ownerReferences": owners}})).await.map(drop)),
+            (
+                "keeps from going",
+                person
+                    .patch(kind, name, json!({"metadata": {"finalizers": ["example.com/stay"]}}))
+                    .await
+                    .map(drop),
+            ),
+            (
+                "gives it an owner",
+                person.patch(kind, name, json!({"metadata": {"ownerReferences": owners}})).await.map(drop),
+            ),
             ("deletes", person.delete(kind, name).await),
             ("deletes all", person.delete_all(kind).await),
-            ("puts the label", person.patch(kind, "theirs", json!({"metadata": {"labels": {LABEL: "mfa"}}})).await.map(drop)),
+            (
+                "puts the label",
+                person.patch(kind, "theirs", json!({"metadata": {"labels": {LABEL: "mfa"}}})).await.map(drop),
+            ),
             ("creates", person.create(file("forged-mfa", json!({LABEL: "mfa"}))).await.map(drop)),
         ] {
             let status = answer.expect_err(what);
             assert!(is_guarded(&status), "{what}: {}", status.message);
         }
     }
-    assert_eq!(stage.admin.get(kind, name).await["metadata"]["resourceVersion"], before["metadata"]["resourceVersion"]);
+    assert_eq!(
+        stage.admin.get(kind, name).await["metadata"]["resourceVersion"],
+        before["metadata"]["resourceVersion"]
+    );
     stage.operator.patch(kind, name, json!({"data": weaker})).await.expect("the operator may");
     stage.operator.delete(kind, name).await.expect("the operator may");
     // As a backup brings it.
@@ -131,7 +177,8 @@ async fn nobody_else_writes_the_file_of_a_policy() {
     stage.operator.create(file(name, json!({LABEL: "mfa"}))).await.expect("the operator makes it anew");
 }
 
-/// Those of somebody else pay nothing, and controllers that have no accounts of their own go on with their work.
+/// Those of somebody else pay nothing, and controllers that have no accounts of their own go on with their
+/// work.
 #[tokio::test]
 async fn what_carries_no_label_and_who_cleans_up_are_let_through() {
     let (stage, owner, _) = remembered("unguarded").await;
@@ -139,9 +186,17 @@ async fn what_carries_no_label_and_who_cleans_up_are_let_through() {
     owner.patch("ConfigMap", "theirs", json!({"data": {"kratos.yaml": "x"}})).await.expect("the owner may");
     owner.delete("ConfigMap", "theirs").await.expect("the owner may");
     let controllers = stage.acting_as("system:kube-controller-manager").await;
-    controllers.patch("ConfigMap", "mfa-mfa", json!({"metadata": {"labels": {"a": "b"}}})).await.expect("it may be any controller");
+    controllers
+        .patch("ConfigMap", "mfa-mfa", json!({"metadata": {"labels": {"a": "b"}}}))
+        .await
+        .expect("it may be any controller");
     for (kind, name) in [("ConfigMap", "mfa-mfa"), ("ControllerRevision", "ours")] {
-        stage.acting_as("system:serviceaccount:kube-system:generic-garbage-collector").await.delete(kind, name).await.expect("it may");
+        stage
+            .acting_as("system:serviceaccount:kube-system:generic-garbage-collector")
+            .await
+            .delete(kind, name)
+            .await
+            .expect("it may");
     }
 }
 

@@ -1,5 +1,5 @@
-//! What anybody may store where the operator reads it: it costs neither the memory that the operator may have, nor the
-//! time of others.
+//! What anybody may store where the operator reads it: it costs neither the memory that the operator may
+//! have, nor the time of others.
 
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
@@ -52,8 +52,10 @@ impl Stranger {
         self.create(kratos("nothing")).await;
         self.create(policy("nothing", &["nothing"])).await;
         let mut patch = env_patch(&[(WHOAMI, "aal1"), (SETTINGS, "aal1")]);
-        patch["spec"]["template"]["spec"]["volumes"] = json!([{"name": "nothing", "projected": {"sources": []}}]);
-        let patched = self.api("Deployment").patch("nothing", &PatchParams::default(), &Patch::Strategic(patch)).await;
+        patch["spec"]["template"]["spec"]["volumes"] =
+            json!([{"name": "nothing", "projected": {"sources": []}}]);
+        let patched =
+            self.api("Deployment").patch("nothing", &PatchParams::default(), &Patch::Strategic(patch)).await;
         patched.expect("it is legal");
     }
 
@@ -109,7 +111,8 @@ impl Stranger {
         }
     }
 
-    /// Eight workloads that end their pods first, each made from 16 MB; what the policies ask for cannot be written.
+    /// Eight workloads that end their pods first, each made from 16 MB; what the policies ask for cannot be
+    /// written.
     async fn making(&self) {
         let large = "<".repeat(1_000_000);
         let names: Vec<_> = (0..16).map(|index| format!("part-{index}")).collect();
@@ -121,9 +124,11 @@ impl Stranger {
             let mut made = kratos(&name);
             made["spec"]["strategy"] = json!({"type": "Recreate"});
             let pod = &mut made["spec"]["template"]["spec"];
-            pod["volumes"] = names.iter().map(|name| json!({"name": name, "configMap": {"name": name}})).collect();
+            pod["volumes"] =
+                names.iter().map(|name| json!({"name": name, "configMap": {"name": name}})).collect();
             let container = &mut pod["containers"][0];
-            container["volumeMounts"] = names.iter().map(|name| json!({"name": name, "mountPath": format!("/{name}")})).collect();
+            container["volumeMounts"] =
+                names.iter().map(|name| json!({"name": name, "mountPath": format!("/{name}")})).collect();
             let source = json!({"fieldRef": {"fieldPath": "metadata.name"}});
             container["env"] = json!([{ "name": WHOAMI, "valueFrom": source }]);
             self.create(made).await;
@@ -146,7 +151,8 @@ async fn is_served(scene: &Scene, age: &str) {
     scene.edit("MfaPolicy", "served", json!({"spec": {"privilegedSessionMaxAge": age}})).await;
     scene
         .until("the policy of another namespace is served", SOON, async || {
-            let found = env(&scene.deployment("kratos").await, "kratos").get(MAX_AGE).cloned().unwrap_or_default();
+            let found =
+                env(&scene.deployment("kratos").await, "kratos").get(MAX_AGE).cloned().unwrap_or_default();
             if found == age { Ok(()) } else { Err(found) }
         })
         .await;
@@ -160,7 +166,8 @@ async fn what_anybody_stores_costs_little_memory_and_holds_nobody_up() {
     install_definition(&client).await;
     let stranger = Stranger { namespace: create_namespace(&client, "stranger").await, client };
     let options = async |namespace: &str| {
-        let mut options = options(namespace, user(namespace), &plane.folder().join("kubeconfig"), &BY_DEFAULT);
+        let mut options =
+            options(namespace, user(namespace), &plane.folder().join("kubeconfig"), &BY_DEFAULT);
         options.namespaces.push(stranger.namespace.clone());
         options
     };
@@ -183,7 +190,8 @@ async fn what_anybody_stores_costs_little_memory_and_holds_nobody_up() {
     scene
         .until("the stranger's policies are looked at", SOON, async || {
             for name in ["nothing", "aliases", "finds-7", "made-7"] {
-                let status = policies.get(name).await.map_err(|error| error.to_string())?.data["status"].clone();
+                let status =
+                    policies.get(name).await.map_err(|error| error.to_string())?.data["status"].clone();
                 if !status["observedGeneration"].is_i64() {
                     return Err(format!("{name}: {status}"));
                 }
@@ -193,7 +201,8 @@ async fn what_anybody_stores_costs_little_memory_and_holds_nobody_up() {
         .await;
     let mut peaks = vec![scene.operator.peak_memory(), second.peak_memory()];
 
-    // The other one takes over with all of it before its eyes, and the first reads all of it at once when it is back.
+    // The other one takes over with all of it before its eyes, and the first reads all of it at once when it
+    // is back.
     scene.operator.kill();
     leads(&scene, &second, SOON).await;
     scene.operator.start_again();
@@ -208,10 +217,15 @@ async fn what_anybody_stores_costs_little_memory_and_holds_nobody_up() {
 async fn the_cluster_bounds_how_many_policies_there_are() {
     let scene = Scene::start("quota").await;
     let page = include_str!("../../docs/security.md");
-    let block = page.split("```yaml\n").find(|block| block.contains("kind: ResourceQuota")).expect("the page shows one");
+    let block = page
+        .split("```yaml\n")
+        .find(|block| block.contains("kind: ResourceQuota"))
+        .expect("the page shows one");
     let mut quota: Value = serde_yaml::from_str(block.split("```").next().unwrap_or_default()).expect("YAML");
     quota["metadata"]["namespace"] = json!(scene.namespace);
-    let most = quota["spec"]["hard"]["count/mfapolicies.mfa-operator.dev"].as_str().and_then(|count| count.parse::<usize>().ok());
+    let most = quota["spec"]["hard"]["count/mfapolicies.mfa-operator.dev"]
+        .as_str()
+        .and_then(|count| count.parse::<usize>().ok());
     let most = most.expect("a number of policies");
     let name = identity(&quota).1;
     for number in 0..most {
@@ -237,12 +251,14 @@ async fn the_cluster_bounds_how_many_policies_there_are() {
     // What admits writes learns of a quota by a watch, some time after it was counted.
     let one_more: DynamicObject = serde_json::from_value(policy("one-more", &["kratos"])).expect("an object");
     scene
-        .until("one more is refused", SOON, async || match scene.api("MfaPolicy").create(&PostParams::default(), &one_more).await {
-            Err(refused) if refused.to_string().contains("exceeded quota") => Ok(()),
-            Err(error) => panic!("{error}"),
-            Ok(_) => {
-                scene.delete("MfaPolicy", "one-more").await;
-                Err("it is admitted".into())
+        .until("one more is refused", SOON, async || {
+            match scene.api("MfaPolicy").create(&PostParams::default(), &one_more).await {
+                Err(refused) if refused.to_string().contains("exceeded quota") => Ok(()),
+                Err(error) => panic!("{error}"),
+                Ok(_) => {
+                    scene.delete("MfaPolicy", "one-more").await;
+                    Err("it is admitted".into())
+                }
             }
         })
         .await;

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::objects::{WHOAMI, daemon, enforces, env, env_patch, is_bare, kratos, label, policy_with, stateful};
+use crate::objects::{
+    WHOAMI, daemon, enforces, env, env_patch, is_bare, kratos, label, policy_with, stateful,
+};
 use crate::scene::{AFTER_THE_PAUSE, SOON, Scene};
 
 const KINDS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
@@ -16,7 +18,12 @@ async fn one_policy_governs_all_kinds_even_of_one_name() {
     let targets: Vec<_> = KINDS.iter().map(|kind| json!({"kind": kind, "name": "kratos"})).collect();
     scene.create(policy_with("mfa", &[], json!({ "targetRefs": targets }))).await;
     let ready = scene.until_ready("mfa").await;
-    let told: Vec<_> = ready["status"]["targets"].as_array().expect("a list").iter().map(|target| target["kind"].clone()).collect();
+    let told: Vec<_> = ready["status"]["targets"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|target| target["kind"].clone())
+        .collect();
     assert_eq!(told, KINDS);
     for kind in KINDS {
         let workload = scene.get(kind, "kratos").await;
@@ -30,13 +37,19 @@ async fn one_policy_governs_all_kinds_even_of_one_name() {
     }
     // One kind is dropped, the others of its name stay.
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"targetRefs": [targets[0], targets[2]]}})).await;
-    scene.until("the dropped one is reverted", SOON, async || is_bare(&scene.get("StatefulSet", "kratos").await)).await;
+    scene
+        .until("the dropped one is reverted", SOON, async || {
+            is_bare(&scene.get("StatefulSet", "kratos").await)
+        })
+        .await;
     for kind in ["Deployment", "DaemonSet"] {
         enforces(&scene.get(kind, "kratos").await).expect("it still enforces");
     }
     scene.delete("MfaPolicy", "mfa").await;
     for kind in KINDS {
-        scene.until("nothing is left", AFTER_THE_PAUSE, async || is_bare(&scene.get(kind, "kratos").await)).await;
+        scene
+            .until("nothing is left", AFTER_THE_PAUSE, async || is_bare(&scene.get(kind, "kratos").await))
+            .await;
     }
 }
 
@@ -46,8 +59,14 @@ async fn with_a_pod(name: &str, strategy: Value) -> Scene {
     workload["spec"]["replicas"] = json!(1);
     workload["spec"]["updateStrategy"] = strategy;
     scene.create(workload).await;
-    scene.until("its pod is there", SOON, async || scene.find("Pod", "kratos-0").await.map(|_| ()).ok_or("there is none".into())).await;
-    scene.create(policy_with("mfa", &[], json!({"targetRefs": [{"kind": "StatefulSet", "name": "kratos"}]}))).await;
+    scene
+        .until("its pod is there", SOON, async || {
+            scene.find("Pod", "kratos-0").await.map(|_| ()).ok_or("there is none".into())
+        })
+        .await;
+    scene
+        .create(policy_with("mfa", &[], json!({"targetRefs": [{"kind": "StatefulSet", "name": "kratos"}]})))
+        .await;
     scene
 }
 
@@ -68,7 +87,8 @@ async fn pods_that_wait_for_somebody_to_delete_them_are_no_failure() {
 
 #[tokio::test]
 async fn a_partition_is_told_with_how_to_end_it() {
-    let scene = with_a_pod("partition", json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 1}})).await;
+    let scene =
+        with_a_pod("partition", json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 1}})).await;
     let message = scene.until_condition("mfa", "RolledOut", "False", "TargetPaused").await;
     assert!(message.contains("partition 1"), "{message}");
     assert!(env(&scene.get("StatefulSet", "kratos").await, "kratos").contains_key(WHOAMI));

@@ -78,7 +78,10 @@ async fn a_file_that_was_retained_is_not_emptied_unnoticed() {
     let file = async || scene.get("ConfigMap", "kratos-mfa").await["data"]["kratos.yaml"].clone();
     let before = file().await;
     let message = refused_to_leave_out(&scene, &delivery).await;
-    assert!(message.contains("spec.requiredAAL.settings") && message.contains("MethodSwitchedOff:totp"), "{message}");
+    assert!(
+        message.contains("spec.requiredAAL.settings") && message.contains("MethodSwitchedOff:totp"),
+        "{message}"
+    );
     assert_eq!(file().await, before);
     scene.edit("MfaPolicy", "next", json!({ "spec": whole(&delivery) })).await;
     scene.until_ready("next").await;
@@ -96,8 +99,12 @@ async fn a_file_that_was_retained_is_not_taken_from_a_distance() {
     let named = json!({"configMapName": "kratos-mfa"});
     let spec = json!({"requiredAAL": {"whoami": "highest_available"}, "delivery": named});
     scene.create(policy_with("next", &["other"], spec)).await;
-    let message = scene.until_condition_within(AFTER_THE_PAUSE, "next", "Accepted", "False", "InvalidSpec").await;
-    assert!(message.contains("ConfigMap kratos-mfa") && message.contains("spec.delivery.configMapName"), "{message}");
+    let message =
+        scene.until_condition_within(AFTER_THE_PAUSE, "next", "Accepted", "False", "InvalidSpec").await;
+    assert!(
+        message.contains("ConfigMap kratos-mfa") && message.contains("spec.delivery.configMapName"),
+        "{message}"
+    );
     assert_eq!(scene.get("ConfigMap", "kratos-mfa").await["data"], before);
     // A name of its own is all that it takes.
     scene.edit("MfaPolicy", "next", json!({"spec": {"delivery": {"configMapName": "other-mfa"}}})).await;
@@ -112,8 +119,15 @@ async fn only_the_target_that_would_lose_something_is_left() {
     left_behind(&scene, kratos("kratos"), whole(&json!({}))).await;
     scene.create(kratos("free")).await;
     let before = template(&scene.deployment("kratos").await);
-    scene.create(policy_with("next", &["free", "kratos"], json!({"requiredAAL": {"whoami": "highest_available"}}))).await;
-    let message = scene.until_condition_within(AFTER_THE_PAUSE, "next", "Accepted", "False", "InvalidSpec").await;
+    scene
+        .create(policy_with(
+            "next",
+            &["free", "kratos"],
+            json!({"requiredAAL": {"whoami": "highest_available"}}),
+        ))
+        .await;
+    let message =
+        scene.until_condition_within(AFTER_THE_PAUSE, "next", "Accepted", "False", "InvalidSpec").await;
     assert!(message.contains("Deployment kratos"), "{message}");
     assert!(env(&scene.deployment("free").await, "kratos").contains_key(WHOAMI));
     // A refused edit brings nothing along.
@@ -121,7 +135,9 @@ async fn only_the_target_that_would_lose_something_is_left() {
     scene
         .until("the edit is refused", SOON, async || {
             let policy = scene.get("MfaPolicy", "next").await;
-            let message = condition(&policy, "Accepted").map(|condition| text(&condition["message"])).unwrap_or_default();
+            let message = condition(&policy, "Accepted")
+                .map(|condition| text(&condition["message"]))
+                .unwrap_or_default();
             if message.contains("CodeCountsForEveryone") { Ok(()) } else { Err(message) }
         })
         .await;
@@ -140,7 +156,11 @@ async fn what_was_to_be_reverted_may_be_left_out() {
     scene
         .until("it is taken over", AFTER_THE_PAUSE, async || {
             let now = env(&scene.deployment("kratos").await, "kratos");
-            if now.contains_key(SETTINGS) || !now.contains_key(WHOAMI) { Err(format!("{now:?}")) } else { Ok(()) }
+            if now.contains_key(SETTINGS) || !now.contains_key(WHOAMI) {
+                Err(format!("{now:?}"))
+            } else {
+                Ok(())
+            }
         })
         .await;
     scene.until_ready("next").await;
@@ -175,7 +195,9 @@ async fn what_was_retained_is_remembered_before_anything_else_is_written() {
         let probe = json!({
             "apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": {"name": format!("probe-{number}")}, "revision": 0,
         });
-        scene.try_kubectl(&["create", "--filename", "-"], &probe.to_string()).map_or(Ok(()), |()| Err("it passes".into()))
+        scene
+            .try_kubectl(&["create", "--filename", "-"], &probe.to_string())
+            .map_or(Ok(()), |()| Err("it passes".into()))
     };
     scene.until("the webhook is asked", SOON, refused).await;
     let before = template(&scene.deployment("kratos").await);
@@ -183,13 +205,21 @@ async fn what_was_retained_is_remembered_before_anything_else_is_written() {
     spec["privilegedSessionMaxAge"] = json!("5m");
     scene.create(policy_with("next", &["kratos"], spec)).await;
     scene.until_condition_within(AFTER_THE_PAUSE, "next", "Ready", "False", "WriteRefused").await;
-    assert_eq!(template(&scene.deployment("kratos").await), before, "nothing is written over that is not remembered");
+    assert_eq!(
+        template(&scene.deployment("kratos").await),
+        before,
+        "nothing is written over that is not remembered"
+    );
     scene.delete("ValidatingWebhookConfiguration", &name).await;
     scene.until_condition_within(AFTER_THE_PAUSE, "next", "Ready", "True", "Ready").await;
     let uid = scene.get("MfaPolicy", "next").await["metadata"]["uid"].clone();
     let records = scene.list("ControllerRevision").await;
-    let of_before = |record: &&Value| record["metadata"]["ownerReferences"][0]["uid"] == uid && record["revision"] == 0;
+    let of_before =
+        |record: &&Value| record["metadata"]["ownerReferences"][0]["uid"] == uid && record["revision"] == 0;
     let found = records.iter().find(of_before).unwrap_or_else(|| panic!("it is lost: {records:#?}"));
     let age = found.pointer("/data/overlay/selfservice/flows/settings/privileged_session_max_age");
-    assert_eq!((age, &found["data"]["overlay"]["session"]["whoami"]["required_aal"]), (None, &json!("highest_available")));
+    assert_eq!(
+        (age, &found["data"]["overlay"]["session"]["whoami"]["required_aal"]),
+        (None, &json!("highest_available"))
+    );
 }

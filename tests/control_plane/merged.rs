@@ -27,11 +27,19 @@ struct Case {
 fn cases() -> Vec<Case> {
     let webauthn = |rp: Value| json!({"methods": {"webauthn": {"enabled": true, "rp": rp}}});
     let rp = || json!({"id": "example.com", "displayName": "Example"});
-    let origins = || json!({"id": "example.com", "displayName": "Example", "origins": ["https://example.com"]});
+    let origins =
+        || json!({"id": "example.com", "displayName": "Example", "origins": ["https://example.com"]});
     let base_webauthn = |config: Value| json!({"selfservice": {"methods": {"webauthn": {"enabled": true, "config": config}}}});
     let whoami = || json!({"requiredAAL": {"whoami": "highest_available"}});
     vec![
-        Case { name: "a plain one", base: json!({}), env: &[], spec: json!({}), field: None, starts: Some(true) },
+        Case {
+            name: "a plain one",
+            base: json!({}),
+            env: &[],
+            spec: json!({}),
+            field: None,
+            starts: Some(true),
+        },
         Case {
             name: "a code for both",
             base: json!({"selfservice": {"methods": {"code": {"passwordless_enabled": true}}}}),
@@ -90,7 +98,9 @@ fn cases() -> Vec<Case> {
         },
         Case {
             name: "origin beside origins",
-            base: base_webauthn(json!({"rp": {"id": "example.com", "display_name": "Base", "origin": "https://example.com"}})),
+            base: base_webauthn(
+                json!({"rp": {"id": "example.com", "display_name": "Base", "origin": "https://example.com"}}),
+            ),
             env: &[],
             spec: webauthn(origins()),
             field: Some("spec.methods.webauthn.rp.origins"),
@@ -98,7 +108,9 @@ fn cases() -> Vec<Case> {
         },
         Case {
             name: "origin alone",
-            base: base_webauthn(json!({"rp": {"id": "example.com", "display_name": "Base", "origin": "https://example.com"}})),
+            base: base_webauthn(
+                json!({"rp": {"id": "example.com", "display_name": "Base", "origin": "https://example.com"}}),
+            ),
             env: &[],
             spec: webauthn(rp()),
             field: None,
@@ -106,7 +118,9 @@ fn cases() -> Vec<Case> {
         },
         Case {
             name: "keys as a first factor",
-            base: base_webauthn(json!({"passwordless": true, "rp": {"id": "example.com", "display_name": "Base"}})),
+            base: base_webauthn(
+                json!({"passwordless": true, "rp": {"id": "example.com", "display_name": "Base"}}),
+            ),
             env: &[],
             spec: webauthn(rp()),
             field: Some("spec.methods.webauthn"),
@@ -156,7 +170,8 @@ fn cases() -> Vec<Case> {
 }
 
 fn policy(spec: &Value) -> Policy {
-    let resource: MfaPolicy = serde_json::from_value(policy_with("kratos", &["kratos"], spec.clone())).expect("it is a policy");
+    let resource: MfaPolicy =
+        serde_json::from_value(policy_with("kratos", &["kratos"], spec.clone())).expect("it is a policy");
     parse("kratos", &resource.spec).expect("it breaks no rule of its own")
 }
 
@@ -181,11 +196,16 @@ fn judged(case: &Case, delivery: &str) {
     assert_eq!(fields, case.field.into_iter().collect::<Vec<_>>(), "{name}");
 
     let Some(expected) = case.starts else { return };
-    let without = Beside { file: None, variables: case.env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect() };
+    let without = Beside {
+        file: None,
+        variables: case.env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+    };
     let mut with = without.clone();
     let rendered = render("kratos", Overlay::of(&policy), policy.delivery);
     match policy.delivery {
-        Delivery::Environment => with.variables.extend(rendered.variables.into_iter().map(|variable| (variable.name, variable.value))),
+        Delivery::Environment => with
+            .variables
+            .extend(rendered.variables.into_iter().map(|variable| (variable.name, variable.value))),
         Delivery::ConfigFile => with.file = Some(rendered.file),
     }
     let started = |beside| Kratos::start(&case.base, beside).map(drop);
@@ -214,14 +234,19 @@ fn a_file_is_read_as_kratos_reads_it() {
         (settings("{required_aal: '${LEVEL}'}"), false, None),
         (settings("~"), false, None),
         ("selfservice: {methods: {code: {passwordless_enabled: yes}}}".into(), false, highest),
-        ("session: {whoami: &x {required_aal: aal1}}\nselfservice: {flows: {settings: *x}}".into(), true, aal1),
+        (
+            "session: {whoami: &x {required_aal: aal1}}\nselfservice: {flows: {settings: *x}}".into(),
+            true,
+            aal1,
+        ),
         (String::new(), true, highest),
     ];
     for (text, starts, level) in cases {
         let layers = [Layer::read(&text, &mut Budget::default())];
         let merged = Merged::of(Some(&layers), &Layer::default(), &Overlay::default(), Delivery::Environment);
         assert_eq!(merged.levels().0, level, "{text}");
-        let seen = Kratos::start(&json!({}), &Beside { file: Some(text.clone()), ..Beside::default() }).map(drop);
+        let seen =
+            Kratos::start(&json!({}), &Beside { file: Some(text.clone()), ..Beside::default() }).map(drop);
         assert_eq!(seen.is_ok(), starts, "{text}: {seen:?}");
     }
 }

@@ -16,11 +16,16 @@ const OPEN: &str = "application/openmetrics-text;version=1.0.0,text/plain;versio
 fn series(scene: &Scene) -> BTreeMap<String, f64> {
     let answer = scene.operator.answer("/metrics", OPEN).expect("the operator answers");
     let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
-    assert!(head.to_lowercase().contains("content-type: application/openmetrics-text; version=1.0.0"), "{head}");
+    assert!(
+        head.to_lowercase().contains("content-type: application/openmetrics-text; version=1.0.0"),
+        "{head}"
+    );
     assert!(body.ends_with("# EOF\n"), "{body}");
     let samples = body.lines().filter(|line| !line.starts_with('#'));
     let samples = samples.map(|line| line.rsplit_once(' ').unwrap_or_else(|| panic!("no sample: {line}")));
-    samples.map(|(name, value)| (name.to_owned(), value.parse().unwrap_or_else(|_| panic!("{name} is {value}")))).collect()
+    samples
+        .map(|(name, value)| (name.to_owned(), value.parse().unwrap_or_else(|_| panic!("{name} is {value}"))))
+        .collect()
 }
 
 pub fn value(scene: &Scene, name: &str) -> f64 {
@@ -39,7 +44,9 @@ pub async fn until_value(scene: &Scene, name: &str, limit: std::time::Duration, 
 
 /// promtool of the machine or of Debian, on this text.
 fn promtool(text: &str) -> Result<(), String> {
-    let folder = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/prometheus")).output().expect("the script runs");
+    let folder = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/prometheus"))
+        .output()
+        .expect("the script runs");
     assert!(folder.status.success(), "{}", String::from_utf8_lossy(&folder.stderr));
     let program = format!("{}/promtool", String::from_utf8_lossy(&folder.stdout).trim());
     let mut check = Command::new(program)
@@ -51,7 +58,8 @@ fn promtool(text: &str) -> Result<(), String> {
         .expect("promtool runs");
     check.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("promtool reads it");
     let output = check.wait_with_output().expect("promtool ends");
-    let complaint = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let complaint =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if output.status.success() && complaint.trim().is_empty() { Ok(()) } else { Err(complaint) }
 }
 
@@ -75,7 +83,10 @@ async fn counts_follow_what_happens_and_series_go_with_their_policy() {
         "resource=\"controllerrevisions\",verb=\"create\",result=\"done\"",
         "resource=\"mfapolicies/status\",verb=\"apply\",result=\"done\"",
     ] {
-        assert!(found.get(&format!("mfa_operator_writes_total{{{write}}}")).is_some_and(|count| *count >= 1.0), "{write}: {found:#?}");
+        assert!(
+            found.get(&format!("mfa_operator_writes_total{{{write}}}")).is_some_and(|count| *count >= 1.0),
+            "{write}: {found:#?}"
+        );
     }
     let revision = ready["status"]["revision"].as_str().expect("it has a revision");
     let info = format!(
@@ -89,7 +100,10 @@ async fn counts_follow_what_happens_and_series_go_with_their_policy() {
     until_value(&scene, "mfa_operator_drift_repairs_total{kind=\"Deployment\"}", SOON, 1.0).await;
 
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"targetRefs": [{"name": "absent"}]}})).await;
-    let absent = format!("mfa_policy_not_ready{{policy_namespace=\"{}\",name=\"mfa\",reason=\"TargetNotFound\"}}", scene.namespace);
+    let absent = format!(
+        "mfa_policy_not_ready{{policy_namespace=\"{}\",name=\"mfa\",reason=\"TargetNotFound\"}}",
+        scene.namespace
+    );
     until_value(&scene, &absent, SOON, 1.0).await;
 
     let text = scene.operator.answer("/metrics", "*/*").expect("the operator answers");
@@ -112,11 +126,20 @@ async fn what_the_cluster_refuses_is_counted() {
     frozen["metadata"]["labels"]["frozen"] = json!("yes");
     scene.create(frozen).await;
     scene
-        .refuse_unless("object.metadata.?labels.?frozen.orValue('') == ''", "frozen by the test", json!({"labels": {"frozen": "yes"}}))
+        .refuse_unless(
+            "object.metadata.?labels.?frozen.orValue('') == ''",
+            "frozen by the test",
+            json!({"labels": {"frozen": "yes"}}),
+        )
         .await;
     scene.create(policy("mfa", &["kratos"])).await;
     scene.until_condition("mfa", "Accepted", "False", "WriteRefused").await;
-    assert!(value(&scene, "mfa_operator_writes_total{resource=\"deployments\",verb=\"apply\",result=\"refused\"}") >= 1.0);
+    assert!(
+        value(
+            &scene,
+            "mfa_operator_writes_total{resource=\"deployments\",verb=\"apply\",result=\"refused\"}"
+        ) >= 1.0
+    );
     assert_eq!(value(&scene, "mfa_operator_rollouts_started_total{kind=\"Deployment\"}"), 0.0);
     scene.let_pass().await;
 }
@@ -127,11 +150,18 @@ fn only_known_words(found: &BTreeMap<String, f64>) {
         let (full, labels) = name.split_once('{').unwrap_or((name, ""));
         let metric = ALL.iter().find(|metric| {
             let known = metric.full_name();
-            full == known || ["_bucket", "_sum", "_count"].iter().any(|suffix| full == format!("{known}{suffix}"))
+            full == known
+                || ["_bucket", "_sum", "_count"].iter().any(|suffix| full == format!("{known}{suffix}"))
         });
         let metric = metric.unwrap_or_else(|| panic!("{name} is not in the table"));
-        let labels: BTreeSet<_> = labels.split(',').filter_map(|label| label.split_once("=\"")).map(|(label, _)| label).collect();
-        let known: BTreeSet<_> = metric.labels.iter().map(|(label, _)| *label).chain(full.ends_with("_bucket").then_some("le")).collect();
+        let labels: BTreeSet<_> =
+            labels.split(',').filter_map(|label| label.split_once("=\"")).map(|(label, _)| label).collect();
+        let known: BTreeSet<_> = metric
+            .labels
+            .iter()
+            .map(|(label, _)| *label)
+            .chain(full.ends_with("_bucket").then_some("le"))
+            .collect();
         assert_eq!(labels, known, "{name}");
     }
 }

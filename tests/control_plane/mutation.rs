@@ -1,5 +1,5 @@
-//! A policy engine that adds a label and an annotation to whatever is written. The confinement judges what came of a
-//! write, so it takes them for the operator's, and has to be told of them.
+//! A policy engine that adds a label and an annotation to whatever is written. The confinement judges what
+//! came of a write, so it takes them for the operator's, and has to be told of them.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,8 @@ async fn engine(stage: &Stage) {
             "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": added}}],
         },
     });
-    let here = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": stage.namespace}}});
+    let here =
+        json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": stage.namespace}}});
     let binding = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding", "metadata": metadata,
         "spec": {"policyName": name, "matchResources": here},
@@ -49,8 +50,7 @@ async fn engine(stage: &Stage) {
 /// What the operator writes of each kind, and what refuses it.
 async fn writes(stage: &Stage) -> Vec<(&'static str, Result<Value, String>)> {
     let found = stage.admin.get("Deployment", "kratos").await;
-    let mut workload =
-        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "kratos", "uid": found["metadata"]["uid"]}});
+    let mut workload = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "kratos", "uid": found["metadata"]["uid"]}});
     workload["metadata"]["labels"] = json!({LABEL: "mfa"});
     workload["metadata"]["annotations"] = json!({GOVERNED: "{}"});
     let env = json!([{"name": WHOAMI, "value": "highest_available"}]);
@@ -85,31 +85,50 @@ async fn what_an_engine_adds_is_refused_until_it_is_named() {
         let words = answer.expect_err(kind);
         assert!(words.contains("-confinement' with binding"), "{kind}: {words}");
     }
-    let also = ["admission.confinement.alsoLabels={team}", "admission.confinement.alsoAnnotations={engine.example/}"];
+    let also = [
+        "admission.confinement.alsoLabels={team}",
+        "admission.confinement.alsoAnnotations={engine.example/}",
+    ];
     let stage = set("mutated-named", &[CONFINED, also[0], also[1]]).await;
     for (kind, answer) in writes(&stage).await {
         let written = answer.unwrap_or_else(|words| panic!("{kind}: {words}"));
         assert_eq!(written["metadata"]["labels"]["team"], "identity", "{kind}");
     }
     // As the operator goes on to write them.
-    let note =
-        json!({"metadata": {"labels": {"team": "other"}, "annotations": {"mfa-operator.dev/applied": "[]", "engine.example/at": "1"}}});
+    let note = json!({"metadata": {"labels": {"team": "other"}, "annotations": {"mfa-operator.dev/applied": "[]", "engine.example/at": "1"}}});
     for (kind, change) in [
         ("Deployment", env_patch(&[(WHOAMI, "aal1")])),
         ("ConfigMap", json!({"data": {"kratos.yaml": "session:\n  whoami:\n    required_aal: \"aal1\"\n"}})),
         ("ControllerRevision", note),
     ] {
-        let name = BTreeMap::from([("Deployment", "kratos"), ("ConfigMap", "ours-mfa"), ("ControllerRevision", RECORD)])[kind];
-        stage.operator.patch(kind, name, change).await.unwrap_or_else(|status| panic!("{kind}: {}", status.message));
+        let name = BTreeMap::from([
+            ("Deployment", "kratos"),
+            ("ConfigMap", "ours-mfa"),
+            ("ControllerRevision", RECORD),
+        ])[kind];
+        stage
+            .operator
+            .patch(kind, name, change)
+            .await
+            .unwrap_or_else(|status| panic!("{kind}: {}", status.message));
     }
     let template = |metadata: Value| json!({"spec": {"template": {"metadata": metadata}}});
     for (what, change) in [
-        ("calls it an identity server", json!({"metadata": {"annotations": {"mfa-operator.dev/allow": "true"}}})),
+        (
+            "calls it an identity server",
+            json!({"metadata": {"annotations": {"mfa-operator.dev/allow": "true"}}}),
+        ),
         ("adds another label", json!({"metadata": {"labels": {"teams": "identity"}}})),
-        ("adds an annotation of another domain", json!({"metadata": {"annotations": {"engine.example.com/seen": "yes"}}})),
+        (
+            "adds an annotation of another domain",
+            json!({"metadata": {"annotations": {"engine.example.com/seen": "yes"}}}),
+        ),
         ("adds the annotation as a label", json!({"metadata": {"labels": {"engine.example/seen": "yes"}}})),
         ("changes the template's labels", template(json!({"labels": {"team": "identity"}}))),
-        ("changes the template's annotations", template(json!({"annotations": {"engine.example/seen": "yes"}}))),
+        (
+            "changes the template's annotations",
+            template(json!({"annotations": {"engine.example/seen": "yes"}})),
+        ),
     ] {
         let status = stage.operator.patch("Deployment", "kratos", change).await.expect_err(what);
         assert!(status.message.contains("-confinement' with binding"), "{what}: {}", status.message);

@@ -114,7 +114,10 @@ pub fn env_removal(name: &str) -> Value {
 /// Names and literal values of a container's variables.
 pub fn env(deployment: &Value, container: &str) -> BTreeMap<String, String> {
     let containers = deployment["spec"]["template"]["spec"]["containers"].as_array().expect("containers");
-    let found = containers.iter().find(|own| own["name"] == container).unwrap_or_else(|| panic!("no container {container}"));
+    let found = containers
+        .iter()
+        .find(|own| own["name"] == container)
+        .unwrap_or_else(|| panic!("no container {container}"));
     let entries = found["env"].as_array().map(Vec::as_slice).unwrap_or_default();
     entries.iter().map(|entry| (text(&entry["name"]), text(&entry["value"]))).collect()
 }
@@ -122,7 +125,9 @@ pub fn env(deployment: &Value, container: &str) -> BTreeMap<String, String> {
 /// Whether the template carries both keys at `highest_available` and a revision.
 pub fn enforces(deployment: &Value) -> Result<(), String> {
     let env = env(deployment, "kratos");
-    let whole = [WHOAMI, SETTINGS].iter().all(|name| env.get(*name).is_some_and(|value| value == "highest_available"))
+    let whole = [WHOAMI, SETTINGS]
+        .iter()
+        .all(|name| env.get(*name).is_some_and(|value| value == "highest_available"))
         && env.get("REVISION").is_some_and(|value| value.starts_with("mfa-"));
     if whole { Ok(()) } else { Err(format!("its variables are {env:?}")) }
 }

@@ -1,5 +1,5 @@
-//! Pods that a target's selector finds, and that are somebody else's: as those of a Rollout of Argo's are, which takes its
-//! template from a Deployment without pods.
+//! Pods that a target's selector finds, and that are somebody else's: as those of a Rollout of Argo's are,
+//! which takes its template from a Deployment without pods.
 
 use std::time::Duration;
 
@@ -15,9 +15,12 @@ const HASH: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789ab
 /// As long as pods of others may be about to go, and then some.
 const LOOKED_AGAIN: Duration = Duration::from_secs(90);
 
-/// A ReplicaSet of this name and size over pods with these labels, controlled by something that stands for a Rollout.
+/// A ReplicaSet of this name and size over pods with these labels, controlled by something that stands for a
+/// Rollout.
 async fn replica_set(scene: &Scene, name: &str, labels: Value, port: u16) {
-    let rollout = scene.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("of-{name}")}})).await;
+    let rollout = scene
+        .create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("of-{name}")}}))
+        .await;
     let owner = json!([{
         "apiVersion": "v1", "kind": "ConfigMap", "name": rollout["metadata"]["name"], "uid": rollout["metadata"]["uid"], "controller": true,
     }]);
@@ -46,7 +49,11 @@ async fn until_levels(scene: &Scene, level: &str) {
     let told = async || {
         let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
         let all = json!({"settings": level, "whoami": level});
-        if status["requiredAAL"] == all && status["targets"][0]["requiredAAL"] == all { Ok(()) } else { Err(status.to_string()) }
+        if status["requiredAAL"] == all && status["targets"][0]["requiredAAL"] == all {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
     };
     scene.until(&format!("the levels are {level}"), LOOKED_AGAIN, told).await;
 }
@@ -67,7 +74,13 @@ async fn in_force(scene: &Scene) -> u16 {
 async fn nudge(scene: &Scene) {
     // Another each time: an edit that changes nothing is none.
     let revision = scene.deployment("kratos").await["metadata"]["resourceVersion"].clone();
-    scene.edit("Deployment", "kratos", json!({"metadata": {"annotations": {"rollout.example/revision": revision}}})).await;
+    scene
+        .edit(
+            "Deployment",
+            "kratos",
+            json!({"metadata": {"annotations": {"rollout.example/revision": revision}}}),
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -78,11 +91,19 @@ async fn of_a_deployment_without_pods_nothing_is_claimed_while_others_have_its_l
     scene.until_ready_without_pods("mfa").await;
     until_levels(&scene, "highest_available").await;
 
-    replica_set(&scene, "kratos-canary", json!({"app": "kratos", "rollouts-pod-template-hash": "canary"}), 4434).await;
+    replica_set(
+        &scene,
+        "kratos-canary",
+        json!({"app": "kratos", "rollouts-pod-template-hash": "canary"}),
+        4434,
+    )
+    .await;
     nudge(&scene).await;
     let told = scene.until_condition("mfa", "Ready", "False", "PodsOfAnotherOwner").await;
     let pod = pod_of(&scene, "kratos-canary").await;
-    for word in [&*pod, "ReplicaSet kratos-canary of ConfigMap of-kratos-canary", "spec.targetRefs", "argo-rollouts"] {
+    for word in
+        [&*pod, "ReplicaSet kratos-canary of ConfigMap of-kratos-canary", "spec.targetRefs", "argo-rollouts"]
+    {
         assert!(told.contains(word), "{word:?} is not in {told}");
     }
     until_levels(&scene, "Unknown").await;
@@ -122,7 +143,9 @@ async fn no_pod_passes_for_a_stateful_sets_own_by_naming_its_revision_as_a_repli
     workload["kind"] = json!("StatefulSet");
     workload["spec"]["serviceName"] = json!("kratos");
     let workload = scene.create(workload).await;
-    scene.create(policy_with("mfa", &[], json!({"targetRefs": [{"kind": "StatefulSet", "name": "kratos"}]}))).await;
+    scene
+        .create(policy_with("mfa", &[], json!({"targetRefs": [{"kind": "StatefulSet", "name": "kratos"}]})))
+        .await;
     scene.until_condition("mfa", "RolledOut", "True", "NoPods").await;
     scene.edit("StatefulSet", "kratos", json!({"spec": {"replicas": 1}})).await;
     let find = async || scene.find("Pod", "kratos-0").await.ok_or_else(|| "it is not".into());
@@ -203,7 +226,13 @@ async fn of_pods_that_may_not_be_listed_nothing_is_claimed() {
     scene.until_event("Waiting", &["list on pods"]).await;
 
     // So it is of a roll, which goes on.
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"methods": {"totp": {"enabled": true, "issuer": "Example"}}}})).await;
+    scene
+        .edit(
+            "MfaPolicy",
+            "mfa",
+            json!({"spec": {"methods": {"totp": {"enabled": true, "issuer": "Example"}}}}),
+        )
+        .await;
     let told = scene.until_condition_within(LOOKED_AGAIN, "mfa", "RolledOut", "False", "Progressing").await;
     assert!(told.contains("pods updated") && told.contains("grant its account list on pods"), "{told}");
     until_levels(&scene, "Unknown").await;
@@ -238,7 +267,13 @@ async fn of_a_target_that_is_held_nothing_is_claimed_before_others_were_looked_f
     until_levels(&scene, "highest_available").await;
 
     scene.operator.stop();
-    replica_set(&scene, "kratos-canary", json!({"app": "kratos", "rollouts-pod-template-hash": "canary"}), port).await;
+    replica_set(
+        &scene,
+        "kratos-canary",
+        json!({"app": "kratos", "rollouts-pod-template-hash": "canary"}),
+        port,
+    )
+    .await;
     scene.operator.start_again();
     until_levels(&scene, "Unknown").await;
 }
@@ -253,7 +288,8 @@ async fn two_workloads_of_one_policy_may_share_their_labels() {
     second["spec"]["replicas"] = json!(1);
     scene.create(kratos("kratos")).await;
     scene.create(second).await;
-    let both = json!({"targetRefs": [{"name": "kratos"}, {"name": "second"}], "verification": {"mode": "Off"}});
+    let both =
+        json!({"targetRefs": [{"name": "kratos"}, {"name": "second"}], "verification": {"mode": "Off"}});
     scene.create(policy("mfa", &["kratos"])).await;
     let told = scene.until_condition("mfa", "Ready", "False", "PodsOfAnotherOwner").await;
     assert!(told.contains("of Deployment second"), "{told}");
@@ -301,7 +337,12 @@ async fn a_job_that_serves_nobody_is_no_pod_of_another_owner() {
     let scene = Scene::start("others-job").await;
     let migrates = json!(["migrate", "sql", "-e", "--yes", "--config", "/etc/config/kratos.yaml"]);
     let image = "oryd/kratos:v1.3.1";
-    is_told_beside(&scene, job("kratos-serves", image, json!(["serve", "all"])), job("kratos-automigrate", image, migrates)).await;
+    is_told_beside(
+        &scene,
+        job("kratos-serves", image, json!(["serve", "all"])),
+        job("kratos-automigrate", image, migrates),
+    )
+    .await;
 }
 
 /// What the image runs by itself no template tells: an identity server's serves.
@@ -309,7 +350,8 @@ async fn a_job_that_serves_nobody_is_no_pod_of_another_owner() {
 async fn a_job_that_runs_a_servers_own_command_is_no_migration() {
     let scene = Scene::start("others-job-bare").await;
     let bare = |name: &str, image: &str| job(name, image, Value::Null);
-    is_told_beside(&scene, bare("kratos-bare", "oryd/kratos:v1.3.1"), bare("another-bare", "busybox:1")).await;
+    is_told_beside(&scene, bare("kratos-bare", "oryd/kratos:v1.3.1"), bare("another-bare", "busybox:1"))
+        .await;
 }
 
 /// Its pods are that one's own, and nobody else's.
@@ -329,13 +371,21 @@ async fn whose_pods_a_workload_has_is_said_by_the_policy_that_has_it() {
     nudge(&scene).await;
     scene.until_condition("first", "Ready", "False", "PodsOfAnotherOwner").await;
 
-    scene.edit("MfaPolicy", "second", json!({"spec": {"targetRefs": [{"name": "second"}, {"name": "kratos"}]}})).await;
+    scene
+        .edit(
+            "MfaPolicy",
+            "second",
+            json!({"spec": {"targetRefs": [{"name": "second"}, {"name": "kratos"}]}}),
+        )
+        .await;
     scene.until_condition("second", "Ready", "False", "TargetClaimed").await;
     let mut edits = 0;
     scene
         .throughout("it is not taken for the first one's", Duration::from_secs(45), async || {
             edits += 1;
-            scene.edit("MfaPolicy", "second", json!({"metadata": {"labels": {"edit": edits.to_string()}}})).await;
+            scene
+                .edit("MfaPolicy", "second", json!({"metadata": {"labels": {"edit": edits.to_string()}}}))
+                .await;
             let status = scene.get("MfaPolicy", "first").await["status"].clone();
             if status["requiredAAL"]["whoami"] == "Unknown" { Ok(()) } else { Err(status.to_string()) }
         })
@@ -350,7 +400,11 @@ async fn a_level_is_put_back_while_pods_cannot_be_listed() {
     between.fail(Some("/pods"));
     scene.edit("Deployment", "kratos", env_patch(&[(WHOAMI, "aal1")])).await;
     // Less than it takes until it is told that they cannot be listed.
-    scene.until("it is put back", Duration::from_secs(20), async || enforces(&scene.deployment("kratos").await)).await;
+    scene
+        .until("it is put back", Duration::from_secs(20), async || {
+            enforces(&scene.deployment("kratos").await)
+        })
+        .await;
 }
 
 /// Else what they once proved would be told for ever.
@@ -366,7 +420,8 @@ async fn what_is_refused_again_and_again_keeps_no_pod_from_being_asked() {
     start_pods(&scene, "kratos", &[own.address]).await;
     scene.until_condition("mfa", "Effective", "True", "HashesAgree").await;
 
-    let expression = "object.metadata.name != 'dropped' && !('breaks' in object.metadata.?labels.orValue({}))";
+    let expression =
+        "object.metadata.name != 'dropped' && !('breaks' in object.metadata.?labels.orValue({}))";
     scene.refuse_unless(expression, "it stays", json!({"labels": {"breaks": "it"}})).await;
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"targetRefs": [{"name": "kratos"}]}})).await;
     scene.until_event("WriteRefused", &["it stays"]).await;

@@ -1,5 +1,6 @@
-//! What beats a policy inside its workloads: a table of shapes, all of them at once on the API server. Each says what is
-//! told of it, and what could not be looked at. That the order of variables is random is shown end to end.
+//! What beats a policy inside its workloads: a table of shapes, all of them at once on the API server. Each
+//! says what is told of it, and what could not be looked at. That the order of variables is random is shown
+//! end to end.
 
 use serde_json::{Value, json};
 
@@ -29,7 +30,8 @@ impl Shape {
 
     /// The same where the policy is delivered by a file.
     fn by_file(name: &'static str, told: &'static [&'static str]) -> Self {
-        Self::of(kratos(name), by_file(name, &[name], json!({})), name, told).args(&["serve", "all", "-c", BASE, "-c", PATH])
+        Self::of(kratos(name), by_file(name, &[name], json!({})), name, told)
+            .args(&["serve", "all", "-c", BASE, "-c", PATH])
     }
 
     /// Its own configuration and the policy's file are there to be read.
@@ -239,13 +241,17 @@ fn by_files() -> Vec<Shape> {
     let totp = || json!({"methods": {"totp": {"enabled": true}}});
     vec![
         Shape::by_file("file-nothing", &[]),
-        Shape::by_file("file-own-name", &["env SELFSERVICE_METHODS_TOTP_ENABLED of", "beats the file of the policy"])
-            .spec(totp())
-            .env(TOTP),
+        Shape::by_file(
+            "file-own-name",
+            &["env SELFSERVICE_METHODS_TOTP_ENABLED of", "beats the file of the policy"],
+        )
+        .spec(totp())
+        .env(TOTP),
         Shape::by_file("file-own-name-from", &["env SELFSERVICE_METHODS_TOTP_ENABLED of"])
             .spec(totp())
             .value_from(TOTP, json!({"secretKeyRef": {"name": "keys", "key": "x"}})),
-        Shape::by_file("file-alias", &["env selfservice.flows.settings.required_aal"]).env("selfservice.flows.settings.required_aal"),
+        Shape::by_file("file-alias", &["env selfservice.flows.settings.required_aal"])
+            .env("selfservice.flows.settings.required_aal"),
         Shape::by_file("file-parent", &["env SELFSERVICE of"]).json("SELFSERVICE"),
         Shape::by_file("file-not-set", &[]).env(TOTP),
         Shape::by_file("file-companion", &[])
@@ -256,8 +262,11 @@ fn by_files() -> Vec<Shape> {
             .env_from(json!({"configMapRef": {"name": "own-totp"}})),
         // The level's own name is ours, and an entry of the container comes before one from elsewhere.
         Shape::by_file("file-map-of-a-level", &[]).env_from(json!({"configMapRef": {"name": "own-name"}})),
-        Shape::by_file("file-later", &["reads key kratos.yaml of ConfigMap base after", "file-later-mfa the last --config"])
-            .args(&["serve", "all", "--config", PATH, "--config", BASE]),
+        Shape::by_file(
+            "file-later",
+            &["reads key kratos.yaml of ConfigMap base after", "file-later-mfa the last --config"],
+        )
+        .args(&["serve", "all", "--config", PATH, "--config", BASE]),
         Shape::by_file("file-later-list", &["reads key kratos.yaml of ConfigMap base after"]).args(&[
             "serve",
             "-c",
@@ -269,7 +278,9 @@ fn by_files() -> Vec<Shape> {
         Shape::by_file("file-later-secret", &["reads the file /etc/config/kratos.yaml after"])
             .args(&["serve", "all", "-c", PATH, "-c", BASE])
             .base(json!({"secret": {"secretName": "conf"}}))
-            .not_checked("Secret conf, which the file /etc/config/kratos.yaml of container kratos comes from"),
+            .not_checked(
+                "Secret conf, which the file /etc/config/kratos.yaml of container kratos comes from",
+            ),
         Shape::by_file("file-twice", &[]).args(&["serve", "all", "-c", PATH, "-c", BASE, "-c", PATH]),
     ]
 }
@@ -285,7 +296,11 @@ async fn config_maps(scene: &Scene) {
     for (name, key) in maps {
         let value = if name == "base" { format!("dsn: {VALUE}") } else { VALUE.into() };
         let data = json!({key: value, "OTHER": VALUE});
-        scene.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})).await;
+        scene
+            .create(
+                json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}),
+            )
+            .await;
     }
 }
 
@@ -325,8 +340,14 @@ async fn overrides_are_found_in_every_shape_and_gone_when_they_are_gone() {
             scene.until_condition(name, "Stalled", "True", "Overridden").await;
         }
         let object = scene.get("MfaPolicy", name).await;
-        assert_eq!(condition(&object, "Overridden").is_some(), !shape.told.is_empty(), "{name}: {}", object["status"]);
-        let not_checked = object["status"]["targets"][0]["notChecked"].as_array().cloned().unwrap_or_default();
+        assert_eq!(
+            condition(&object, "Overridden").is_some(),
+            !shape.told.is_empty(),
+            "{name}: {}",
+            object["status"]
+        );
+        let not_checked =
+            object["status"]["targets"][0]["notChecked"].as_array().cloned().unwrap_or_default();
         assert_eq!(not_checked, shape.not_checked, "{name}");
     }
     for shape in &shapes {
@@ -342,14 +363,20 @@ async fn overrides_are_found_in_every_shape_and_gone_when_they_are_gone() {
     let events = scene.list("Event").await;
     for shape in &overridden {
         scene.until_event("Overridden", &[shape.told[0]]).await;
-        let own = events.iter().filter(|event| event["reason"] == "Overridden" && event["regarding"]["name"] == shape.name);
+        let own = events
+            .iter()
+            .filter(|event| event["reason"] == "Overridden" && event["regarding"]["name"] == shape.name);
         assert!(own.count() <= 1, "{} is told more than once", shape.name);
         scene.edit(&shape.kind(), shape.name, shape.cure()).await;
     }
     for shape in &overridden {
         scene.until_condition(shape.name, "Ready", "True", "Ready").await;
         let object = scene.get("MfaPolicy", shape.name).await;
-        assert!(condition(&object, "Overridden").is_none() && condition(&object, "Stalled").is_none(), "{}", object["status"]);
+        assert!(
+            condition(&object, "Overridden").is_none() && condition(&object, "Stalled").is_none(),
+            "{}",
+            object["status"]
+        );
     }
     tells_no_value(&scene).await;
 }
@@ -361,7 +388,9 @@ async fn overrides_are_told_by_an_event_though_ready_is_false_already() {
     workload["spec"]["paused"] = json!(true);
     workload["spec"]["replicas"] = json!(1);
     scene.create(workload).await;
-    scene.create(policy_with("mfa", &["kratos"], json!({"requiredAAL": {"whoami": "highest_available"}}))).await;
+    scene
+        .create(policy_with("mfa", &["kratos"], json!({"requiredAAL": {"whoami": "highest_available"}})))
+        .await;
     scene.until_condition("mfa", "Ready", "False", "TargetPaused").await;
     let is_level = async |level: &str| {
         scene
@@ -373,7 +402,13 @@ async fn overrides_are_told_by_an_event_though_ready_is_false_already() {
     };
     is_level("highest_available").await;
     let env = json!([{"name": "session", "value": VALUE}]);
-    scene.edit("Deployment", "kratos", json!({"spec": {"template": {"spec": {"containers": [{"name": "kratos", "env": env}]}}}})).await;
+    scene
+        .edit(
+            "Deployment",
+            "kratos",
+            json!({"spec": {"template": {"spec": {"containers": [{"name": "kratos", "env": env}]}}}}),
+        )
+        .await;
     scene.until_condition("mfa", "Overridden", "True", "Overridden").await;
     scene.until_condition("mfa", "Ready", "False", "TargetPaused").await;
     // Chance decides.

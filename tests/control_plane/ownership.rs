@@ -7,7 +7,10 @@ use kube::core::Request;
 use serde_json::{Value, json};
 
 use crate::objects::{GOVERNED, LABEL, SECRET, SETTINGS, WHOAMI};
-use crate::objects::{enforces, env, env_patch, env_removal, generation, governed, kratos, kratos_with, label, policy, policy_with};
+use crate::objects::{
+    enforces, env, env_patch, env_removal, generation, governed, kratos, kratos_with, label, policy,
+    policy_with,
+};
 use crate::scene::{OWNER, SOON, Scene, condition, text};
 
 #[tokio::test]
@@ -19,8 +22,16 @@ async fn one_apply_governs_the_deployment() {
     let revision = text(&policy["status"]["revision"]);
 
     let after = scene.deployment("kratos").await;
-    let expected = [("DSN", SECRET), ("REVISION", &revision), (SETTINGS, "highest_available"), (WHOAMI, "highest_available")];
-    assert_eq!(env(&after, "kratos"), expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    let expected = [
+        ("DSN", SECRET),
+        ("REVISION", &revision),
+        (SETTINGS, "highest_available"),
+        (WHOAMI, "highest_available"),
+    ];
+    assert_eq!(
+        env(&after, "kratos"),
+        expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    );
     assert_eq!(generation(&after), generation(&before) + 1, "one update does it");
     assert_eq!(label(&after), "mfa");
     let definition = scene.get("CustomResourceDefinition", "mfapolicies.mfa-operator.dev").await;
@@ -31,11 +42,17 @@ async fn one_apply_governs_the_deployment() {
         "workload": before["metadata"]["uid"],
     });
     assert_eq!(governed(&after), memory);
-    assert_eq!(after["spec"]["template"]["metadata"], before["spec"]["template"]["metadata"], "the template's own metadata is not ours");
+    assert_eq!(
+        after["spec"]["template"]["metadata"], before["spec"]["template"]["metadata"],
+        "the template's own metadata is not ours"
+    );
 
     let map = scene.get("ConfigMap", "mfa-mfa").await;
     assert_eq!(label(&map), "mfa");
-    assert!(map["metadata"]["ownerReferences"].is_null(), "deleting the policy must not take the file from a pod that mounts it");
+    assert!(
+        map["metadata"]["ownerReferences"].is_null(),
+        "deleting the policy must not take the file from a pod that mounts it"
+    );
     let file: Value = serde_yaml::from_str(&text(&map["data"]["kratos.yaml"])).expect("it is YAML");
     let levels = json!({
         "selfservice": {"flows": {"settings": {"required_aal": "highest_available"}}},
@@ -50,7 +67,10 @@ async fn one_apply_governs_the_deployment() {
 
     let status = &policy["status"];
     assert_eq!(status["observedGeneration"], policy["metadata"]["generation"]);
-    assert_eq!(status["requiredAAL"], json!({"settings": "highest_available", "whoami": "highest_available"}));
+    assert_eq!(
+        status["requiredAAL"],
+        json!({"settings": "highest_available", "whoami": "highest_available"})
+    );
     assert_eq!(status["pods"], "0/0");
     let target = &status["targets"][0];
     assert_eq!((&target["name"], &target["container"]), (&json!("kratos"), &json!("kratos")));
@@ -59,7 +79,10 @@ async fn one_apply_governs_the_deployment() {
         let found = condition(&policy, type_).unwrap_or_else(|| panic!("{type_} is missing"));
         assert_eq!((&found["status"], &found["reason"]), (&json!("True"), &json!(reason)), "{type_}");
     }
-    assert!(condition(&policy, "Reconciling").is_none() && condition(&policy, "Stalled").is_none(), "present only while true");
+    assert!(
+        condition(&policy, "Reconciling").is_none() && condition(&policy, "Stalled").is_none(),
+        "present only while true"
+    );
     scene.until_event("RolloutStarted", &["kratos", &revision]).await;
     assert!(!scene.operator.log().contains("hunter2"), "the log holds a value of the container");
 }
@@ -77,11 +100,22 @@ async fn kubectl_get_shows_levels_readiness_and_pods() {
     request.headers_mut().insert("accept", table);
     let table: Value = scene.client.request(request).await.expect("a table");
 
-    let columns: Vec<_> = table["columnDefinitions"].as_array().expect("columns").iter().map(|column| text(&column["name"])).collect();
-    assert_eq!(columns, ["Name", "Settings", "Whoami", "Ready", "Reason", "Pods", "Age", "Targets", "Revision"]);
+    let columns: Vec<_> = table["columnDefinitions"]
+        .as_array()
+        .expect("columns")
+        .iter()
+        .map(|column| text(&column["name"]))
+        .collect();
+    assert_eq!(
+        columns,
+        ["Name", "Settings", "Whoami", "Ready", "Reason", "Pods", "Age", "Targets", "Revision"]
+    );
     let mut cells = table["rows"][0]["cells"].as_array().expect("cells").clone();
     cells.remove(6); // the age
-    assert_eq!(json!(cells), json!(["mfa", "highest_available", "highest_available", "True", "Ready", "0/0", "kratos", revision]));
+    assert_eq!(
+        json!(cells),
+        json!(["mfa", "highest_available", "highest_available", "True", "Ready", "0/0", "kratos", revision])
+    );
 }
 
 #[tokio::test]
@@ -115,7 +149,10 @@ async fn a_value_of_an_updater_is_left_alone_until_it_goes() {
     let message = scene.until_condition("mfa", "Accepted", "False", "FieldConflict").await;
     assert!(message.contains(OWNER) && message.contains(SETTINGS), "{message}");
     let status = scene.get("MfaPolicy", "mfa").await["status"].to_string();
-    assert!(!status.contains("hunter2") && !scene.operator.log().contains("hunter2"), "a value of the container is told");
+    assert!(
+        !status.contains("hunter2") && !scene.operator.log().contains("hunter2"),
+        "a value of the container is told"
+    );
 
     scene.edit("Deployment", "kratos", env_removal(SETTINGS)).await;
     scene.until_ready("mfa").await;
@@ -133,7 +170,10 @@ async fn an_equal_value_is_no_conflict() {
 #[tokio::test]
 async fn take_over_takes_the_value_and_names_its_owner() {
     let scene = Scene::start("take-over").await;
-    scene.apply("helm", kratos_with("kratos", json!({"name": WHOAMI, "value": "aal1"}))).await.expect("applied");
+    scene
+        .apply("helm", kratos_with("kratos", json!({"name": WHOAMI, "value": "aal1"})))
+        .await
+        .expect("applied");
     scene.create(policy("mfa", &["kratos"])).await;
     scene.until_condition("mfa", "Accepted", "False", "FieldConflict").await;
 
@@ -151,7 +191,10 @@ async fn an_entry_with_value_from_is_a_conflict_that_names_the_edit() {
     scene.create(policy_with("mfa", &["kratos"], json!({"fieldConflicts": "TakeOver"}))).await;
 
     let message = scene.until_condition("mfa", "Accepted", "False", "FieldConflict").await;
-    assert!(message.contains(WHOAMI) && message.contains("valueFrom") && message.contains("remove"), "{message}");
+    assert!(
+        message.contains(WHOAMI) && message.contains("valueFrom") && message.contains("remove"),
+        "{message}"
+    );
     scene.edit("Deployment", "kratos", env_removal(WHOAMI)).await;
     scene.until_ready("mfa").await;
 }
@@ -164,7 +207,13 @@ async fn an_entry_that_gains_value_from_later_is_told_and_repaired_once_it_is_go
     scene.until_ready("mfa").await;
 
     let from = json!({"name": WHOAMI, "value": "", "valueFrom": {"configMapKeyRef": {"name": "levels", "key": "whoami"}}});
-    scene.edit("Deployment", "kratos", json!({"spec": {"template": {"spec": {"containers": [{"name": "kratos", "env": [from]}]}}}})).await;
+    scene
+        .edit(
+            "Deployment",
+            "kratos",
+            json!({"spec": {"template": {"spec": {"containers": [{"name": "kratos", "env": [from]}]}}}}),
+        )
+        .await;
     scene.until_condition("mfa", "Accepted", "False", "FieldConflict").await;
     scene.edit("Deployment", "kratos", env_removal(WHOAMI)).await;
     scene.until_ready("mfa").await;
@@ -191,7 +240,13 @@ async fn what_admission_refuses_is_told_in_its_words_and_tried_again() {
     let scene = Scene::start("refused").await;
     scene.create(kratos("kratos")).await;
     let unlabelled = format!("!has(object.metadata.labels) || !('{LABEL}' in object.metadata.labels)");
-    scene.refuse_unless(&unlabelled, "deployments are frozen until Monday", json!({"labels": {LABEL: "probe"}})).await;
+    scene
+        .refuse_unless(
+            &unlabelled,
+            "deployments are frozen until Monday",
+            json!({"labels": {LABEL: "probe"}}),
+        )
+        .await;
 
     scene.create(policy("mfa", &["kratos"])).await;
     let message = scene.until_condition("mfa", "Accepted", "False", "WriteRefused").await;
@@ -219,7 +274,8 @@ async fn an_owner_may_change_everything_else_meanwhile() {
     let mark = scene.audit_mark();
     scene.edit("Deployment", "kratos", env_patch(&[("LOG_LEVEL", "info")])).await;
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-    let on_workloads: Vec<_> = scene.writes_since(mark).into_iter().filter(|write| write.resource == "deployments").collect();
+    let on_workloads: Vec<_> =
+        scene.writes_since(mark).into_iter().filter(|write| write.resource == "deployments").collect();
     assert!(on_workloads.is_empty(), "nothing of ours changed, yet the operator wrote: {on_workloads:?}");
 }
 
@@ -262,7 +318,11 @@ async fn a_status_that_somebody_else_writes_is_corrected() {
     let before = scene.until_ready("mfa").await["status"].clone();
     let lie = json!({"status": {"requiredAAL": {"settings": "aal1", "whoami": "aal1"}, "pods": "9/9"}});
     let params = PatchParams { field_manager: Some("liar".into()), ..PatchParams::default() };
-    scene.api("MfaPolicy").patch_status("mfa", &params, &Patch::Merge(lie)).await.expect("whoever may write the status writes it");
+    scene
+        .api("MfaPolicy")
+        .patch_status("mfa", &params, &Patch::Merge(lie))
+        .await
+        .expect("whoever may write the status writes it");
     scene
         .until("the status is the operator's again", SOON, async || {
             let now = scene.get("MfaPolicy", "mfa").await["status"].clone();

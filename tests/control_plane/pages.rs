@@ -26,20 +26,34 @@ async fn lists_come_in_pages_and_nothing_is_missed() {
     // The next operator finds them all there.
     let mark = scene.audit_mark();
     scene.operator.restart();
-    for (resource, pages) in [("deployments", 2), ("statefulsets", 1), ("daemonsets", 1), ("mfapolicies", 1), ("controllerrevisions", 1)] {
+    for (resource, pages) in [
+        ("deployments", 2),
+        ("statefulsets", 1),
+        ("daemonsets", 1),
+        ("mfapolicies", 1),
+        ("controllerrevisions", 1),
+    ] {
         let lists = scene.lists_since(mark, resource);
-        assert!(lists >= pages, "{lists} lists of {resource}, there are {pages} pages:\n{}", scene.operator.log());
+        assert!(
+            lists >= pages,
+            "{lists} lists of {resource}, there are {pages} pages:\n{}",
+            scene.operator.log()
+        );
     }
     assert!(scene.operator.log().contains("listing in pages"), "{}", scene.operator.log());
     scene.create(policy("mfa", &["kratos-last"])).await;
     scene.until_ready("mfa").await;
     enforces(&scene.deployment("kratos-last").await).expect("it was on the second page");
-    let targets = json!([{"kind": "StatefulSet", "name": "stateful"}, {"kind": "DaemonSet", "name": "daemon"}]);
+    let targets =
+        json!([{"kind": "StatefulSet", "name": "stateful"}, {"kind": "DaemonSet", "name": "daemon"}]);
     scene.create(policy_with("others", &[], json!({"targetRefs": targets}))).await;
     scene.until_ready("others").await;
 
     // What changes later comes by the watch.
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": "5m"}})).await;
     scene.until_ready("mfa").await;
-    assert_eq!(env(&scene.deployment("kratos-last").await, "kratos")["SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE"], "5m");
+    assert_eq!(
+        env(&scene.deployment("kratos-last").await, "kratos")["SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE"],
+        "5m"
+    );
 }

@@ -35,7 +35,8 @@ impl Outcome {
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     for name in ["kubectl-mfa", "kubectl_complete-mfa"] {
-        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_mfa-operator"), folder.path().join(name)).expect("a link");
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_mfa-operator"), folder.path().join(name))
+            .expect("a link");
     }
     folder
 }
@@ -58,7 +59,11 @@ fn spawn_in(kubeconfig: &Path, namespace: &str, folder: &Path, arguments: &[&str
 
 fn outcome(output: std::process::Output) -> Outcome {
     let text = |bytes| String::from_utf8(bytes).expect("text");
-    Outcome { code: output.status.code().expect("a status"), output: text(output.stdout), errors: text(output.stderr) }
+    Outcome {
+        code: output.status.code().expect("a status"),
+        output: text(output.stdout),
+        errors: text(output.stderr),
+    }
 }
 
 pub fn mfa(scene: &Scene, arguments: &[&str]) -> Outcome {
@@ -96,7 +101,8 @@ async fn each_state_is_shown_and_explained() {
     scene.create(stranger).await;
     scene.create(crate::objects::kratos_with("taken", json!({"name": WHOAMI, "value": "aal1"}))).await;
     scene.create(kratos("kratos")).await;
-    for (name, target) in [("stranger", "stranger"), ("taken", "taken"), ("lost", "lost"), ("mfa", "kratos")] {
+    for (name, target) in [("stranger", "stranger"), ("taken", "taken"), ("lost", "lost"), ("mfa", "kratos")]
+    {
         scene.create(policy(name, &[target])).await;
     }
     let states = [
@@ -112,11 +118,23 @@ async fn each_state_is_shown_and_explained() {
     }
     scene.until_ready_without_pods("mfa").await;
     let explained = mfa(&scene, &["explain", "mfa"]);
-    says(&explained.output, &["Ready", "NoDrainDelay", "docs/advisories.md#nodraindelay", "RolledOut True NoPods"]);
+    says(
+        &explained.output,
+        &["Ready", "NoDrainDelay", "docs/advisories.md#nodraindelay", "RolledOut True NoPods"],
+    );
 
     let screen = mfa(&scene, &["status"]);
     assert_eq!(screen.code, 0, "{}", screen.errors);
-    says(&screen.output, &["stranger NotKratos", "taken FieldConflict", "lost TargetNotFound", "mfa Ready", "Deployment kratos"]);
+    says(
+        &screen.output,
+        &[
+            "stranger NotKratos",
+            "taken FieldConflict",
+            "lost TargetNotFound",
+            "mfa Ready",
+            "Deployment kratos",
+        ],
+    );
     assert!(!screen.output.contains('\u{1b}'), "no colour outside of a terminal");
     let json = mfa(&scene, &["status", "mfa", "-o", "json"]);
     let shown: Value = serde_json::from_str(&json.output).expect("JSON");
@@ -143,13 +161,21 @@ async fn pods_are_listed_with_what_they_were_started_with() {
     let names = start_pods(&scene, "kratos", &[free_address(), free_address()]).await;
     scene.until_ready("mfa").await;
     let revision = text(&scene.get("MfaPolicy", "mfa").await["status"]["revision"]);
-    let shown: Value = serde_json::from_str(&mfa(&scene, &["status", "mfa", "-o", "json"]).output).expect("JSON");
+    let shown: Value =
+        serde_json::from_str(&mfa(&scene, &["status", "mfa", "-o", "json"]).output).expect("JSON");
     let pods = shown["policies"][0]["targets"][0]["pods"].as_array().expect("pods").clone();
     assert_eq!(pods.len(), 2, "{pods:?}");
     for pod in &pods {
-        assert!(names.contains(&text(&pod["name"])) && pod["ready"] == true && pod["revision"] == *revision, "{pod}");
+        assert!(
+            names.contains(&text(&pod["name"])) && pod["ready"] == true && pod["revision"] == *revision,
+            "{pod}"
+        );
     }
-    let edit = policy_with("mfa", &["kratos"], json!({"verification": {"mode": "Off"}, "privilegedSessionMaxAge": "5m"}));
+    let edit = policy_with(
+        "mfa",
+        &["kratos"],
+        json!({"verification": {"mode": "Off"}, "privilegedSessionMaxAge": "5m"}),
+    );
     says(&diff(&scene, &edit, &[]).output, &["would roll 2 pods", &names[0], &names[1]]);
 }
 
@@ -160,7 +186,14 @@ async fn a_difference_is_what_an_apply_makes_of_it_and_nothing_is_written() {
     let strict = policy("mfa", &["kratos"]);
     let created = diff(&scene, &strict, &[]);
     assert_eq!(created.code, 1, "{}", created.errors);
-    says(&created.output, &["would be created", "Deployment kratos, container kratos", &format!("+ {WHOAMI}=highest_available")]);
+    says(
+        &created.output,
+        &[
+            "would be created",
+            "Deployment kratos, container kratos",
+            &format!("+ {WHOAMI}=highest_available"),
+        ],
+    );
     assert!(scene.find("MfaPolicy", "mfa").await.is_none());
     scene.create(strict.clone()).await;
     scene.until_ready_without_pods("mfa").await;
@@ -168,7 +201,11 @@ async fn a_difference_is_what_an_apply_makes_of_it_and_nothing_is_written() {
     let before = scene.deployment("kratos").await;
     let none = diff(&scene, &strict, &[]);
     assert_eq!((none.code, &*none.output), (0, ""), "{}", none.errors);
-    let edit = policy_with("mfa", &["kratos"], json!({"requiredAAL": {"settings": "highest_available", "whoami": "aal1"}}));
+    let edit = policy_with(
+        "mfa",
+        &["kratos"],
+        json!({"requiredAAL": {"settings": "highest_available", "whoami": "aal1"}}),
+    );
     let edited = diff(&scene, &edit, &[]);
     assert_eq!(edited.code, 1, "{}", edited.errors);
     let words = [
@@ -185,12 +222,16 @@ async fn a_difference_is_what_an_apply_makes_of_it_and_nothing_is_written() {
     let moved = diff(&scene, &policy("mfa", &["other"]), &[]);
     says(
         &moved.output,
-        &["Deployment other, container kratos: its template would change", "Deployment kratos, container kratos (named no more)"],
+        &[
+            "Deployment other, container kratos: its template would change",
+            "Deployment kratos, container kratos (named no more)",
+        ],
     );
     let lost = diff(&scene, &policy("mfa", &["lost"]), &[]);
     says(&lost.output, &["Deployment lost: would be left as it is", "does not exist in this namespace"]);
 
-    let refused = diff(&scene, &policy_with("mfa", &["kratos"], json!({"requiredAAL": {"whoami": "aal2"}})), &[]);
+    let refused =
+        diff(&scene, &policy_with("mfa", &["kratos"], json!({"requiredAAL": {"whoami": "aal2"}})), &[]);
     assert_eq!((refused.code, &*refused.output), (2, ""));
     says(&refused.errors, &["Invalid", "use highest_available"]);
     let mistyped = diff(&scene, &policy_with("mfa", &["kratos"], json!({"requiredAal": {}})), &[]);
@@ -198,7 +239,10 @@ async fn a_difference_is_what_an_apply_makes_of_it_and_nothing_is_written() {
     says(&mistyped.errors, &["unknown field", "requiredAal"]);
 
     let after = scene.deployment("kratos").await;
-    assert_eq!((generation(&after), &after["metadata"]["labels"]), (generation(&before), &before["metadata"]["labels"]));
+    assert_eq!(
+        (generation(&after), &after["metadata"]["labels"]),
+        (generation(&before), &before["metadata"]["labels"])
+    );
     assert_eq!(generation(&scene.get("MfaPolicy", "mfa").await), 1, "nothing was written");
 }
 
@@ -216,11 +260,19 @@ async fn what_a_policy_left_behind_is_foreseen_to_be_taken_over() {
     let change = "+ SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE=5m";
     says(&foreseen.output, &["Deployment kratos, container kratos: its template would change", change]);
     assert!(!foreseen.output.contains("first"), "{}", foreseen.output);
-    let less = diff(&scene, &policy_with("next", &["kratos"], json!({"requiredAAL": {"whoami": "highest_available"}})), &[]);
+    let less = diff(
+        &scene,
+        &policy_with("next", &["kratos"], json!({"requiredAAL": {"whoami": "highest_available"}})),
+        &[],
+    );
     assert_eq!(less.code, 1, "{}", less.all());
     says(
         &less.output,
-        &["Deployment kratos: would be left as it is", "it would be weaker than what is in force", "spec.requiredAAL.settings"],
+        &[
+            "Deployment kratos: would be left as it is",
+            "it would be weaker than what is in force",
+            "spec.requiredAAL.settings",
+        ],
     );
 }
 
@@ -254,7 +306,8 @@ async fn a_difference_that_only_a_file_has_is_told() {
     let foreseen = diff(&scene, &edit, &[]);
     assert_eq!(foreseen.code, 1, "{}", foreseen.all());
     says(&foreseen.output, &["no pod would roll; running ones read the new file"]);
-    let quiet = diff(&scene, &by_file("mfa", &["kratos"], json!({"rollout": {"revisionHistoryLimit": 7}})), &[]);
+    let quiet =
+        diff(&scene, &by_file("mfa", &["kratos"], json!({"rollout": {"revisionHistoryLimit": 7}})), &[]);
     assert!(!quiet.output.contains("new file"), "{}", quiet.output);
 }
 
@@ -262,17 +315,29 @@ async fn a_difference_that_only_a_file_has_is_told() {
 async fn a_difference_that_weakens_tells_who_may_apply_it() {
     let (stage, editor, _) = authors("diff-weakens").await;
     editor.create(policy("mfa", &["kratos"])).await.expect("a strict one may be created");
-    let weaker = file(&policy_with("mfa", &["kratos"], json!({"requiredAAL": {"settings": "highest_available", "whoami": "aal1"}})));
+    let weaker = file(&policy_with(
+        "mfa",
+        &["kratos"],
+        json!({"requiredAAL": {"settings": "highest_available", "whoami": "aal1"}}),
+    ));
     let foreseen = |account: &str| {
         let user = format!("system:serviceaccount:{}:{account}", stage.namespace);
         let arguments = ["--as", &user, "diff", "-f", weaker.path().to_str().expect("a path")];
         let folder = folder();
-        let asked = spawn_in(&control_plane().folder().join("kubeconfig"), &stage.namespace, folder.path(), &arguments);
+        let asked = spawn_in(
+            &control_plane().folder().join("kubeconfig"),
+            &stage.namespace,
+            folder.path(),
+            &arguments,
+        );
         outcome(asked.wait_with_output().expect("it ends"))
     };
     let refused = foreseen("editor");
     assert_eq!((refused.code, &*refused.output), (2, ""), "{}", refused.all());
-    says(&refused.errors, &["the verb weaken", &format!("ClusterRole {}-policy-weakener", stage.namespace), "spec.requiredAAL"]);
+    says(
+        &refused.errors,
+        &["the verb weaken", &format!("ClusterRole {}-policy-weakener", stage.namespace), "spec.requiredAAL"],
+    );
     let shown = foreseen("weakener");
     assert_eq!(shown.code, 1, "{}", shown.all());
     says(&shown.output, &["spec.requiredAAL.whoami highest_available → aal1"]);
@@ -318,7 +383,8 @@ async fn revisions_are_told_and_the_three_edits_are_made() {
             let rows: Vec<_> = history.lines().map(flat).collect();
             let second = rows.get(1).is_some_and(|row| row.starts_with("2 mfa-") && row.contains("in force"));
             let both = second && rows.get(2).is_some_and(|row| row.starts_with(&format!("1 {first}")));
-            let change = rows.iter().any(|row| row.contains("highest_available → aal1") && row.contains("Policy"));
+            let change =
+                rows.iter().any(|row| row.contains("highest_available → aal1") && row.contains("Policy"));
             if both && change { Ok(()) } else { Err(history) }
         })
         .await;
@@ -341,7 +407,10 @@ async fn viewer(scene: &Scene) -> String {
     let rules = json!([{"apiGroups": ["mfa-operator.dev"], "resources": ["mfapolicies"], "verbs": ["get", "list", "watch"]}]);
     let role = json!({"apiVersion": format!("{group}/v1"), "kind": "ClusterRole", "metadata": {"name": "plugin-viewer"}, "rules": rules});
     let roles = Api::<DynamicObject>::all_with(scene.client.clone(), &resource("ClusterRole"));
-    roles.patch("plugin-viewer", &PatchParams::apply("test").force(), &Patch::Apply(role)).await.expect("the role is there");
+    roles
+        .patch("plugin-viewer", &PatchParams::apply("test").force(), &Patch::Apply(role))
+        .await
+        .expect("the role is there");
     scene
         .create(json!({
             "apiVersion": format!("{group}/v1"), "kind": "RoleBinding", "metadata": {"name": "viewer"},
@@ -367,8 +436,12 @@ async fn who_may_only_read_policies_sees_what_they_say() {
         .await;
     says(&seen.output, &["mfa Ready", "Deployment kratos"]);
     says(&seen.errors, &["you may not read deployments", "you may not read controllerrevisions"]);
-    let json: Value = serde_json::from_str(&mfa(&scene, &["status", "-o", "json", "--as", &user]).output).expect("JSON");
-    assert_eq!((&json["policies"][0]["targets"][0]["pods"], json["notSeen"].as_array().map(Vec::len)), (&Value::Null, Some(2)));
+    let json: Value =
+        serde_json::from_str(&mfa(&scene, &["status", "-o", "json", "--as", &user]).output).expect("JSON");
+    assert_eq!(
+        (&json["policies"][0]["targets"][0]["pods"], json["notSeen"].as_array().map(Vec::len)),
+        (&Value::Null, Some(2))
+    );
     let explained = mfa(&scene, &["explain", "mfa", "--as", &user]);
     assert_eq!(explained.code, 0, "{}", explained.errors);
     says(&explained.errors, &["you may not read events"]);
@@ -397,7 +470,14 @@ async fn kubectl_finds_it_and_completes_it() {
     let kubectl = |arguments: &[&str]| {
         let path = std::env::join_paths([folder.path(), &programs]).expect("a path");
         let mut command = Command::new(programs.join("kubectl"));
-        outcome(command.args(arguments).env("PATH", path).env("KUBECONFIG", &scene.kubeconfig).output().expect("kubectl runs"))
+        outcome(
+            command
+                .args(arguments)
+                .env("PATH", path)
+                .env("KUBECONFIG", &scene.kubeconfig)
+                .output()
+                .expect("kubectl runs"),
+        )
     };
     let seen = kubectl(&["mfa", "status", "-n", &scene.namespace]);
     assert_eq!(seen.code, 0, "{}", seen.errors);

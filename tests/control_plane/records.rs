@@ -9,7 +9,8 @@ use crate::stand_in::start_pods;
 
 const ISSUER: &str = "SELFSERVICE_METHODS_TOTP_CONFIG_ISSUER";
 
-/// The API server writes some characters otherwise than others do, and compares what it wrote with what it was sent.
+/// The API server writes some characters otherwise than others do, and compares what it wrote with what it
+/// was sent.
 const ISSUERS: [&str; 10] = [
     "Smith & Sons",
     "<b>",
@@ -52,7 +53,9 @@ async fn any_text_is_recorded_noted_and_read() {
     }
     scene.operator.start_again();
     for (name, issuer) in named() {
-        scene.until(&format!("{issuer:?} is put back"), SOON, async || has_issuer(&scene, &name, issuer).await).await;
+        scene
+            .until(&format!("{issuer:?} is put back"), SOON, async || has_issuer(&scene, &name, issuer).await)
+            .await;
         scene.until_event("DriftRepaired", &[&name, ISSUER]).await;
     }
 }
@@ -107,7 +110,8 @@ async fn crashed(scene: &Scene, pod: &str, times: u64) {
         "name": "kratos", "ready": false, "restartCount": times, "image": "i", "imageID": "i",
         "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended,
     });
-    let conditions = json!([{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}]);
+    let conditions =
+        json!([{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}]);
     let status = json!({"phase": "Running", "conditions": conditions, "containerStatuses": [container]});
     // Once it went back, the pod is gone.
     if scene.find("Pod", pod).await.is_some() {

@@ -7,8 +7,8 @@ use mfa_operator::api;
 use serde_json::{Value, json};
 
 use crate::objects::{
-    SETTINGS, WHOAMI, enforces, env, env_patch, env_removal, governed, is_bare, kratos, kratos_mounting, label, policy, policy_with,
-    template,
+    SETTINGS, WHOAMI, enforces, env, env_patch, env_removal, governed, is_bare, kratos, kratos_mounting,
+    label, policy, policy_with, template,
 };
 use crate::scene::{SOON, Scene, condition, text};
 use crate::support::control_plane::{ControlPlane, install, install_definition};
@@ -17,18 +17,24 @@ use crate::support::control_plane::{ControlPlane, install, install_definition};
 async fn an_image_that_is_no_identity_server_is_refused_unless_its_owner_allows_it() {
     let scene = Scene::start("image").await;
     let mut other = kratos("web");
-    other["spec"]["template"]["spec"]["containers"][0]["image"] = json!("registry.example.com/kratos/nginx:1");
+    other["spec"]["template"]["spec"]["containers"][0]["image"] =
+        json!("registry.example.com/kratos/nginx:1");
     scene.create(other).await;
     scene.create(policy("mfa", &["web"])).await;
     let message = scene.until_condition("mfa", "Accepted", "False", "NotKratos").await;
     assert!(message.contains("mfa-operator.dev/allow") && message.contains("web"), "{message}");
-    assert!(message.contains("serverImages") && message.contains("kratos or kratos-oel"), "both ways out: {message}");
+    assert!(
+        message.contains("serverImages") && message.contains("kratos or kratos-oel"),
+        "both ways out: {message}"
+    );
     scene.until_condition("mfa", "Stalled", "True", "NotKratos").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let untouched = scene.deployment("web").await;
     assert!(label(&untouched).is_empty() && !env(&untouched, "kratos").contains_key(WHOAMI));
 
-    scene.edit("Deployment", "web", json!({"metadata": {"annotations": {"mfa-operator.dev/allow": "true"}}})).await;
+    scene
+        .edit("Deployment", "web", json!({"metadata": {"annotations": {"mfa-operator.dev/allow": "true"}}}))
+        .await;
     scene.until_ready("mfa").await;
     enforces(&scene.deployment("web").await).expect("its owner allowed it");
 }
@@ -52,21 +58,28 @@ async fn what_a_script_does_is_not_known() {
     let mut wrapped = kratos_mounting("kratos", "mfa-mfa");
     let container = &mut wrapped["spec"]["template"]["spec"]["containers"][0];
     container["command"] = json!(["/bin/sh", "-c"]);
-    container["args"] = json!(["set -a; . /vault/kratos.env; exec kratos serve all --config /etc/mfa/kratos.yaml | tee /log"]);
+    container["args"] = json!([
+        "set -a; . /vault/kratos.env; exec kratos serve all --config /etc/mfa/kratos.yaml | tee /log"
+    ]);
     let mut other = wrapped.clone();
     (other["metadata"]["name"], other["spec"]["replicas"]) = (json!("other"), json!(1));
     other["spec"]["selector"]["matchLabels"]["app"] = json!("other");
     other["spec"]["template"]["metadata"]["labels"]["app"] = json!("other");
     scene.create(wrapped).await;
     scene.create(other).await;
-    scene.create(policy_with("mfa", &["kratos"], json!({"requiredAAL": {"whoami": "highest_available"}}))).await;
+    scene
+        .create(policy_with("mfa", &["kratos"], json!({"requiredAAL": {"whoami": "highest_available"}})))
+        .await;
     scene.until_ready("mfa").await;
     let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
     let unread = text(&status["targets"][0]["notChecked"][0]);
     assert!(unread.contains("in the place of kratos"), "{status}");
     assert_eq!(status["requiredAAL"]["settings"], "Unknown", "its own files are not known: {status}");
     let advice = status["advisories"].as_array().cloned().unwrap_or_default();
-    let untargeted = advice.iter().find(|advice| advice["type"] == "UntargetedServer").map(|advice| text(&advice["message"]));
+    let untargeted = advice
+        .iter()
+        .find(|advice| advice["type"] == "UntargetedServer")
+        .map(|advice| text(&advice["message"]));
     assert!(untargeted.as_deref().is_some_and(|message| message.contains("other")), "{status}");
 
     let by_file = json!({"delivery": {"type": "ConfigFile"}});
@@ -79,7 +92,9 @@ async fn what_a_script_does_is_not_known() {
 async fn a_container_that_is_not_there_is_named_with_those_that_are() {
     let scene = Scene::start("container").await;
     scene.create(kratos("kratos")).await;
-    scene.create(policy_with("mfa", &[], json!({"targetRefs": [{"name": "kratos", "container": "server"}]}))).await;
+    scene
+        .create(policy_with("mfa", &[], json!({"targetRefs": [{"name": "kratos", "container": "server"}]})))
+        .await;
     let message = scene.until_condition("mfa", "Accepted", "False", "ContainerNotFound").await;
     assert!(message.contains("server") && message.contains("it has: kratos"), "{message}");
     scene.until_condition("mfa", "Stalled", "True", "ContainerNotFound").await;
@@ -108,7 +123,8 @@ async fn a_target_that_appears_later_is_picked_up_when_it_appears() {
     assert_eq!(governed(&new)["workload"], new["metadata"]["uid"]);
 }
 
-/// The name can be told beforehand: by what it records and the uid. What stands there is no record, and is not written over.
+/// The name can be told beforehand: by what it records and the uid. What stands there is no record, and is
+/// not written over.
 #[tokio::test]
 async fn a_record_whose_name_is_taken_is_named_and_left_alone() {
     let scene = Scene::start("record-taken").await;
@@ -167,8 +183,13 @@ async fn a_refused_edit_undoes_nothing_and_the_last_good_one_is_still_kept_up() 
     scene.until_condition("mfa", "Stalled", "True", "InvalidSpec").await;
     scene
         .until("what shall happen at its deletion follows at once all the same", SOON, async || {
-            let memories = [governed(&scene.deployment("kratos").await), governed(&scene.deployment("second").await)];
-            if memories.iter().all(|memory| memory["deletionPolicy"] == "Retain") { Ok(()) } else { Err(format!("{memories:?}")) }
+            let memories =
+                [governed(&scene.deployment("kratos").await), governed(&scene.deployment("second").await)];
+            if memories.iter().all(|memory| memory["deletionPolicy"] == "Retain") {
+                Ok(())
+            } else {
+                Err(format!("{memories:?}"))
+            }
         })
         .await;
     for _ in 0..2 {
@@ -195,7 +216,13 @@ async fn a_refused_edit_undoes_nothing_and_the_last_good_one_is_still_kept_up() 
     }
     scene.until_condition("mfa", "Accepted", "False", "InvalidSpec").await;
 
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"requiredAAL": {"whoami": "highest_available"}, "deletionPolicy": "Revert"}})).await;
+    scene
+        .edit(
+            "MfaPolicy",
+            "mfa",
+            json!({"spec": {"requiredAAL": {"whoami": "highest_available"}, "deletionPolicy": "Revert"}}),
+        )
+        .await;
     scene
         .until("once it is accepted, the dropped target is let go", SOON, async || {
             let label = label(&scene.deployment("second").await);
@@ -241,16 +268,28 @@ async fn a_method_that_goes_off_past_the_api_server_is_refused_by_the_operator()
     scene.create(policy_with("mfa", &["kratos"], json!({"methods": {"totp": {"enabled": true}}}))).await;
     scene.until_ready("mfa").await;
     let before = scene.deployment("kratos").await;
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"methods": null, "targetRefs": [{"name": "second"}]}})).await;
+    scene
+        .edit("MfaPolicy", "mfa", json!({"spec": {"methods": null, "targetRefs": [{"name": "second"}]}}))
+        .await;
     let message = scene.until_condition("mfa", "Accepted", "False", "InvalidSpec").await;
     assert!(message.contains("MethodSwitchedOff:totp"), "{message}");
     assert_eq!(template(&scene.deployment("kratos").await), template(&before));
     scene.edit("Deployment", "kratos", env_patch(&[(WHOAMI, "aal1")])).await;
-    scene.until("what is in force is kept up", SOON, async || enforces(&scene.deployment("kratos").await)).await;
+    scene
+        .until("what is in force is kept up", SOON, async || enforces(&scene.deployment("kratos").await))
+        .await;
     is_bare(&scene.deployment("second").await).expect("a target of a refused spec is left alone");
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"targetRefs": [{"name": "kratos"}], "acknowledge": ["MethodSwitchedOff:totp"]}})).await;
+    scene
+        .edit(
+            "MfaPolicy",
+            "mfa",
+            json!({"spec": {"targetRefs": [{"name": "kratos"}], "acknowledge": ["MethodSwitchedOff:totp"]}}),
+        )
+        .await;
     scene.until_ready("mfa").await;
-    assert!(!env(&scene.deployment("kratos").await, "kratos").contains_key("SELFSERVICE_METHODS_TOTP_ENABLED"));
+    assert!(
+        !env(&scene.deployment("kratos").await, "kratos").contains_key("SELFSERVICE_METHODS_TOTP_ENABLED")
+    );
 }
 
 #[tokio::test]

@@ -33,9 +33,18 @@ async fn it_waits_for_an_api_server_that_comes_later() {
         })
         .await;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(scene.operator.probe("/livez"), Some(200), "an API server that is away ends no operator:\n{}", scene.operator.log());
+    assert_eq!(
+        scene.operator.probe("/livez"),
+        Some(200),
+        "an API server that is away ends no operator:\n{}",
+        scene.operator.log()
+    );
     assert_eq!(scene.operator.probe("/readyz"), Some(503), "without its first lists it is not ready");
-    assert!(scene.operator.log().contains("WARN"), "the log must say what is wrong:\n{}", scene.operator.log());
+    assert!(
+        scene.operator.log().contains("WARN"),
+        "the log must say what is wrong:\n{}",
+        scene.operator.log()
+    );
 
     wire.mend();
     scene.until_condition_within(AFTER_AN_OUTAGE, "mfa", "Ready", "True", "Ready").await;
@@ -85,7 +94,11 @@ async fn an_outage_undoes_nothing() {
     tokio::time::sleep(Duration::from_secs(35)).await;
     let mark = scene.audit_mark();
     wire.mend();
-    scene.throughout("it stays in force", Duration::from_secs(15), async || enforces(&scene.deployment("kratos").await)).await;
+    scene
+        .throughout("it stays in force", Duration::from_secs(15), async || {
+            enforces(&scene.deployment("kratos").await)
+        })
+        .await;
     let writes = scene.writes_since(mark);
     assert!(writes.is_empty(), "nothing changed, yet the operator wrote: {writes:?}");
 }
@@ -101,7 +114,10 @@ async fn an_ordered_roll_goes_on_after_a_restart() {
     scene.until_condition("mfa", "RolledOut", "False", "Waiting").await;
     scene.operator.restart();
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert!(!env(&scene.deployment("second").await, "kratos").contains_key(WHOAMI), "the second still waits for the first");
+    assert!(
+        !env(&scene.deployment("second").await, "kratos").contains_key(WHOAMI),
+        "the second still waits for the first"
+    );
     scene.edit("Deployment", "first", json!({"spec": {"replicas": 0}})).await;
     scene.until_ready("mfa").await;
     enforces(&scene.deployment("second").await).expect("then the second gets it");
@@ -118,5 +134,8 @@ async fn a_namespace_that_is_gone_stops_no_other() {
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": "5m"}})).await;
     scene.until_ready("mfa").await;
     let log = scene.operator.log();
-    assert!(log.lines().any(|line| line.contains("WARN") && line.contains("was-deleted")), "the log must name it:\n{log}");
+    assert!(
+        log.lines().any(|line| line.contains("WARN") && line.contains("was-deleted")),
+        "the log must name it:\n{log}"
+    );
 }

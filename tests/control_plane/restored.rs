@@ -1,4 +1,5 @@
-//! The storage of the cluster is taken back to a backup while the operator runs: what it knows is newer than what there is.
+//! The storage of the cluster is taken back to a backup while the operator runs: what it knows is newer than
+//! what there is.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -44,15 +45,23 @@ impl Part {
 
     pub fn kill(&self) {
         self.signal("-KILL");
-        while std::fs::read_to_string(format!("/proc/{}/status", self.id)).is_ok_and(|status| !status.contains("State:\tZ")) {
+        while std::fs::read_to_string(format!("/proc/{}/status", self.id))
+            .is_ok_and(|status| !status.contains("State:\tZ"))
+        {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
     pub fn start_again(&self) -> Started {
-        let log = std::fs::File::create(self.folder.join(format!("log/again-{}.log", self.id))).expect("a log");
+        let log =
+            std::fs::File::create(self.folder.join(format!("log/again-{}.log", self.id))).expect("a log");
         let mut command = Command::new(&self.command[0]);
-        command.args(&self.command[1..]).current_dir(&self.folder).stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
+        command
+            .args(&self.command[1..])
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log"))
+            .stderr(log);
         Started(command.process_group(0).spawn().expect("it starts"))
     }
 }
@@ -80,7 +89,8 @@ async fn a_backup_that_is_restored_is_what_there_is() {
     scene.create(kratos("kratos")).await;
     scene.create(policy("mfa", &["kratos"])).await;
     scene.until_ready("mfa").await;
-    let [etcd, server, controllers] = ["etcd", "kube-apiserver", "kube-controller-manager"].map(|name| Part::of(&plane, name));
+    let [etcd, server, controllers] =
+        ["etcd", "kube-apiserver", "kube-controller-manager"].map(|name| Part::of(&plane, name));
     let (data, backup) = (plane.folder().join("etcd-data"), plane.folder().join("etcd-backup"));
     etcd.signal("-STOP");
     copy(&data, &backup);
@@ -92,7 +102,9 @@ async fn a_backup_that_is_restored_is_what_there_is() {
     for number in 0..300 {
         scene.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("map-{number}")}})).await;
     }
-    scene.edit("Deployment", "kratos", json!({"metadata": {"annotations": {"example.com/by": "somebody"}}})).await;
+    scene
+        .edit("Deployment", "kratos", json!({"metadata": {"annotations": {"example.com/by": "somebody"}}}))
+        .await;
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": "6m"}})).await;
     scene.until_ready("mfa").await;
     let later: u64 = scene.deployment("kratos").await["metadata"]["resourceVersion"]
@@ -109,8 +121,13 @@ async fn a_backup_that_is_restored_is_what_there_is() {
         .until("the API server answers", AFTER_AN_OUTAGE, async || {
             let found = scene.api("Deployment").get("kratos").await.map_err(|error| error.to_string())?;
             scene.api("MfaPolicy").get("mfa").await.map_err(|error| error.to_string())?;
-            let version: u64 = found.metadata.resource_version.and_then(|version| version.parse().ok()).unwrap_or_default();
-            if version < later { Ok(()) } else { Err(format!("its version is {version}, which is not before {later}")) }
+            let version: u64 =
+                found.metadata.resource_version.and_then(|version| version.parse().ok()).unwrap_or_default();
+            if version < later {
+                Ok(())
+            } else {
+                Err(format!("its version is {version}, which is not before {later}"))
+            }
         })
         .await;
     let _controllers = controllers.start_again();

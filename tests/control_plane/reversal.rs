@@ -8,8 +8,8 @@ use crate::config_file::has_the_levels;
 use crate::metrics::until_value;
 use crate::objects::{GOVERNED, LABEL, SECRET, SETTINGS, WHOAMI};
 use crate::objects::{
-    enforces, env, env_patch, env_removal, generation, governed, is_bare, kratos, kratos_mounting, kratos_reading, kratos_with, policy,
-    policy_with, template,
+    enforces, env, env_patch, env_removal, generation, governed, is_bare, kratos, kratos_mounting,
+    kratos_reading, kratos_with, policy, policy_with, template,
 };
 use crate::scene::{AFTER_THE_PAUSE, OWNER, SOON, Scene};
 
@@ -42,12 +42,20 @@ async fn a_deleted_policy_is_reverted_after_the_pause() {
     scene
         .throughout("nothing is undone within the pause", MOST_OF_THE_PAUSE, async || {
             let now = scene.deployment("kratos").await;
-            if now["spec"] == before["spec"] { enforces(&now) } else { Err(format!("its spec is {}", now["spec"])) }
+            if now["spec"] == before["spec"] {
+                enforces(&now)
+            } else {
+                Err(format!("its spec is {}", now["spec"]))
+            }
         })
         .await;
     until_bare(&scene, "kratos", AFTER_THE_PAUSE).await;
     let after = scene.deployment("kratos").await;
-    assert_eq!(env(&after, "kratos"), [("DSN".to_owned(), SECRET.to_owned())].into(), "what others set stays");
+    assert_eq!(
+        env(&after, "kratos"),
+        [("DSN".to_owned(), SECRET.to_owned())].into(),
+        "what others set stays"
+    );
     assert_eq!(after["metadata"]["labels"]["app"], "kratos");
     assert_eq!(generation(&after), generation(&before) + 1, "one update does it");
     scene
@@ -59,8 +67,8 @@ async fn a_deleted_policy_is_reverted_after_the_pause() {
     scene.until_event("Reverted", &["kratos", "mfa"]).await;
 }
 
-/// Whoever brought a variable to the template keeps its name, also after the policy took the value over. Who changed one
-/// that stood there has the value alone.
+/// Whoever brought a variable to the template keeps its name, also after the policy took the value over. Who
+/// changed one that stood there has the value alone.
 #[tokio::test]
 async fn what_a_stranger_set_once_goes_with_the_rest() {
     let mut scene = Scene::start("shared").await;
@@ -75,7 +83,11 @@ async fn what_a_stranger_set_once_goes_with_the_rest() {
     scene.edit("Deployment", "reader", env_patch(&[(MAX_AGE, "9m")])).await;
     scene.operator.launch_again();
     for (name, variable) in [("reader", MAX_AGE), ("other", WHOAMI)] {
-        scene.until("it is taken over", SOON, async || is_hollow_but_for_us(&scene.deployment(name).await, variable)).await;
+        scene
+            .until("it is taken over", SOON, async || {
+                is_hollow_but_for_us(&scene.deployment(name).await, variable)
+            })
+            .await;
     }
     scene.until_ready("mfa").await;
     let before = generation(&scene.deployment("other").await);
@@ -91,7 +103,9 @@ async fn what_a_stranger_set_once_goes_with_the_rest() {
 
 /// Whether its owner holds the name of this variable and not its value, which is ours.
 fn is_hollow_but_for_us(deployment: &Value, variable: &str) -> Result<(), String> {
-    let entry = format!("/f:spec/f:template/f:spec/f:containers/k:{{\"name\":\"kratos\"}}/f:env/k:{{\"name\":\"{variable}\"}}");
+    let entry = format!(
+        "/f:spec/f:template/f:spec/f:containers/k:{{\"name\":\"kratos\"}}/f:env/k:{{\"name\":\"{variable}\"}}"
+    );
     let fields = deployment["metadata"]["managedFields"].as_array().into_iter().flatten();
     let held = |manager: &str, field: &str| {
         let mut own = fields.clone().filter(|entry| entry["manager"] == manager);
@@ -135,7 +149,11 @@ async fn retain_leaves_everything() {
         })
         .await;
     scene.until_ready("mfa").await;
-    assert_eq!(template(&scene.deployment("kratos").await), template(&before), "the annotation rolls nothing");
+    assert_eq!(
+        template(&scene.deployment("kratos").await),
+        template(&before),
+        "the annotation rolls nothing"
+    );
     scene.delete("MfaPolicy", "mfa").await;
     scene
         .throughout("a retained policy stays in force", PAST_THE_PAUSE, async || {
@@ -184,7 +202,13 @@ async fn a_dropped_target_is_reverted_at_once() {
 async fn a_target_dropped_under_retain_keeps_everything_also_when_the_policy_goes() {
     let scene = governed_scene("dropped-retained", &["kratos", "second"]).await;
     let before = template(&scene.deployment("second").await);
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"targetRefs": [{"name": "kratos"}], "deletionPolicy": "Retain"}})).await;
+    scene
+        .edit(
+            "MfaPolicy",
+            "mfa",
+            json!({"spec": {"targetRefs": [{"name": "kratos"}], "deletionPolicy": "Retain"}}),
+        )
+        .await;
     scene
         .until("the annotation follows", SOON, async || {
             let memory = governed(&scene.deployment("second").await);
@@ -211,7 +235,13 @@ async fn another_container_gets_the_variables_in_the_same_update() {
     let before = scene.deployment("kratos").await;
     enforces(&before).expect("the container that is named like the target is the default");
 
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"targetRefs": [{"name": "kratos", "container": "canary"}]}})).await;
+    scene
+        .edit(
+            "MfaPolicy",
+            "mfa",
+            json!({"spec": {"targetRefs": [{"name": "kratos", "container": "canary"}]}}),
+        )
+        .await;
     scene.until_ready("mfa").await;
     let after = scene.deployment("kratos").await;
     assert_eq!(env(&after, "canary").get(WHOAMI).map(String::as_str), Some("highest_available"));
@@ -226,12 +256,17 @@ async fn a_renamed_config_map_takes_the_place_of_the_old_one() {
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"delivery": {"configMapName": "levels-mfa"}}})).await;
     scene
         .until("the old ConfigMap is gone and the new one is there", SOON, async || {
-            let (old, new) = (scene.find("ConfigMap", "mfa-mfa").await, scene.find("ConfigMap", "levels-mfa").await);
+            let (old, new) =
+                (scene.find("ConfigMap", "mfa-mfa").await, scene.find("ConfigMap", "levels-mfa").await);
             if old.is_none() && new.is_some() { Ok(()) } else { Err(format!("old: {old:?}, new: {new:?}")) }
         })
         .await;
     scene.until_ready("mfa").await;
-    assert_eq!(template(&scene.deployment("kratos").await), template(&before), "the name of a file rolls nothing");
+    assert_eq!(
+        template(&scene.deployment("kratos").await),
+        template(&before),
+        "the name of a file rolls nothing"
+    );
 }
 
 #[tokio::test]
@@ -301,9 +336,16 @@ async fn a_restored_copy_without_its_policy_is_left_as_it_is() {
     });
     scene.apply("mfa-operator", body).await.expect("equal values are shared");
     scene.operator.start_again();
-    scene.throughout("the copy is left as it is", PAST_THE_PAUSE, async || enforces(&scene.deployment("kratos").await)).await;
+    scene
+        .throughout("the copy is left as it is", PAST_THE_PAUSE, async || {
+            enforces(&scene.deployment("kratos").await)
+        })
+        .await;
     scene.until_event("LeftAsIs", &["kratos", "copied or restored"]).await;
-    let left = format!("mfa_workload_left{{policy_namespace=\"{}\",kind=\"Deployment\",name=\"kratos\",policy=\"mfa\"}}", scene.namespace);
+    let left = format!(
+        "mfa_workload_left{{policy_namespace=\"{}\",kind=\"Deployment\",name=\"kratos\",policy=\"mfa\"}}",
+        scene.namespace
+    );
     until_value(&scene, &left, SOON, 1.0).await;
 
     scene.create(policy("mfa", &["kratos"])).await;
@@ -327,7 +369,10 @@ async fn a_label_that_somebody_else_put_governs_nothing() {
     let mark = scene.audit_mark();
     tokio::time::sleep(PAST_THE_PAUSE).await;
     let after = scene.deployment("kratos").await;
-    assert_eq!((&after["spec"], &after["metadata"]["labels"]), (&before["spec"], &before["metadata"]["labels"]));
+    assert_eq!(
+        (&after["spec"], &after["metadata"]["labels"]),
+        (&before["spec"], &before["metadata"]["labels"])
+    );
     assert_eq!(scene.writes_since(mark).iter().filter(|write| write.resource == "deployments").count(), 0);
 }
 
@@ -364,9 +409,11 @@ async fn a_namespace_is_deleted_with_everything_in_it() {
     let scene = governed_scene("namespace", &["kratos"]).await;
     scene.delete("Namespace", &scene.namespace).await;
     scene
-        .until("the namespace is gone", AFTER_THE_PAUSE, async || match scene.find("Namespace", &scene.namespace).await {
-            None => Ok(()),
-            Some(namespace) => Err(namespace["status"].to_string()),
+        .until("the namespace is gone", AFTER_THE_PAUSE, async || {
+            match scene.find("Namespace", &scene.namespace).await {
+                None => Ok(()),
+                Some(namespace) => Err(namespace["status"].to_string()),
+            }
         })
         .await;
 }
@@ -400,7 +447,10 @@ async fn a_refused_reversal_holds_up_nothing_else_and_is_tried_again() {
     scene.edit("MfaPolicy", "mfa", json!({ "spec": spec })).await;
     scene.until_ready("mfa").await;
     scene.until_event("WriteRefused", &["second", "labels must stay"]).await;
-    assert_eq!(env(&scene.deployment("kratos").await, "kratos").get(WHOAMI).map(String::as_str), Some("aal1"));
+    assert_eq!(
+        env(&scene.deployment("kratos").await, "kratos").get(WHOAMI).map(String::as_str),
+        Some("aal1")
+    );
     enforces(&scene.deployment("second").await).expect("what cannot be reverted stays whole");
     scene.let_pass().await;
     until_bare(&scene, "second", AFTER_THE_PAUSE).await;
@@ -436,7 +486,11 @@ async fn a_policy_that_is_being_deleted_takes_nothing_new() {
     scene.until_condition("mfa", "Accepted", "False", "TargetNotFound").await;
     scene.delete("MfaPolicy", "mfa").await;
     scene.create(kratos("kratos")).await;
-    scene.throughout("it is left alone", Duration::from_secs(4), async || is_bare(&scene.deployment("kratos").await)).await;
+    scene
+        .throughout("it is left alone", Duration::from_secs(4), async || {
+            is_bare(&scene.deployment("kratos").await)
+        })
+        .await;
     scene.edit("MfaPolicy", "mfa", json!({"metadata": {"finalizers": null}})).await;
 }
 

@@ -1,5 +1,5 @@
-//! Who a scene's operator is to the API server, and that it may do what the chart grants and its confinement allows,
-//! no more: whatever a test sees an operator do has passed both.
+//! Who a scene's operator is to the API server, and that it may do what the chart grants and its confinement
+//! allows, no more: whatever a test sees an operator do has passed both.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -63,10 +63,14 @@ pub async fn grant(client: &Client, namespace: &str, user: &str) {
         object["apiVersion"] = json!(format!("{group}/v1"));
         let (kind, name) = identity(&object);
         let api = match kind.as_str() {
-            "RoleBinding" => Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource(&kind)),
+            "RoleBinding" => {
+                Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource(&kind))
+            }
             _ => Api::all_with(client.clone(), &resource(&kind)),
         };
-        api.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(object)).await.expect("the rights are granted");
+        api.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(object))
+            .await
+            .expect("the rights are granted");
     }
     for object in CONFINEMENT.iter() {
         stage::apply(client, namespace, object.clone()).await;
@@ -115,9 +119,13 @@ pub async fn may_lead(client: &Client, namespace: &str, user: &str) {
         "roleRef": {"apiGroup": group, "kind": "Role", "name": "lease"},
         "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
     });
-    for (kind, name, object) in [("Role", "lease".to_owned(), role), ("RoleBinding", format!("{user}-lease"), binding)] {
+    for (kind, name, object) in
+        [("Role", "lease".to_owned(), role), ("RoleBinding", format!("{user}-lease"), binding)]
+    {
         let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource(kind));
-        api.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(object)).await.expect("the rights are granted");
+        api.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(object))
+            .await
+            .expect("the rights are granted");
     }
 }
 
@@ -127,15 +135,27 @@ static CONFINEMENT: LazyLock<Vec<Value>> = LazyLock::new(|| {
     // The longest that any of the elections has.
     let lease = ["extraEnv[0].name=MFA_OPERATOR_LEASE_DURATION".into(), "extraEnv[0].value=900s".into()];
     let all = stage::rendered("scenes", &[off.as_slice(), &lease].concat());
-    let mut policies: Vec<_> = all.into_iter().filter(|object| identity(object).0.contains("ValidatingAdmission")).collect();
-    let operator =
-        policies.iter_mut().find_map(|object| object.pointer_mut("/spec/matchConditions/0/expression")).expect("it is of one user");
-    assert_eq!(*operator, json!("request.userInfo.username == 'system:serviceaccount:scenes:scenes-mfa-operator'"));
+    let mut policies: Vec<_> =
+        all.into_iter().filter(|object| identity(object).0.contains("ValidatingAdmission")).collect();
+    let operator = policies
+        .iter_mut()
+        .find_map(|object| object.pointer_mut("/spec/matchConditions/0/expression"))
+        .expect("it is of one user");
+    assert_eq!(
+        *operator,
+        json!("request.userInfo.username == 'system:serviceaccount:scenes:scenes-mfa-operator'")
+    );
     *operator = json!(format!("request.userInfo.username.startsWith('{}')", user("")));
     // They act in the name of a user, which is of no pod; each election has a Lease of its own.
-    let spec = policies.iter_mut().find_map(|object| object.pointer_mut("/spec/variables")).expect("it has variables");
-    for (name, expression) in [("pod", "'mfa-operator'"), ("lease", &*format!("request.namespace + '/{LEASE}'"))] {
-        let variable = spec.as_array_mut().and_then(|all| all.iter_mut().find(|variable| variable["name"] == name));
+    let spec = policies
+        .iter_mut()
+        .find_map(|object| object.pointer_mut("/spec/variables"))
+        .expect("it has variables");
+    for (name, expression) in
+        [("pod", "'mfa-operator'"), ("lease", &*format!("request.namespace + '/{LEASE}'"))]
+    {
+        let variable =
+            spec.as_array_mut().and_then(|all| all.iter_mut().find(|variable| variable["name"] == name));
         variable.unwrap_or_else(|| panic!("there is no variable {name}"))["expression"] = json!(expression);
     }
     policies
@@ -143,14 +163,16 @@ static CONFINEMENT: LazyLock<Vec<Value>> = LazyLock::new(|| {
 
 /// The rules that the chart gives the operator in a namespace.
 fn chart_rules() -> Value {
-    let rules = ["mfa-operator.rules", "mfa-operator.podRules"].into_iter().flat_map(|name| defined_rules(name, ""));
+    let rules =
+        ["mfa-operator.rules", "mfa-operator.podRules"].into_iter().flat_map(|name| defined_rules(name, ""));
     rules.collect()
 }
 
 /// The rules of one definition in the chart, which may name objects by its argument.
 pub fn defined_rules(definition: &str, argument: &str) -> Vec<Value> {
     let templates = include_str!("../../charts/mfa-operator/templates/_helpers.tpl");
-    let (_, rest) = templates.split_once(&format!("define \"{definition}\" -}}}}")).expect("the chart defines the rules");
+    let (_, rest) =
+        templates.split_once(&format!("define \"{definition}\" -}}}}")).expect("the chart defines the rules");
     let (rules, _) = rest.split_once("{{- end }}").expect("the definition ends");
     serde_yaml::from_str(&rules.replace("{{ . }}", argument)).expect("the rules are plain YAML")
 }

@@ -33,7 +33,11 @@ fn settings_bypass_the_password_alone_removes_the_factor() {
 
     let thief = public.sign_in(&person);
     assert_eq!(public.whoami(&thief).verdict(), STEP_UP, "the apps ask for the factor");
-    assert_eq!(forget_authenticator(&public, &thief).verdict(), PASSES, "and the settings page gives it away");
+    assert_eq!(
+        forget_authenticator(&public, &thief).verdict(),
+        PASSES,
+        "and the settings page gives it away"
+    );
     assert_eq!(public.whoami(&thief).verdict(), AT_AAL1, "so that the password alone passes");
 
     // With both keys it does not.
@@ -45,7 +49,9 @@ fn settings_bypass_the_password_alone_removes_the_factor() {
 
 #[test]
 fn method_switched_off_its_holder_is_locked_out() {
-    let with = |on: bool| config(STRICT, STRICT, json!({"totp": {"enabled": on}, "lookup_secret": {"enabled": true}}));
+    let with = |on: bool| {
+        config(STRICT, STRICT, json!({"totp": {"enabled": on}, "lookup_secret": {"enabled": true}}))
+    };
     let kratos = kratos(&with(true));
     let public = kratos.public();
     let person = kratos.admin().create_person();

@@ -65,15 +65,31 @@ impl Scene {
     pub async fn launch_through(plane: &ControlPlane, name: &str, kubeconfig: &Path) -> Self {
         let (client, namespace) = rights::namespace_with_operator(plane, name).await;
         let operator = Operator::launch(rights::options(&namespace, kubeconfig));
-        Self { namespace, client, operator, kubeconfig: kubeconfig.into(), audit: plane.folder().join("audit.log") }
+        Self {
+            namespace,
+            client,
+            operator,
+            kubeconfig: kubeconfig.into(),
+            audit: plane.folder().join("audit.log"),
+        }
     }
 
     /// Its operator is run like that, and not waited for.
-    pub async fn launch_as(plane: &ControlPlane, name: &str, options: impl AsyncFnOnce(&Client, &str) -> Options) -> Self {
+    pub async fn launch_as(
+        plane: &ControlPlane,
+        name: &str,
+        options: impl AsyncFnOnce(&Client, &str) -> Options,
+    ) -> Self {
         let (client, namespace) = rights::namespace_with_operator(plane, name).await;
         let options = options(&client, &namespace).await;
         let kubeconfig = plane.folder().join("kubeconfig");
-        Self { namespace, client, operator: Operator::launch(options), kubeconfig, audit: plane.folder().join("audit.log") }
+        Self {
+            namespace,
+            client,
+            operator: Operator::launch(options),
+            kubeconfig,
+            audit: plane.folder().join("audit.log"),
+        }
     }
 
     pub fn api(&self, kind: &str) -> Api<DynamicObject> {
@@ -103,7 +119,11 @@ impl Scene {
     }
 
     pub async fn list(&self, kind: &str) -> Vec<Value> {
-        let list = self.api(kind).list(&ListParams::default()).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
+        let list = self
+            .api(kind)
+            .list(&ListParams::default())
+            .await
+            .unwrap_or_else(|error| panic!("{kind}: {error}"));
         list.items.into_iter().map(value).collect()
     }
 
@@ -124,7 +144,13 @@ impl Scene {
         edited.unwrap_or_else(|status| panic!("{kind} {name}: {}", status.message))
     }
 
-    pub async fn try_edit_as(&self, manager: &str, kind: &str, name: &str, patch: Value) -> Result<Value, Box<Status>> {
+    pub async fn try_edit_as(
+        &self,
+        manager: &str,
+        kind: &str,
+        name: &str,
+        patch: Value,
+    ) -> Result<Value, Box<Status>> {
         let params = PatchParams { field_manager: Some(manager.into()), ..PatchParams::default() };
         let patch = if kind == "MfaPolicy" { Patch::Merge(patch) } else { Patch::Strategic(patch) };
         self.api(kind).patch(name, &params, &patch).await.map(value).map_err(refused)
@@ -133,7 +159,10 @@ impl Scene {
     /// A patch of the status, as the kubelet writes it.
     pub async fn edit_status(&self, kind: &str, name: &str, status: Value) {
         let patch = Patch::Strategic(json!({ "status": status }));
-        self.api(kind).patch_status(name, &PatchParams::default(), &patch).await.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+        self.api(kind)
+            .patch_status(name, &PatchParams::default(), &patch)
+            .await
+            .unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
     }
 
     /// Refuses every update of Deployments of this scene that `expression` does not hold for, until
@@ -150,7 +179,8 @@ impl Scene {
             },
         }))
         .await;
-        let only_here = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}});
+        let only_here =
+            json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}});
         self.create(json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "ValidatingAdmissionPolicyBinding",
@@ -171,7 +201,9 @@ impl Scene {
         self.until("the edit is refused", SOON, async || {
             number += 1;
             edit["metadata"]["annotations"] = json!({"edit": number.to_string()});
-            self.try_edit_as(OWNER, "Deployment", "probe", edit.clone()).await.map_or(Ok(()), |_| Err("it passes".into()))
+            self.try_edit_as(OWNER, "Deployment", "probe", edit.clone())
+                .await
+                .map_or(Ok(()), |_| Err("it passes".into()))
         })
         .await;
     }
@@ -184,7 +216,11 @@ impl Scene {
     /// Server-side apply, as Helm 4 and the GitOps controllers do it.
     pub async fn apply(&self, manager: &str, object: Value) -> Result<Value, Box<Status>> {
         let (kind, name) = identity(&object);
-        self.api(&kind).patch(&name, &PatchParams::apply(manager), &Patch::Apply(object)).await.map(value).map_err(refused)
+        self.api(&kind)
+            .patch(&name, &PatchParams::apply(manager), &Patch::Apply(object))
+            .await
+            .map(value)
+            .map_err(refused)
     }
 
     /// Writes the object whole, as `kubectl replace` and `helm upgrade --force` do.
@@ -196,19 +232,27 @@ impl Scene {
     }
 
     pub async fn delete(&self, kind: &str, name: &str) {
-        self.api(kind).delete(name, &DeleteParams::default()).await.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+        self.api(kind)
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
     }
 
     /// A shell whose kubectl reaches this scene's control plane.
     pub fn shell(&self, script: &str) -> Command {
         let folders = format!("{}:{}", kubectl_folder().display(), std::env::var("PATH").unwrap_or_default());
         let mut shell = Command::new("sh");
-        shell.args(["-euc", script]).env("KUBECONFIG", &self.kubeconfig).env("PATH", folders).stdin(Stdio::null());
+        shell
+            .args(["-euc", script])
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("PATH", folders)
+            .stdin(Stdio::null());
         shell
     }
 
     pub fn kubectl(&self, arguments: &[&str]) {
-        self.try_kubectl(arguments, "").unwrap_or_else(|complaint| panic!("kubectl {arguments:?}: {complaint}"));
+        self.try_kubectl(arguments, "")
+            .unwrap_or_else(|complaint| panic!("kubectl {arguments:?}: {complaint}"));
     }
 
     /// What kubectl complains about, with this on its standard input.
@@ -224,17 +268,29 @@ impl Scene {
             .expect("kubectl runs");
         kubectl.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("kubectl reads it");
         let output = kubectl.wait_with_output().expect("kubectl ends");
-        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
     }
 
     /// Waits until `check` has an answer; its last complaint tells what was missing.
-    pub async fn until<T>(&self, what: &str, limit: Duration, mut check: impl AsyncFnMut() -> Result<T, String>) -> T {
+    pub async fn until<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        mut check: impl AsyncFnMut() -> Result<T, String>,
+    ) -> T {
         let deadline = Instant::now() + limit;
         loop {
             match check().await {
                 Ok(found) => return found,
                 Err(missing) if Instant::now() > deadline => {
-                    panic!("{what}: not after {limit:?}: {missing}\nthe operator's log ends:\n{}", tail(&self.operator.log(), 25))
+                    panic!(
+                        "{what}: not after {limit:?}: {missing}\nthe operator's log ends:\n{}",
+                        tail(&self.operator.log(), 25)
+                    )
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             }
@@ -242,7 +298,12 @@ impl Scene {
     }
 
     /// Holds `check` true for all of `span`.
-    pub async fn throughout(&self, what: &str, span: Duration, mut check: impl AsyncFnMut() -> Result<(), String>) {
+    pub async fn throughout(
+        &self,
+        what: &str,
+        span: Duration,
+        mut check: impl AsyncFnMut() -> Result<(), String>,
+    ) {
         let end = Instant::now() + span;
         while Instant::now() < end {
             // What it found may be of after the span.
@@ -260,11 +321,19 @@ impl Scene {
         self.until_condition_within(SOON, policy, type_, status, reason).await
     }
 
-    pub async fn until_condition_within(&self, limit: Duration, policy: &str, type_: &str, status: &str, reason: &str) -> String {
+    pub async fn until_condition_within(
+        &self,
+        limit: Duration,
+        policy: &str,
+        type_: &str,
+        status: &str,
+        reason: &str,
+    ) -> String {
         let what = format!("condition {type_} of the policy {policy} is {status}/{reason}");
         self.until(&what, limit, async || {
             let object = self.get("MfaPolicy", policy).await;
-            let found = condition(&object, type_).ok_or_else(|| format!("there is none: {}", object["status"]))?;
+            let found =
+                condition(&object, type_).ok_or_else(|| format!("there is none: {}", object["status"]))?;
             let as_said = found["status"] == status && found["reason"] == reason;
             let current = found["observedGeneration"] == object["metadata"]["generation"];
             if as_said && current { Ok(text(&found["message"])) } else { Err(format!("it is {found}")) }
@@ -279,7 +348,11 @@ impl Scene {
         self.until(&what, SOON, async || {
             let newest = self.newest_record(policy).await.ok_or("there is no record")?;
             let applied = text(&newest["metadata"]["annotations"]["mfa-operator.dev/applied"]);
-            if applied.contains("\"rolledOut\":true") && !applied.contains("\"rolledOut\":false") { Ok(()) } else { Err(applied) }
+            if applied.contains("\"rolledOut\":true") && !applied.contains("\"rolledOut\":false") {
+                Ok(())
+            } else {
+                Err(applied)
+            }
         })
         .await;
         self.get("MfaPolicy", policy).await
@@ -296,7 +369,9 @@ impl Scene {
     pub async fn newest_record(&self, policy: &str) -> Option<Value> {
         let uid = self.get("MfaPolicy", policy).await["metadata"]["uid"].clone();
         let records = self.list("ControllerRevision").await.into_iter();
-        records.filter(|record| record["metadata"]["ownerReferences"][0]["uid"] == uid).max_by_key(|record| record["revision"].as_i64())
+        records
+            .filter(|record| record["metadata"]["ownerReferences"][0]["uid"] == uid)
+            .max_by_key(|record| record["revision"].as_i64())
     }
 
     /// Waits for an Event with this reason that says all of `words`.
@@ -311,7 +386,12 @@ impl Scene {
 
     /// Notes of the Events with this reason.
     pub async fn events(&self, reason: &str) -> Vec<String> {
-        self.list("Event").await.iter().filter(|event| event["reason"] == reason).map(|event| text(&event["note"])).collect()
+        self.list("Event")
+            .await
+            .iter()
+            .filter(|event| event["reason"] == reason)
+            .map(|event| text(&event["note"]))
+            .collect()
     }
 
     /// A place in the audit log, to read on from.
@@ -357,10 +437,16 @@ pub fn resource(kind: &str) -> ApiResource {
         "Event" => ("events.k8s.io", "v1", "events"),
         "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
         "ValidatingAdmissionPolicy" => ("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies"),
-        "ValidatingAdmissionPolicyBinding" => ("admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings"),
+        "ValidatingAdmissionPolicyBinding" => {
+            ("admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings")
+        }
         "MutatingAdmissionPolicy" => ("admissionregistration.k8s.io", "v1", "mutatingadmissionpolicies"),
-        "MutatingAdmissionPolicyBinding" => ("admissionregistration.k8s.io", "v1", "mutatingadmissionpolicybindings"),
-        "ValidatingWebhookConfiguration" => ("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations"),
+        "MutatingAdmissionPolicyBinding" => {
+            ("admissionregistration.k8s.io", "v1", "mutatingadmissionpolicybindings")
+        }
+        "ValidatingWebhookConfiguration" => {
+            ("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations")
+        }
         "ClusterRole" => ("rbac.authorization.k8s.io", "v1", "clusterroles"),
         "ClusterRoleBinding" => ("rbac.authorization.k8s.io", "v1", "clusterrolebindings"),
         "Role" => ("rbac.authorization.k8s.io", "v1", "roles"),

@@ -1,4 +1,5 @@
-//! `mfa-operator self-test`, which `helm test` runs: under the rights that the chart gives it, against a real operator.
+//! `mfa-operator self-test`, which `helm test` runs: under the rights that the chart gives it, against a real
+//! operator.
 
 use std::process::Command;
 
@@ -18,7 +19,8 @@ async fn it_passes_and_leaves_nothing() {
     grant(&scene);
     // The second begins while the operator still waits whether the first policy comes again.
     for timeout in ["60", "29"] {
-        let told = run(&scene.namespace, TESTER, &["--timeout", timeout]).expect("an operator serves the namespace");
+        let told =
+            run(&scene.namespace, TESTER, &["--timeout", timeout]).expect("an operator serves the namespace");
         assert!(told.contains("passed: the operator serves"), "{told}");
         assert_nothing_is_left(&scene).await;
     }
@@ -28,7 +30,8 @@ async fn it_passes_and_leaves_nothing() {
 async fn it_says_what_is_missing() {
     let scene = Scene::start("self-test-refused").await;
     grant(&scene);
-    let why = run(&scene.namespace, TESTER, &["--timeout", "60", "--server-image", "nginx"]).expect_err("an image that is no server's");
+    let why = run(&scene.namespace, TESTER, &["--timeout", "60", "--server-image", "nginx"])
+        .expect_err("an image that is no server's");
     assert!(why.contains("NotKratos"), "{why}");
     assert_nothing_is_left(&scene).await;
 
@@ -70,7 +73,12 @@ fn grant(scene: &Scene) {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
     scene.try_kubectl(&["apply", "-f", "-"], &list).expect("the rights are granted");
     // A busy API server takes a moment to learn of them.
-    let granted = || scene.try_kubectl(&["auth", "can-i", "get", &format!("mfapolicies.mfa-operator.dev/{NAME}"), "--as", TESTER], "");
+    let granted = || {
+        scene.try_kubectl(
+            &["auth", "can-i", "get", &format!("mfapolicies.mfa-operator.dev/{NAME}"), "--as", TESTER],
+            "",
+        )
+    };
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while let Err(answer) = granted() {
         assert!(std::time::Instant::now() < deadline, "the rights are not in force: {answer}");

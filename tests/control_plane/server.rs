@@ -43,13 +43,19 @@ impl Kratos {
         // To a file: a pipe that nobody reads would stop it.
         let log = folder.path().join("log");
         let words = std::fs::File::create(&log).expect("a file can be written");
-        command.args(["serve", "all", "--config"]).arg(write(folder.path(), &whole(base, (public, admin), folder.path())));
+        command
+            .args(["serve", "all", "--config"])
+            .arg(write(folder.path(), &whole(base, (public, admin), folder.path())));
         if let Some(text) = &beside.file {
             let path = folder.path().join("kratos.yaml");
             std::fs::write(&path, text).expect("a file can be written");
             command.arg("--config").arg(path);
         }
-        command.envs(beside.variables.iter().cloned()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(words);
+        command
+            .envs(beside.variables.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(words);
         let mut kratos = Self { process: command.spawn().expect("Kratos can be run"), folder, public, admin };
         let deadline = Instant::now() + START;
         while Instant::now() < deadline {
@@ -112,7 +118,8 @@ fn write(folder: &Path, config: &Value) -> PathBuf {
 /// With what Kratos needs to start at all.
 fn whole(base: &Value, ports: (u16, u16), folder: &Path) -> Value {
     let schema = folder.join("identity.schema.json");
-    let own: Value = serde_json::from_str(include_str!("../cluster/kratos/identity.default.schema.json")).expect("it is JSON");
+    let own: Value = serde_json::from_str(include_str!("../cluster/kratos/identity.default.schema.json"))
+        .expect("it is JSON");
     std::fs::write(&schema, own.to_string()).expect("a file can be written");
     let serve = |port: u16| json!({"host": "127.0.0.1", "port": port, "base_url": format!("http://127.0.0.1:{port}/")});
     let needed = json!({
@@ -132,5 +139,8 @@ fn whole(base: &Value, ports: (u16, u16), folder: &Path) -> Value {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free").port()
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a port is free")
+        .port()
 }

@@ -1,4 +1,5 @@
-//! Three policies for one workload, in every order in which they and the workload can come: exactly one governs.
+//! Three policies for one workload, in every order in which they and the workload can come: exactly one
+//! governs.
 
 use std::time::Duration;
 
@@ -23,8 +24,12 @@ const POLICIES: [&str; 3] = ["a", "b", "c"];
 fn contests() -> Vec<Contest> {
     let mut orders: Vec<Vec<&str>> = vec![vec![]];
     for name in ["workload", "a", "b", "c"] {
-        let inserted = |order: &Vec<&'static str>, place| [&order[..place], &[name], &order[place..]].concat();
-        orders = orders.iter().flat_map(|order| (0..=order.len()).map(move |place| inserted(order, place))).collect();
+        let inserted =
+            |order: &Vec<&'static str>, place| [&order[..place], &[name], &order[place..]].concat();
+        orders = orders
+            .iter()
+            .flat_map(|order| (0..=order.len()).map(move |place| inserted(order, place)))
+            .collect();
     }
     let contest = |order: Vec<&str>| {
         let named = |name: &&str| format!("{}-{name}", order.concat().replace("workload", "w"));
@@ -50,8 +55,14 @@ impl Contest {
         }
         let deployment = scene.deployment(&self.workload).await;
         enforces(&deployment).unwrap_or_else(|gap| panic!("{}: {gap}", self.workload));
-        let held = (label(&deployment), env(&deployment, "kratos").remove(MAX_AGE), generation(&deployment) - 1);
-        assert_eq!(held, (governor.clone(), Some(settings.into()), changes), "{} by its label, settings and changes", self.workload);
+        let held =
+            (label(&deployment), env(&deployment, "kratos").remove(MAX_AGE), generation(&deployment) - 1);
+        assert_eq!(
+            held,
+            (governor.clone(), Some(settings.into()), changes),
+            "{} by its label, settings and changes",
+            self.workload
+        );
     }
 }
 
@@ -66,7 +77,9 @@ async fn of_three_in_any_order_the_first_governs_then_the_second() {
             if *name == contest.workload {
                 scene.create(kratos(name)).await;
             } else {
-                scene.create(policy_with(name, &[&contest.workload], json!({"privilegedSessionMaxAge": "5m"}))).await;
+                scene
+                    .create(policy_with(name, &[&contest.workload], json!({"privilegedSessionMaxAge": "5m"})))
+                    .await;
             }
         }
         // Creation times have whole seconds.

@@ -14,7 +14,9 @@ const REACTION: Duration = Duration::from_secs(2);
 /// Every line of a log, which is JSON.
 fn lines(scene: &Scene) -> Vec<Value> {
     let log = scene.operator.log();
-    log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()
+    log.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")))
+        .collect()
 }
 
 fn audit_lines(scene: &Scene) -> Vec<Value> {
@@ -27,7 +29,8 @@ async fn told(scene: &Scene) -> BTreeMap<String, usize> {
     for event in scene.list("Event").await {
         assert_eq!(event["reportingController"], "mfa-operator");
         let series = event["series"]["count"].as_u64().unwrap_or(1);
-        *told.entry(format!("{} {}", text(&event["type"]), text(&event["reason"]))).or_default() += usize::try_from(series).expect("few");
+        *told.entry(format!("{} {}", text(&event["type"]), text(&event["reason"]))).or_default() +=
+            usize::try_from(series).expect("few");
     }
     told
 }
@@ -69,7 +72,9 @@ async fn each_change_of_a_life_is_told_once() {
     scene.until_ready("mfa").await;
     let weaker = ["Normal RolloutStarted", "Normal RolledOut", "Warning LevelChanged", "Normal Ready"];
     until_told(&scene, &mut before, "a weaker level", &weaker).await;
-    scene.until_event("LevelChanged", &["whoami from highest_available to aal1", "spec last set by owner"]).await;
+    scene
+        .until_event("LevelChanged", &["whoami from highest_available to aal1", "spec last set by owner"])
+        .await;
 
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"suspend": true}})).await;
     until_told(&scene, &mut before, "suspended", &["Normal Suspended"]).await;
@@ -109,21 +114,36 @@ async fn each_change_of_a_life_is_told_once() {
 }
 
 fn change(line: &Value) -> [String; 7] {
-    ["from_settings", "to_settings", "from_whoami", "to_whoami", "cause", "manager", "generation"].map(|field| {
-        line[field].as_str().map_or_else(|| line[field].as_i64().map(|number| number.to_string()).unwrap_or_default(), Into::into)
-    })
+    ["from_settings", "to_settings", "from_whoami", "to_whoami", "cause", "manager", "generation"].map(
+        |field| {
+            line[field].as_str().map_or_else(
+                || line[field].as_i64().map(|number| number.to_string()).unwrap_or_default(),
+                Into::into,
+            )
+        },
+    )
 }
 
 fn every_line_says_what_it_is_about(scene: &Scene) {
     let about = |line: &Value| line["policy"] == format!("{}/mfa", scene.namespace);
     let all = lines(scene);
     for line in &all {
-        assert!(["timestamp", "level", "target", "message"].iter().all(|field| line[field].is_string()), "{line}");
+        assert!(
+            ["timestamp", "level", "target", "message"].iter().all(|field| line[field].is_string()),
+            "{line}"
+        );
     }
-    let told: Vec<_> = all.iter().filter(|line| line["kind"] == "MfaPolicy" && line["object"].is_string()).collect();
+    let told: Vec<_> =
+        all.iter().filter(|line| line["kind"] == "MfaPolicy" && line["object"].is_string()).collect();
     assert!(told.len() > 10, "the events are in the log");
     for line in told {
-        assert!(about(line) && line["generation"].is_i64() && line["targets"].is_string() && line["reason"].is_string(), "{line}");
+        assert!(
+            about(line)
+                && line["generation"].is_i64()
+                && line["targets"].is_string()
+                && line["reason"].is_string(),
+            "{line}"
+        );
         assert!(line["reason"] == "TargetNotFound" || line["revision"].is_string(), "{line}");
     }
     assert!(!scene.operator.log().contains(SECRET));
@@ -133,7 +153,9 @@ fn every_line_says_what_it_is_about(scene: &Scene) {
 #[tokio::test]
 async fn each_override_is_told() {
     let scene = Scene::start("override-again").await;
-    scene.create(kratos_with("kratos", json!({"name": "session_whoami_required_aal", "value": "aal1"}))).await;
+    scene
+        .create(kratos_with("kratos", json!({"name": "session_whoami_required_aal", "value": "aal1"})))
+        .await;
     scene.create(policy("mfa", &["kratos"])).await;
     scene.until_event("Overridden", &["session_whoami_required_aal"]).await;
     scene.edit("Deployment", "kratos", env_patch(&[("SESSION", "{}")])).await;

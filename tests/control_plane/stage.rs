@@ -1,5 +1,5 @@
-//! A namespace under the chart's admission policies, and its people: each with an account of its own, who come with
-//! the token of that account.
+//! A namespace under the chart's admission policies, and its people: each with an account of its own, who
+//! come with the token of that account.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -58,8 +58,11 @@ impl Stage {
         let client = plane.client().await;
         install_definition(&client).await;
         let namespace = create_namespace(&client, name).await;
-        let mut settings = vec![format!("watchNamespaces={{{namespace}}}"), format!("fullnameOverride={namespace}")];
-        settings.extend(["confinement", "weakening", "history"].map(|policy| format!("admission.{policy}.enabled=false")));
+        let mut settings =
+            vec![format!("watchNamespaces={{{namespace}}}"), format!("fullnameOverride={namespace}")];
+        settings.extend(
+            ["confinement", "weakening", "history"].map(|policy| format!("admission.{policy}.enabled=false")),
+        );
         settings.extend(values.iter().map(|value| (*value).to_owned()));
         for object in rendered(&namespace, &settings) {
             // Its rights and their limits; the rest of the chart stays away.
@@ -77,7 +80,10 @@ impl Stage {
 
     /// An account that has this role in the namespace.
     pub async fn person(&self, name: &str, role: &str) -> Person {
-        self.admin.create(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})).await.expect("an account");
+        self.admin
+            .create(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}))
+            .await
+            .expect("an account");
         self.grant(name, role).await;
         Person::with_the_token_of(control_plane(), &self.namespace, name, None).await
     }
@@ -110,7 +116,9 @@ impl Stage {
         let deadline = Instant::now() + SOON;
         loop {
             match attempt().await {
-                Err(status) if status.code == 403 && status.message.contains("denied request") => return status,
+                Err(status) if status.code == 403 && status.message.contains("denied request") => {
+                    return status;
+                }
                 answer => assert!(Instant::now() < deadline, "it is not refused: {answer:?}"),
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -142,7 +150,13 @@ impl Drop for Stage {
         let kubeconfig = control_plane().folder().join("kubeconfig");
         let kinds = "validatingadmissionpolicybindings,validatingadmissionpolicies,mutatingadmissionpolicybindings,mutatingadmissionpolicies,clusterrolebindings";
         let _ = Command::new(cluster_part("node").join("kubectl"))
-            .args(["delete", kinds, "--wait=false", "--selector", &format!("app.kubernetes.io/instance={}", self.namespace)])
+            .args([
+                "delete",
+                kinds,
+                "--wait=false",
+                "--selector",
+                &format!("app.kubernetes.io/instance={}", self.namespace),
+            ])
             .env("KUBECONFIG", kubeconfig)
             .output();
     }
@@ -150,14 +164,20 @@ impl Drop for Stage {
 
 impl Person {
     /// With a token for this pod of the account, or for none.
-    pub async fn with_the_token_of(plane: &ControlPlane, namespace: &str, account: &str, pod: Option<&str>) -> Self {
+    pub async fn with_the_token_of(
+        plane: &ControlPlane,
+        namespace: &str,
+        account: &str,
+        pod: Option<&str>,
+    ) -> Self {
         Self::with(plane, namespace, &token(plane, namespace, account, pod).await).await
     }
 
     /// Whoever has this token.
     pub async fn with(plane: &ControlPlane, namespace: &str, token: &str) -> Self {
         let mut config = config(plane).await;
-        let token: AuthInfo = serde_json::from_value(json!({ "token": token })).expect("a token is a credential");
+        let token: AuthInfo =
+            serde_json::from_value(json!({ "token": token })).expect("a token is a credential");
         config.auth_info = token;
         Self { client: Client::try_from(config).expect("a client"), namespace: namespace.into() }
     }
@@ -172,15 +192,17 @@ impl Person {
 
     fn api(&self, kind: &str) -> Api<DynamicObject> {
         match kind {
-            "Namespace" | "ClusterRoleBinding" | "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding" => {
-                Api::all_with(self.client.clone(), &resource(kind))
-            }
+            "Namespace"
+            | "ClusterRoleBinding"
+            | "ValidatingAdmissionPolicy"
+            | "ValidatingAdmissionPolicyBinding" => Api::all_with(self.client.clone(), &resource(kind)),
             _ => Api::namespaced_with(self.client.clone(), &self.namespace, &resource(kind)),
         }
     }
 
     pub async fn find(&self, kind: &str, name: &str) -> Option<Value> {
-        let found = self.api(kind).get_opt(name).await.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+        let found =
+            self.api(kind).get_opt(name).await.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
         found.map(|object| serde_json::to_value(object).expect("an object is JSON"))
     }
 
@@ -189,8 +211,15 @@ impl Person {
     }
 
     pub async fn list(&self, kind: &str) -> Vec<Value> {
-        let list = self.api(kind).list(&kube::api::ListParams::default()).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
-        list.items.into_iter().map(|object| serde_json::to_value(object).expect("an object is JSON")).collect()
+        let list = self
+            .api(kind)
+            .list(&kube::api::ListParams::default())
+            .await
+            .unwrap_or_else(|error| panic!("{kind}: {error}"));
+        list.items
+            .into_iter()
+            .map(|object| serde_json::to_value(object).expect("an object is JSON"))
+            .collect()
     }
 
     pub async fn create(&self, object: Value) -> Answer {
@@ -282,17 +311,24 @@ pub async fn with_the_token_of_a_pod_that_is_gone(plane: &ControlPlane, namespac
 
 /// One for this pod of the account, or for none.
 async fn token(plane: &ControlPlane, namespace: &str, account: &str, pod: Option<&str>) -> String {
-    let accounts = Api::<DynamicObject>::namespaced_with(plane.client().await, namespace, &resource("ServiceAccount"));
+    let accounts =
+        Api::<DynamicObject>::namespaced_with(plane.client().await, namespace, &resource("ServiceAccount"));
     let bound = pod.map(|name| json!({"apiVersion": "v1", "kind": "Pod", "name": name}));
     let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"boundObjectRef": bound}});
-    let answer: Value = accounts.create_subresource("token", account, &PostParams::default(), &request).await.expect("a token");
+    let answer: Value = accounts
+        .create_subresource("token", account, &PostParams::default(), &request)
+        .await
+        .expect("a token");
     answer["status"]["token"].as_str().expect("a token").into()
 }
 
 /// The admin's.
 async fn config(plane: &ControlPlane) -> Config {
-    let kubeconfig = Kubeconfig::read_from(plane.folder().join("kubeconfig")).expect("a ready control plane has a kubeconfig");
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("it names one cluster");
+    let kubeconfig = Kubeconfig::read_from(plane.folder().join("kubeconfig"))
+        .expect("a ready control plane has a kubeconfig");
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .expect("it names one cluster");
     config.default_retry = false;
     config
 }
@@ -320,7 +356,8 @@ pub fn rendered(release: &str, settings: &[String]) -> Vec<Value> {
         "--kube-version",
         "1.30.0",
     ]);
-    let output = helm.args(settings.iter().flat_map(|setting| ["--set", setting])).output().expect("helm runs");
+    let output =
+        helm.args(settings.iter().flat_map(|setting| ["--set", setting])).output().expect("helm runs");
     assert!(output.status.success(), "helm: {}", String::from_utf8_lossy(&output.stderr));
     let documents = String::from_utf8(output.stdout).expect("YAML is text");
     let objects = serde_yaml::Deserializer::from_str(&documents)
@@ -334,7 +371,11 @@ pub async fn apply(client: &Client, namespace: &str, object: Value) {
     let resource: ApiResource = resource(&kind);
     let api = match kind.as_str() {
         "Role" | "RoleBinding" | "ServiceAccount" | "Service" | "ConfigMap" | "Pod" => {
-            Api::<DynamicObject>::namespaced_with(client.clone(), object["metadata"]["namespace"].as_str().unwrap_or(namespace), &resource)
+            Api::<DynamicObject>::namespaced_with(
+                client.clone(),
+                object["metadata"]["namespace"].as_str().unwrap_or(namespace),
+                &resource,
+            )
         }
         _ => Api::all_with(client.clone(), &resource),
     };

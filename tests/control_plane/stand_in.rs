@@ -32,7 +32,8 @@ pub fn free_address() -> Ipv4Addr {
 }
 
 pub fn ok(body: &str) -> Vec<u8> {
-    format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        .into_bytes()
 }
 
 impl StandIn {
@@ -88,7 +89,8 @@ impl Silent {
             let mut streams = Vec::new();
             while let Ok((stream, _)) = listener.accept() {
                 stream.set_nonblocking(true).expect("a stream can be asked");
-                // Whoever hung up did so before this connection came, whenever a thread would have heard of it.
+                // Whoever hung up did so before this connection came, whenever a thread would have heard of
+                // it.
                 streams.retain_mut(is_open);
                 streams.push(stream);
                 let mut open = open.lock().expect("nobody panics");
@@ -117,7 +119,8 @@ fn is_open(stream: &mut TcpStream) -> bool {
 /// Kratos without pods, whose admin API is at this port.
 pub fn serving_at(name: &str, port: u16) -> Value {
     let mut deployment = kratos(name);
-    deployment["spec"]["template"]["spec"]["containers"][0]["ports"] = json!([{"name": "http-admin", "containerPort": port}]);
+    deployment["spec"]["template"]["spec"]["containers"][0]["ports"] =
+        json!([{"name": "http-admin", "containerPort": port}]);
     deployment
 }
 
@@ -132,7 +135,8 @@ pub async fn start_pods(scene: &Scene, deployment: &str, addresses: &[Ipv4Addr])
     scene.edit("Deployment", deployment, json!({"spec": {"replicas": wanted}})).await;
     let new = scene
         .until("its pods are there", SOON, async || {
-            let new: Vec<_> = of(scene.list("Pod").await).into_iter().filter(|name| !before.contains(name)).collect();
+            let new: Vec<_> =
+                of(scene.list("Pod").await).into_iter().filter(|name| !before.contains(name)).collect();
             if new.len() == addresses.len() { Ok(new) } else { Err(format!("there are {new:?}")) }
         })
         .await;
@@ -143,7 +147,8 @@ pub async fn start_pods(scene: &Scene, deployment: &str, addresses: &[Ipv4Addr])
 }
 
 pub async fn say_ready(scene: &Scene, pod: &str, address: Ipv4Addr) {
-    let mut container = json!({"name": "kratos", "ready": true, "restartCount": 0, "image": "i", "imageID": "i"});
+    let mut container =
+        json!({"name": "kratos", "ready": true, "restartCount": 0, "image": "i", "imageID": "i"});
     container["state"] = json!({"running": {}});
     let conditions = json!([{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "True"}]);
     let address = address.to_string();

@@ -68,7 +68,9 @@ async fn five_edits_in_a_burst_roll_at_most_twice() {
     let before = generation(&scene.deployment("kratos").await);
     let begun = std::time::Instant::now();
     for minutes in 1..=5 {
-        scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": format!("{minutes}m")}})).await;
+        scene
+            .edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": format!("{minutes}m")}}))
+            .await;
         tokio::time::sleep(Duration::from_millis(600)).await;
     }
     let name = "SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE";
@@ -76,7 +78,8 @@ async fn five_edits_in_a_burst_roll_at_most_twice() {
     let most = 2 + i64::try_from(begun.elapsed().as_secs() / 10).expect("some seconds");
     scene
         .until("the last edit is in force", AFTER_THE_PAUSE, async || {
-            let found = env(&scene.deployment("kratos").await, "kratos").get(name).cloned().unwrap_or_default();
+            let found =
+                env(&scene.deployment("kratos").await, "kratos").get(name).cloned().unwrap_or_default();
             if found == "5m" { Ok(()) } else { Err(found) }
         })
         .await;
@@ -93,7 +96,10 @@ async fn targets_roll_in_their_order_and_a_missing_one_holds_those_after_it() {
     assert!(message.contains("first"), "{message}");
     scene.until_condition("mfa", "Reconciling", "True", "TargetNotFound").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert!(!env(&scene.deployment("second").await, "kratos").contains_key(WHOAMI), "the second must wait for the first");
+    assert!(
+        !env(&scene.deployment("second").await, "kratos").contains_key(WHOAMI),
+        "the second must wait for the first"
+    );
 
     scene.create(kratos("first")).await;
     scene.until_condition("mfa", "Ready", "True", "Ready").await;
@@ -112,7 +118,10 @@ async fn a_paused_target_holds_those_after_it_and_goes_on_by_itself() {
     let message = scene.until_condition("mfa", "RolledOut", "False", "TargetPaused").await;
     assert!(message.contains("first") && message.contains("paused"), "{message}");
     scene.until_condition("mfa", "Reconciling", "True", "TargetPaused").await;
-    assert!(!env(&scene.deployment("second").await, "kratos").contains_key(WHOAMI), "the second must wait for the first");
+    assert!(
+        !env(&scene.deployment("second").await, "kratos").contains_key(WHOAMI),
+        "the second must wait for the first"
+    );
 
     scene.edit("Deployment", "first", json!({"spec": {"paused": false, "replicas": 0}})).await;
     scene.until_ready("mfa").await;
@@ -146,7 +155,11 @@ async fn a_roll_is_followed_to_its_end() {
     say_ready(&scene, &new).await;
     scene.until_ready("mfa").await;
     let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
-    assert_eq!((&status["pods"], &status["requiredAAL"]["whoami"]), (&json!("1/1"), &json!("highest_available")), "{status}");
+    assert_eq!(
+        (&status["pods"], &status["requiredAAL"]["whoami"]),
+        (&json!("1/1"), &json!("highest_available")),
+        "{status}"
+    );
 
     // Latched: somebody else's scaling and crashes change counts, not the verdict.
     scene.edit("Deployment", "kratos", json!({"spec": {"replicas": 3}})).await;
@@ -181,18 +194,29 @@ async fn a_roll_of_two_pods_costs_few_writes() {
     writes.retain(|write| write.resource != "events");
     let of_status = writes.iter().filter(|write| write.resource == "mfapoliciesstatus").count();
     println!("{} writes, {of_status} of them of the status", writes.len());
-    // Six and eleven where nothing else runs. A machine that is busy with other tests stretches the roll, and the status is
-    // written once a second at most: so it tells more of it.
-    assert!(of_status <= 9 && writes.len() <= 14, "{of_status} of the status among {}: {writes:#?}", writes.len());
+    // Six and eleven where nothing else runs. A machine that is busy with other tests stretches the roll, and
+    // the status is written once a second at most: so it tells more of it.
+    assert!(
+        of_status <= 9 && writes.len() <= 14,
+        "{of_status} of the status among {}: {writes:#?}",
+        writes.len()
+    );
 }
 
-/// Waits until two pods run of which none is `known`: each gets ready some seconds after it came, as a real one does.
+/// Waits until two pods run of which none is `known`: each gets ready some seconds after it came, as a real
+/// one does.
 async fn until_all_new(scene: &Scene, known: &[String]) -> Vec<String> {
     let mut new: Vec<String> = Vec::new();
     while new.len() < 2 {
         let all: Vec<_> = known.iter().chain(&new).map(String::as_str).collect();
         let pod = until_pod(scene, &all).await;
-        say(scene, &pod, "False", json!({"state": {"waiting": {"reason": "ContainerCreating"}}, "lastState": {}})).await;
+        say(
+            scene,
+            &pod,
+            "False",
+            json!({"state": {"waiting": {"reason": "ContainerCreating"}}, "lastState": {}}),
+        )
+        .await;
         tokio::time::sleep(Duration::from_millis(2_500)).await;
         say_ready(scene, &pod).await;
         new.push(pod);
@@ -206,7 +230,11 @@ async fn until_pod(scene: &Scene, known: &[&str]) -> String {
         .until("a new pod is there", SOON, async || {
             let pods = scene.list("Pod").await;
             let names: Vec<_> = pods.iter().map(|pod| text(&pod["metadata"]["name"])).collect();
-            names.iter().find(|name| !known.contains(&name.as_str())).cloned().ok_or(format!("there are {names:?}"))
+            names
+                .iter()
+                .find(|name| !known.contains(&name.as_str()))
+                .cloned()
+                .ok_or(format!("there are {names:?}"))
         })
         .await
 }
@@ -216,7 +244,8 @@ async fn say_ready(scene: &Scene, pod: &str) {
 }
 
 async fn say(scene: &Scene, pod: &str, ready: &str, container: Value) {
-    let mut status = json!({"name": "kratos", "ready": ready == "True", "restartCount": 0, "image": "i", "imageID": "i"});
+    let mut status =
+        json!({"name": "kratos", "ready": ready == "True", "restartCount": 0, "image": "i", "imageID": "i"});
     status["state"] = container["state"].clone();
     status["lastState"] = container["lastState"].clone();
     let conditions = json!([{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": ready}]);
@@ -232,12 +261,19 @@ async fn old_records_are_pruned_and_forged_ones_mean_nothing() {
     scene.until_ready("mfa").await;
     let first = scene.newest_record("mfa").await.expect("a record");
     for minutes in 1..=2 {
-        scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": format!("{minutes}m")}})).await;
+        scene
+            .edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": format!("{minutes}m")}}))
+            .await;
         scene.until_ready("mfa").await;
     }
     scene
         .until("one old record is kept, the older is gone", SOON, async || {
-            let names: Vec<_> = scene.list("ControllerRevision").await.iter().map(|record| text(&record["metadata"]["name"])).collect();
+            let names: Vec<_> = scene
+                .list("ControllerRevision")
+                .await
+                .iter()
+                .map(|record| text(&record["metadata"]["name"]))
+                .collect();
             let as_limited = names.len() == 2 && !names.contains(&text(&first["metadata"]["name"]));
             if as_limited { Ok(()) } else { Err(format!("there are {names:?}")) }
         })

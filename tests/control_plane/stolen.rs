@@ -1,5 +1,5 @@
-//! Every kind of write with the operator's token that is none of its business. The account has every right in the whole
-//! cluster here, so that it is the confinement that refuses and not a missing right.
+//! Every kind of write with the operator's token that is none of its business. The account has every right in
+//! the whole cluster here, so that it is the confinement that refuses and not a missing right.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,13 @@ struct Row {
     words: &'static str,
 }
 
-fn row(what: impl Into<String>, method: &'static str, path: impl Into<String>, body: Value, words: &'static str) -> Row {
+fn row(
+    what: impl Into<String>,
+    method: &'static str,
+    path: impl Into<String>,
+    body: Value,
+    words: &'static str,
+) -> Row {
     Row { what: what.into(), method, path: path.into(), body, words }
 }
 
@@ -102,16 +108,18 @@ fn valid(stage: &Stage, kind: &str) -> Value {
             "type": "kubernetes.io/service-account-token",
         }),
         "Service" => spec(json!({"ports": [{"port": 4433}], "selector": {"app": "new"}})),
-        "PersistentVolumeClaim" => spec(json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}})),
+        "PersistentVolumeClaim" => {
+            spec(json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}))
+        }
         "ReplicationController" => spec(json!({"selector": {"app": "new"}, "template": template()})),
         "LimitRange" => spec(json!({"limits": []})),
         "PodTemplate" => json!({"metadata": metadata, "template": template()}),
         "ReplicaSet" => spec(json!({"selector": selector, "template": template()})),
         "Job" => spec(job),
         "CronJob" => spec(json!({"schedule": "* * * * *", "jobTemplate": {"spec": job}})),
-        "HorizontalPodAutoscaler" => {
-            spec(json!({"maxReplicas": 9, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "kratos"}}))
-        }
+        "HorizontalPodAutoscaler" => spec(
+            json!({"maxReplicas": 9, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "kratos"}}),
+        ),
         "PodDisruptionBudget" => spec(json!({"maxUnavailable": 0, "selector": selector})),
         "NetworkPolicy" => spec(json!({"podSelector": {}})),
         "Ingress" => spec(json!({"defaultBackend": {"service": {"name": "new", "port": {"number": 80}}}})),
@@ -135,7 +143,13 @@ fn outside(stage: &Stage) -> Vec<Row> {
         let mut object = valid(stage, kind);
         object["apiVersion"] = json!(group.trim_start_matches("apis/").trim_start_matches("api/"));
         object["kind"] = json!(kind);
-        rows.push(row(format!("creates a {kind}"), "POST", format!("/{group}/namespaces/{namespace}/{plural}"), object, OUTSIDE));
+        rows.push(row(
+            format!("creates a {kind}"),
+            "POST",
+            format!("/{group}/namespaces/{namespace}/{plural}"),
+            object,
+            OUTSIDE,
+        ));
     }
     let core = |path: &str| format!("/api/v1/namespaces/{namespace}/{path}");
     let apps = |path: &str| format!("/apis/apps/v1/namespaces/{namespace}/{path}");
@@ -186,12 +200,30 @@ fn outside(stage: &Stage) -> Vec<Row> {
     ]);
     for plural in ["deployments", "statefulsets", "daemonsets"] {
         let status = json!({"status": {"observedGeneration": 9}});
-        rows.push(row(format!("says how {plural} are"), "PATCH", apps(&format!("{plural}/kratos/status")), status, OUTSIDE));
-        rows.push(row(format!("deletes {plural}"), "DELETE", apps(&format!("{plural}/kratos")), Value::Null, OUTSIDE));
+        rows.push(row(
+            format!("says how {plural} are"),
+            "PATCH",
+            apps(&format!("{plural}/kratos/status")),
+            status,
+            OUTSIDE,
+        ));
+        rows.push(row(
+            format!("deletes {plural}"),
+            "DELETE",
+            apps(&format!("{plural}/kratos")),
+            Value::Null,
+            OUTSIDE,
+        ));
         rows.push(row(format!("deletes all {plural}"), "DELETE", apps(plural), Value::Null, OUTSIDE));
         if plural != "daemonsets" {
             let scale = json!({"spec": {"replicas": 0}});
-            rows.push(row(format!("scales {plural}"), "PATCH", apps(&format!("{plural}/kratos/scale")), scale, OUTSIDE));
+            rows.push(row(
+                format!("scales {plural}"),
+                "PATCH",
+                apps(&format!("{plural}/kratos/scale")),
+                scale,
+                OUTSIDE,
+            ));
         }
     }
     let policies = format!("/apis/mfa-operator.dev/v1alpha1/namespaces/{namespace}/mfapolicies");
@@ -241,13 +273,31 @@ fn leases(stage: &Stage) -> Vec<Row> {
         row("makes one beside a node", "POST", of("kube-node-lease"), named(&stage.namespace), OWN_LEASE),
         row("stops the scheduler", "POST", of("kube-system"), named("kube-scheduler"), OWN_LEASE),
         row("leads as somebody else", "PATCH", &*own, with(held("other-0_0123456789abcdef", 15)), HELD),
-        row("leads as a pod like it", "PATCH", &*own, with(held(&format!("{POD}1_0123456789abcdef"), 15)), HELD),
+        row(
+            "leads as a pod like it",
+            "PATCH",
+            &*own,
+            with(held(&format!("{POD}1_0123456789abcdef"), 15)),
+            HELD,
+        ),
         row("leads without a number", "PATCH", &*own, with(held(POD, 15)), HELD),
-        row("leads with more behind it", "PATCH", &*own, with(held(&format!("{}-other", by_pod()), 15)), HELD),
+        row(
+            "leads with more behind it",
+            "PATCH",
+            &*own,
+            with(held(&format!("{}-other", by_pod()), 15)),
+            HELD,
+        ),
         row("leads for long", "PATCH", &*own, with(held(&by_pod(), 31)), HELD),
         row("leads for an hour", "PATCH", &*own, with(held(&by_pod(), 3_600)), HELD),
         row("has nobody lead for an hour", "PATCH", &*own, with(held("", 3_600)), HELD),
-        row("keeps it from going", "PATCH", &*own, json!({"metadata": {"finalizers": ["example.com/stay"]}}), HELD),
+        row(
+            "keeps it from going",
+            "PATCH",
+            &*own,
+            json!({"metadata": {"finalizers": ["example.com/stay"]}}),
+            HELD,
+        ),
         row("gives it an owner", "PATCH", &*own, json!({"metadata": {"ownerReferences": owner}}), HELD),
         row("labels it", "PATCH", &*own, json!({"metadata": {"labels": {"a": "b"}}}), HELD),
         row("deletes it", "DELETE", &*own, Value::Null, OUTSIDE),
@@ -336,8 +386,20 @@ fn of_its_own(stage: &Stage, policy: &Value) -> Vec<Row> {
         .into_iter()
         .map(|name| row(format!("makes a ConfigMap {name}"), "POST", &*maps, map(name, file()), MAPS))
         .collect();
-    for name in ["mfa", "istio-revision", "mfa-mfa-0123456789", "mfa-mfa-0123456789-0123456", "mfa-mfa-012345678x-01234567"] {
-        rows.push(row(format!("makes a record {name}"), "POST", &*records, record(name, policy, data()), RECORDS));
+    for name in [
+        "mfa",
+        "istio-revision",
+        "mfa-mfa-0123456789",
+        "mfa-mfa-0123456789-0123456",
+        "mfa-mfa-012345678x-01234567",
+    ] {
+        rows.push(row(
+            format!("makes a record {name}"),
+            "POST",
+            &*records,
+            record(name, policy, data()),
+            RECORDS,
+        ));
     }
     let mut of_another = record(RECORD, policy, data());
     of_another["metadata"]["ownerReferences"][0]["name"] = json!("other");
@@ -364,14 +426,23 @@ fn of_its_own(stage: &Stage, policy: &Value) -> Vec<Row> {
         ("text in the place of a map", with("/overlay/session", json!("x".repeat(500_000)))),
         ("much text", with("/overlay/selfservice/methods/totp/config/issuer", json!("x".repeat(101)))),
         ("a number", with("/overlay/selfservice/methods/totp/enabled", json!(1))),
-        ("many origins", with("/overlay/selfservice/methods/webauthn/config/rp/origins", json!(vec!["https://a"; 17]))),
+        (
+            "many origins",
+            with("/overlay/selfservice/methods/webauthn/config/rp/origins", json!(vec!["https://a"; 17])),
+        ),
         ("another delivery", with("/delivery", json!("Webhook"))),
         ("a long name", with("/configMapName", json!("x".repeat(254)))),
         ("many targets", with("/targets", json!(vec![target; 9]))),
         ("a target of another kind", with("/targets/0/kind", json!("CronJob"))),
         ("more of a target", with("/targets/0/command", json!("sh"))),
     ] {
-        rows.push(row(format!("a record holds {what}"), "POST", &*records, record(RECORD, policy, data), DATA));
+        rows.push(row(
+            format!("a record holds {what}"),
+            "POST",
+            &*records,
+            record(RECORD, policy, data),
+            DATA,
+        ));
     }
     let events = format!("/apis/events.k8s.io/v1/namespaces/{}/events", stage.namespace);
     let event = |controller: &str, metadata: Value| {
@@ -385,16 +456,32 @@ fn of_its_own(stage: &Stage, policy: &Value) -> Vec<Row> {
     };
     rows.extend([
         row("tells an Event as the kubelet", "POST", &*events, event("kubelet", json!({})), EVENTS),
-        row("tells an Event with a label", "POST", &*events, event("mfa-operator", json!({"labels": {"a": "b"}})), EVENTS),
+        row(
+            "tells an Event with a label",
+            "POST",
+            &*events,
+            event("mfa-operator", json!({"labels": {"a": "b"}})),
+            EVENTS,
+        ),
         row("deletes all Events", "DELETE", &*events, Value::Null, OUTSIDE),
-        row("labels an Event", "PATCH", format!("{events}/told"), json!({"metadata": {"labels": {"a": "b"}}}), OUTSIDE),
+        row(
+            "labels an Event",
+            "PATCH",
+            format!("{events}/told"),
+            json!({"metadata": {"labels": {"a": "b"}}}),
+            OUTSIDE,
+        ),
     ]);
     rows
 }
 
 pub fn is_confined(what: &str, answer: Result<(), Box<Status>>, words: &str) -> Result<(), String> {
     match answer {
-        Err(status) if status.code == 403 && status.message.contains("-confinement' with binding") && status.message.contains(words) => {
+        Err(status)
+            if status.code == 403
+                && status.message.contains("-confinement' with binding")
+                && status.message.contains(words) =>
+        {
             Ok(())
         }
         Err(status) => Err(format!("{what}: {}: {}", status.code, status.message)),
@@ -408,8 +495,16 @@ async fn whatever_is_not_named_is_refused() {
     let policy = stage.admin.get("MfaPolicy", "mfa").await;
     // The operator leads, tells and remembers.
     stage.operator.create(lease(&stage, held(&by_pod(), 15))).await.expect("its own Lease");
-    stage.operator.patch("Lease", &stage.namespace, json!({"spec": held("", 30)})).await.expect("it gives it away");
-    stage.operator.patch("Lease", &stage.namespace, json!({"spec": held(&by_pod(), 30)})).await.expect("it takes it");
+    stage
+        .operator
+        .patch("Lease", &stage.namespace, json!({"spec": held("", 30)}))
+        .await
+        .expect("it gives it away");
+    stage
+        .operator
+        .patch("Lease", &stage.namespace, json!({"spec": held(&by_pod(), 30)}))
+        .await
+        .expect("it takes it");
     let events = format!("/apis/events.k8s.io/v1/namespaces/{}/events", stage.namespace);
     let told = json!({
         "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "told"}, "eventTime": "2026-01-01T00:00:00.000000Z",
@@ -421,11 +516,23 @@ async fn whatever_is_not_named_is_refused() {
         "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}},
     });
-    stage.operator.send("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review).await.expect("it may ask what it may");
+    stage
+        .operator
+        .send("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review)
+        .await
+        .expect("it may ask what it may");
 
-    let rows: Vec<_> = [outside(&stage), leases(&stage), values(&stage), of_its_own(&stage, &policy)].into_iter().flatten().collect();
+    let rows: Vec<_> = [outside(&stage), leases(&stage), values(&stage), of_its_own(&stage, &policy)]
+        .into_iter()
+        .flatten()
+        .collect();
     let distinct: BTreeSet<_> = rows.iter().map(|row| &row.what).collect();
-    assert!(distinct.len() == rows.len() && rows.len() >= 60, "{} of {} are distinct", distinct.len(), rows.len());
+    assert!(
+        distinct.len() == rows.len() && rows.len() >= 60,
+        "{} of {} are distinct",
+        distinct.len(),
+        rows.len()
+    );
     let before = stage.admin.get("Deployment", "kratos").await["metadata"]["resourceVersion"].clone();
     let mut wrong = Vec::new();
     for Row { what, method, path, body, words } in &rows {
@@ -458,8 +565,7 @@ async fn a_stolen_token_deletes_no_pod_but_a_stuck_one() {
         stage.admin.create(workload).await.expect("the admin may");
     }
     let mut other = pod("of-others", &stage.namespace);
-    other["metadata"]["ownerReferences"] =
-        json!([{"apiVersion": "apps.example.com/v1", "kind": "StatefulSet", "name": "x", "uid": "x", "controller": true}]);
+    other["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps.example.com/v1", "kind": "StatefulSet", "name": "x", "uid": "x", "controller": true}]);
     other["spec"]["containers"][0]["env"] = json!([level]);
     stage.admin.create(other).await.expect("the admin may");
     let mut deployed = String::new();
@@ -467,15 +573,20 @@ async fn a_stolen_token_deletes_no_pod_but_a_stuck_one() {
         .until("the pods are there", async || {
             let pods = stage.admin.list("Pod").await;
             let names: BTreeSet<_> = pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str()).collect();
-            deployed = names.iter().find(|name| name.starts_with("deployed-")).map_or_else(String::new, |name| (*name).into());
-            let all = ["kratos-0", "foreign-0", "hasty-0", "pending-0"].iter().all(|name| names.contains(name)) && !deployed.is_empty();
+            deployed = names
+                .iter()
+                .find(|name| name.starts_with("deployed-"))
+                .map_or_else(String::new, |name| (*name).into());
+            let all =
+                ["kratos-0", "foreign-0", "hasty-0", "pending-0"].iter().all(|name| names.contains(name))
+                    && !deployed.is_empty();
             if all { Ok(()) } else { Err(format!("there are {names:?}")) }
         })
         .await;
-    // To a node that there is not. A pod that is nowhere has nothing to end, and the API server lets it go at once.
+    // To a node that there is not. A pod that is nowhere has nothing to end, and the API server lets it go at
+    // once.
     for pod in ["kratos-0", "hasty-0"] {
-        let binding =
-            json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": {"kind": "Node", "name": "nowhere"}});
+        let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": {"kind": "Node", "name": "nowhere"}});
         let path = format!("/api/v1/namespaces/{}/pods/{pod}/binding", stage.namespace);
         stage.admin.send("POST", &path, &binding).await.expect("the admin may");
     }
@@ -492,7 +603,8 @@ async fn a_stolen_token_deletes_no_pod_but_a_stuck_one() {
         is_confined(what, stage.operator.delete("Pod", name).await, PODS).expect("it is refused");
     }
     stage.admin.patch_status("Pod", "kratos-0", ready("False")).await.expect("as the kubelet does");
-    is_confined("by force", stage.operator.delete_by_force("Pod", "kratos-0").await, PODS).expect("it is refused");
+    is_confined("by force", stage.operator.delete_by_force("Pod", "kratos-0").await, PODS)
+        .expect("it is refused");
     is_confined("all", stage.operator.delete_all("Pod").await, PODS).expect("it is refused");
     stage.operator.delete("Pod", "kratos-0").await.expect("it is stuck");
     stage.operator.delete("Pod", "pending-0").await.expect("it is nowhere");

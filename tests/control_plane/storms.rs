@@ -1,5 +1,5 @@
-//! Those who never stop: whoever they are, the server is not rolled at their pace, they are named, and everybody
-//! else is served at once.
+//! Those who never stop: whoever they are, the server is not rolled at their pace, they are named, and
+//! everybody else is served at once.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,8 @@ const STORM: Duration = Duration::from_secs(25);
 /// A storm is over by then, whatever it was waited for.
 const CALM: Duration = Duration::from_secs(180);
 
-/// A second policy, over a workload of its own, is written while the storm blows: the next gust waits for that.
+/// A second policy, over a workload of its own, is written while the storm blows: the next gust waits for
+/// that.
 async fn somebody_else_is_served(scene: &Scene, number: usize) {
     let (name, workload) = (format!("other-{number}"), format!("workload-{number}"));
     scene.create(kratos(&workload)).await;
@@ -27,7 +28,8 @@ async fn somebody_else_is_served(scene: &Scene, number: usize) {
         .await;
 }
 
-/// Does it once a second as long as the storm lasts, and longer until that says that it was enough; serves others meanwhile.
+/// Does it once a second as long as the storm lasts, and longer until that says that it was enough; serves
+/// others meanwhile.
 async fn storm(scene: &Scene, mut blow: impl AsyncFnMut(usize) -> bool) {
     let begun = Instant::now();
     let mut number = 0;
@@ -88,7 +90,13 @@ async fn a_policy_that_is_edited_every_second_rolls_now_and_then() {
     let before = generation(&scene).await;
     let (mut edits, begun) = (0, Instant::now());
     storm(&scene, async |number| {
-        scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": format!("{}m", number + 1)}})).await;
+        scene
+            .edit(
+                "MfaPolicy",
+                "mfa",
+                json!({"spec": {"privilegedSessionMaxAge": format!("{}m", number + 1)}}),
+            )
+            .await;
         edits = number + 1;
         true
     })
@@ -100,7 +108,8 @@ async fn a_policy_that_is_edited_every_second_rolls_now_and_then() {
     let name = "SELFSERVICE_FLOWS_SETTINGS_PRIVILEGED_SESSION_MAX_AGE";
     scene
         .until("the last edit is in force in the end", Duration::from_secs(90), async || {
-            let found = env(&scene.deployment("kratos").await, "kratos").get(name).cloned().unwrap_or_default();
+            let found =
+                env(&scene.deployment("kratos").await, "kratos").get(name).cloned().unwrap_or_default();
             if found == format!("{edits}m") { Ok(()) } else { Err(found) }
         })
         .await;
@@ -136,7 +145,8 @@ async fn somebody_else_is_heard(scene: &Scene, number: usize) {
     scene.until_condition(&name, "Effective", "True", "HashesAgree").await;
 }
 
-/// More policies in one namespace than looks that may ask at once; each look asks the pod that reads the file.
+/// More policies in one namespace than looks that may ask at once; each look asks the pod that reads the
+/// file.
 #[tokio::test]
 async fn silent_pods_leave_room_for_others() {
     const POLICIES: usize = 24;
@@ -164,7 +174,13 @@ async fn silent_pods_leave_room_for_others() {
     }
     for number in 0..3 {
         for name in &names {
-            scene.edit("MfaPolicy", name, json!({"spec": {"privilegedSessionMaxAge": format!("{}m", number + 5)}})).await;
+            scene
+                .edit(
+                    "MfaPolicy",
+                    name,
+                    json!({"spec": {"privilegedSessionMaxAge": format!("{}m", number + 5)}}),
+                )
+                .await;
         }
         somebody_else_is_served(&scene, number).await;
         somebody_else_is_heard(&others, number).await;
@@ -173,5 +189,10 @@ async fn silent_pods_leave_room_for_others() {
         scene.until_condition_within(CALM, name, "Effective", "False", "Unreachable").await;
     }
     let open = silent.open();
-    assert!(open.ever >= POLICIES && open.at_most <= ASK_AT_ONCE, "{} were asked at once, {} in all", open.at_most, open.ever);
+    assert!(
+        open.ever >= POLICIES && open.at_most <= ASK_AT_ONCE,
+        "{} were asked at once, {} in all",
+        open.at_most,
+        open.ever
+    );
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::objects::{WHOAMI, enforces, env, env_patch, generation, governed, kratos, kratos_reading, policy_with, template};
+use crate::objects::{
+    WHOAMI, enforces, env, env_patch, generation, governed, kratos, kratos_reading, policy_with, template,
+};
 use crate::scene::{SOON, Scene, text};
 use crate::steady::settle;
 
@@ -42,7 +44,13 @@ async fn an_edit_waits_and_is_written_at_the_end() {
     until_remembered(&scene, "Retain").await;
     // With nothing to do it is as ready as before.
     scene.until_condition("mfa", "Ready", "True", "Ready").await;
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": "15m", "requiredAAL": {"whoami": "aal1"}}})).await;
+    scene
+        .edit(
+            "MfaPolicy",
+            "mfa",
+            json!({"spec": {"privilegedSessionMaxAge": "15m", "requiredAAL": {"whoami": "aal1"}}}),
+        )
+        .await;
     let message = scene.until_condition("mfa", "RolledOut", "False", "Suspended").await;
     assert!(message.contains("spec.suspend") && message.contains(WHOAMI), "{message}");
     scene.until_condition("mfa", "Stalled", "True", "Suspended").await;
@@ -81,7 +89,9 @@ async fn drift_is_told_and_not_repaired() {
     scene.edit("MfaPolicy", "mfa", suspend(false)).await;
     scene.until("the drift is repaired", SOON, async || enforces(&scene.deployment("kratos").await)).await;
     scene.until_ready("mfa").await;
-    assert!(text(&scene.get("ConfigMap", "mfa-mfa").await["data"]["kratos.yaml"]).contains("highest_available"));
+    assert!(
+        text(&scene.get("ConfigMap", "mfa-mfa").await["data"]["kratos.yaml"]).contains("highest_available")
+    );
 }
 
 #[tokio::test]
@@ -95,14 +105,17 @@ async fn deleted_while_suspended_it_leaves_everything_as_it_is() {
     tokio::time::sleep(Duration::from_secs(45)).await;
     enforces(&scene.deployment("kratos").await).expect("it still enforces");
     assert_eq!(generation_of_template(&scene).await, before);
-    assert!(text(&scene.get("ConfigMap", "mfa-mfa").await["data"]["kratos.yaml"]).contains("highest_available"));
+    assert!(
+        text(&scene.get("ConfigMap", "mfa-mfa").await["data"]["kratos.yaml"]).contains("highest_available")
+    );
 }
 
 /// Suspending is what one does in trouble: what is in force must be remembered whatever is refused.
 #[tokio::test]
 async fn what_is_refused_is_remembered_as_to_be_left() {
     let scene = in_force("suspend-refused").await;
-    let allowed = json!({"spec": {"template": {"spec": {"containers": [{"name": "kratos", "image": "nginx"}]}}}});
+    let allowed =
+        json!({"spec": {"template": {"spec": {"containers": [{"name": "kratos", "image": "nginx"}]}}}});
     scene.edit("Deployment", "kratos", allowed).await;
     scene.until_condition("mfa", "Accepted", "False", "NotKratos").await;
     scene.edit("MfaPolicy", "mfa", suspend(true)).await;
@@ -120,7 +133,13 @@ async fn a_new_one_that_is_suspended_takes_nothing() {
         scene.create(workload).await;
     }
     scene.create(policy_with("mfa", &["kratos"], json!({"suspend": true}))).await;
-    scene.create(policy_with("file", &["reading"], json!({"suspend": true, "delivery": {"type": "ConfigFile"}}))).await;
+    scene
+        .create(policy_with(
+            "file",
+            &["reading"],
+            json!({"suspend": true, "delivery": {"type": "ConfigFile"}}),
+        ))
+        .await;
     for (policy, workload) in [("mfa", "kratos"), ("file", "reading")] {
         scene.until_condition(policy, "RolledOut", "False", "Suspended").await;
         assert_eq!(generation(&scene.deployment(workload).await), 1, "{workload} is as it was");
@@ -134,14 +153,20 @@ async fn a_new_one_that_is_suspended_takes_nothing() {
 async fn a_target_that_is_dropped_keeps_what_it_has_until_the_end() {
     let scene = in_force("suspend-drop").await;
     scene.create(kratos("second")).await;
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"targetRefs": [{"name": "kratos"}, {"name": "second"}]}})).await;
+    scene
+        .edit("MfaPolicy", "mfa", json!({"spec": {"targetRefs": [{"name": "kratos"}, {"name": "second"}]}}))
+        .await;
     scene.until_ready("mfa").await;
-    scene.edit("MfaPolicy", "mfa", json!({"spec": {"suspend": true, "targetRefs": [{"name": "second"}]}})).await;
+    scene
+        .edit("MfaPolicy", "mfa", json!({"spec": {"suspend": true, "targetRefs": [{"name": "second"}]}}))
+        .await;
     let message = scene.until_condition("mfa", "RolledOut", "False", "Suspended").await;
     assert!(message.contains("Deployment kratos"), "{message}");
     enforces(&scene.deployment("kratos").await).expect("it still enforces");
     scene.edit("MfaPolicy", "mfa", suspend(false)).await;
-    scene.until("it is reverted", SOON, async || crate::objects::is_bare(&scene.deployment("kratos").await)).await;
+    scene
+        .until("it is reverted", SOON, async || crate::objects::is_bare(&scene.deployment("kratos").await))
+        .await;
 }
 
 async fn generation_of_template(scene: &Scene) -> Value {

@@ -7,7 +7,8 @@ use crate::stage::{POD, Person};
 use crate::stolen::{by_pod, everywhere, held, is_confined, lease, map};
 use crate::support::control_plane::control_plane;
 
-/// Whoever may make tokens in the namespace has one for a pod that is there; every other token is worth nothing.
+/// Whoever may make tokens in the namespace has one for a pod that is there; every other token is worth
+/// nothing.
 #[tokio::test]
 async fn a_token_that_is_of_no_pod_is_worth_nothing() {
     let stage = everywhere("minted").await;
@@ -33,16 +34,24 @@ async fn a_token_that_is_of_no_pod_is_worth_nothing() {
         for (what, answer) in [
             ("leads", person.create(lease(&stage, held(&by_pod(), 15))).await.map(drop)),
             ("gives the Lease away", person.create(lease(&stage, held("", 15))).await.map(drop)),
-            ("lowers a level", person.patch("Deployment", "kratos", env_patch(&[(WHOAMI, "aal1")])).await.map(drop)),
+            (
+                "lowers a level",
+                person.patch("Deployment", "kratos", env_patch(&[(WHOAMI, "aal1")])).await.map(drop),
+            ),
             ("makes a file", person.create(map("mfa-mfa", json!({"kratos.yaml": "{}\n"}))).await.map(drop)),
-            ("says how a policy is", person.patch_status("MfaPolicy", "mfa", json!({"observedGeneration": 1})).await.map(drop)),
+            (
+                "says how a policy is",
+                person.patch_status("MfaPolicy", "mfa", json!({"observedGeneration": 1})).await.map(drop),
+            ),
         ] {
             is_confined(&format!("{whose}: {what}"), answer, "this one names none").expect("it is refused");
         }
     }
     // As docs/security.md says of whoever may do that.
     let pods = Person::with_the_token_of(plane, &stage.namespace, &stage.namespace, Some(POD)).await;
-    pods.create(lease(&stage, held(&by_pod(), 15))).await.expect("a token for a pod that is there is as good as its own");
+    pods.create(lease(&stage, held(&by_pod(), 15)))
+        .await
+        .expect("a token for a pod that is there is as good as its own");
     stage.admin.delete("Pod", POD).await.expect("the admin may");
     stage
         .until("a token goes with its pod", async || {

@@ -1,4 +1,5 @@
-//! What the API server serves and this operator does not expect: neither gone, nor as it was, and no trouble for others.
+//! What the API server serves and this operator does not expect: neither gone, nor as it was, and no trouble
+//! for others.
 
 use std::time::Duration;
 
@@ -7,7 +8,10 @@ use serde_json::json;
 use crate::between::{BROKEN, Between};
 use crate::election::{BY_DEFAULT, MAX_AGE, leads, options};
 use crate::metrics::until_value;
-use crate::objects::{LABEL, SETTINGS, WHOAMI, enforces, env, env_patch, generation, kratos, kratos_reading, policy, policy_with};
+use crate::objects::{
+    LABEL, SETTINGS, WHOAMI, enforces, env, env_patch, generation, kratos, kratos_reading, policy,
+    policy_with,
+};
 use crate::plugin::mfa;
 use crate::rights::{may_lead, user};
 use crate::scene::{SOON, Scene, condition, text};
@@ -67,14 +71,24 @@ async fn a_workload_that_cannot_be_read_is_neither_gone_nor_as_it_was() {
     patch["metadata"] = json!({"annotations": { BROKEN.0: BROKEN.1 }});
     scene.edit("Deployment", "first", patch).await;
     let message = scene.until_condition("mfa", "Ready", "False", "Unreadable").await;
-    assert!(message.contains("Deployment first") && message.contains(&format!("metadata.annotations.{}", BROKEN.0)), "{message}");
+    assert!(
+        message.contains("Deployment first")
+            && message.contains(&format!("metadata.annotations.{}", BROKEN.0)),
+        "{message}"
+    );
     scene.until_condition("mfa", "RolledOut", "False", "Unreadable").await;
     scene.until_condition("mfa", "Stalled", "True", "Unreadable").await;
     let status = scene.get("MfaPolicy", "mfa").await["status"].clone();
     assert_eq!(status["requiredAAL"], json!({"settings": "Unknown", "whoami": "Unknown"}));
-    let of = |name: &str| status["targets"].as_array().expect("targets").iter().find(|target| target["name"] == name).cloned();
+    let of = |name: &str| {
+        status["targets"].as_array().expect("targets").iter().find(|target| target["name"] == name).cloned()
+    };
     assert_eq!(of("first").expect("it")["requiredAAL"]["whoami"], "Unknown");
-    assert_eq!(of("second").expect("it")["requiredAAL"]["whoami"], "highest_available", "of the other it is known");
+    assert_eq!(
+        of("second").expect("it")["requiredAAL"]["whoami"],
+        "highest_available",
+        "of the other it is known"
+    );
     scene.until_event("Unreadable", &["Deployment first", "upgrade the operator"]).await;
     until_value(&scene, &unreadable("Deployment"), SOON, 1.0).await;
 
@@ -108,7 +122,9 @@ async fn a_policy_that_cannot_be_read_is_not_gone() {
         .until("it claims no more", SOON, async || {
             let policy = scene.get("MfaPolicy", "mfa").await;
             let ready = condition(&policy, "Ready").cloned().unwrap_or_default();
-            let says_so = ready["status"] == "False" && ready["reason"] == "Unreadable" && policy["status"]["requiredAAL"].is_null();
+            let says_so = ready["status"] == "False"
+                && ready["reason"] == "Unreadable"
+                && policy["status"]["requiredAAL"].is_null();
             if says_so { Ok(()) } else { Err(policy["status"].to_string()) }
         })
         .await;
@@ -119,9 +135,14 @@ async fn a_policy_that_cannot_be_read_is_not_gone() {
         let deployment = scene.deployment("kratos").await;
         enforces(&deployment)?;
         let rival = scene.get("MfaPolicy", "rival").await;
-        let reason = condition(&rival, "Accepted").map(|accepted| text(&accepted["reason"])).unwrap_or_default();
+        let reason =
+            condition(&rival, "Accepted").map(|accepted| text(&accepted["reason"])).unwrap_or_default();
         let untouched = generation(&deployment) == before && deployment["metadata"]["labels"][LABEL] == "mfa";
-        if untouched && reason == "TargetClaimed" { Ok(()) } else { Err(format!("{reason} {}", deployment["metadata"])) }
+        if untouched && reason == "TargetClaimed" {
+            Ok(())
+        } else {
+            Err(format!("{reason} {}", deployment["metadata"]))
+        }
     };
     scene.throughout("nothing is reverted or released", Duration::from_secs(45), claimed).await;
     annotate(&scene, "MfaPolicy", "mfa", None).await;
@@ -144,7 +165,11 @@ async fn a_file_that_cannot_be_read_exists() {
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"delivery": {"configMapName": "another-mfa"}}})).await;
     let message = scene.until_condition("mfa", "Accepted", "False", "NotWired").await;
     assert!(message.contains("another"), "{message}");
-    assert_eq!(scene.get("ConfigMap", "file-mfa").await["metadata"]["resourceVersion"], before, "it is left as it is");
+    assert_eq!(
+        scene.get("ConfigMap", "file-mfa").await["metadata"]["resourceVersion"],
+        before,
+        "it is left as it is"
+    );
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"delivery": {"configMapName": "file-mfa"}}})).await;
     annotate(&scene, "ConfigMap", "file-mfa", None).await;
     scene.until_ready("mfa").await;
@@ -187,7 +212,10 @@ async fn forged_owners_of_fields_stop_nobody() {
 
     // The client of these tests could not read the answers.
     let asked = |arguments: &str| {
-        let asked = scene.shell(&format!("kubectl --namespace {} {arguments}", scene.namespace)).output().expect("it runs");
+        let asked = scene
+            .shell(&format!("kubectl --namespace {} {arguments}", scene.namespace))
+            .output()
+            .expect("it runs");
         assert!(asked.status.success(), "{arguments}: {}", String::from_utf8_lossy(&asked.stderr));
         String::from_utf8_lossy(&asked.stdout).into_owned()
     };
@@ -199,7 +227,8 @@ async fn forged_owners_of_fields_stop_nobody() {
         });
         let patch = json!([{"op": "add", "path": "/metadata/managedFields/-", "value": forged}]);
         asked(&format!("patch {kind} {name} --type json --patch '{patch}'"));
-        let depth = asked(&format!("get {kind} {name} --show-managed-fields --output json")).matches("f:a\"").count();
+        let depth =
+            asked(&format!("get {kind} {name} --show-managed-fields --output json")).matches("f:a\"").count();
         assert!(depth >= 500, "of {kind} {depth} levels are stored");
     };
     forge("Pod", &pods[0]).await;
@@ -234,16 +263,22 @@ async fn a_watch_that_is_late_for_long_is_passed_by() {
     scene.until_ready("mfa").await;
     between.hold("/deployments");
     // Its version is another one from now on, and the operator is not told.
-    scene.edit("Deployment", "kratos", json!({"metadata": {"annotations": {"example.com/by": "somebody"}}})).await;
+    scene
+        .edit("Deployment", "kratos", json!({"metadata": {"annotations": {"example.com/by": "somebody"}}}))
+        .await;
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": "5m"}})).await;
     scene
         .until("the edit is written", SOON, async || {
-            let found = env(&scene.deployment("kratos").await, "kratos").get(MAX_AGE).cloned().unwrap_or_default();
+            let found =
+                env(&scene.deployment("kratos").await, "kratos").get(MAX_AGE).cloned().unwrap_or_default();
             if found == "5m" { Ok(()) } else { Err(found) }
         })
         .await;
     let log = scene.operator.log();
-    assert!(log.lines().any(|line| line.contains("INFO") && line.contains("it is read live")), "the log says so:\n{log}");
+    assert!(
+        log.lines().any(|line| line.contains("INFO") && line.contains("it is read live")),
+        "the log says so:\n{log}"
+    );
     between.let_go();
     scene.until_ready("mfa").await;
 }
@@ -262,7 +297,11 @@ async fn taking_over_reads_no_file_whole() {
     let large = "x".repeat(1_000_000);
     for number in 0..4 {
         let metadata = json!({"name": format!("large-{number}"), "labels": { LABEL: "mfa" }});
-        scene.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": large}})).await;
+        scene
+            .create(
+                json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": large}}),
+            )
+            .await;
     }
     scene.operator.wait_until_ready();
     leads(&scene, &scene.operator, SOON).await;
@@ -272,7 +311,10 @@ async fn taking_over_reads_no_file_whole() {
     let lists = between.lists();
     let of: Vec<_> = lists.iter().filter(|list| list.path.ends_with("/configmaps")).collect();
     assert!(!of.is_empty(), "it lists them: {lists:?}");
-    assert!(of.iter().all(|list| list.accept.contains("PartialObjectMetadataList") && list.bytes < 100_000), "{of:?}");
+    assert!(
+        of.iter().all(|list| list.accept.contains("PartialObjectMetadataList") && list.bytes < 100_000),
+        "{of:?}"
+    );
     scene.operator.stop();
 }
 
@@ -287,15 +329,21 @@ async fn a_note_that_cannot_be_read_is_not_taken_for_none() {
     let record = scene.newest_record("mfa").await.expect("a record");
     let (name, noted) = (text(&record["metadata"]["name"]), text(&record["metadata"]["annotations"][NOTE]));
     let before = generation(&scene.deployment("kratos").await);
-    let note = async |words: &str| scene.edit("ControllerRevision", &name, json!({"metadata": {"annotations": { NOTE: words }}})).await;
+    let note = async |words: &str| {
+        scene.edit("ControllerRevision", &name, json!({"metadata": {"annotations": { NOTE: words }}})).await
+    };
     note("[{").await;
     let message = scene.until_condition("mfa", "Ready", "False", "Unreadable").await;
     assert!(message.contains(&name) && message.contains(NOTE), "{message}");
-    assert_eq!(scene.get("MfaPolicy", "mfa").await["status"]["requiredAAL"], json!({"settings": "Unknown", "whoami": "Unknown"}));
+    assert_eq!(
+        scene.get("MfaPolicy", "mfa").await["status"]["requiredAAL"],
+        json!({"settings": "Unknown", "whoami": "Unknown"})
+    );
     scene.edit("MfaPolicy", "mfa", json!({"spec": {"privilegedSessionMaxAge": "7m"}})).await;
     let untouched = async || {
         let newest = scene.newest_record("mfa").await.ok_or("no record")?;
-        let same = (text(&newest["metadata"]["name"]), text(&newest["metadata"]["annotations"][NOTE])) == (name.clone(), "[{".into());
+        let same = (text(&newest["metadata"]["name"]), text(&newest["metadata"]["annotations"][NOTE]))
+            == (name.clone(), "[{".into());
         let now = generation(&scene.deployment("kratos").await);
         if same && now == before { Ok(()) } else { Err(format!("{now} {newest}")) }
     };

@@ -1,4 +1,5 @@
-//! What pods that were started with variables are asked, what is told of their answers, and that rest stays rest.
+//! What pods that were started with variables are asked, what is told of their answers, and that rest stays
+//! rest.
 
 use std::time::Duration;
 
@@ -69,7 +70,11 @@ async fn the_revision_confirms_and_a_pod_that_appears_later_is_asked_too() {
 
     let later = StandIn::saying(port, ok(&revision));
     start_pods(&scene, "kratos", &[later.address]).await;
-    scene.until("the later pod is asked", SOON, async || if later.asked() > 0 { Ok(()) } else { Err("it is not".into()) }).await;
+    scene
+        .until("the later pod is asked", SOON, async || {
+            if later.asked() > 0 { Ok(()) } else { Err("it is not".into()) }
+        })
+        .await;
     until_proven(&scene, "True", "Confirmed").await;
     assert_eq!(first.each_ref().map(StandIn::asked), before, "who has answered is spared");
     restarts_into_the_same(&mut scene).await;
@@ -77,7 +82,8 @@ async fn the_revision_confirms_and_a_pod_that_appears_later_is_asked_too() {
     let stranger = StandIn::saying(port, ok("mfa-ffffffffff"));
     let pods = start_pods(&scene, "kratos", &[stranger.address]).await;
     until_proven(&scene, "Unknown", "Progressing").await;
-    let message = scene.until_condition_within(AFTER_THE_PAUSE, "mfa", "Effective", "False", "Mismatch").await;
+    let message =
+        scene.until_condition_within(AFTER_THE_PAUSE, "mfa", "Effective", "False", "Mismatch").await;
     assert!(message.contains(&pods[0]), "{message}");
     scene.until_condition("mfa", "Ready", "False", "Mismatch").await;
     scene.until_condition("mfa", "Stalled", "True", "Mismatch").await;
@@ -118,7 +124,11 @@ async fn a_policy_that_requires_the_proof_waits_for_it() {
 
     let second = StandIn::saying(port, ok(HASH));
     start_pods(&scene, "kratos", &[second.address]).await;
-    scene.until("the second pod is asked", SOON, async || if second.asked() > 0 { Ok(()) } else { Err("it is not".into()) }).await;
+    scene
+        .until("the second pod is asked", SOON, async || {
+            if second.asked() > 0 { Ok(()) } else { Err("it is not".into()) }
+        })
+        .await;
     until_proven(&scene, "True", "HashesAgree").await;
     rests(&scene, Duration::from_secs(3)).await;
     restarts_into_the_same(&mut scene).await;
@@ -168,22 +178,40 @@ async fn a_hostile_pod_gets_nothing_and_gives_nothing() {
         elsewhere.address,
         secret.len()
     );
-    let endless = format!("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n{}", "hunter2 ".repeat(1 << 17));
+    let endless =
+        format!("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n{}", "hunter2 ".repeat(1 << 17));
     let hostile = [
         ("a secret", ok(secret), "Unknown", "NotSupported"),
         ("a redirect", redirect.into_bytes(), "Unknown", "NotSupported"),
         ("too much", endless.into_bytes(), "Unknown", "NotSupported"),
         ("another protocol", b"hunter2 hunter2\r\n".to_vec(), "False", "Unreachable"),
-        ("a head that does not end", b"HTTP/1.1 200 OK\r\nX-Hunter2: hunter2".to_vec(), "False", "Unreachable"),
+        (
+            "a head that does not end",
+            b"HTTP/1.1 200 OK\r\nX-Hunter2: hunter2".to_vec(),
+            "False",
+            "Unreachable",
+        ),
     ];
     let pod = StandIn::saying(port, hostile[0].1.clone());
     start_pods(&scene, "kratos", &[pod.address]).await;
     for (index, (what, answer, status, reason)) in hostile.into_iter().enumerate() {
         pod.say(answer);
         // Another question is asked at once.
-        scene.edit("MfaPolicy", "mfa", json!({"spec": {"verification": {"timeout": format!("{}ms", 600 + index)}}})).await;
+        scene
+            .edit(
+                "MfaPolicy",
+                "mfa",
+                json!({"spec": {"verification": {"timeout": format!("{}ms", 600 + index)}}}),
+            )
+            .await;
         let asked = pod.asked();
-        scene.until(what, SOON, async || if pod.asked() > asked { Ok(()) } else { Err("it is not asked".into()) }).await;
+        scene
+            .until(
+                what,
+                SOON,
+                async || if pod.asked() > asked { Ok(()) } else { Err("it is not asked".into()) },
+            )
+            .await;
         until_proven(&scene, status, reason).await;
         scene.until_condition("mfa", "Ready", "True", "Ready").await;
     }

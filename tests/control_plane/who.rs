@@ -19,8 +19,9 @@ const OPERATOR: &str = "mfa-operator";
 
 /// An API server that keeps its audit log by the page.
 static AUDITED: LazyLock<ControlPlane> = LazyLock::new(|| {
-    let (_, rest) =
-        PAGE.split_once("<!-- not applied: the audit policy of an API server, a file -->\n```yaml\n").expect("the page has a policy");
+    let (_, rest) = PAGE
+        .split_once("<!-- not applied: the audit policy of an API server, a file -->\n```yaml\n")
+        .expect("the page has a policy");
     let (snippet, _) = rest.split_once("```").expect("it ends");
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), snippet).expect("it can be written");
@@ -30,7 +31,9 @@ static AUDITED: LazyLock<ControlPlane> = LazyLock::new(|| {
 
 async fn client_of(plane: &ControlPlane, user: &str) -> Client {
     let kubeconfig = Kubeconfig::read_from(plane.folder().join("kubeconfig")).expect("it is ready");
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("it names one cluster");
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .expect("it names one cluster");
     config.auth_info.impersonate = Some(user.into());
     config.auth_info.impersonate_groups = Some(vec!["system:masters".into()]);
     Client::try_from(config).expect("it holds its certificates")
@@ -59,7 +62,9 @@ async fn operator(plane: &ControlPlane) -> Person {
 }
 
 fn who(entry: &Value) -> String {
-    entry["impersonatedUser"]["username"].as_str().map_or_else(|| text(&entry["user"]["username"]), Into::into)
+    entry["impersonatedUser"]["username"]
+        .as_str()
+        .map_or_else(|| text(&entry["user"]["username"]), Into::into)
 }
 
 fn entries(plane: &ControlPlane) -> Vec<Value> {
@@ -74,16 +79,27 @@ async fn the_audit_log_says_who_weakened_a_policy() {
     install_definition(&admin).await;
     let namespace = create_namespace(&admin, "audited").await;
     let mallory = client_of(plane, "mallory").await;
-    let api = |client: &Client, kind: &str| Api::<DynamicObject>::namespaced_with(client.clone(), &namespace, &resource(kind));
+    let api = |client: &Client, kind: &str| {
+        Api::<DynamicObject>::namespaced_with(client.clone(), &namespace, &resource(kind))
+    };
     let object = |value: Value| serde_json::from_value::<DynamicObject>(value).expect("it is an object");
 
-    api(&admin, "Deployment").create(&PostParams::default(), &object(kratos("kratos"))).await.expect("created");
-    api(&admin, "MfaPolicy").create(&PostParams::default(), &object(policy("mfa", &["kratos"]))).await.expect("created");
+    api(&admin, "Deployment")
+        .create(&PostParams::default(), &object(kratos("kratos")))
+        .await
+        .expect("created");
+    api(&admin, "MfaPolicy")
+        .create(&PostParams::default(), &object(policy("mfa", &["kratos"])))
+        .await
+        .expect("created");
     let weaker = Patch::Merge(json!({"spec": {"requiredAAL": {"whoami": "aal1"}}}));
     api(&mallory, "MfaPolicy").patch("mfa", &PatchParams::default(), &weaker).await.expect("patched");
     let status = Patch::Merge(json!({"status": {"revision": "mfa-0123456789"}}));
     let operator = operator(plane).await;
-    api(operator.client(), "MfaPolicy").patch_status("mfa", &PatchParams::default(), &status).await.expect("patched");
+    api(operator.client(), "MfaPolicy")
+        .patch_status("mfa", &PatchParams::default(), &status)
+        .await
+        .expect("patched");
     api(&mallory, "Deployment")
         .patch("kratos", &PatchParams::default(), &Patch::Strategic(env_patch(&[(WHOAMI, "aal1")])))
         .await
@@ -92,7 +108,10 @@ async fn the_audit_log_says_who_weakened_a_policy() {
         "apiVersion": "apps/v1", "kind": "ControllerRevision", "revision": 1, "data": {},
         "metadata": {"name": "forged", "labels": {"mfa-operator.dev/policy": "mfa"}},
     });
-    api(&mallory, "ControllerRevision").create(&PostParams::default(), &object(record)).await.expect("created");
+    api(&mallory, "ControllerRevision")
+        .create(&PostParams::default(), &object(record))
+        .await
+        .expect("created");
     let last = api(&mallory, "MfaPolicy").delete("mfa", &Default::default()).await;
     last.expect("deleted");
 
@@ -100,7 +119,10 @@ async fn the_audit_log_says_who_weakened_a_policy() {
     let deadline = Instant::now() + Duration::from_secs(20);
     let all = loop {
         let all = entries(plane);
-        if all.iter().any(|entry| entry["verb"] == "delete" && entry["objectRef"]["resource"] == "mfapolicies") {
+        if all
+            .iter()
+            .any(|entry| entry["verb"] == "delete" && entry["objectRef"]["resource"] == "mfapolicies")
+        {
             break all;
         }
         assert!(Instant::now() < deadline, "the deletion is not recorded");
@@ -108,16 +130,27 @@ async fn the_audit_log_says_who_weakened_a_policy() {
     };
     let of = |kind: &str| {
         all.iter()
-            .filter(|entry| entry["objectRef"]["resource"] == kind && entry["objectRef"]["namespace"] == *namespace)
+            .filter(|entry| {
+                entry["objectRef"]["resource"] == kind && entry["objectRef"]["namespace"] == *namespace
+            })
             .collect::<Vec<_>>()
     };
     let level = |entry: &Value| text(&entry["responseObject"]["spec"]["requiredAAL"]["whoami"]);
     let policies = of("mfapolicies");
     let told: Vec<_> = policies
         .iter()
-        .map(|entry| (who(entry), text(&entry["verb"]), level(entry), entry["responseObject"]["metadata"]["generation"].clone()))
+        .map(|entry| {
+            (
+                who(entry),
+                text(&entry["verb"]),
+                level(entry),
+                entry["responseObject"]["metadata"]["generation"].clone(),
+            )
+        })
         .collect();
-    let [created, patched, deleted] = &told[..] else { panic!("three writes, no read and no status: {told:#?}") };
+    let [created, patched, deleted] = &told[..] else {
+        panic!("three writes, no read and no status: {told:#?}")
+    };
     assert_eq!((&*created.1, &*created.2, &created.3), ("create", "highest_available", &json!(1)));
     assert_eq!(
         (&*patched.0, &*patched.1, &*patched.2, &patched.3),
@@ -127,7 +160,9 @@ async fn the_audit_log_says_who_weakened_a_policy() {
     assert_eq!((&*deleted.0, &*deleted.1), ("mallory", "delete"));
     assert_eq!(policies[1]["requestObject"]["spec"]["requiredAAL"]["whoami"], "aal1", "what was sent");
 
-    let [created, workload] = &of("deployments")[..] else { panic!("the creation and the patch are recorded") };
+    let [created, workload] = &of("deployments")[..] else {
+        panic!("the creation and the patch are recorded")
+    };
     assert!(created["requestObject"].is_null(), "of a creation it says who, and not what");
     assert_eq!((&*who(workload), workload["responseObject"].is_null()), ("mallory", true));
     assert!(workload["requestObject"].to_string().contains(WHOAMI));
@@ -136,7 +171,8 @@ async fn the_audit_log_says_who_weakened_a_policy() {
     assert_eq!(forged["responseObject"]["metadata"]["labels"]["mfa-operator.dev/policy"], "mfa");
 }
 
-/// A request of an attack, and what its entry says of the object: plural name with the subresource, and namespace.
+/// A request of an attack, and what its entry says of the object: plural name with the subresource, and
+/// namespace.
 struct Attack {
     what: &'static str,
     method: &'static str,
@@ -154,7 +190,8 @@ fn by_a_person() -> Vec<Attack> {
     let apps = |path: &str| identity("apis/apps/v1", path);
     let core = |path: &str| identity("api/v1", path);
     let meta = || json!({"metadata": {"annotations": {"a": "b"}}});
-    let named = |kind: &str, name: &str| json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}});
+    let named =
+        |kind: &str, name: &str| json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}});
     let mut weaker = policy("weaker", &["kratos"]);
     weaker["spec"]["requiredAAL"]["whoami"] = json!("aal1");
     let record = json!({
@@ -179,10 +216,34 @@ fn by_a_person() -> Vec<Attack> {
     let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "kratos-0"}});
     let file = json!({"data": {"kratos.yaml": "{}"}});
     vec![
-        attack("lowers a level", "PATCH", &policies("mfapolicies/mfa"), json!({"spec": {"suspend": true}}), ("mfapolicies", "identity")),
-        attack("creates a weaker policy", "POST", &policies("mfapolicies"), weaker, ("mfapolicies", "identity")),
-        attack("forges a status", "PATCH", &policies("mfapolicies/mfa/status"), json!({"status": {}}), ("mfapolicies/status", "identity")),
-        attack("deletes a policy", "DELETE", &policies("mfapolicies/mfa"), Value::Null, ("mfapolicies", "identity")),
+        attack(
+            "lowers a level",
+            "PATCH",
+            &policies("mfapolicies/mfa"),
+            json!({"spec": {"suspend": true}}),
+            ("mfapolicies", "identity"),
+        ),
+        attack(
+            "creates a weaker policy",
+            "POST",
+            &policies("mfapolicies"),
+            weaker,
+            ("mfapolicies", "identity"),
+        ),
+        attack(
+            "forges a status",
+            "PATCH",
+            &policies("mfapolicies/mfa/status"),
+            json!({"status": {}}),
+            ("mfapolicies/status", "identity"),
+        ),
+        attack(
+            "deletes a policy",
+            "DELETE",
+            &policies("mfapolicies/mfa"),
+            Value::Null,
+            ("mfapolicies", "identity"),
+        ),
         attack("edits a workload", "PATCH", &apps("deployments/kratos"), meta(), ("deployments", "identity")),
         attack(
             "stops a workload",
@@ -191,23 +252,107 @@ fn by_a_person() -> Vec<Attack> {
             json!({"spec": {"replicas": 0}}),
             ("deployments/scale", "identity"),
         ),
-        attack("runs another server", "POST", &apps("deployments"), kratos("another"), ("deployments", "identity")),
-        attack("deletes a workload", "DELETE", &apps("deployments/another"), Value::Null, ("deployments", "identity")),
-        attack("runs a pod that answers", "POST", &core("pods"), stage::pod("answers", "kratos"), ("pods", "identity")),
-        attack("is in a pod", "POST", &core("pods/kratos-0/exec?command=sh"), Value::Null, ("pods/exec", "identity")),
-        attack("enters a pod", "PATCH", &core("pods/kratos-0/ephemeralcontainers"), json!({}), ("pods/ephemeralcontainers", "identity")),
+        attack(
+            "runs another server",
+            "POST",
+            &apps("deployments"),
+            kratos("another"),
+            ("deployments", "identity"),
+        ),
+        attack(
+            "deletes a workload",
+            "DELETE",
+            &apps("deployments/another"),
+            Value::Null,
+            ("deployments", "identity"),
+        ),
+        attack(
+            "runs a pod that answers",
+            "POST",
+            &core("pods"),
+            stage::pod("answers", "kratos"),
+            ("pods", "identity"),
+        ),
+        attack(
+            "is in a pod",
+            "POST",
+            &core("pods/kratos-0/exec?command=sh"),
+            Value::Null,
+            ("pods/exec", "identity"),
+        ),
+        attack(
+            "enters a pod",
+            "PATCH",
+            &core("pods/kratos-0/ephemeralcontainers"),
+            json!({}),
+            ("pods/ephemeralcontainers", "identity"),
+        ),
         attack("deletes a pod", "DELETE", &core("pods/kratos-0"), Value::Null, ("pods", "identity")),
-        attack("evicts a pod", "POST", &core("pods/kratos-0/eviction"), eviction, ("pods/eviction", "identity")),
-        attack("forges a record", "POST", &apps("controllerrevisions"), record, ("controllerrevisions", "identity")),
+        attack(
+            "evicts a pod",
+            "POST",
+            &core("pods/kratos-0/eviction"),
+            eviction,
+            ("pods/eviction", "identity"),
+        ),
+        attack(
+            "forges a record",
+            "POST",
+            &apps("controllerrevisions"),
+            record,
+            ("controllerrevisions", "identity"),
+        ),
         attack("forges a file", "POST", &core("configmaps"), forged, ("configmaps", "identity")),
-        attack("changes the server's own file", "PATCH", &core("configmaps/kratos-config"), file, ("configmaps", "identity")),
-        attack("changes the server's secret", "DELETE", &core("secrets/kratos"), Value::Null, ("secrets", "identity")),
-        attack("deletes the namespace", "DELETE", "/api/v1/namespaces/nowhere", Value::Null, ("namespaces", "nowhere")),
-        attack("runs a pod as the operator", "POST", &system("pods"), stage::pod("other", OPERATOR), ("pods", OPERATOR)),
-        attack("is in the operator's pod", "GET", &system(&format!("pods/{POD}/exec?command=sh")), Value::Null, ("pods/exec", OPERATOR)),
-        attack("mints a token", "POST", &system(&format!("serviceaccounts/{OPERATOR}/token")), token, ("serviceaccounts/token", OPERATOR)),
+        attack(
+            "changes the server's own file",
+            "PATCH",
+            &core("configmaps/kratos-config"),
+            file,
+            ("configmaps", "identity"),
+        ),
+        attack(
+            "changes the server's secret",
+            "DELETE",
+            &core("secrets/kratos"),
+            Value::Null,
+            ("secrets", "identity"),
+        ),
+        attack(
+            "deletes the namespace",
+            "DELETE",
+            "/api/v1/namespaces/nowhere",
+            Value::Null,
+            ("namespaces", "nowhere"),
+        ),
+        attack(
+            "runs a pod as the operator",
+            "POST",
+            &system("pods"),
+            stage::pod("other", OPERATOR),
+            ("pods", OPERATOR),
+        ),
+        attack(
+            "is in the operator's pod",
+            "GET",
+            &system(&format!("pods/{POD}/exec?command=sh")),
+            Value::Null,
+            ("pods/exec", OPERATOR),
+        ),
+        attack(
+            "mints a token",
+            "POST",
+            &system(&format!("serviceaccounts/{OPERATOR}/token")),
+            token,
+            ("serviceaccounts/token", OPERATOR),
+        ),
         attack("makes a lasting token", "POST", &system("secrets"), lasting, ("secrets", OPERATOR)),
-        attack("reads a lasting token", "GET", &system("secrets/lasting"), Value::Null, ("secrets", OPERATOR)),
+        attack(
+            "reads a lasting token",
+            "GET",
+            &system("secrets/lasting"),
+            Value::Null,
+            ("secrets", OPERATOR),
+        ),
         attack(
             "holds the Lease",
             "POST",
@@ -230,7 +375,13 @@ fn by_a_person() -> Vec<Attack> {
             ("validatingadmissionpolicies", ""),
         ),
         attack("changes the definition", "PATCH", crd, meta(), ("customresourcedefinitions", "")),
-        attack("gives a role", "POST", "/apis/rbac.authorization.k8s.io/v1/clusterroles", role, ("clusterroles", "")),
+        attack(
+            "gives a role",
+            "POST",
+            "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+            role,
+            ("clusterroles", ""),
+        ),
     ]
 }
 
@@ -252,7 +403,13 @@ fn by_a_thief() -> Vec<Attack> {
     let token = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
     let status = json!({"status": {"observedGeneration": 9}});
     vec![
-        attack("changes a workload", "PATCH", &apps("deployments/kratos"), image, ("deployments", "identity")),
+        attack(
+            "changes a workload",
+            "PATCH",
+            &apps("deployments/kratos"),
+            image,
+            ("deployments", "identity"),
+        ),
         attack(
             "scales a workload",
             "PATCH",
@@ -260,12 +417,24 @@ fn by_a_thief() -> Vec<Attack> {
             json!({"spec": {"replicas": 0}}),
             ("deployments/scale", "identity"),
         ),
-        attack("says how a workload is", "PATCH", &apps("deployments/kratos/status"), status, ("deployments/status", "identity")),
+        attack(
+            "says how a workload is",
+            "PATCH",
+            &apps("deployments/kratos/status"),
+            status,
+            ("deployments/status", "identity"),
+        ),
         attack("makes a ConfigMap", "POST", &core("configmaps"), map, ("configmaps", "identity")),
         attack("makes a Secret", "POST", &core("secrets"), secret, ("secrets", "identity")),
         attack("makes a Service", "POST", &core("services"), service, ("services", "identity")),
         attack("deletes a pod", "DELETE", &core("pods/kratos-0"), Value::Null, ("pods", "identity")),
-        attack("runs a command", "POST", &core("pods/kratos-0/exec?command=sh"), Value::Null, ("pods/exec", "identity")),
+        attack(
+            "runs a command",
+            "POST",
+            &core("pods/kratos-0/exec?command=sh"),
+            Value::Null,
+            ("pods/exec", "identity"),
+        ),
         attack("holds another Lease", "POST", &leases, lease, ("leases", OPERATOR)),
         attack("mints a token", "POST", &account, token, ("serviceaccounts/token", OPERATOR)),
         attack(
@@ -285,14 +454,22 @@ async fn each_attack_leaves_an_entry() {
     let admin = plane.client().await;
     install_definition(&admin).await;
     let thief = operator(plane).await;
-    let settings = ["confinement", "weakening", "history"].map(|policy| format!("admission.{policy}.enabled=true"));
-    for object in stage::rendered(OPERATOR, &[["watchNamespaces={identity}".into()].as_slice(), &settings].concat()) {
+    let settings =
+        ["confinement", "weakening", "history"].map(|policy| format!("admission.{policy}.enabled=true"));
+    for object in
+        stage::rendered(OPERATOR, &[["watchNamespaces={identity}".into()].as_slice(), &settings].concat())
+    {
         if text(&object["kind"]).contains("ValidatingAdmission") {
             stage::apply(&admin, OPERATOR, object).await;
         }
     }
     let named = |kind: &str, name: &str| json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "identity"}});
-    stage::apply(&admin, "", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "identity"}})).await;
+    stage::apply(
+        &admin,
+        "",
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "identity"}}),
+    )
+    .await;
     stage::apply(&admin, "", named("ServiceAccount", "kratos")).await;
     stage::apply(&admin, "", named("ConfigMap", "kratos-config")).await;
     let admin = Person::of(admin, "identity");
@@ -320,27 +497,41 @@ async fn each_attack_leaves_an_entry() {
             expected.push((*what, user.to_owned(), *on, code));
         }
     }
-    let is = |entry: &Value, (_, user, (resource, namespace), code): &(&str, String, (&str, &str), Option<u16>)| {
-        let object = &entry["objectRef"];
-        let below = object["subresource"].as_str().map(|name| format!("/{name}")).unwrap_or_default();
-        let told = entry["responseStatus"]["code"].as_u64();
-        who(entry) == *user
-            && format!("{}{below}", text(&object["resource"])) == *resource
-            && text(&object["namespace"]) == *namespace
-            && code.is_none_or(|code| told == Some(u64::from(code)))
-    };
+    let is =
+        |entry: &Value,
+         (_, user, (resource, namespace), code): &(&str, String, (&str, &str), Option<u16>)| {
+            let object = &entry["objectRef"];
+            let below = object["subresource"].as_str().map(|name| format!("/{name}")).unwrap_or_default();
+            let told = entry["responseStatus"]["code"].as_u64();
+            who(entry) == *user
+                && format!("{}{below}", text(&object["resource"])) == *resource
+                && text(&object["namespace"]) == *namespace
+                && code.is_none_or(|code| told == Some(u64::from(code)))
+        };
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let all = entries(plane);
-        let missing: Vec<_> = expected.iter().filter(|attack| !all.iter().any(|entry| is(entry, attack))).collect();
+        let missing: Vec<_> =
+            expected.iter().filter(|attack| !all.iter().any(|entry| is(entry, attack))).collect();
         if missing.is_empty() {
-            let why = |entry: &&Value| !entry["annotations"]["validation.policy.admission.k8s.io/validation_failure"].is_null();
-            let refused = all.iter().filter(|entry| who(entry) == account && entry["responseStatus"]["code"] == 403);
+            let why = |entry: &&Value| {
+                !entry["annotations"]["validation.policy.admission.k8s.io/validation_failure"].is_null()
+            };
+            let refused =
+                all.iter().filter(|entry| who(entry) == account && entry["responseStatus"]["code"] == 403);
             assert!(refused.filter(why).count() >= thieves.len(), "an entry says which rule refused it");
-            assert!(!all.iter().any(|entry| entry.to_string().contains("\"token\":\"ey")), "no token is written down");
+            assert!(
+                !all.iter().any(|entry| entry.to_string().contains("\"token\":\"ey")),
+                "no token is written down"
+            );
             return;
         }
-        assert!(Instant::now() < deadline, "{} of {} left no entry: {missing:#?}", missing.len(), expected.len());
+        assert!(
+            Instant::now() < deadline,
+            "{} of {} left no entry: {missing:#?}",
+            missing.len(),
+            expected.len()
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -27,13 +27,19 @@ impl Wire {
         let near = listener.local_addr().expect("it has an address");
         let direct = std::fs::read_to_string(plane.folder().join("kubeconfig")).expect("a kubeconfig");
         let (_, rest) = direct.split_once("https://").expect("it names its server");
-        let end = rest.find(|character: char| !(character.is_ascii_digit() || ".:".contains(character))).unwrap_or(rest.len());
+        let end = rest
+            .find(|character: char| !(character.is_ascii_digit() || ".:".contains(character)))
+            .unwrap_or(rest.len());
         let far: SocketAddr = rest[..end].parse().expect("the server has an address");
-        let kubeconfig = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("wire-{}.kubeconfig", near.port()));
-        std::fs::write(&kubeconfig, direct.replace(&far.to_string(), &near.to_string())).expect("it can be written");
+        let kubeconfig =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("wire-{}.kubeconfig", near.port()));
+        std::fs::write(&kubeconfig, direct.replace(&far.to_string(), &near.to_string()))
+            .expect("it can be written");
         let state = Arc::<(Mutex<State>, Condvar)>::default();
         let carrying = state.clone();
-        std::thread::spawn(move || listener.incoming().flatten().for_each(|stream| carry(&carrying, stream, far)));
+        std::thread::spawn(move || {
+            listener.incoming().flatten().for_each(|stream| carry(&carrying, stream, far))
+        });
         Self { state, kubeconfig }
     }
 

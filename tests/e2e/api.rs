@@ -1,5 +1,5 @@
-//! The API server asked directly. The tests look at the cluster some thirty times a second; a kubectl of its own for each
-//! look was most of the work of a run.
+//! The API server asked directly. The tests look at the cluster some thirty times a second; a kubectl of its
+//! own for each look was most of the work of a run.
 
 use std::sync::OnceLock;
 
@@ -14,7 +14,9 @@ fn folder(namespace: &str, kind: &str) -> String {
         "mfapolicy" => return format!("/apis/mfa-operator.dev/v1alpha1/namespaces/{namespace}/mfapolicies"),
         "role" | "rolebinding" => "apis/rbac.authorization.k8s.io/v1",
         "clusterrole" => return "/apis/rbac.authorization.k8s.io/v1/clusterroles".into(),
-        "validatingadmissionpolicy" => return "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies".into(),
+        "validatingadmissionpolicy" => {
+            return "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies".into();
+        }
         other => panic!("say here where a {other} is served"),
     };
     format!("/{api}/namespaces/{namespace}/{kind}s")
@@ -25,7 +27,10 @@ pub fn object(namespace: &str, kind: &str, name: &str) -> Value {
     match ask(format!("{}/{name}", folder(namespace, kind))) {
         Ok(found) => found,
         // A kind that is not served is not found either, but that answer names no object.
-        Err(kube::Error::Api(status)) if status.is_not_found() && status.details.as_ref().is_some_and(|details| details.name == name) => {
+        Err(kube::Error::Api(status))
+            if status.is_not_found()
+                && status.details.as_ref().is_some_and(|details| details.name == name) =>
+        {
             Value::Null
         }
         Err(error) => panic!("{namespace}: {kind}/{name}: {error}"),
@@ -35,7 +40,9 @@ pub fn object(namespace: &str, kind: &str, name: &str) -> Value {
 /// The objects of a kind with these labels, written as kubectl takes them.
 pub fn objects(namespace: &str, kind: &str, labels: &str) -> Vec<Value> {
     let found = ask(format!("{}?labelSelector={labels}", folder(namespace, kind)));
-    match found.unwrap_or_else(|error| panic!("{namespace}: each {kind} with {labels}: {error}"))["items"].take() {
+    match found.unwrap_or_else(|error| panic!("{namespace}: each {kind} with {labels}: {error}"))["items"]
+        .take()
+    {
         Value::Array(items) => items,
         other => panic!("{namespace}: each {kind} with {labels}: no list but {other}"),
     }
@@ -44,8 +51,13 @@ pub fn objects(namespace: &str, kind: &str, labels: &str) -> Vec<Value> {
 fn ask(path: String) -> Result<Value, kube::Error> {
     static SERVER: OnceLock<(tokio::runtime::Runtime, kube::Client)> = OnceLock::new();
     let (runtime, client) = SERVER.get_or_init(|| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let client = runtime.block_on(kube::Client::try_default()).expect("KUBECONFIG tells the way to the cluster");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let client =
+            runtime.block_on(kube::Client::try_default()).expect("KUBECONFIG tells the way to the cluster");
         (runtime, client)
     });
     let request = http::Request::get(path).body(Vec::new()).expect("names and labels make a path");

@@ -47,7 +47,11 @@ impl Pod {
 }
 
 /// Runs a program to its end; its output, or what it complained about.
-pub fn attempt(program: &str, arguments: &[impl AsRef<OsStr>], input: Option<&str>) -> Result<String, String> {
+pub fn attempt(
+    program: &str,
+    arguments: &[impl AsRef<OsStr>],
+    input: Option<&str>,
+) -> Result<String, String> {
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
@@ -62,7 +66,8 @@ pub fn attempt(program: &str, arguments: &[impl AsRef<OsStr>], input: Option<&st
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let arguments: Vec<_> = arguments.iter().map(|argument| argument.as_ref().to_string_lossy().into_owned()).collect();
+    let arguments: Vec<_> =
+        arguments.iter().map(|argument| argument.as_ref().to_string_lossy().into_owned()).collect();
     Err(format!("{program} {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
 }
 
@@ -86,7 +91,8 @@ pub fn get(namespace: &str, object: &str) -> Value {
 }
 
 pub fn apply(object: &Value) -> String {
-    attempt("kubectl", &["apply", "-f", "-"], Some(&object.to_string())).unwrap_or_else(|complaint| panic!("{complaint}"))
+    attempt("kubectl", &["apply", "-f", "-"], Some(&object.to_string()))
+        .unwrap_or_else(|complaint| panic!("{complaint}"))
 }
 
 /// Asks every half second until there is an answer.
@@ -95,7 +101,9 @@ pub fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Result<T, 
     loop {
         match ask() {
             Ok(answer) => return answer,
-            Err(seen) => assert!(Instant::now() < deadline, "{what}: not after {} s: {seen}", limit.as_secs()),
+            Err(seen) => {
+                assert!(Instant::now() < deadline, "{what}: not after {} s: {seen}", limit.as_secs())
+            }
         }
         std::thread::sleep(Duration::from_millis(500));
     }
@@ -117,8 +125,12 @@ fn is_ending(pod: &Value) -> bool {
 
 fn found(namespace: &str, workload: &str) -> Vec<Value> {
     let selector = get(namespace, &with_kind(workload))["spec"]["selector"]["matchLabels"].clone();
-    let selector: Vec<_> =
-        selector.as_object().into_iter().flatten().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+    let selector: Vec<_> = selector
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+        .collect();
     api::objects(namespace, "pod", &selector.join(","))
 }
 
@@ -132,9 +144,21 @@ fn pod(object: &Value) -> Pod {
         uid: text(&object["metadata"]["uid"]),
         node: text(&object["spec"]["nodeName"]),
         address: text(&object["status"]["podIP"]),
-        ready: conditions.into_iter().flatten().any(|condition| condition["type"] == "Ready" && condition["status"] == "True"),
-        running: containers.into_iter().flatten().filter(|own| own["ready"] == true).map(|own| text(&own["name"])).collect(),
-        variables: variables.into_iter().flatten().map(|variable| (text(&variable["name"]), text(&variable["value"]))).collect(),
+        ready: conditions
+            .into_iter()
+            .flatten()
+            .any(|condition| condition["type"] == "Ready" && condition["status"] == "True"),
+        running: containers
+            .into_iter()
+            .flatten()
+            .filter(|own| own["ready"] == true)
+            .map(|own| text(&own["name"]))
+            .collect(),
+        variables: variables
+            .into_iter()
+            .flatten()
+            .map(|variable| (text(&variable["name"]), text(&variable["value"])))
+            .collect(),
     }
 }
 
@@ -160,7 +184,10 @@ pub fn doors(namespace: &str, workload: &str) -> Vec<Door> {
 /// A Service of Kratos.
 pub fn service(namespace: &str, name: &str) -> Door {
     let address = get(namespace, &format!("service/{name}"))["spec"]["clusterIP"].clone();
-    Door::new(format!("Service {name}"), format!("http://{}", address.as_str().unwrap_or_else(|| panic!("no Service {name}"))))
+    Door::new(
+        format!("Service {name}"),
+        format!("http://{}", address.as_str().unwrap_or_else(|| panic!("no Service {name}"))),
+    )
 }
 
 /// Installs or upgrades Kratos, and waits until it serves.
@@ -180,7 +207,8 @@ pub fn operator(helm: &str, namespace: &str, arguments: &[&str]) {
 /// The same from this chart.
 pub fn operator_of(chart: &str, helm: &str, namespace: &str, arguments: &[&str]) {
     let more = std::env::var("MFA_OPERATOR_HELM_ARGUMENTS").unwrap_or_default();
-    let mut line = vec!["upgrade", "--install", OPERATOR, chart, "--namespace", namespace, "--create-namespace"];
+    let mut line =
+        vec!["upgrade", "--install", OPERATOR, chart, "--namespace", namespace, "--create-namespace"];
     line.extend(["--wait", "--timeout", "420s"]);
     line.extend(arguments);
     line.extend(more.split_whitespace());
@@ -207,7 +235,11 @@ pub fn policy_over(namespace: &str, name: &str, targets: &Value, spec: &Value) -
 /// Waits until the policy is enforced in its current generation.
 pub fn await_ready(namespace: &str, policy: &str) {
     let name = format!("mfapolicy/{policy}");
-    let ready = attempt("kubectl", &["-n", namespace, "wait", "--for=condition=Ready", &name, "--timeout=420s"], None);
+    let ready = attempt(
+        "kubectl",
+        &["-n", namespace, "wait", "--for=condition=Ready", &name, "--timeout=420s"],
+        None,
+    );
     assert!(ready.is_ok(), "{ready:?}; its conditions: {:#}", get(namespace, &name)["status"]["conditions"]);
 }
 
@@ -223,18 +255,30 @@ pub fn await_condition(namespace: &str, policy: &str, condition: (&str, &str, &s
 }
 
 /// Waits until it is so and its message says all of `words`.
-pub fn await_told(namespace: &str, policy: &str, (type_, status, reason): (&str, &str, &str), words: &[&str]) {
-    until(&format!("condition {type_} of {namespace}/{policy} is {status}/{reason} and says {words:?}"), LONG, || {
-        let found = current_condition(namespace, policy, type_).unwrap_or_default();
-        let message = found["message"].as_str().unwrap_or_default();
-        let told = found["status"] == status && found["reason"] == reason && words.iter().all(|word| message.contains(word));
-        if told { Ok(()) } else { Err(format!("it is {found}")) }
-    });
+pub fn await_told(
+    namespace: &str,
+    policy: &str,
+    (type_, status, reason): (&str, &str, &str),
+    words: &[&str],
+) {
+    until(
+        &format!("condition {type_} of {namespace}/{policy} is {status}/{reason} and says {words:?}"),
+        LONG,
+        || {
+            let found = current_condition(namespace, policy, type_).unwrap_or_default();
+            let message = found["message"].as_str().unwrap_or_default();
+            let told = found["status"] == status
+                && found["reason"] == reason
+                && words.iter().all(|word| message.contains(word));
+            if told { Ok(()) } else { Err(format!("it is {found}")) }
+        },
+    );
 }
 
 pub fn current_condition(namespace: &str, policy: &str, type_: &str) -> Option<Value> {
     let object = get(namespace, &format!("mfapolicy/{policy}"));
-    let found = object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == type_)?;
+    let found =
+        object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == type_)?;
     (found["observedGeneration"] == object["metadata"]["generation"]).then(|| found.clone())
 }
 
@@ -248,7 +292,14 @@ pub fn await_pods(namespace: &str, deployment: &str, policy: &str) -> Vec<Pod> {
         let settled = target["status"]["observedGeneration"] == target["metadata"]["generation"]
             && target["spec"]["replicas"] == pods.len()
             && pods.iter().all(|pod| pod.ready && revision.is_some() && pod.variable("REVISION") == revision);
-        if settled { Ok(pods) } else { Err(format!("revision {revision:?}, pods {pods:?}, conditions {}", policy["status"]["conditions"])) }
+        if settled {
+            Ok(pods)
+        } else {
+            Err(format!(
+                "revision {revision:?}, pods {pods:?}, conditions {}",
+                policy["status"]["conditions"]
+            ))
+        }
     })
 }
 
@@ -270,14 +321,20 @@ pub fn await_wanted(namespace: &str, workload: &str) -> Vec<Pod> {
     until(&format!("every pod of {namespace}/{workload} is ready"), LONG, || {
         let object = get(namespace, &with_kind(workload));
         let pods = pods(namespace, workload);
-        let seen = object["status"]["observedGeneration"] == object["metadata"]["generation"] && !object.is_null();
+        let seen =
+            object["status"]["observedGeneration"] == object["metadata"]["generation"] && !object.is_null();
         let ready = pods.iter().filter(|pod| pod.ready).count() as u64;
-        if seen && ready == wanted(&object) && pods.len() as u64 == ready { Ok(pods) } else { Err(format!("{pods:?}")) }
+        if seen && ready == wanted(&object) && pods.len() as u64 == ready {
+            Ok(pods)
+        } else {
+            Err(format!("{pods:?}"))
+        }
     })
 }
 
 /// A second Kratos beside the one of the chart in this namespace, on the same database: a Deployment
-/// and a Service of another name. `edit` has the Deployment before it is created, and may make it one of another kind.
+/// and a Service of another name. `edit` has the Deployment before it is created, and may make it one of
+/// another kind.
 pub fn copy_of_kratos(namespace: &str, name: &str, replicas: u32, edit: impl FnOnce(&mut Value)) {
     let (deployment, service) = copy_objects(&get(namespace, "deployment/kratos"), name, replicas, edit);
     apply(&json!({"apiVersion": "v1", "kind": "List", "items": [deployment, service]}));
@@ -297,8 +354,12 @@ pub fn code_is_first_factor(namespace: &str) -> Value {
 
 /// Gives a workload that variable.
 pub fn take_code_as_first_factor(workload: &mut Value) {
-    let variable = code_is_first_factor(workload["metadata"]["namespace"].as_str().expect("it has a namespace"));
-    workload["spec"]["template"]["spec"]["containers"][0]["env"].as_array_mut().expect("a list").push(variable);
+    let variable =
+        code_is_first_factor(workload["metadata"]["namespace"].as_str().expect("it has a namespace"));
+    workload["spec"]["template"]["spec"]["containers"][0]["env"]
+        .as_array_mut()
+        .expect("a list")
+        .push(variable);
 }
 
 /// A policy's spec that crashes such a Kratos.
@@ -311,7 +372,16 @@ pub fn code_as_second_factor(mut spec: Value) -> Value {
 /// What Events of this reason say of a policy; of every reason, as JSON, where none is given.
 pub fn events(namespace: &str, policy: &str, reason: &str) -> String {
     let reason = if reason.is_empty() { String::new() } else { format!(",reason={reason}") };
-    kubectl(&["-n", namespace, "get", "events", "--field-selector", &format!("involvedObject.name={policy}{reason}"), "-o", "json"])
+    kubectl(&[
+        "-n",
+        namespace,
+        "get",
+        "events",
+        "--field-selector",
+        &format!("involvedObject.name={policy}{reason}"),
+        "-o",
+        "json",
+    ])
 }
 
 /// Waits until such an Event says this: it comes a moment after the status that it tells of.
@@ -324,21 +394,28 @@ pub fn await_event(namespace: &str, policy: &str, reason: &str, words: &str) {
 
 /// Ends such a copy, and the policy of the same name.
 pub fn end_copy(namespace: &str, name: &str) {
-    let mut objects: Vec<_> = ["mfapolicy", "deployment", "statefulset", "daemonset"].map(|kind| format!("{kind}/{name}")).into();
+    let mut objects: Vec<_> =
+        ["mfapolicy", "deployment", "statefulset", "daemonset"].map(|kind| format!("{kind}/{name}")).into();
     objects.push(format!("service/{name}-public"));
     let mut line = vec!["-n", namespace, "delete", "--ignore-not-found", "--wait=false"];
     line.extend(objects.iter().map(String::as_str));
     kubectl(&line);
 }
 
-fn copy_objects(original: &Value, name: &str, replicas: u32, edit: impl FnOnce(&mut Value)) -> (Value, Value) {
+fn copy_objects(
+    original: &Value,
+    name: &str,
+    replicas: u32,
+    edit: impl FnOnce(&mut Value),
+) -> (Value, Value) {
     let namespace = &original["metadata"]["namespace"];
     let labels = json!({"app.kubernetes.io/name": name});
     let mut spec = original["spec"].clone();
     spec["replicas"] = json!(replicas);
     spec["selector"] = json!({"matchLabels": labels});
     spec["template"]["metadata"] = json!({"labels": labels});
-    spec["template"]["spec"]["topologySpreadConstraints"][0]["labelSelector"] = json!({"matchLabels": labels});
+    spec["template"]["spec"]["topologySpreadConstraints"][0]["labelSelector"] =
+        json!({"matchLabels": labels});
     if let Some(pod) = spec["template"]["spec"].as_object_mut() {
         pod.remove("initContainers"); // the original has migrated the database
     }

@@ -25,7 +25,10 @@ pub fn wire(deployment: &mut Value, config_map: &str) {
 pub fn read_also(deployment: &mut Value, config_map: &str, folder: &str, file: &str) {
     let pod = &mut deployment["spec"]["template"]["spec"];
     push(&mut pod["volumes"], json!({"name": config_map, "configMap": {"name": config_map}}));
-    push(&mut pod["containers"][0]["volumeMounts"], json!({"name": config_map, "mountPath": folder, "readOnly": true}));
+    push(
+        &mut pod["containers"][0]["volumeMounts"],
+        json!({"name": config_map, "mountPath": folder, "readOnly": true}),
+    );
     push(&mut pod["containers"][0]["args"], json!(format!("--config={folder}/{file}")));
 }
 
@@ -40,11 +43,13 @@ pub fn by_file(mut spec: Value) -> Value {
 }
 
 fn await_effective(name: &str, status: &str, reason: &str, limit: Duration) {
-    cluster::until(&format!("Effective of {name} is {status}/{reason}"), limit, || {
-        match cluster::condition(NAMESPACE, name, "Effective") {
-            Some(found) if found == (status.into(), reason.into()) => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
+    cluster::until(&format!("Effective of {name} is {status}/{reason}"), limit, || match cluster::condition(
+        NAMESPACE,
+        name,
+        "Effective",
+    ) {
+        Some(found) if found == (status.into(), reason.into()) => Ok(()),
+        other => Err(format!("{other:?}")),
     });
 }
 
@@ -90,13 +95,16 @@ pub fn by_the_values_that_it_names() {
     });
     let message: String = serde_json::from_str(&message).expect("a message is a string");
     let values = std::env::temp_dir().join(format!("values-{}.json", std::process::id()));
-    std::fs::write(&values, &message[message.find('{').expect("the message has values")..]).expect("a file can be written");
+    std::fs::write(&values, &message[message.find('{').expect("the message has values")..])
+        .expect("a file can be written");
     let path = values.to_string_lossy().into_owned();
     let wired: Vec<_> = courier.iter().copied().chain(["--values", &path]).collect();
     cluster::kratos("helm", namespace, 2, &wired);
     cluster::await_ready(namespace, "kratos");
     let effective = cluster::until("the pods prove it", cluster::LONG, || {
-        cluster::condition(namespace, "kratos", "Effective").filter(|found| found.0 == "True").ok_or_else(|| "not yet".to_owned())
+        cluster::condition(namespace, "kratos", "Effective")
+            .filter(|found| found.0 == "True")
+            .ok_or_else(|| "not yet".to_owned())
     });
     assert_eq!(effective.1, "HashesAgree");
     for door in cluster::doors(namespace, "kratos") {
@@ -130,14 +138,20 @@ pub fn read_anew() {
     await_effective(name, "True", "HashesAgree", READ);
     assert_eq!(cluster::uids(NAMESPACE, name), pods, "a pod was replaced");
     let person = cluster::service(NAMESPACE, "kratos-admin").create_person();
-    let doors: Vec<_> = cluster::doors(NAMESPACE, name).into_iter().map(|door| (door.sign_in(&person), door)).collect();
+    let doors: Vec<_> =
+        cluster::doors(NAMESPACE, name).into_iter().map(|door| (door.sign_in(&person), door)).collect();
     std::thread::sleep(Duration::from_secs(61));
-    doors.iter().for_each(|(session, door)| asks_to_sign_in_anew(door, session).unwrap_or_else(|seen| panic!("{seen}")));
+    doors.iter().for_each(|(session, door)| {
+        asks_to_sign_in_anew(door, session).unwrap_or_else(|seen| panic!("{seen}"))
+    });
     // A level rolls them all.
     spec["requiredAAL"] = json!({"settings": "highest_available", "whoami": "aal1"});
     cluster::apply(&cluster::policy(NAMESPACE, name, name, &spec));
     cluster::await_ready(NAMESPACE, name);
-    assert!(cluster::uids(NAMESPACE, name).is_disjoint(&pods), "a pod from before the change of a level still runs");
+    assert!(
+        cluster::uids(NAMESPACE, name).is_disjoint(&pods),
+        "a pod from before the change of a level still runs"
+    );
     assert_eq!(verdicts(name, &session), BTreeSet::from([AT_AAL1.to_owned()]));
     cluster::end_copy(NAMESPACE, name);
 }
@@ -165,16 +179,20 @@ pub fn refused() {
         if told { Ok(()) } else { Err(found.to_string()) }
     });
     let file = || cluster::get(namespace, "configmap/file-refused-mfa")["data"]["kratos.yaml"].to_string();
-    cluster::until("the file is the one of before", cluster::LONG, || if file().contains("mfa_enabled") { Err(file()) } else { Ok(()) });
+    cluster::until("the file is the one of before", cluster::LONG, || {
+        if file().contains("mfa_enabled") { Err(file()) } else { Ok(()) }
+    });
     assert_eq!(cluster::uids(namespace, name), pods);
     assert!(cluster::pods(namespace, name).iter().all(|pod| pod.ready), "they serve on");
     let mut corrected = by_file(install::strict());
     corrected["acknowledge"] = json!(["MethodSwitchedOff:code"]);
     corrected["privilegedSessionMaxAge"] = json!("10m");
     cluster::apply(&cluster::policy(namespace, name, name, &corrected));
-    cluster::until("the correction is read", READ, || match cluster::condition(namespace, name, "Effective") {
-        Some((status, _)) if status == "True" => Ok(()),
-        other => Err(format!("{other:?}")),
+    cluster::until("the correction is read", READ, || {
+        match cluster::condition(namespace, name, "Effective") {
+            Some((status, _)) if status == "True" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
     });
     cluster::await_ready(namespace, name);
     assert_eq!(cluster::uids(namespace, name), pods, "a pod was replaced");
@@ -211,7 +229,11 @@ fn never_weaker(public: &Door, session: &Session, meanwhile: impl FnOnce()) {
         assert_eq!(others, BTreeSet::new(), "of {} answers", asked.load(Ordering::Relaxed));
     });
     println!("{} answers, none weaker", asked.load(Ordering::Relaxed));
-    assert!(asked.load(Ordering::Relaxed) > 20, "{} answers are too few to tell", asked.load(Ordering::Relaxed));
+    assert!(
+        asked.load(Ordering::Relaxed) > 20,
+        "{} answers are too few to tell",
+        asked.load(Ordering::Relaxed)
+    );
 }
 
 /// There and back, each in one roll, while somebody asks all the time: no answer is ever the weaker one.
@@ -220,14 +242,21 @@ pub fn switched() {
     let session = scene(name, |deployment| wire(deployment, "switched-mfa"), &install::strict());
     let public = cluster::service(NAMESPACE, &format!("{name}-public"));
     assert_eq!(public.whoami(&session).verdict(), STEP_UP);
-    let generation = || cluster::get(NAMESPACE, &format!("deployment/{name}"))["metadata"]["generation"].as_i64().unwrap_or_default();
+    let generation = || {
+        cluster::get(NAMESPACE, &format!("deployment/{name}"))["metadata"]["generation"]
+            .as_i64()
+            .unwrap_or_default()
+    };
     never_weaker(&public, &session, || {
         for spec in [by_file(install::strict()), install::strict()] {
             let (before, pods) = (generation(), cluster::uids(NAMESPACE, name));
             cluster::apply(&cluster::policy(NAMESPACE, name, name, &spec));
             cluster::await_ready(NAMESPACE, name);
             assert_eq!(generation(), before + 1, "one roll");
-            assert!(cluster::uids(NAMESPACE, name).is_disjoint(&pods), "a pod from before the switch still runs");
+            assert!(
+                cluster::uids(NAMESPACE, name).is_disjoint(&pods),
+                "a pod from before the switch still runs"
+            );
             for door in cluster::doors(NAMESPACE, name) {
                 assert_eq!(door.whoami(&session).verdict(), STEP_UP, "{}", door.name);
             }
@@ -283,8 +312,8 @@ impl Drop for Intruder {
     }
 }
 
-/// Whatever becomes of the file, by whoever may write ConfigMaps and nothing else, no answer is ever the weaker one: not
-/// of pods that read another file, and not of those that start with it.
+/// Whatever becomes of the file, by whoever may write ConfigMaps and nothing else, no answer is ever the
+/// weaker one: not of pods that read another file, and not of those that start with it.
 pub fn attacked() {
     let (name, map) = ("attacked", "attacked-mfa");
     let session = scene(name, |deployment| wire(deployment, map), &by_file(install::strict()));
@@ -292,8 +321,7 @@ pub fn attacked() {
     for forbidden in [["get", "mfapolicy", name], ["get", "deployment", name]] {
         assert!(intruder.attempt(&forbidden).is_err(), "{forbidden:?}");
     }
-    let weak =
-        "session: {whoami: {required_aal: aal1}}\nselfservice: {flows: {settings: {required_aal: aal1, privileged_session_max_age: 1s}}}\n";
+    let weak = "session: {whoami: {required_aal: aal1}}\nselfservice: {flows: {settings: {required_aal: aal1, privileged_session_max_age: 1s}}}\n";
     let patch = |more: Value| {
         let mut patch = json!({"data": {"kratos.yaml": weak}});
         patch.as_object_mut().expect("a map").extend(more.as_object().cloned().unwrap_or_default());
@@ -306,7 +334,8 @@ pub fn attacked() {
     let read = || {
         cluster::until("the pods have read the intruder's file", READ, || {
             for door in cluster::doors(NAMESPACE, name) {
-                // A pod that has not read it yet does change the password, and nobody signs in by the old one again.
+                // A pod that has not read it yet does change the password, and nobody signs in by the old one
+                // again.
                 let session = door.sign_in(&admin.create_person());
                 std::thread::sleep(Duration::from_secs(2));
                 asks_to_sign_in_anew(&door, &session)?;
@@ -323,7 +352,8 @@ pub fn attacked() {
         for _ in 0..8 {
             patch(json!({}));
             cluster::until("the file is the policy's again", cluster::LONG, || {
-                let file = cluster::get(NAMESPACE, &format!("configmap/{map}"))["data"]["kratos.yaml"].to_string();
+                let file =
+                    cluster::get(NAMESPACE, &format!("configmap/{map}"))["data"]["kratos.yaml"].to_string();
                 if file.contains("highest_available") { Ok(()) } else { Err(file) }
             });
         }
@@ -337,9 +367,19 @@ pub fn attacked() {
         cluster::await_condition(NAMESPACE, name, ("Accepted", "False", "WriteRefused"));
         // Those that start now start with it.
         cluster::kubectl(&["-n", NAMESPACE, "rollout", "restart", &format!("deployment/{name}")]);
-        cluster::kubectl(&["-n", NAMESPACE, "rollout", "status", &format!("deployment/{name}"), "--timeout=420s"]);
+        cluster::kubectl(&[
+            "-n",
+            NAMESPACE,
+            "rollout",
+            "status",
+            &format!("deployment/{name}"),
+            "--timeout=420s",
+        ]);
         read();
-        assert!(cluster::uids(NAMESPACE, name).is_disjoint(&pods), "a pod from before the restart still runs");
+        assert!(
+            cluster::uids(NAMESPACE, name).is_disjoint(&pods),
+            "a pod from before the restart still runs"
+        );
         intruder.does(&["delete", "configmap", map]);
         cluster::await_ready(NAMESPACE, name);
     });
@@ -356,7 +396,14 @@ pub fn deleted() {
         let template = cluster::get(NAMESPACE, &format!("deployment/{name}"))["spec"]["template"].to_string();
         if template.contains("REQUIRED_AAL") { Err(template) } else { Ok(()) }
     });
-    cluster::kubectl(&["-n", NAMESPACE, "rollout", "status", &format!("deployment/{name}"), "--timeout=420s"]);
+    cluster::kubectl(&[
+        "-n",
+        NAMESPACE,
+        "rollout",
+        "status",
+        &format!("deployment/{name}"),
+        "--timeout=420s",
+    ]);
     for door in cluster::doors(NAMESPACE, name) {
         assert_eq!(
             (door.whoami(&session).verdict().as_str(), door.settings(&session).verdict().as_str()),

@@ -1,4 +1,5 @@
-//! A pod with several containers of Kratos' own image: only the server gets the policy, and what the others do is told.
+//! A pod with several containers of Kratos' own image: only the server gets the policy, and what the others
+//! do is told.
 
 use serde_json::{Value, json};
 
@@ -9,15 +10,14 @@ use crate::{cluster, install};
 
 const NAME: &str = "companions";
 const SERVER: &str = "server";
-/// A sidecar that starts only while the ConfigMap of this name is there, and is ready only while the Service of this
-/// name leads to somebody.
+/// A sidecar that starts only while the ConfigMap of this name is there, and is ready only while the Service
+/// of this name leads to somebody.
 const SIDECAR: &str = "mailer";
 
 pub fn companions() {
     levels::scene();
     let visitor = Visitor::of(NAMESPACE);
-    let config_map =
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": SIDECAR, "namespace": NAMESPACE}, "data": {"a": "b"}});
+    let config_map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": SIDECAR, "namespace": NAMESPACE}, "data": {"a": "b"}});
     cluster::apply(&config_map);
     lead_to("kratos");
     let host = cluster::get(NAMESPACE, &format!("service/{SIDECAR}"))["spec"]["clusterIP"].clone();
@@ -33,7 +33,12 @@ pub fn companions() {
     cluster::await_told(NAMESPACE, NAME, ("Accepted", "False", "ContainerNotFound"), &[&choice]);
     policy["spec"]["targetRefs"][0]["container"] = json!("migrate");
     cluster::apply(&policy);
-    cluster::await_told(NAMESPACE, NAME, ("Accepted", "False", "ContainerNotFound"), &["no container migrate", &choice]);
+    cluster::await_told(
+        NAMESPACE,
+        NAME,
+        ("Accepted", "False", "ContainerNotFound"),
+        &["no container migrate", &choice],
+    );
     assert_eq!(template(), original, "without a container nothing is written");
 
     lead_to("nobody");
@@ -92,7 +97,8 @@ fn add_companions(deployment: &mut Value, host: &Value) {
 
     mailer["name"] = json!(SIDECAR);
     mailer["envFrom"] = json!([{"configMapRef": {"name": SIDECAR}}]);
-    mailer["readinessProbe"] = json!({"tcpSocket": {"host": host, "port": 80}, "periodSeconds": 1, "failureThreshold": 1});
+    mailer["readinessProbe"] =
+        json!({"tcpSocket": {"host": host, "port": 80}, "periodSeconds": 1, "failureThreshold": 1});
     pod["initContainers"] = json!([migrate, native]);
     pod["containers"] = json!([mailer, server]);
 }

@@ -1,5 +1,5 @@
-//! Faults that take the whole cluster with them, so that no other test runs beside these: a node that takes no pods,
-//! one that is cut off or lost in the middle of a roll, a database that hangs.
+//! Faults that take the whole cluster with them, so that no other test runs beside these: a node that takes
+//! no pods, one that is cut off or lost in the middle of a roll, a database that hangs.
 
 use std::process::Command;
 use std::time::Duration;
@@ -30,7 +30,11 @@ fn scene(name: &str) -> (Visitor, serde_json::Value) {
 fn in_the_middle(name: &str) {
     cluster::until("the roll is under way", cluster::LONG, || {
         let pods = cluster::pods(NAMESPACE, name);
-        if pods.iter().any(|pod| pod.variable("REVISION").is_some()) { Ok(()) } else { Err(format!("{pods:?}")) }
+        if pods.iter().any(|pod| pod.variable("REVISION").is_some()) {
+            Ok(())
+        } else {
+            Err(format!("{pods:?}"))
+        }
     });
 }
 
@@ -55,7 +59,8 @@ fn goes_on(name: &str, visitor: &Visitor) {
 pub fn cordoned() {
     let name = "cordoned";
     let (visitor, policy) = scene(name);
-    let nodes: Vec<String> = cluster::kubectl(&["get", "nodes", "-o", "name"]).lines().map(str::to_owned).collect();
+    let nodes: Vec<String> =
+        cluster::kubectl(&["get", "nodes", "-o", "name"]).lines().map(str::to_owned).collect();
     nodes.iter().for_each(|node| drop(cluster::kubectl(&["cordon", node])));
     cluster::apply(&policy);
     let told = std::panic::catch_unwind(|| {
@@ -116,7 +121,12 @@ pub fn database_away() {
     database("-STOP");
     let told = std::panic::catch_unwind(|| {
         cluster::apply(&policy);
-        cluster::await_told(NAMESPACE, name, ("RolledOut", "False", "Waiting"), &["its database may be away"]);
+        cluster::await_told(
+            NAMESPACE,
+            name,
+            ("RolledOut", "False", "Waiting"),
+            &["its database may be away"],
+        );
         is_left_alone(name, Duration::from_secs(25));
     });
     database("-CONT");

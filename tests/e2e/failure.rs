@@ -34,15 +34,24 @@ pub fn crash() {
         assert_eq!(door.whoami(&session).verdict(), AT_AAL1, "{}", door.name);
     }
     let status = cluster::get(NAMESPACE, "mfapolicy/kratos")["status"].clone();
-    assert_ne!(status["requiredAAL"]["whoami"], "highest_available", "the status tells what the pods run: {status:#}");
+    assert_ne!(
+        status["requiredAAL"]["whoami"], "highest_available",
+        "the status tells what the pods run: {status:#}"
+    );
 
     let mut spec = install::strict();
     spec["acknowledge"] = json!(["MethodSwitchedOff:code"]);
     let corrected = Instant::now();
     cluster::apply(&cluster::policy(NAMESPACE, "kratos", "kratos", &spec));
     cluster::until("the correction is written", cluster::LONG, || {
-        let variables = cluster::get(NAMESPACE, "deployment/kratos")["spec"]["template"]["spec"]["containers"][0]["env"].to_string();
-        if variables.contains("CODE_MFA_ENABLED") { Err(format!("after {:?}: {variables}", corrected.elapsed())) } else { Ok(()) }
+        let variables =
+            cluster::get(NAMESPACE, "deployment/kratos")["spec"]["template"]["spec"]["containers"][0]["env"]
+                .to_string();
+        if variables.contains("CODE_MFA_ENABLED") {
+            Err(format!("after {:?}: {variables}", corrected.elapsed()))
+        } else {
+            Ok(())
+        }
     });
     cluster::await_ready(NAMESPACE, "kratos");
     for door in cluster::doors(NAMESPACE, "kratos") {

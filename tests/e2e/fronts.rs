@@ -1,5 +1,5 @@
-//! What stands in front of the admin port of a real Kratos, and what admission makes of its pods: a change that new pods
-//! do not survive is taken back all the same.
+//! What stands in front of the admin port of a real Kratos, and what admission makes of its pods: a change
+//! that new pods do not survive is taken back all the same.
 
 use serde_json::{Value, json};
 
@@ -32,13 +32,19 @@ fn apply(name: &str, mut spec: Value) {
 }
 
 fn await_rolled_back(name: &str) {
-    cluster::await_told(NAMESPACE, name, ("Ready", "False", "RolledBack"), &["exit code 1", "in force is the server's own configuration"]);
+    cluster::await_told(
+        NAMESPACE,
+        name,
+        ("Ready", "False", "RolledBack"),
+        &["exit code 1", "in force is the server's own configuration"],
+    );
 }
 
 /// All at once: each takes as long as two crashes.
 pub fn taken_back() {
     levels::scene();
-    let fronts = [("front-closed", "close"), ("front-tls", "tls"), ("front-401", "401"), ("front-404", "404")];
+    let fronts =
+        [("front-closed", "close"), ("front-tls", "tls"), ("front-401", "401"), ("front-404", "404")];
     fronts.iter().for_each(|(name, kind)| kratos_behind(name, kind));
     kratos_behind("front-open", "pass");
     let old = fronts.map(|(name, _)| {
@@ -64,7 +70,8 @@ pub fn mutated() {
     levels::scene();
     let name = "mutated";
     let registration = "admissionregistration.k8s.io/v1";
-    let rules = json!([{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]);
+    let rules =
+        json!([{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]);
     let owner = "object.metadata.ownerReferences[0].name";
     let added = format!(
         "Object{{metadata: Object.metadata{{annotations: {{'engine.example/of': {owner}}}}}, spec: Object.spec{{containers: [\
@@ -92,7 +99,10 @@ pub fn mutated() {
             let mut pods = crate::api::objects(NAMESPACE, "pod", &format!("app.kubernetes.io/name={name}"));
             pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null());
             let agent = |pod: &Value| {
-                let agent = pod["spec"]["containers"].as_array()?.iter().find(|container| container["name"] == "agent")?;
+                let agent = pod["spec"]["containers"]
+                    .as_array()?
+                    .iter()
+                    .find(|container| container["name"] == "agent")?;
                 agent["env"][0]["value"].as_str().map(ToOwned::to_owned)
             };
             pods.iter().map(|pod| agent(pod).unwrap_or_default()).collect::<std::collections::BTreeSet<_>>()
@@ -102,14 +112,31 @@ pub fn mutated() {
         cluster::until("the engine works", cluster::LONG, || {
             let agents = agents();
             if agents.contains("") {
-                cluster::kubectl(&["-n", NAMESPACE, "delete", "pod", "-l", &format!("app.kubernetes.io/name={name}"), "--wait=false"]);
+                cluster::kubectl(&[
+                    "-n",
+                    NAMESPACE,
+                    "delete",
+                    "pod",
+                    "-l",
+                    &format!("app.kubernetes.io/name={name}"),
+                    "--wait=false",
+                ]);
             }
-            if agents.iter().any(|agent| !agent.is_empty()) { Ok(()) } else { Err("it changes no pod yet".into()) }
+            if agents.iter().any(|agent| !agent.is_empty()) {
+                Ok(())
+            } else {
+                Err("it changes no pod yet".into())
+            }
         });
         cluster::await_wanted(NAMESPACE, name);
         let old = cluster::uids(NAMESPACE, name);
         let target = json!([{"name": name, "container": "kratos"}]);
-        cluster::apply(&cluster::policy_over(NAMESPACE, name, &target, &cluster::code_as_second_factor(strict())));
+        cluster::apply(&cluster::policy_over(
+            NAMESPACE,
+            name,
+            &target,
+            &cluster::code_as_second_factor(strict()),
+        ));
         cluster::until("a new pod differs from the old one", cluster::LONG, || match agents() {
             agents if agents.len() == 2 => Ok(()),
             agents => Err(format!("{agents:?}")),

@@ -1,5 +1,6 @@
-//! The scene of the guides: two Kratos on one database, governed by the policies of docs/step-up.md as they stand there.
-//! One takes every session, the other demands the second factor; a third, ungoverned, makes security keys a first factor.
+//! The scene of the guides: two Kratos on one database, governed by the policies of docs/step-up.md as they
+//! stand there. One takes every session, the other demands the second factor; a third, ungoverned, makes
+//! security keys a first factor.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -40,7 +41,8 @@ pub fn admin() -> Door {
 pub fn query(sql: &str) -> Vec<Vec<String>> {
     let bed = || format!("postgres://postgres@10.244.0.1/kratos_{}", NAMESPACE.replace('-', "_"));
     // Kratos' own parameters stand behind the question mark.
-    let dsn = std::env::var("MFA_OPERATOR_TEST_DSN").map_or_else(|_| bed(), |dsn| dsn.split('?').next().unwrap_or_default().into());
+    let dsn = std::env::var("MFA_OPERATOR_TEST_DSN")
+        .map_or_else(|_| bed(), |dsn| dsn.split('?').next().unwrap_or_default().into());
     let answer = cluster::run("psql", &[&dsn, "-qAt", "-F", "|", "-v", "ON_ERROR_STOP=1", "-c", sql]);
     answer.lines().map(|row| row.split('|').map(str::to_owned).collect()).collect()
 }
@@ -64,7 +66,8 @@ pub fn scene() {
         cluster::copy_of_kratos(NAMESPACE, "kratos-step-up", 1, |_| {});
         cluster::copy_of_kratos(NAMESPACE, "kratos-passwordless", 1, |deployment| {
             let variables = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array_mut();
-            let first_factor = json!({"name": "SELFSERVICE_METHODS_WEBAUTHN_CONFIG_PASSWORDLESS", "value": "true"});
+            let first_factor =
+                json!({"name": "SELFSERVICE_METHODS_WEBAUTHN_CONFIG_PASSWORDLESS", "value": "true"});
             variables.expect("a list").push(first_factor);
         });
         let policies = policies(&page);

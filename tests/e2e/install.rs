@@ -30,7 +30,8 @@ pub fn begin(namespace: &str) {
     cluster::kubectl(&["delete", "namespace", namespace, "--ignore-not-found", "--timeout=420s"]);
 }
 
-/// Lets the pods of a test go that passed: every Kratos watches its files, and a machine allows few such watches.
+/// Lets the pods of a test go that passed: every Kratos watches its files, and a machine allows few such
+/// watches.
 pub fn end(namespace: &str) {
     cluster::kubectl(&["delete", "namespace", namespace, "--wait=false"]);
 }
@@ -46,8 +47,8 @@ pub fn operator() {
     INSTALLED.get_or_init(readme::install_operator);
 }
 
-/// With a policy in force: the chart before this one, an upgrade, a rollback and the end, by Helm 3 for one namespace
-/// and by Helm 4 for all. None of it rolls Kratos or takes back what it demands.
+/// With a policy in force: the chart before this one, an upgrade, a rollback and the end, by Helm 3 for one
+/// namespace and by Helm 4 for all. None of it rolls Kratos or takes back what it demands.
 pub fn come_and_gone() {
     for namespace in [NAMESPACE, ELSEWHERE, LEAVING] {
         begin(namespace);
@@ -74,13 +75,18 @@ pub fn come_and_gone() {
     public.step_up(&session, &authenticator);
     let before = cluster::uids(NAMESPACE, "kratos");
 
-    let guarded = ["confinement", "weakening", "history"].map(|policy| format!("admission.{policy}.enabled=true")).join(",");
+    let guarded = ["confinement", "weakening", "history"]
+        .map(|policy| format!("admission.{policy}.enabled=true"))
+        .join(",");
     cluster::operator("helm3", SYSTEM, &["--set", &served, "--set", &guarded]);
     assert_rights();
     cluster::await_ready(NAMESPACE, "kratos");
     assert_tested("helm3", NAMESPACE);
     let elsewhere = cluster::get(ELSEWHERE, "mfapolicy/kratos")["status"].clone();
-    assert!(elsewhere["conditions"].is_null(), "a policy of a namespace that is not served is judged: {elsewhere}");
+    assert!(
+        elsewhere["conditions"].is_null(),
+        "a policy of a namespace that is not served is judged: {elsewhere}"
+    );
     back_and_gone("helm3", &before);
 
     cluster::operator_of(PREVIOUS, "helm", SYSTEM, &[]);
@@ -92,7 +98,10 @@ pub fn come_and_gone() {
     back_and_gone("helm", &before);
     cluster::kubectl(&["delete", "namespace", LEAVING, "--timeout=60s"]);
 
-    assert!(!cluster::get(NAMESPACE, "mfapolicy/kratos").is_null(), "uninstalling the operator deleted the policy");
+    assert!(
+        !cluster::get(NAMESPACE, "mfapolicy/kratos").is_null(),
+        "uninstalling the operator deleted the policy"
+    );
     let session = public.sign_in(&person);
     for door in cluster::doors(NAMESPACE, "kratos") {
         assert_eq!(door.whoami(&session).verdict(), STEP_UP, "{} after the operator is gone", door.name);
@@ -104,12 +113,16 @@ pub fn come_and_gone() {
 fn assert_rights() {
     let account = format!("--as=system:serviceaccount:{SYSTEM}:{OPERATOR}");
     let may = |verb: &str, resource: &str, namespace: &str| {
-        cluster::attempt("kubectl", &["auth", "can-i", verb, resource, "-n", namespace, &account], None).is_ok()
+        cluster::attempt("kubectl", &["auth", "can-i", verb, resource, "-n", namespace, &account], None)
+            .is_ok()
     };
     assert!(may("patch", "deployments.apps", NAMESPACE), "the Role of the served namespace");
     assert!(!may("patch", "deployments.apps", ELSEWHERE), "a right in a namespace that is not served");
     assert!(!may("get", "secrets", NAMESPACE), "a right to read Secrets");
-    assert!(may("update", &format!("leases.coordination.k8s.io/{OPERATOR}"), SYSTEM), "the right to its Lease");
+    assert!(
+        may("update", &format!("leases.coordination.k8s.io/{OPERATOR}"), SYSTEM),
+        "the right to its Lease"
+    );
     assert!(!may("update", "leases.coordination.k8s.io/other", SYSTEM), "a right to another's Lease");
 }
 
@@ -126,7 +139,10 @@ fn assert_tested(helm: &str, namespace: &str) {
         (namespace, "deployment"),
         (namespace, "mfapolicy"),
     ] {
-        assert!(cluster::get(namespace, &format!("{kind}/{name}")).is_null(), "{helm} test leaves the {kind} {name} in {namespace}");
+        assert!(
+            cluster::get(namespace, &format!("{kind}/{name}")).is_null(),
+            "{helm} test leaves the {kind} {name} in {namespace}"
+        );
     }
 }
 
@@ -135,7 +151,11 @@ fn back_and_gone(helm: &str, before: &BTreeSet<String>) {
     cluster::run(helm, &["rollback", OPERATOR, "1", "--namespace", SYSTEM, "--wait", "--timeout", "420s"]);
     cluster::await_ready(NAMESPACE, "kratos");
     cluster::run(helm, &["uninstall", OPERATOR, "--namespace", SYSTEM, "--wait"]);
-    assert_eq!(&cluster::uids(NAMESPACE, "kratos"), before, "an upgrade, a rollback or the end of the operator rolled Kratos");
+    assert_eq!(
+        &cluster::uids(NAMESPACE, "kratos"),
+        before,
+        "an upgrade, a rollback or the end of the operator rolled Kratos"
+    );
 }
 
 /// A Kratos that is scaled to nothing.
@@ -155,7 +175,9 @@ fn asleep(namespace: &str) -> serde_json::Value {
 
 /// What an operator left is taken on by the next.
 pub fn handover() {
-    let Some(before) = pods().get() else { panic!("the test of what comes and goes has to run first, and pass") };
+    let Some(before) = pods().get() else {
+        panic!("the test of what comes and goes has to run first, and pass")
+    };
     operator();
     cluster::await_ready(NAMESPACE, "kratos");
     // It serves all namespaces: the other policy gets its status, too.

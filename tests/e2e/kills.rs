@@ -1,4 +1,5 @@
-//! The operator killed at moments of rollouts and of rollbacks that nobody chose: whoever comes next goes on from there.
+//! The operator killed at moments of rollouts and of rollbacks that nobody chose: whoever comes next goes on
+//! from there.
 
 use std::time::{Duration, Instant};
 
@@ -24,15 +25,30 @@ pub fn carried_on(rounds: u8) {
     });
     cluster::await_wanted(NAMESPACE, name);
     let visitor = Visitor::of(NAMESPACE);
-    // Its pod would be restarted with growing pauses: a process of its own is back at once, with the same rights.
+    // Its pod would be restarted with growing pauses: a process of its own is back at once, with the same
+    // rights.
     cluster::kubectl(&["-n", SYSTEM, "scale", "deployment", OPERATOR, "--replicas=0"]);
-    cluster::kubectl(&["-n", SYSTEM, "rollout", "status", &format!("deployment/{OPERATOR}"), "--timeout=60s"]);
+    cluster::kubectl(&[
+        "-n",
+        SYSTEM,
+        "rollout",
+        "status",
+        &format!("deployment/{OPERATOR}"),
+        "--timeout=60s",
+    ]);
     // It has the account's name and no pod's token: the rule on that is as if it had one, meanwhile.
     let rule = of_any_pod("'mfa-operator'");
     let outcome = std::panic::catch_unwind(|| walk(name, rounds, &visitor));
     of_any_pod(&rule);
     cluster::kubectl(&["-n", SYSTEM, "scale", "deployment", OPERATOR, "--replicas=1"]);
-    cluster::kubectl(&["-n", SYSTEM, "rollout", "status", &format!("deployment/{OPERATOR}"), "--timeout=60s"]);
+    cluster::kubectl(&[
+        "-n",
+        SYSTEM,
+        "rollout",
+        "status",
+        &format!("deployment/{OPERATOR}"),
+        "--timeout=60s",
+    ]);
     outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     cluster::end_copy(NAMESPACE, name);
 }
@@ -111,9 +127,16 @@ fn killed(operator: &mut Operator, dice: &mut Dice, span: u64) {
 /// The revision that every pod has, once all are there and nothing rolls any more.
 fn settled(name: &str) -> String {
     cluster::until("every pod has the revision in force", LONG, || {
-        let wanted = cluster::get(NAMESPACE, &format!("mfapolicy/{name}"))["status"]["revision"].as_str().map(str::to_owned);
+        let wanted = cluster::get(NAMESPACE, &format!("mfapolicy/{name}"))["status"]["revision"]
+            .as_str()
+            .map(str::to_owned);
         let pods = cluster::pods(NAMESPACE, name);
-        let all = pods.len() == 2 && pods.iter().all(|pod| pod.ready && pod.variable("REVISION") == wanted.as_deref());
-        if let Some(revision) = wanted.clone().filter(|_| all) { Ok(revision) } else { Err(format!("{wanted:?}, {pods:?}")) }
+        let all = pods.len() == 2
+            && pods.iter().all(|pod| pod.ready && pod.variable("REVISION") == wanted.as_deref());
+        if let Some(revision) = wanted.clone().filter(|_| all) {
+            Ok(revision)
+        } else {
+            Err(format!("{wanted:?}, {pods:?}"))
+        }
     })
 }

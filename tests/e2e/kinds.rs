@@ -1,5 +1,5 @@
-//! StatefulSets, DaemonSets and every way in which pods are replaced: what each pod answers before and after the
-//! roll, and what is told while pods wait for somebody.
+//! StatefulSets, DaemonSets and every way in which pods are replaced: what each pod answers before and after
+//! the roll, and what is told while pods wait for somebody.
 
 use serde_json::{Value, json};
 
@@ -38,7 +38,11 @@ pub fn rolling_too() -> Vec<Shape> {
         shape("min-ready", "Deployment", json!({"minReadySeconds": 6})),
         shape("parallel", "StatefulSet", json!({"podManagementPolicy": "Parallel"})),
         shape("stateful-min-ready", "StatefulSet", json!({"minReadySeconds": 6})),
-        shape("surge", "DaemonSet", json!({"updateStrategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}})),
+        shape(
+            "surge",
+            "DaemonSet",
+            json!({"updateStrategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}}),
+        ),
         shape("daemon-min-ready", "DaemonSet", json!({"minReadySeconds": 6})),
     ]
 }
@@ -76,7 +80,8 @@ impl Governed {
         });
         let workload = format!("{}/{name}", kind.to_lowercase());
         let before = cluster::await_wanted(NAMESPACE, &workload);
-        let policy = cluster::policy_over(NAMESPACE, name, &json!([{"kind": kind, "name": name}]), &install::strict());
+        let policy =
+            cluster::policy_over(NAMESPACE, name, &json!([{"kind": kind, "name": name}]), &install::strict());
         let governed = Self { name, workload, policy, visitor: Visitor::of(NAMESPACE), before };
         governed.visitor.passes("before the policy", &governed.doors());
         governed
@@ -125,7 +130,10 @@ impl Governed {
         assert_eq!(available, wanted, "ready while pods are not available: {}", workload["status"]);
         let pods = cluster::pods(NAMESPACE, &self.workload);
         assert_eq!(pods.len(), self.before.len(), "{pods:?}");
-        assert!(pods.iter().all(|pod| pod.ready && self.before.iter().all(|before| before.uid != pod.uid)), "{pods:?}");
+        assert!(
+            pods.iter().all(|pod| pod.ready && self.before.iter().all(|before| before.uid != pod.uid)),
+            "{pods:?}"
+        );
         let status = cluster::get(NAMESPACE, &format!("mfapolicy/{}", self.name))["status"].clone();
         assert_eq!(status["pods"], format!("{wanted}/{wanted}"));
         assert_eq!(status["requiredAAL"], self.policy["spec"]["requiredAAL"]);
@@ -167,7 +175,10 @@ pub fn on_delete(name: &'static str, kind: &str) {
     delete(&governed.before[0]);
     governed.waits(&["1 of 2"]);
     let pods = cluster::await_wanted(NAMESPACE, &governed.workload);
-    let new = pods.iter().find(|pod| governed.before.iter().all(|before| before.uid != pod.uid)).expect("a pod was replaced");
+    let new = pods
+        .iter()
+        .find(|pod| governed.before.iter().all(|before| before.uid != pod.uid))
+        .expect("a pod was replaced");
     governed.only(&new.name);
     delete(&governed.before[1]);
     governed.end();
@@ -175,7 +186,8 @@ pub fn on_delete(name: &'static str, kind: &str) {
 
 pub fn partition() {
     let name = "partition";
-    let governed = Governed::begin(name, "StatefulSet", &json!({"updateStrategy": {"rollingUpdate": {"partition": 1}}}));
+    let governed =
+        Governed::begin(name, "StatefulSet", &json!({"updateStrategy": {"rollingUpdate": {"partition": 1}}}));
     governed.waits(&["partition 1", "1 of 2", "lowered to 0"]);
     governed.only("partition-1");
     governed.patch(&json!({"updateStrategy": {"rollingUpdate": {"partition": 0}}}));
@@ -212,8 +224,8 @@ pub fn heals(shape: &Shape) {
     corrected(shape.name, shape.kind, &shape.fields).end();
 }
 
-/// A StatefulSet that starts its pods in order does not replace one that cannot start, not even by a template that is
-/// right: the operator lets it, as soon as it may.
+/// A StatefulSet that starts its pods in order does not replace one that cannot start, not even by a template
+/// that is right: the operator lets it, as soon as it may.
 pub fn stuck() {
     let name = "stuck";
     let refusal = format!("no-deletion-of-{name}");

@@ -93,19 +93,25 @@ impl Door {
         }
     }
 
-    /// Admin API: the name that the person's authenticator app shows. It stands in the link's label before the account;
-    /// in its query, too, but there this Kratos leaves `&` and `+` as they are.
+    /// Admin API: the name that the person's authenticator app shows. It stands in the link's label before
+    /// the account; in its query, too, but there this Kratos leaves `&` and `+` as they are.
     pub fn issuer_of(&self, person: &Person) -> String {
         let answer = self.get(&format!("/admin/identities/{}?include_credential=totp", person.id), None);
         let url = text(&answer.body["credentials"]["totp"]["config"]["totp_url"]);
-        let label = url.strip_prefix("otpauth://totp/").and_then(|rest| rest.split_once('?')).map(|(label, _)| percent_decoded(label));
+        let label = url
+            .strip_prefix("otpauth://totp/")
+            .and_then(|rest| rest.split_once('?'))
+            .map(|(label, _)| percent_decoded(label));
         let issuer = label.as_deref().and_then(|label| label.strip_suffix(&format!(":{}", person.email)));
         issuer.unwrap_or_else(|| panic!("{}: no issuer in {url}", self.name)).to_owned()
     }
 
     /// Admin API: takes a second factor away, as a help desk does.
     pub fn remove_factor(&self, person: &Person, factor: &str) {
-        let answer = self.agent.delete(format!("{}/admin/identities/{}/credentials/{factor}", self.url, person.id)).call();
+        let answer = self
+            .agent
+            .delete(format!("{}/admin/identities/{}/credentials/{factor}", self.url, person.id))
+            .call();
         let status = answer.map(|answer| answer.status().as_u16());
         assert!(matches!(status, Ok(204)), "{}: removing {factor} answered {status:?}", self.name);
     }
@@ -137,7 +143,12 @@ impl Door {
         let token = session.map(|session| session.0.as_str()).unwrap_or_default();
         let answer = match body {
             Some(body) => self.agent.post(&url).header("Accept", "application/json").send_json(body),
-            None => self.agent.get(&url).header("Accept", "application/json").header("X-Session-Token", token).call(),
+            None => self
+                .agent
+                .get(&url)
+                .header("Accept", "application/json")
+                .header("X-Session-Token", token)
+                .call(),
         };
         let mut response = answer.map_err(|error| format!("{path}: {error}"))?;
         let status = response.status().as_u16();
@@ -151,17 +162,26 @@ impl Door {
     pub fn enrol(&self, session: &Session) -> Authenticator {
         let flow = self.settings(session);
         let seed = flow.node("totp_secret_key").map(|node| text(&node["attributes"]["text"]["text"]));
-        let seed = seed.unwrap_or_else(|| panic!("{}: the settings page offers no TOTP: {}", self.name, flow.body));
+        let seed =
+            seed.unwrap_or_else(|| panic!("{}: the settings page offers no TOTP: {}", self.name, flow.body));
         let authenticator = Authenticator::new(&seed);
-        let answer = self.submit(&flow, Some(session), &json!({"method": "totp", "totp_code": authenticator.code()}));
-        assert_eq!((answer.status, &answer.body["state"]), (200, &json!("success")), "{}: enrolling answered {}", self.name, answer.body);
+        let answer =
+            self.submit(&flow, Some(session), &json!({"method": "totp", "totp_code": authenticator.code()}));
+        assert_eq!(
+            (answer.status, &answer.body["state"]),
+            (200, &json!("success")),
+            "{}: enrolling answered {}",
+            self.name,
+            answer.body
+        );
         authenticator
     }
 
     /// Raises the session to AAL2.
     pub fn step_up(&self, session: &Session, authenticator: &Authenticator) {
         let flow = self.second_factors(session);
-        let answer = self.submit(&flow, Some(session), &json!({"method": "totp", "totp_code": authenticator.code()}));
+        let answer =
+            self.submit(&flow, Some(session), &json!({"method": "totp", "totp_code": authenticator.code()}));
         assert_eq!(answer.status, 200, "{}: the step-up answered {}", self.name, answer.body);
     }
 
@@ -192,12 +212,18 @@ impl Door {
     /// Asks the settings page for another password, which only a recent session may.
     pub fn change_password(&self, session: &Session) -> Answer {
         let flow = self.settings(session);
-        self.submit(&flow, Some(session), &json!({"method": "password", "password": format!("{PASSWORD} {}", unique())}))
+        self.submit(
+            &flow,
+            Some(session),
+            &json!({"method": "password", "password": format!("{PASSWORD} {}", unique())}),
+        )
     }
 
     /// Fills in a form of this flow.
     pub fn submit(&self, flow: &Answer, session: Option<&Session>, body: &Value) -> Answer {
-        let action = flow.body["ui"]["action"].as_str().unwrap_or_else(|| panic!("{}: no flow but {}", self.name, flow.body));
+        let action = flow.body["ui"]["action"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{}: no flow but {}", self.name, flow.body));
         // The flow names the public address, and this is to go through the same door.
         let path = action.find("/self-service").map(|start| &action[start..]);
         self.post(path.unwrap_or(action), session, body)
@@ -228,7 +254,11 @@ impl Door {
         })
     }
 
-    fn call(&self, path: &str, send: impl Fn() -> Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {
+    fn call(
+        &self,
+        path: &str,
+        send: impl Fn() -> Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Answer {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match send() {
@@ -246,7 +276,11 @@ impl Door {
 impl Answer {
     /// `200`, `200 aal2` of whoami, or the status and Kratos' word for why not.
     pub fn verdict(&self) -> String {
-        let word = if self.status < 300 { &self.body["authenticator_assurance_level"] } else { &self.body["error"]["id"] };
+        let word = if self.status < 300 {
+            &self.body["authenticator_assurance_level"]
+        } else {
+            &self.body["error"]["id"]
+        };
         match word.as_str() {
             Some(word) => format!("{} {word}", self.status),
             None => self.status.to_string(),
@@ -293,7 +327,8 @@ fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
-        let decoded = after.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        let decoded =
+            after.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
         match (first, decoded) {
             (b'%', Some(byte)) => {
                 bytes.push(byte);

@@ -58,7 +58,10 @@ fn kill(pod: &str) {
         says("environ", &name) && says("cmdline", "run")
     };
     let processes = std::fs::read_dir("/proc").expect("there are processes").flatten();
-    let process = processes.map(|entry| entry.path()).find(|path| is_it(path)).expect("the operator's process is on this node");
+    let process = processes
+        .map(|entry| entry.path())
+        .find(|path| is_it(path))
+        .expect("the operator's process is on this node");
     let id = process.file_name().expect("a number").to_string_lossy().into_owned();
     cluster::run("kill", &["-KILL", &id]);
 }
@@ -74,7 +77,14 @@ pub fn killed() {
     let (name, targets) = ("failover", ["failover", "failover-next"]);
     levels::scene();
     cluster::kubectl(&["-n", SYSTEM, "scale", "deployment", OPERATOR, "--replicas=2"]);
-    cluster::kubectl(&["-n", SYSTEM, "rollout", "status", &format!("deployment/{OPERATOR}"), "--timeout=60s"]);
+    cluster::kubectl(&[
+        "-n",
+        SYSTEM,
+        "rollout",
+        "status",
+        &format!("deployment/{OPERATOR}"),
+        "--timeout=60s",
+    ]);
     for target in targets {
         cluster::copy_of_kratos(NAMESPACE, target, 1, |_| {});
     }
@@ -82,8 +92,15 @@ pub fn killed() {
     let visitor = Visitor::of(NAMESPACE);
     let first = leader_here();
     let before = rights::requests().iter().map(received).max().unwrap_or_default();
-    cluster::apply(&cluster::policy_over(NAMESPACE, name, &serde_json::json!([{"name": targets[0]}, {"name": targets[1]}]), &strict()));
-    cluster::until("the roll is under way", LONG, || if rolls(targets[0]) == 2 { Ok(()) } else { Err("it is not".into()) });
+    cluster::apply(&cluster::policy_over(
+        NAMESPACE,
+        name,
+        &serde_json::json!([{"name": targets[0]}, {"name": targets[1]}]),
+        &strict(),
+    ));
+    cluster::until("the roll is under way", LONG, || {
+        if rolls(targets[0]) == 2 { Ok(()) } else { Err("it is not".into()) }
+    });
     assert_eq!(rolls(targets[1]), 1, "the second waits for the first");
     kill(&first);
     let killed = Instant::now();
@@ -106,10 +123,18 @@ pub fn killed() {
 
 /// In what was received since then.
 fn one_writer_at_a_time(since: &str, first: &str, second: &str) {
-    let writes: Vec<_> = rights::requests().into_iter().filter(rights::is_write).filter(|entry| *received(entry) > *since).collect();
+    let writes: Vec<_> = rights::requests()
+        .into_iter()
+        .filter(rights::is_write)
+        .filter(|entry| *received(entry) > *since)
+        .collect();
     let of = |pod: &str, lease: bool| {
-        let own = writes.iter().filter(|entry| entry["user"]["extra"]["authentication.kubernetes.io/pod-name"][0] == pod);
-        own.filter(|entry| (entry["objectRef"]["resource"] == "leases") == lease).map(received).collect::<Vec<_>>()
+        let own = writes
+            .iter()
+            .filter(|entry| entry["user"]["extra"]["authentication.kubernetes.io/pod-name"][0] == pod);
+        own.filter(|entry| (entry["objectRef"]["resource"] == "leases") == lease)
+            .map(received)
+            .collect::<Vec<_>>()
     };
     // A leader renews every two seconds: it has held the lease without a break since it took it.
     let taken = of(second, true).into_iter().min().expect("it took the lease");

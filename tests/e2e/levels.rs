@@ -32,7 +32,8 @@ pub fn matrix() -> Vec<Combination> {
         for settings in [None, Some("aal1"), Some(STRICT)] {
             for whoami in [None, Some("aal1"), Some(STRICT)] {
                 let both = settings.is_some() && whoami.is_some();
-                let one = (settings.is_some() || whoami.is_some()) && (delivery == Delivery::Environment || crate::is_long());
+                let one = (settings.is_some() || whoami.is_some())
+                    && (delivery == Delivery::Environment || crate::is_long());
                 if both || one {
                     all.push(Combination { settings, whoami, delivery });
                 }
@@ -45,11 +46,17 @@ pub fn matrix() -> Vec<Combination> {
 impl Combination {
     pub fn name(&self) -> String {
         let word = |level: Option<&'static str>| level.unwrap_or("unset");
-        format!("levels by {:?}: settings {}, whoami {}", self.delivery, word(self.settings), word(self.whoami))
+        format!(
+            "levels by {:?}: settings {}, whoami {}",
+            self.delivery,
+            word(self.settings),
+            word(self.whoami)
+        )
     }
 
     fn short(&self) -> String {
-        let word = |level: Option<&str>| level.map_or("none", |level| if level == STRICT { "high" } else { "aal1" });
+        let word =
+            |level: Option<&str>| level.map_or("none", |level| if level == STRICT { "high" } else { "aal1" });
         let delivery = if self.delivery == Delivery::Environment { "env" } else { "file" };
         format!("{delivery}-settings-{}-whoami-{}", word(self.settings), word(self.whoami))
     }
@@ -76,9 +83,15 @@ pub fn walk(combination: &Combination) {
         spec = config_file::by_file(spec);
     }
     if combination.settings == Some("aal1") && combination.whoami == Some(STRICT) {
-        let refused =
-            cluster::attempt("kubectl", &["apply", "-f", "-"], Some(&cluster::policy(NAMESPACE, &name, &name, &spec).to_string()));
-        assert!(refused.is_err_and(|words| words.contains("SettingsBypass")), "the bypass needs a word that acknowledges it");
+        let refused = cluster::attempt(
+            "kubectl",
+            &["apply", "-f", "-"],
+            Some(&cluster::policy(NAMESPACE, &name, &name, &spec).to_string()),
+        );
+        assert!(
+            refused.is_err_and(|words| words.contains("SettingsBypass")),
+            "the bypass needs a word that acknowledges it"
+        );
         spec["acknowledge"] = json!(["SettingsBypass"]);
     }
     // The policy first: it picks its target up when that appears.
@@ -90,7 +103,12 @@ pub fn walk(combination: &Combination) {
     });
     if bypass {
         // This Kratos itself has the other key at aal1.
-        cluster::await_told(NAMESPACE, &name, ("Accepted", "False", "InvalidSpec"), &["SettingsBypass", &name]);
+        cluster::await_told(
+            NAMESPACE,
+            &name,
+            ("Accepted", "False", "InvalidSpec"),
+            &["SettingsBypass", &name],
+        );
         spec["acknowledge"] = json!(["SettingsBypass"]);
         cluster::apply(&cluster::policy(NAMESPACE, &name, &name, &spec));
     }
@@ -101,7 +119,12 @@ pub fn walk(combination: &Combination) {
     let expect = |moment: &str, session: &Session, whoami: &str, settings: &str| {
         for door in &doors {
             let seen = (door.whoami(session).verdict(), door.settings(session).verdict());
-            assert_eq!(seen, (whoami.to_owned(), settings.to_owned()), "{moment}, whoami and settings at {}", door.name);
+            assert_eq!(
+                seen,
+                (whoami.to_owned(), settings.to_owned()),
+                "{moment}, whoami and settings at {}",
+                door.name
+            );
         }
     };
     let service = &doors[2];
@@ -127,5 +150,9 @@ pub fn walk(combination: &Combination) {
 fn sent_to_the_second_factor(door: &Door, session: &Session) {
     let answer = door.whoami(session);
     let redirect = answer.redirect();
-    assert!(redirect.ends_with("/self-service/login/browser?aal=aal2"), "{} sends browsers to {redirect}", door.name);
+    assert!(
+        redirect.ends_with("/self-service/login/browser?aal=aal2"),
+        "{} sends browsers to {redirect}",
+        door.name
+    );
 }

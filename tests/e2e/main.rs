@@ -1,5 +1,6 @@
 //! End to end: the operator as a pod, installed by Helm, over real Kratos on a real cluster, judged by what
-//! Kratos answers over HTTP. `make e2e` brings the cluster up and runs this inside; elsewhere everything is ignored.
+//! Kratos answers over HTTP. `make e2e` brings the cluster up and runs this inside; elsewhere everything is
+//! ignored.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -59,7 +60,8 @@ const AT_ONCE: usize = 6;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(AT_ONCE);
-    let inside = std::env::var_os("MFA_OPERATOR_INSIDE").is_some() || std::env::var_os("KUBECONFIG").is_some();
+    let inside =
+        std::env::var_os("MFA_OPERATOR_INSIDE").is_some() || std::env::var_os("KUBECONFIG").is_some();
     if !inside {
         eprintln!("end-to-end tests need a cluster: `make e2e` brings one and runs them in it");
     }
@@ -84,7 +86,10 @@ fn main() -> ExitCode {
     // One operator serves a namespace: that of the first part is gone before the second installs its own.
     let first = libtest_mimic::run(
         &arguments,
-        ready(vec![test("helm 3 and 4: an operator is upgraded, rolled back and gone", install::come_and_gone)]),
+        ready(vec![test(
+            "helm 3 and 4: an operator is upgraded, rolled back and gone",
+            install::come_and_gone,
+        )]),
     );
     let mut trials = vec![
         test("every command of the README", readme::every_command),
@@ -102,7 +107,10 @@ fn main() -> ExitCode {
         test("rollback: to the last good revision, and on when it is mended", rollback::undone_and_mended),
         test("rollback: the first revision of all", rollback::first_of_all),
         test("rollback: a probe that never passes", rollback::never_ready),
-        test("rollback: a probe that never passes, and a StatefulSet that waits for it", rollback::never_ready_stateful),
+        test(
+            "rollback: a probe that never passes, and a StatefulSet that waits for it",
+            rollback::never_ready_stateful,
+        ),
         test("rollback: more memory than it may have", rollback::out_of_memory),
         test("waiting: quota", waiting::quota),
         test("rollback: a StatefulSet and its stuck pod", rollback::stateful),
@@ -118,7 +126,9 @@ fn main() -> ExitCode {
         test("the age of a privileged session arrives", methods::privileged_session),
         test("an origin that a policy drops is refused, by variables", methods::dropped_origins_by_variables),
         test("an origin that a policy drops is refused, by a file", methods::dropped_origins_by_a_file),
-        test("kinds: pods that follow when they are deleted", || kinds::on_delete("on-delete", "StatefulSet")),
+        test("kinds: pods that follow when they are deleted", || {
+            kinds::on_delete("on-delete", "StatefulSet")
+        }),
         test("kinds: a pod that keeps a StatefulSet from going on", kinds::stuck),
         test("kinds: a partition", kinds::partition),
         test("kinds: a paused Deployment", kinds::paused),
@@ -126,42 +136,65 @@ fn main() -> ExitCode {
         test("scaling: during a roll", scaling::during_a_roll),
         test("order: one target after the other", order::one_after_the_other),
         test("containers: companions of the same image", containers::companions),
-        test("overrides: chance decides which variable counts", overrides::chance_decides_which_variable_counts),
+        test(
+            "overrides: chance decides which variable counts",
+            overrides::chance_decides_which_variable_counts,
+        ),
         test("runbook: somebody lost the device", runbook::lost_device),
         test("sharing: the next policy takes over in one roll", sharing::handed_on),
     ];
     let mut shapes = kinds::rolling();
     if is_long() {
         shapes.extend(kinds::rolling_too());
-        trials.extend(kinds::healing().into_iter().map(|shape| test(&format!("kinds: {}", shape.name), move || kinds::heals(&shape))));
+        trials.extend(
+            kinds::healing()
+                .into_iter()
+                .map(|shape| test(&format!("kinds: {}", shape.name), move || kinds::heals(&shape))),
+        );
         trials.push(test("rollback: held", rollback::held));
         trials.push(test("rollback: what a roll drops that goes well", rollback::what_a_roll_drops));
         trials.push(test("kinds: pods of a DaemonSet that follow when they are deleted", || {
             kinds::on_delete("daemon-on-delete", "DaemonSet");
         }));
     }
-    trials.extend(shapes.into_iter().map(|shape| test(&format!("kinds: {}", shape.name), move || kinds::rolls(&shape))));
+    trials.extend(
+        shapes.into_iter().map(|shape| test(&format!("kinds: {}", shape.name), move || kinds::rolls(&shape))),
+    );
     let causes = waiting::CAUSES.iter().filter(|cause| is_long() || !cause.seldom);
     trials.extend(causes.map(|cause| test(&format!("waiting: {}", cause.name), || waiting::waits(cause))));
-    trials.extend(order::OBSTACLES.iter().map(|obstacle| test(&format!("order: {}", obstacle.name), || order::held_up(obstacle))));
+    trials.extend(
+        order::OBSTACLES
+            .iter()
+            .map(|obstacle| test(&format!("order: {}", obstacle.name), || order::held_up(obstacle))),
+    );
     trials.extend(levels::matrix().into_iter().map(|case| test(&case.name(), move || levels::walk(&case))));
     trials.extend(
-        strings::pairs().into_iter().enumerate().map(|(number, pair)| test(&strings::name(pair), move || strings::arrive(number, pair))),
+        strings::pairs()
+            .into_iter()
+            .enumerate()
+            .map(|(number, pair)| test(&strings::name(pair), move || strings::arrive(number, pair))),
     );
     trials.push(test("helm 4: the next operator rolled nothing", install::handover));
     let second = libtest_mimic::run(&arguments, ready(trials));
     let watched = libtest_mimic::run(
         &arguments,
-        ready(vec![test("monitoring of rollout and rollback: every query has data", monitoring::every_query_has_data)]),
+        ready(vec![test(
+            "monitoring of rollout and rollback: every query has data",
+            monitoring::every_query_has_data,
+        )]),
     );
     monitoring::end();
     // These take nodes and the database away, which only the test bed lets them.
     let bed = std::env::var_os("MFA_OPERATOR_INSIDE").is_some();
     arguments.test_threads = Some(1);
-    let alone = |trials: Vec<Trial>| if bed { trials } else { trials.into_iter().map(|trial| trial.with_ignored_flag(true)).collect() };
+    let alone = |trials: Vec<Trial>| {
+        if bed { trials } else { trials.into_iter().map(|trial| trial.with_ignored_flag(true)).collect() }
+    };
     let mut trials = vec![
         test("disruption: the database hangs in the middle of a roll", disruption::database_away),
-        test("killed in the middle of rollouts and rollbacks", || kills::carried_on(if is_long() { 4 } else { 1 })),
+        test("killed in the middle of rollouts and rollbacks", || {
+            kills::carried_on(if is_long() { 4 } else { 1 })
+        }),
         test("disruption: a node is lost in the middle of a roll", disruption::lost),
     ];
     if is_long() {
@@ -173,7 +206,11 @@ fn main() -> ExitCode {
     let whole = arguments.filter.is_none() && arguments.skip.is_empty();
     trials.push(test("rights: each is used, and none is missing", rights::minimal).with_ignored_flag(!whole));
     let third = libtest_mimic::run(&arguments, alone(trials));
-    if [first, second, watched, third].iter().any(libtest_mimic::Conclusion::has_failed) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if [first, second, watched, third].iter().any(libtest_mimic::Conclusion::has_failed) {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 /// Whether everything runs, however long it takes.

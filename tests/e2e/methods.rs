@@ -35,7 +35,12 @@ pub fn second_factors() {
         let person = admin.create_person();
         let session = door.sign_in(&person);
         let page = door.settings_page(&session);
-        assert_eq!(page.relying_party(), Some(json!({"id": "example.com", "name": "Example Keys"})), "{}", door.name);
+        assert_eq!(
+            page.relying_party(),
+            Some(json!({"id": "example.com", "name": "Example Keys"})),
+            "{}",
+            door.name
+        );
         assert!(page.node("lookup_secret_regenerate").is_some(), "{} offers no recovery codes", door.name);
         door.enrol(&session);
         assert_eq!(admin.issuer_of(&person), "Example Corp", "{}", door.name);
@@ -64,8 +69,13 @@ const KEPT: &str = "https://login.example.com";
 const DROPPED: &str = "https://old.example.com";
 const OLDER: &str = "https://older.example.com";
 
-/// The server's own file names three origins, the policy less of them: no page of another one registers a key.
-pub fn dropped_origins(name: &'static str, deliver: impl FnOnce(Value) -> Value, wire: impl FnOnce(&mut Value)) {
+/// The server's own file names three origins, the policy less of them: no page of another one registers a
+/// key.
+pub fn dropped_origins(
+    name: &'static str,
+    deliver: impl FnOnce(Value) -> Value,
+    wire: impl FnOnce(&mut Value),
+) {
     levels::scene();
     let webauthn = json!({"enabled": true, "config": {"rp": {
         "id": "example.com", "display_name": "Example", "origins": [KEPT, DROPPED, OLDER],
@@ -114,5 +124,7 @@ pub fn dropped_origins_by_variables() {
 }
 
 pub fn dropped_origins_by_a_file() {
-    dropped_origins("origins-file", config_file::by_file, |deployment| config_file::wire(deployment, "origins-file-mfa"));
+    dropped_origins("origins-file", config_file::by_file, |deployment| {
+        config_file::wire(deployment, "origins-file-mfa")
+    });
 }

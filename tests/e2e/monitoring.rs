@@ -60,14 +60,20 @@ pub fn watch() {
 
 /// Names the operators of this moment.
 fn find(targets: &Path) -> Result<(), String> {
-    let found = cluster::attempt("kubectl", &["-n", install::SYSTEM, "get", "pods", "-l", OPERATORS, "-o", "json"], None)?;
+    let found = cluster::attempt(
+        "kubectl",
+        &["-n", install::SYSTEM, "get", "pods", "-l", OPERATORS, "-o", "json"],
+        None,
+    )?;
     let found: Value = serde_json::from_str(&found).map_err(|error| error.to_string())?;
-    let addresses = found["items"].as_array().into_iter().flatten().filter_map(|pod| pod["status"]["podIP"].as_str());
+    let addresses =
+        found["items"].as_array().into_iter().flatten().filter_map(|pod| pod["status"]["podIP"].as_str());
     let addresses: Vec<_> = addresses.map(|address| format!("{address}:8080")).collect();
     let labels = json!({"namespace": install::SYSTEM});
     // Prometheus must not read half a file.
     let fresh = targets.with_extension("fresh");
-    std::fs::write(&fresh, json!([{"targets": addresses, "labels": labels}]).to_string()).map_err(|error| error.to_string())?;
+    std::fs::write(&fresh, json!([{"targets": addresses, "labels": labels}]).to_string())
+        .map_err(|error| error.to_string())?;
     std::fs::rename(&fresh, targets).map_err(|error| error.to_string())
 }
 
@@ -81,7 +87,9 @@ pub fn end() {
 
 fn ask(path: &str, query: &str) -> Result<Value, String> {
     let answer = ureq::get(format!("http://{LISTEN}/api/v1/{path}")).query("query", query).call();
-    let text = answer.and_then(|mut answer| answer.body_mut().read_to_string()).map_err(|error| format!("{query}: {error}"))?;
+    let text = answer
+        .and_then(|mut answer| answer.body_mut().read_to_string())
+        .map_err(|error| format!("{query}: {error}"))?;
     let answer: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     if answer["status"] == "success" { Ok(answer["data"].clone()) } else { Err(format!("{query}: {answer}")) }
 }
@@ -101,8 +109,14 @@ pub fn every_query_has_data() {
     counted("mfa_policy_not_ready{reason=\"RolledBack\"}").expect("a policy told of its rollback");
     counted("mfa_policy_weaker").expect("pods demanded less before they were rolled");
 
-    let dashboard: Value = serde_json::from_str(include_str!("../../charts/mfa-operator/files/dashboard.json")).expect("it is JSON");
-    let targets = dashboard["panels"].as_array().expect("panels").iter().flat_map(|panel| panel["targets"].as_array().expect("queries"));
+    let dashboard: Value =
+        serde_json::from_str(include_str!("../../charts/mfa-operator/files/dashboard.json"))
+            .expect("it is JSON");
+    let targets = dashboard["panels"]
+        .as_array()
+        .expect("panels")
+        .iter()
+        .flat_map(|panel| panel["targets"].as_array().expect("queries"));
     // One cluster, whose metrics say nothing of it.
     let filled = |query: &str| query.replace("$__rate_interval", ALL_OF_IT).replace("$cluster", "");
     let queries: Vec<_> = targets.map(|target| filled(target["expr"].as_str().expect("a query"))).collect();
@@ -110,7 +124,8 @@ pub fn every_query_has_data() {
     // What the last moments scraped may be of an operator that just came: a rate needs two samples of it.
     let mut missing: Vec<_> = Vec::new();
     for query in &queries {
-        let now_and_then = if query.contains('[') || query.contains("or ") { query.clone() } else { past(query) };
+        let now_and_then =
+            if query.contains('[') || query.contains("or ") { query.clone() } else { past(query) };
         missing.extend(has_data(&now_and_then).err());
     }
     for expression in alerts() {
@@ -127,8 +142,13 @@ pub fn every_query_has_data() {
         ask("query", &expression).expect("a query that is understood");
     }
     let rules = ask("rules", "").expect("it tells its rules");
-    let health: Vec<_> =
-        rules["groups"].as_array().into_iter().flatten().flat_map(|group| group["rules"].as_array().cloned()).flatten().collect();
+    let health: Vec<_> = rules["groups"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|group| group["rules"].as_array().cloned())
+        .flatten()
+        .collect();
     let ill: Vec<_> = health.iter().filter(|rule| rule["health"] != "ok").collect();
     assert!(health.len() >= 15 && ill.is_empty(), "{ill:?}");
     assert!(missing.is_empty(), "{missing:#?}");
@@ -137,14 +157,19 @@ pub fn every_query_has_data() {
 /// The same query about all of the run: policies of tests that have passed are gone.
 fn past(query: &str) -> String {
     let names = selectors(query);
-    names
-        .iter()
-        .fold(query.to_owned(), |query, selector| query.replacen(selector.as_str(), &format!("last_over_time({selector}[{ALL_OF_IT}])"), 1))
+    names.iter().fold(query.to_owned(), |query, selector| {
+        query.replacen(selector.as_str(), &format!("last_over_time({selector}[{ALL_OF_IT}])"), 1)
+    })
 }
 
 fn alerts() -> Vec<String> {
-    let rules: Value = serde_yaml::from_str(include_str!("../../charts/mfa-operator/files/alerts.yaml")).expect("it is YAML");
-    let groups = rules["groups"].as_array().expect("groups").iter().flat_map(|group| group["rules"].as_array().expect("rules"));
+    let rules: Value = serde_yaml::from_str(include_str!("../../charts/mfa-operator/files/alerts.yaml"))
+        .expect("it is YAML");
+    let groups = rules["groups"]
+        .as_array()
+        .expect("groups")
+        .iter()
+        .flat_map(|group| group["rules"].as_array().expect("rules"));
     groups.map(|rule| rule["expr"].as_str().expect("a query").to_owned()).collect()
 }
 
@@ -153,8 +178,13 @@ fn selectors(query: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = query;
     while let Some(at) = ["mfa_", "process_"].iter().filter_map(|prefix| rest.find(prefix)).min() {
-        let name = rest[at..].find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').map_or(rest.len(), |end| at + end);
-        let matchers = rest[name..].strip_prefix('{').and_then(|inner| inner.find('}')).map_or(name, |end| name + end + 2);
+        let name = rest[at..]
+            .find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+            .map_or(rest.len(), |end| at + end);
+        let matchers = rest[name..]
+            .strip_prefix('{')
+            .and_then(|inner| inner.find('}'))
+            .map_or(name, |end| name + end + 2);
         found.push(rest[at..matchers].to_owned());
         rest = &rest[matchers..];
     }

@@ -1,4 +1,5 @@
-//! Several targets of one policy: they roll in their order, and what holds one up holds up only those after it.
+//! Several targets of one policy: they roll in their order, and what holds one up holds up only those after
+//! it.
 
 use serde_json::{Value, json};
 
@@ -24,7 +25,9 @@ pub fn one_after_the_other() {
     levels::scene();
     let targets = ["order-1", "order-2"].map(String::from);
     for target in &targets {
-        cluster::copy_of_kratos(NAMESPACE, target, 2, |deployment| deployment["spec"]["minReadySeconds"] = json!(3));
+        cluster::copy_of_kratos(NAMESPACE, target, 2, |deployment| {
+            deployment["spec"]["minReadySeconds"] = json!(3)
+        });
     }
     targets.iter().for_each(|target| drop(cluster::await_wanted(NAMESPACE, target)));
     let visitor = Visitor::of(NAMESPACE);
@@ -32,7 +35,8 @@ pub fn one_after_the_other() {
     let (mut seen, mut was_done) = (0, false);
     cluster::until("the policy is ready", cluster::LONG, || {
         // The later one first: what it shows was so when the earlier one is read, which never goes back.
-        let [second, first] = [1, 0].map(|index: usize| cluster::get(NAMESPACE, &format!("deployment/{}", targets[index])));
+        let [second, first] =
+            [1, 0].map(|index: usize| cluster::get(NAMESPACE, &format!("deployment/{}", targets[index])));
         let status = &first["status"];
         let done = has_policy(&first)
             && status["observedGeneration"] == first["metadata"]["generation"]
@@ -72,15 +76,28 @@ pub const OBSTACLES: [Obstacle; 3] = [
     Obstacle {
         name: "paused",
         told: ("RolledOut", "False", "TargetPaused"),
-        raise: |target| cluster::copy_of_kratos(NAMESPACE, target, 1, |deployment| deployment["spec"]["paused"] = json!(true)),
-        clear: |target| drop(cluster::kubectl(&["-n", NAMESPACE, "rollout", "resume", &format!("deployment/{target}")])),
+        raise: |target| {
+            cluster::copy_of_kratos(NAMESPACE, target, 1, |deployment| {
+                deployment["spec"]["paused"] = json!(true)
+            })
+        },
+        clear: |target| {
+            drop(cluster::kubectl(&["-n", NAMESPACE, "rollout", "resume", &format!("deployment/{target}")]))
+        },
     },
     Obstacle {
         name: "failing",
         told: ("RolledOut", "False", "Crashing"),
         raise: |target| cluster::copy_of_kratos(NAMESPACE, target, 1, cluster::take_code_as_first_factor),
         clear: |target| {
-            drop(cluster::kubectl(&["-n", NAMESPACE, "set", "env", &format!("deployment/{target}"), &format!("{CODE_IS_FIRST_FACTOR}-")]))
+            drop(cluster::kubectl(&[
+                "-n",
+                NAMESPACE,
+                "set",
+                "env",
+                &format!("deployment/{target}"),
+                &format!("{CODE_IS_FIRST_FACTOR}-"),
+            ]))
         },
     },
 ];

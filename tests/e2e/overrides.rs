@@ -1,5 +1,5 @@
-//! A variable of another spelling beats the policy on some pods: shown by what equal pods answer, told by the policy, and
-//! over when it is gone.
+//! A variable of another spelling beats the policy on some pods: shown by what equal pods answer, told by the
+//! policy, and over when it is gone.
 
 use serde_json::json;
 
@@ -22,7 +22,12 @@ pub fn chance_decides_which_variable_counts() {
         env.as_array_mut().expect("a list").push(json!({"name": ALIAS, "value": "aal1"}));
     });
     let told = ("Overridden", "True", "Overridden");
-    cluster::await_told(NAMESPACE, NAME, told, &[&format!("env {ALIAS}"), "session.whoami.required_aal", "remove it"]);
+    cluster::await_told(
+        NAMESPACE,
+        NAME,
+        told,
+        &[&format!("env {ALIAS}"), "session.whoami.required_aal", "remove it"],
+    );
     cluster::await_condition(NAMESPACE, NAME, ("Ready", "False", "Overridden"));
 
     let pods = settled();
@@ -46,13 +51,24 @@ pub fn chance_decides_which_variable_counts() {
     cluster::kubectl(&["-n", NAMESPACE, "set", "env", &format!("deployment/{NAME}"), &format!("{ALIAS}-")]);
     cluster::await_ready(NAMESPACE, NAME);
     assert_eq!(cluster::condition(NAMESPACE, NAME, "Overridden"), None);
-    assert_eq!(answers(&settled(), &session), [STEP_UP; PODS as usize], "without it all pods enforce the policy");
+    assert_eq!(
+        answers(&settled(), &session),
+        [STEP_UP; PODS as usize],
+        "without it all pods enforce the policy"
+    );
     cluster::end_copy(NAMESPACE, NAME);
 }
 
 /// The pods when all of them are of the newest template.
 fn settled() -> Vec<Pod> {
-    cluster::kubectl(&["-n", NAMESPACE, "rollout", "status", &format!("deployment/{NAME}"), "--timeout=180s"]);
+    cluster::kubectl(&[
+        "-n",
+        NAMESPACE,
+        "rollout",
+        "status",
+        &format!("deployment/{NAME}"),
+        "--timeout=180s",
+    ]);
     cluster::await_pods(NAMESPACE, NAME, NAME)
 }
 

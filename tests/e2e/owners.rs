@@ -51,7 +51,8 @@ impl Scene {
 
     /// Goes back to what this Helm installed at first, which is from before the policy.
     fn roll_back(&self, arguments: &[&str]) {
-        let mut all = vec!["rollback", "kratos", "1", "--namespace", self.namespace, "--wait", "--timeout", "180s"];
+        let mut all =
+            vec!["rollback", "kratos", "1", "--namespace", self.namespace, "--wait", "--timeout", "180s"];
         all.extend(arguments);
         cluster::run(self.helm, &all);
     }
@@ -60,7 +61,9 @@ impl Scene {
     fn enforced(&self, moment: &str) {
         cluster::await_pods(self.namespace, "kratos", "kratos");
         cluster::await_ready(self.namespace, "kratos");
-        let check = |door: &Door| assert_eq!(door.whoami(&self.session).verdict(), STEP_UP, "{moment}: {}", door.name);
+        let check = |door: &Door| {
+            assert_eq!(door.whoami(&self.session).verdict(), STEP_UP, "{moment}: {}", door.name)
+        };
         cluster::doors(self.namespace, "kratos").iter().for_each(check);
     }
 
@@ -75,15 +78,27 @@ pub fn helm4() {
     let before = scene.generation();
     scene.upgrade("one", &[]);
     scene.enforced("after helm upgrade");
-    assert_eq!((scene.generation(), scene.change()), (before + 1, "one".into()), "helm upgrade made its own change and no other");
+    assert_eq!(
+        (scene.generation(), scene.change()),
+        (before + 1, "one".into()),
+        "helm upgrade made its own change and no other"
+    );
 
     scene.upgrade("two", &["--server-side=true", "--force-conflicts"]);
     scene.enforced("after helm upgrade --server-side --force-conflicts");
-    assert_eq!((scene.generation(), scene.change()), (before + 2, "two".into()), "helm upgrade made its own change and no other");
+    assert_eq!(
+        (scene.generation(), scene.change()),
+        (before + 2, "two".into()),
+        "helm upgrade made its own change and no other"
+    );
 
     scene.roll_back(&[]);
     scene.enforced("after helm rollback");
-    assert_eq!((scene.generation(), scene.change()), (before + 3, Value::Null), "helm rollback made its own change and no other");
+    assert_eq!(
+        (scene.generation(), scene.change()),
+        (before + 3, Value::Null),
+        "helm rollback made its own change and no other"
+    );
     assert_eq!(scene.repairs(), 0, "nothing had to be repaired");
 
     scene.upgrade("three", &["--server-side=false", "--force-replace"]);
@@ -101,18 +116,28 @@ pub fn helm3() {
     let before = scene.generation();
     scene.upgrade("one", &[]);
     scene.enforced("after helm upgrade");
-    assert_eq!((scene.generation(), scene.change()), (before + 1, "one".into()), "helm upgrade made its own change and no other");
+    assert_eq!(
+        (scene.generation(), scene.change()),
+        (before + 1, "one".into()),
+        "helm upgrade made its own change and no other"
+    );
 
     scene.roll_back(&[]);
     scene.enforced("after helm rollback");
-    assert_eq!((scene.generation(), scene.change()), (before + 2, Value::Null), "helm rollback made its own change and no other");
+    assert_eq!(
+        (scene.generation(), scene.change()),
+        (before + 2, Value::Null),
+        "helm rollback made its own change and no other"
+    );
     assert_eq!(scene.repairs(), 0, "nothing had to be repaired");
 
     scene.upgrade("two", &["--force"]);
     scene.enforced("after helm upgrade --force");
     assert_eq!(scene.change(), "two", "the repair kept what Helm changed");
     // It comes with the status, which is written once a second at most.
-    cluster::until("an Event tells of the repair", cluster::LONG, || if scene.repairs() > 0 { Ok(()) } else { Err("none does".into()) });
+    cluster::until("an Event tells of the repair", cluster::LONG, || {
+        if scene.repairs() > 0 { Ok(()) } else { Err("none does".into()) }
+    });
 
     // Back to the template from before the policy and every upgrade.
     cluster::kubectl(&["-n", scene.namespace, "rollout", "undo", "deployment/kratos", "--to-revision=1"]);
@@ -125,10 +150,8 @@ pub fn helm3() {
     scene.roll_back(&["--force"]);
     scene.enforced("after helm rollback --force");
     assert_eq!(scene.change(), Value::Null, "the repair kept what Helm rolled back");
-    cluster::until(
-        "an Event tells of the repair",
-        cluster::LONG,
-        || if scene.repairs() > repairs { Ok(()) } else { Err("none does".into()) },
-    );
+    cluster::until("an Event tells of the repair", cluster::LONG, || {
+        if scene.repairs() > repairs { Ok(()) } else { Err("none does".into()) }
+    });
     install::end(scene.namespace);
 }

@@ -1,5 +1,6 @@
-//! The command blocks of the README and of the pages that it leads newcomers to, run as they stand, in their order,
-//! over a Kratos in the namespace that they name. What they print is compared with what the pages show.
+//! The command blocks of the README and of the pages that it leads newcomers to, run as they stand, in their
+//! order, over a Kratos in the namespace that they name. What they print is compared with what the pages
+//! show.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -35,31 +36,45 @@ fn commands(page: &str) -> Vec<Command> {
             "sh" => {
                 let joined = text.replace("\\\n", " ");
                 let lines = joined.lines().filter(|line| !line.trim().is_empty());
-                commands.extend(lines.map(|line| Command { place: place.clone(), line: line.into(), shown: None }));
+                commands.extend(lines.map(|line| Command {
+                    place: place.clone(),
+                    line: line.into(),
+                    shown: None,
+                }));
             }
             "console" => {
                 for line in text.lines() {
                     if let Some(line) = line.strip_prefix("$ ") {
-                        commands.push(Command { place: place.clone(), line: line.into(), shown: Some(Vec::new()) });
+                        commands.push(Command {
+                            place: place.clone(),
+                            line: line.into(),
+                            shown: Some(Vec::new()),
+                        });
                     } else {
                         let shown = commands.last_mut().and_then(|command| command.shown.as_mut());
-                        shown.unwrap_or_else(|| panic!("{place} shows output of no command")).push(line.into());
+                        shown
+                            .unwrap_or_else(|| panic!("{place} shows output of no command"))
+                            .push(line.into());
                     }
                 }
             }
             "yaml" => {}
-            other => panic!("{place}: a block of {other:?} is neither run nor shown as a policy: call it sh, console or yaml"),
+            other => panic!(
+                "{place}: a block of {other:?} is neither run nor shown as a policy: call it sh, console or yaml"
+            ),
         }
     }
     commands
 }
 
-/// Installs the operator by the command of the README, with what the tests need: their namespace and their image.
+/// Installs the operator by the command of the README, with what the tests need: their namespace and their
+/// image.
 pub fn install_operator() {
     let command = commands(PAGES[0]).into_iter().find(|command| command.line.starts_with("helm install "));
     let line = command.expect("the README says how to install the operator").line;
     let more = std::env::var("MFA_OPERATOR_HELM_ARGUMENTS").unwrap_or_default();
-    let line = replaced(&line, " --set image.repository=registry.example.com/mfa-operator", &format!(" {more}"));
+    let line =
+        replaced(&line, " --set image.repository=registry.example.com/mfa-operator", &format!(" {more}"));
     let line = replaced(&line, "--namespace mfa-operator ", &format!("--namespace {} ", install::SYSTEM));
     // A cluster that is kept from run to run has the release already.
     run(&replaced(&line, "helm install ", "helm upgrade --install "), markdown::root());
@@ -76,7 +91,8 @@ pub fn every_command() {
     cluster::kratos("helm", NAMESPACE, 2, &[]);
     // The pages speak of the policy that the README begins with.
     let readme = markdown::page(Path::new(PAGES[0]));
-    let policy = readme.blocks.into_iter().find(|block| block.language == "yaml").expect("the README shows a policy");
+    let policy =
+        readme.blocks.into_iter().find(|block| block.language == "yaml").expect("the README shows a policy");
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("policy.yaml"), policy.text).expect("a file");
 
@@ -94,9 +110,14 @@ pub fn every_command() {
             assert_eq!(printed, shown, "{}: {}", command.place, command.line);
         }
     }
-    let idle: Vec<_> = ELSEWHERE.iter().map(|(begin, _)| *begin).filter(|begin| !elsewhere.contains(begin)).collect();
+    let idle: Vec<_> =
+        ELSEWHERE.iter().map(|(begin, _)| *begin).filter(|begin| !elsewhere.contains(begin)).collect();
     assert!(idle.is_empty(), "no page has these any more: {idle:?}");
-    assert_eq!(cluster::get(NAMESPACE, "mfapolicy/kratos")["spec"]["suspend"], false, "the pages leave it suspended");
+    assert_eq!(
+        cluster::get(NAMESPACE, "mfapolicy/kratos")["spec"]["suspend"],
+        false,
+        "the pages leave it suspended"
+    );
     install::end(NAMESPACE);
 }
 
@@ -107,7 +128,8 @@ fn shape(line: &str) -> Vec<String> {
 }
 
 fn is_age(cell: &str) -> bool {
-    let unit = cell.trim_start_matches(|character: char| character.is_ascii_digit() || "dhm".contains(character));
+    let unit =
+        cell.trim_start_matches(|character: char| character.is_ascii_digit() || "dhm".contains(character));
     cell.starts_with(|character: char| character.is_ascii_digit())
         && (unit == "s" || unit.is_empty())
         && cell.ends_with(['s', 'm', 'h', 'd'])
@@ -117,7 +139,11 @@ fn run(line: &str, folder: &Path) -> String {
     // The pages call the operator by its name, as one who installed it would.
     let program = Path::new(env!("CARGO_BIN_EXE_mfa-operator")).parent().expect("it lies in a folder");
     let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
-    let output = std::process::Command::new("bash").args(["-euc", line]).current_dir(folder).env("PATH", path).output();
+    let output = std::process::Command::new("bash")
+        .args(["-euc", line])
+        .current_dir(folder)
+        .env("PATH", path)
+        .output();
     let output = output.unwrap_or_else(|error| panic!("bash: {error}"));
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr).trim());
     String::from_utf8_lossy(&output.stdout).into_owned()

@@ -44,7 +44,9 @@ fn status(name: &str) -> Value {
 /// What is noted of the failure.
 fn verdict(name: &str) -> Value {
     let records = api::objects(NAMESPACE, "controllerrevision", &format!("mfa-operator.dev/policy={name}"));
-    let noted = records.iter().find_map(|record| record["metadata"]["annotations"]["mfa-operator.dev/verdict"].as_str());
+    let noted = records
+        .iter()
+        .find_map(|record| record["metadata"]["annotations"]["mfa-operator.dev/verdict"].as_str());
     noted.map(|text| serde_json::from_str(text).expect("a verdict is JSON")).unwrap_or_default()
 }
 
@@ -74,7 +76,11 @@ pub fn undone_and_mended() {
     let visitor = Visitor::of(NAMESPACE);
     let person = cluster::service(NAMESPACE, "kratos-admin").create_person();
     let public = cluster::service(NAMESPACE, &format!("{name}-public"));
-    let traffic = Traffic::begin(cluster::service(NAMESPACE, &format!("{name}-public")), person.clone(), public.sign_in(&person));
+    let traffic = Traffic::begin(
+        cluster::service(NAMESPACE, &format!("{name}-public")),
+        person.clone(),
+        public.sign_in(&person),
+    );
 
     apply(name, &named(fatal()));
     let mut second = None;
@@ -93,7 +99,11 @@ pub fn undone_and_mended() {
     println!("called {called:?} ms after the second crash");
     assert!(called.is_none_or(|called| called <= CALLED), "{called:?} ms after the second crash");
     let told = status(name);
-    assert_eq!((&told["revision"], &told["requiredAAL"]["whoami"]), (&good, &json!("highest_available")), "{told:#}");
+    assert_eq!(
+        (&told["revision"], &told["requiredAAL"]["whoami"]),
+        (&good, &json!("highest_available")),
+        "{told:#}"
+    );
     assert_ne!(told["failedRevision"], good);
     assert_eq!(told["targets"][0]["lastGoodRevision"], good);
     visitor.must_step_up("what was in force still is", &cluster::doors(NAMESPACE, name));
@@ -115,7 +125,12 @@ pub fn undone_and_mended() {
     apply(name, &third);
     cluster::await_ready(NAMESPACE, name);
     cluster::until("the oldest record goes", LONG, || match records(name) {
-        found if found.len() == 2 && !found.iter().any(|record| record.contains(good.as_str().expect("a revision"))) => Ok(()),
+        found
+            if found.len() == 2
+                && !found.iter().any(|record| record.contains(good.as_str().expect("a revision"))) =>
+        {
+            Ok(())
+        }
         found => Err(format!("{found:?}")),
     });
     cluster::end_copy(NAMESPACE, name);
@@ -124,7 +139,8 @@ pub fn undone_and_mended() {
 /// The names of what the operator remembers.
 fn records(policy: &str) -> Vec<String> {
     let label = format!("mfa-operator.dev/policy={policy}");
-    let names = cluster::kubectl(&["-n", NAMESPACE, "get", "controllerrevisions", "-l", &label, "-o", "name"]);
+    let names =
+        cluster::kubectl(&["-n", NAMESPACE, "get", "controllerrevisions", "-l", &label, "-o", "name"]);
     names.lines().map(ToOwned::to_owned).collect()
 }
 
@@ -138,7 +154,8 @@ fn verdict_is_gone(name: &str) -> bool {
 pub fn first_of_all() {
     let name = "first";
     kratos(name, 2, |_| {});
-    let old: std::collections::BTreeSet<_> = cluster::await_wanted(NAMESPACE, name).into_iter().map(|pod| pod.uid).collect();
+    let old: std::collections::BTreeSet<_> =
+        cluster::await_wanted(NAMESPACE, name).into_iter().map(|pod| pod.uid).collect();
     let visitor = Visitor::of(NAMESPACE);
     apply(name, &fatal());
     await_rolled_back(name, &["the server's own configuration", "tried again by itself"]);
@@ -173,11 +190,17 @@ pub fn first_of_all() {
 pub fn held() {
     let name = "held";
     kratos(name, 2, |_| {});
-    let old: std::collections::BTreeSet<_> = cluster::await_wanted(NAMESPACE, name).into_iter().map(|pod| pod.uid).collect();
+    let old: std::collections::BTreeSet<_> =
+        cluster::await_wanted(NAMESPACE, name).into_iter().map(|pod| pod.uid).collect();
     let mut spec = fatal();
     spec["rollout"] = json!({"onFailure": "Hold"});
     apply(name, &spec);
-    cluster::await_told(NAMESPACE, name, ("Ready", "False", "Crashing"), &["onFailure is Hold", "kubectl logs"]);
+    cluster::await_told(
+        NAMESPACE,
+        name,
+        ("Ready", "False", "Crashing"),
+        &["onFailure is Hold", "kubectl logs"],
+    );
     std::thread::sleep(cluster::REACTION);
     let serving: std::collections::BTreeSet<_> =
         cluster::pods(NAMESPACE, name).into_iter().filter(|pod| pod.ready).map(|pod| pod.uid).collect();
@@ -213,7 +236,9 @@ pub fn stateful() {
 /// No old pod is left to compare with: that they ran well before is what tells.
 pub fn recreate() {
     let name = "recreate-back";
-    kratos(name, 2, |workload| crate::kinds::reshape(workload, "Deployment", &json!({"strategy": {"type": "Recreate"}})));
+    kratos(name, 2, |workload| {
+        crate::kinds::reshape(workload, "Deployment", &json!({"strategy": {"type": "Recreate"}}))
+    });
     cluster::await_wanted(NAMESPACE, name);
     apply(name, &strict());
     cluster::await_ready(NAMESPACE, name);
@@ -263,24 +288,33 @@ pub fn every_target() {
         visitor.passes("what was in force still is", &cluster::doors(NAMESPACE, target));
     }
     cluster::await_event(NAMESPACE, name, "RolledBackWeaker", "\"Warning\"");
-    assert!(!cluster::events(NAMESPACE, name, "").contains("DriftRepaired"), "nobody but the operator wrote anything");
+    assert!(
+        !cluster::events(NAMESPACE, name, "").contains("DriftRepaired"),
+        "nobody but the operator wrote anything"
+    );
     targets.iter().for_each(|target| cluster::end_copy(NAMESPACE, target));
     cluster::kubectl(&["-n", NAMESPACE, "delete", "mfapolicy", name, "--wait=false"]);
 }
 
-/// Whoever can make new pods fail, and nothing else, has no raised level taken back. The means is a Secret: what stands
-/// in it is read by new pods alone, and Kratos does not start with such a level of its log.
+/// Whoever can make new pods fail, and nothing else, has no raised level taken back. The means is a Secret:
+/// what stands in it is read by new pods alone, and Kratos does not start with such a level of its log.
 pub fn innocent() {
     let name = "innocent";
     levels::scene();
     let secret = |level: &str| {
         let metadata = json!({"name": name, "namespace": NAMESPACE});
-        cluster::apply(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"level": level}}));
+        cluster::apply(
+            &json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"level": level}}),
+        );
     };
     secret("info");
     cluster::copy_of_kratos(NAMESPACE, name, 2, |workload| {
-        let variable = json!({"name": "LOG_LEVEL", "valueFrom": {"secretKeyRef": {"name": name, "key": "level"}}});
-        workload["spec"]["template"]["spec"]["containers"][0]["env"].as_array_mut().expect("a list").push(variable);
+        let variable =
+            json!({"name": "LOG_LEVEL", "valueFrom": {"secretKeyRef": {"name": name, "key": "level"}}});
+        workload["spec"]["template"]["spec"]["containers"][0]["env"]
+            .as_array_mut()
+            .expect("a list")
+            .push(variable);
     });
     cluster::await_wanted(NAMESPACE, name);
     apply(name, &lax());
@@ -289,7 +323,12 @@ pub fn innocent() {
     let visitor = Visitor::of(NAMESPACE);
     secret("no-such-level");
     apply(name, &strict());
-    cluster::await_told(NAMESPACE, name, ("Ready", "False", "Waiting"), &["keeps no server from starting", "kubectl logs innocent-"]);
+    cluster::await_told(
+        NAMESPACE,
+        name,
+        ("Ready", "False", "Waiting"),
+        &["keeps no server from starting", "kubectl logs innocent-"],
+    );
     // Longer than it takes to call what is no such change.
     std::thread::sleep(std::time::Duration::from_millis(CALLED.unsigned_abs()));
     assert!(verdict(name).is_null(), "{}", verdict(name));
@@ -306,7 +345,8 @@ pub fn innocent() {
     cluster::end_copy(NAMESPACE, name);
 }
 
-/// A level that changes together with what Kratos refuses: new pods crash over the file that old ones refuse to read.
+/// A level that changes together with what Kratos refuses: new pods crash over the file that old ones refuse
+/// to read.
 pub fn file() {
     let name = "file-back";
     let by_file = |mut spec: Value| {
@@ -330,13 +370,20 @@ pub fn file() {
     visitor.must_step_up("what was in force still is", &cluster::doors(NAMESPACE, name));
     // A pod that starts now starts with the file of before.
     cluster::kubectl(&["-n", NAMESPACE, "rollout", "restart", &format!("deployment/{name}")]);
-    cluster::kubectl(&["-n", NAMESPACE, "rollout", "status", &format!("deployment/{name}"), "--timeout=420s"]);
+    cluster::kubectl(&[
+        "-n",
+        NAMESPACE,
+        "rollout",
+        "status",
+        &format!("deployment/{name}"),
+        "--timeout=420s",
+    ]);
     visitor.must_step_up("after a restart", &cluster::doors(NAMESPACE, name));
     cluster::end_copy(NAMESPACE, name);
 }
 
-/// What stands in for a server that fails over a level, when a code comes with it: no real one does. The kubelet's part
-/// is real.
+/// What stands in for a server that fails over a level, when a code comes with it: no real one does. The
+/// kubelet's part is real.
 fn stand_in(name: &str, kind: &str, fault: &str, fields: &Value) {
     levels::scene();
     let labels = json!({"app.kubernetes.io/name": name});
@@ -370,7 +417,8 @@ fn stand_in(name: &str, kind: &str, fault: &str, fields: &Value) {
     let good = status(name)["revision"].clone();
     let old = cluster::uids(NAMESPACE, &workload);
     level("highest_available");
-    let words: &[&str] = if fault == "hungry" { &["OOMKilled", "exit code 137"] } else { &["not ready in time"] };
+    let words: &[&str] =
+        if fault == "hungry" { &["OOMKilled", "exit code 137"] } else { &["not ready in time"] };
     await_rolled_back(name, words);
     let pods = cluster::await_wanted(NAMESPACE, &workload);
     assert!(pods.iter().all(|pod| pod.variable("REVISION") == good.as_str()), "{pods:?}");
@@ -414,7 +462,8 @@ fn lost_in_a_roll(name: &str, edit: impl FnOnce(&mut Value)) -> Vec<String> {
 /// With a pause before pods end, a roll costs nobody anything; without, it is what advice warns of.
 pub fn what_a_roll_drops() {
     let drained = lost_in_a_roll("drained", |workload| {
-        workload["spec"]["template"]["spec"]["containers"][0]["lifecycle"] = json!({"preStop": {"sleep": {"seconds": 5}}});
+        workload["spec"]["template"]["spec"]["containers"][0]["lifecycle"] =
+            json!({"preStop": {"sleep": {"seconds": 5}}});
     });
     lost_in_a_roll("undrained", |_| {});
     assert!(drained.len() <= 1, "{drained:?}");

@@ -37,12 +37,23 @@ pub fn one_apply() {
     };
     assert_eq!(enforced("after the policy"), 2);
     let status = cluster::get(NAMESPACE, "mfapolicy/kratos")["status"].clone();
-    assert_eq!(status["requiredAAL"], json!({"settings": "highest_available", "whoami": "highest_available"}));
+    assert_eq!(
+        status["requiredAAL"],
+        json!({"settings": "highest_available", "whoami": "highest_available"})
+    );
     assert_eq!(status["pods"], "2/2");
     shown_by_the_plugin(&status["revision"]);
-    assert_eq!(cluster::get(NAMESPACE, "pod/kratos-courier-0")["metadata"]["uid"], courier, "the courier is no target");
+    assert_eq!(
+        cluster::get(NAMESPACE, "pod/kratos-courier-0")["metadata"]["uid"],
+        courier,
+        "the courier is no target"
+    );
 
-    let answers = if cluster::service(NAMESPACE, "kratos-admin").answers_the_revision() { "Confirmed" } else { "HashesAgree" };
+    let answers = if cluster::service(NAMESPACE, "kratos-admin").answers_the_revision() {
+        "Confirmed"
+    } else {
+        "HashesAgree"
+    };
     let proven = || cluster::await_condition(NAMESPACE, "kratos", ("Effective", "True", answers));
     proven();
 
@@ -84,7 +95,10 @@ pub fn one_apply() {
 
 /// `kubectl mfa` names the pods that run, where, and what they were started with.
 fn shown_by_the_plugin(revision: &serde_json::Value) {
-    let shown = cluster::run(env!("CARGO_BIN_EXE_mfa-operator"), &["mfa", "-n", NAMESPACE, "status", "kratos", "-o", "json"]);
+    let shown = cluster::run(
+        env!("CARGO_BIN_EXE_mfa-operator"),
+        &["mfa", "-n", NAMESPACE, "status", "kratos", "-o", "json"],
+    );
     let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
     let told = shown["policies"][0]["targets"][0]["pods"].as_array().expect("pods may be read");
     let mut told: Vec<_> = told.iter().filter(|pod| pod["terminating"] == false).collect();
@@ -93,7 +107,10 @@ fn shown_by_the_plugin(revision: &serde_json::Value) {
     pods.sort_by(|a, b| a.name.cmp(&b.name));
     assert_eq!(told.len(), pods.len(), "{told:?}");
     for (told, pod) in told.iter().zip(&pods) {
-        assert_eq!((&told["name"], &told["node"], &told["ready"]), (&json!(pod.name), &json!(pod.node), &json!(true)));
+        assert_eq!(
+            (&told["name"], &told["node"], &told["ready"]),
+            (&json!(pod.name), &json!(pod.node), &json!(true))
+        );
         assert_eq!(&told["revision"], revision);
     }
 }

@@ -8,9 +8,12 @@ const RUNBOOK: &str = include_str!("../../docs/runbook.md");
 
 /// The paths that the runbook deletes at the admin API, for this person.
 fn deletions(id: &str) -> Vec<String> {
-    let (_, rest) = RUNBOOK.split_once("<!-- played: lost-device -->").expect("the runbook has the procedure");
+    let (_, rest) =
+        RUNBOOK.split_once("<!-- played: lost-device -->").expect("the runbook has the procedure");
     let block = rest.split("```").nth(1).expect("it has commands");
-    let path = |line: &str| line.split_once("-X DELETE \"$KRATOS_ADMIN")?.1.strip_suffix('"').map(|path| path.replace("$ID", id));
+    let path = |line: &str| {
+        line.split_once("-X DELETE \"$KRATOS_ADMIN")?.1.strip_suffix('"').map(|path| path.replace("$ID", id))
+    };
     block.lines().filter_map(path).collect()
 }
 
@@ -36,7 +39,11 @@ pub fn lost_device() {
         assert_eq!(admin.delete(&path), 204, "{path}");
     }
     for old in [&stolen, &session] {
-        assert!(door.whoami(old).verdict().starts_with("401"), "they are signed out: {}", door.whoami(old).verdict());
+        assert!(
+            door.whoami(old).verdict().starts_with("401"),
+            "they are signed out: {}",
+            door.whoami(old).verdict()
+        );
     }
     let session = door.sign_in(&person);
     assert_eq!(door.whoami(&session).verdict(), AT_AAL1);

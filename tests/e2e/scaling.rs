@@ -18,7 +18,8 @@ pub fn from_zero() {
     let status = || cluster::get(NAMESPACE, &format!("mfapolicy/{name}"))["status"].clone();
     assert_eq!(status()["pods"], "0/0");
 
-    let generation = || cluster::get(NAMESPACE, &format!("deployment/{name}"))["metadata"]["generation"].as_i64();
+    let generation =
+        || cluster::get(NAMESPACE, &format!("deployment/{name}"))["metadata"]["generation"].as_i64();
     let before = generation();
     scale(name, 2);
     let pods = cluster::await_wanted(NAMESPACE, name);
@@ -26,7 +27,9 @@ pub fn from_zero() {
     visitor.must_step_up("the first pods", &cluster::doors(NAMESPACE, name));
     cluster::await_condition(NAMESPACE, name, ("RolledOut", "True", "RolledOut"));
     cluster::await_ready(NAMESPACE, name);
-    cluster::until("the status counts them", cluster::LONG, || if status()["pods"] == "2/2" { Ok(()) } else { Err(status().to_string()) });
+    cluster::until("the status counts them", cluster::LONG, || {
+        if status()["pods"] == "2/2" { Ok(()) } else { Err(status().to_string()) }
+    });
     assert_eq!(generation(), before.map(|before| before + 1), "scaling is the only change");
     cluster::end_copy(NAMESPACE, name);
 }
@@ -39,7 +42,8 @@ pub fn during_a_roll() {
     // Pods are replaced one by one, which takes longer than an autoscaler needs for its first look (15 s).
     cluster::copy_of_kratos(NAMESPACE, name, 2, |deployment| {
         deployment["spec"]["minReadySeconds"] = json!(10);
-        deployment["spec"]["strategy"] = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}});
+        deployment["spec"]["strategy"] =
+            json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}});
     });
     let before = cluster::await_wanted(NAMESPACE, name);
     cluster::apply(&cluster::policy(NAMESPACE, name, name, &install::strict()));
@@ -53,13 +57,22 @@ pub fn during_a_roll() {
     cluster::await_condition(NAMESPACE, name, ("RolledOut", "False", "Progressing"));
     scale(name, 3);
     let deployment = || cluster::get(NAMESPACE, &format!("deployment/{name}"));
-    cluster::until("the autoscaler scales", cluster::LONG, || match deployment()["spec"]["replicas"].as_u64() {
-        Some(4) => Ok(()),
-        other => Err(format!("{other:?} replicas")),
+    cluster::until("the autoscaler scales", cluster::LONG, || {
+        match deployment()["spec"]["replicas"].as_u64() {
+            Some(4) => Ok(()),
+            other => Err(format!("{other:?} replicas")),
+        }
     });
-    let old = cluster::pods(NAMESPACE, name).into_iter().filter(|pod| before.iter().any(|before| before.uid == pod.uid)).count();
+    let old = cluster::pods(NAMESPACE, name)
+        .into_iter()
+        .filter(|pod| before.iter().any(|before| before.uid == pod.uid))
+        .count();
     assert!(old > 0, "the roll was over before the autoscaler came");
-    assert_eq!(cluster::condition(NAMESPACE, name, "Ready").map(|(status, _)| status).as_deref(), Some("False"), "an old pod still runs");
+    assert_eq!(
+        cluster::condition(NAMESPACE, name, "Ready").map(|(status, _)| status).as_deref(),
+        Some("False"),
+        "an old pod still runs"
+    );
 
     cluster::await_ready(NAMESPACE, name);
     let doors = cluster::doors(NAMESPACE, name);
@@ -74,5 +87,11 @@ pub fn during_a_roll() {
 
 /// By the subresource, as autoscalers do.
 fn scale(name: &str, replicas: u32) {
-    cluster::kubectl(&["-n", NAMESPACE, "scale", &format!("deployment/{name}"), &format!("--replicas={replicas}")]);
+    cluster::kubectl(&[
+        "-n",
+        NAMESPACE,
+        "scale",
+        &format!("deployment/{name}"),
+        &format!("--replicas={replicas}"),
+    ]);
 }

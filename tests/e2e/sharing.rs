@@ -19,7 +19,12 @@ fn policy(name: &str, age: &str) -> Value {
 }
 
 fn claimed(policy: &str, by: &str) {
-    cluster::await_told(NAMESPACE, policy, ("Ready", "False", "TargetClaimed"), &[&format!("the policy {by}:")]);
+    cluster::await_told(
+        NAMESPACE,
+        policy,
+        ("Ready", "False", "TargetClaimed"),
+        &[&format!("the policy {by}:")],
+    );
 }
 
 pub fn handed_on() {
@@ -29,7 +34,12 @@ pub fn handed_on() {
     let visitor = Visitor::of(NAMESPACE);
     let deployment = || cluster::get(NAMESPACE, &format!("deployment/{WORKLOAD}"));
     let generation = || deployment()["metadata"]["generation"].as_i64().unwrap_or_default();
-    let ages = || cluster::pods(NAMESPACE, WORKLOAD).iter().map(|pod| pod.variable(AGE).map(str::to_owned)).collect::<Vec<_>>();
+    let ages = || {
+        cluster::pods(NAMESPACE, WORKLOAD)
+            .iter()
+            .map(|pod| pod.variable(AGE).map(str::to_owned))
+            .collect::<Vec<_>>()
+    };
 
     cluster::apply(&policy("shared-1", "10m"));
     cluster::await_ready(NAMESPACE, "shared-1");

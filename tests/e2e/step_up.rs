@@ -1,5 +1,5 @@
-//! docs/step-up.md as it stands: a real Oathkeeper with the configuration of that page, in front of an application
-//! that knows nothing of second factors, over the two Kratos of its policies.
+//! docs/step-up.md as it stands: a real Oathkeeper with the configuration of that page, in front of an
+//! application that knows nothing of second factors, over the two Kratos of its policies.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -17,7 +17,8 @@ use crate::{cluster, markdown};
 const START: Duration = Duration::from_secs(120);
 const HTML: &str = "text/html";
 const JSON: &str = "application/json";
-const SIGN_IN: &str = "302 https://login.example.com/self-service/login/browser?return_to=https%3A%2F%2Fapp.example.com%2F";
+const SIGN_IN: &str =
+    "302 https://login.example.com/self-service/login/browser?return_to=https%3A%2F%2Fapp.example.com%2F";
 const SECOND_FACTOR: &str = "302 https://login.example.com/self-service/login/browser?aal=aal2&return_to=https%3A%2F%2Fapp.example.com%2F";
 
 /// The table of the page, row by row.
@@ -28,31 +29,45 @@ pub fn by_oathkeeper() {
     let authenticator = people.enrol(&people.sign_in(&enrolled));
     let gate = Oathkeeper::start(|rules| rules);
 
-    for (route, accept, expected) in
-        [("account", HTML, SIGN_IN), ("transfer", HTML, SIGN_IN), ("account", JSON, "401"), ("transfer", JSON, "401")]
-    {
+    for (route, accept, expected) in [
+        ("account", HTML, SIGN_IN),
+        ("transfer", HTML, SIGN_IN),
+        ("account", JSON, "401"),
+        ("transfer", JSON, "401"),
+    ] {
         gate.answers("nobody", ("", ""), (route, accept), expected);
     }
 
     let mut browser = Browser::of(people.url(), &enrolled);
     let cookie = browser.cookie();
     let mine = ("Cookie", cookie.as_str());
-    for (route, accept, expected) in
-        [("account", HTML, "200"), ("account", JSON, "200"), ("transfer", HTML, SECOND_FACTOR), ("transfer", JSON, "403")]
-    {
+    for (route, accept, expected) in [
+        ("account", HTML, "200"),
+        ("account", JSON, "200"),
+        ("transfer", HTML, SECOND_FACTOR),
+        ("transfer", JSON, "403"),
+    ] {
         gate.answers("a browser at aal1", mine, (route, accept), expected);
     }
     // The browser goes where it was sent, and comes back to where it wanted to go.
     let sent = gate.ask(mine, ("transfer", HTML)).0;
     let path = sent.strip_prefix(&format!("302 {ORIGIN}")).unwrap_or_else(|| panic!("sent to {sent}"));
     let flow = browser.get(path).1;
-    assert_eq!((&flow["requested_aal"], &flow["return_to"]), (&json!("aal2"), &json!("https://app.example.com/transfer")));
-    let (status, answer) = browser.submit(&flow, json!({"method": "totp", "totp_code": authenticator.code()}));
+    assert_eq!(
+        (&flow["requested_aal"], &flow["return_to"]),
+        (&json!("aal2"), &json!("https://app.example.com/transfer"))
+    );
+    let (status, answer) =
+        browser.submit(&flow, json!({"method": "totp", "totp_code": authenticator.code()}));
     assert_eq!(status, 200, "the second factor answered {answer}");
     let cookie = browser.cookie();
     for route in ["account", "transfer"] {
         let (answer, user) = gate.ask(("Cookie", &cookie), (route, HTML));
-        assert_eq!((answer.as_str(), user.as_str()), ("200", enrolled.id.as_str()), "{route} after the step-up");
+        assert_eq!(
+            (answer.as_str(), user.as_str()),
+            ("200", enrolled.id.as_str()),
+            "{route} after the step-up"
+        );
     }
     raised_is_raised(&mut browser);
 
@@ -69,14 +84,24 @@ pub fn by_oathkeeper() {
     let token = ("X-Session-Token", session.0.as_str());
     gate.answers("who has no second factor", token, ("transfer", JSON), "200");
     let fields = people.second_factors(&session);
-    assert!(fields.status == 200 && fields.node("totp_code").is_none(), "a flow without a field: {}", fields.body);
+    assert!(
+        fields.status == 200 && fields.node("totp_code").is_none(),
+        "a flow without a field: {}",
+        fields.body
+    );
 
     // With the decision by the level, the same person has to enrol first.
     let gate = Oathkeeper::start(|rules| {
         let page = guides::guide("step-up.md");
-        let authorizer: Value = serde_yaml::from_str(page.file("authorizer of the rule")).expect("it is YAML");
+        let authorizer: Value =
+            serde_yaml::from_str(page.file("authorizer of the rule")).expect("it is YAML");
         let mut rules: Value = serde_yaml::from_str(&rules).expect("they are YAML");
-        let rule = rules.as_array_mut().expect("a list").iter_mut().find(|rule| rule["id"] == "transfer").expect("the rule");
+        let rule = rules
+            .as_array_mut()
+            .expect("a list")
+            .iter_mut()
+            .find(|rule| rule["id"] == "transfer")
+            .expect("the rule");
         rule["authorizer"] = authorizer["authorizer"].clone();
         rules.to_string()
     });
@@ -92,7 +117,9 @@ fn raised_is_raised(browser: &mut Browser) {
     let again = browser.get("/self-service/login/browser?aal=aal2").1;
     assert_eq!(again["error"]["id"], "session_already_available");
     let field = |flow: &Value, name: &str| {
-        flow["ui"]["nodes"].as_array().is_some_and(|nodes| nodes.iter().any(|node| node["attributes"]["name"] == name))
+        flow["ui"]["nodes"]
+            .as_array()
+            .is_some_and(|nodes| nodes.iter().any(|node| node["attributes"]["name"] == name))
     };
     let second = browser.get("/self-service/login/browser?aal=aal2&refresh=true").1;
     assert!(field(&second, "totp_code") && !field(&second, "password"), "{second}");
@@ -122,7 +149,8 @@ impl Oathkeeper {
                 .replace("{port: 4455}", &format!("{{host: 127.0.0.1, port: {proxy}}}"))
                 .replace("{port: 4456}", &format!("{{host: 127.0.0.1, port: {api}}}"))
         };
-        std::fs::write(&rules, replaced(&edit(page.file("rules.yaml").to_owned()))).expect("a file can be written");
+        std::fs::write(&rules, replaced(&edit(page.file("rules.yaml").to_owned())))
+            .expect("a file can be written");
         let config = folder.path().join("oathkeeper.yaml");
         std::fs::write(&config, replaced(page.file("oathkeeper.yaml"))).expect("a file can be written");
         // To a file: a pipe that nobody reads would stop it.
@@ -150,20 +178,40 @@ impl Oathkeeper {
 
     /// Status and address of a redirect, and whom the application saw.
     fn ask(&self, (header, value): (&str, &str), (route, accept): (&str, &str)) -> (String, String) {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).max_redirects_will_error(false).build();
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .build();
         let mut request = ureq::Agent::from(config).get(format!("{}/{route}", self.url));
-        request = request.header("Host", "app.example.com").header("X-Forwarded-Proto", "https").header("Accept", accept);
+        request = request
+            .header("Host", "app.example.com")
+            .header("X-Forwarded-Proto", "https")
+            .header("Accept", accept);
         if !header.is_empty() {
             request = request.header(header, value);
         }
         let mut answer = request.call().unwrap_or_else(|error| panic!("{route}: {error}: {}", self.log()));
-        let location = answer.headers().get("Location").map(|to| format!(" {}", to.to_str().unwrap_or_default())).unwrap_or_default();
-        (format!("{}{location}", answer.status().as_u16()), answer.body_mut().read_to_string().unwrap_or_default())
+        let location = answer
+            .headers()
+            .get("Location")
+            .map(|to| format!(" {}", to.to_str().unwrap_or_default()))
+            .unwrap_or_default();
+        (
+            format!("{}{location}", answer.status().as_u16()),
+            answer.body_mut().read_to_string().unwrap_or_default(),
+        )
     }
 
     fn answers(&self, who: &str, credentials: (&str, &str), (route, accept): (&str, &str), expected: &str) {
-        let expected = if expected.starts_with("302") { format!("{expected}{route}") } else { expected.into() };
-        assert_eq!(self.ask(credentials, (route, accept)).0, expected, "{who} at {route}, asking for {accept}: {}", self.log());
+        let expected =
+            if expected.starts_with("302") { format!("{expected}{route}") } else { expected.into() };
+        assert_eq!(
+            self.ask(credentials, (route, accept)).0,
+            expected,
+            "{who} at {route}, asking for {accept}: {}",
+            self.log()
+        );
     }
 }
 
@@ -181,10 +229,14 @@ fn program() -> PathBuf {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free").port()
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a port is free")
+        .port()
 }
 
-/// An application: it tells whom it sees, and under `/decide` whether a level is enough. It lives as long as the test.
+/// An application: it tells whom it sees, and under `/decide` whether a level is enough. It lives as long as
+/// the test.
 fn application() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("it has an address");
@@ -205,7 +257,9 @@ fn serve(mut connection: TcpStream) -> std::io::Result<()> {
         let mut line = String::new();
         reader.read_line(&mut line)?;
         match line.trim().split_once(": ") {
-            Some((name, value)) if name.eq_ignore_ascii_case("Content-Length") => length = value.parse().unwrap_or_default(),
+            Some((name, value)) if name.eq_ignore_ascii_case("Content-Length") => {
+                length = value.parse().unwrap_or_default()
+            }
             Some((name, value)) if name.eq_ignore_ascii_case("X-User") => user = value.into(),
             Some(_) => {}
             None => break,
@@ -216,5 +270,9 @@ fn serve(mut connection: TcpStream) -> std::io::Result<()> {
     let level = serde_json::from_slice::<Value>(&body).unwrap_or_default();
     let enough = !head.contains(" /decide") || level["aal"] == "aal2";
     let status = if enough { "200 OK" } else { "403 Forbidden" };
-    write!(connection, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{user}", user.len())
+    write!(
+        connection,
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{user}",
+        user.len()
+    )
 }

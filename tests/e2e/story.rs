@@ -58,7 +58,10 @@ fn main() {
     chapter("kubectl apply -f policy.yaml");
     show(POLICY);
     let before = cluster::uids(NAMESPACE, "kratos");
-    show(&cluster::attempt("kubectl", &["apply", "-f", "-"], Some(POLICY)).unwrap_or_else(|complaint| panic!("{complaint}")));
+    show(
+        &cluster::attempt("kubectl", &["apply", "-f", "-"], Some(POLICY))
+            .unwrap_or_else(|complaint| panic!("{complaint}")),
+    );
     follow();
     let after = cluster::uids(NAMESPACE, "kratos");
     assert!(before.is_disjoint(&after), "every pod is a new one");
@@ -83,7 +86,15 @@ fn main() {
     println!("$ kubectl get mfapolicy -n {NAMESPACE} -o wide");
     show(&cluster::kubectl(&["-n", NAMESPACE, "get", "mfapolicy", "-o", "wide"]));
     println!("$ kubectl get configmap kratos-mfa -n {NAMESPACE} -o jsonpath='{{.data.kratos\\.yaml}}'");
-    show(&cluster::kubectl(&["-n", NAMESPACE, "get", "configmap", "kratos-mfa", "-o", "jsonpath={.data.kratos\\.yaml}"]));
+    show(&cluster::kubectl(&[
+        "-n",
+        NAMESPACE,
+        "get",
+        "configmap",
+        "kratos-mfa",
+        "-o",
+        "jsonpath={.data.kratos\\.yaml}",
+    ]));
     say(&format!("Every answer was as expected, {} s after the cluster was up.", begun.elapsed().as_secs()));
 }
 
@@ -97,7 +108,11 @@ fn follow() {
             .and_then(|conditions| conditions.iter().find(|condition| condition["type"] == "Ready"))
             .cloned()
             .unwrap_or_default();
-        let line = format!("{}: {}", ready["reason"].as_str().unwrap_or("Pending"), ready["message"].as_str().unwrap_or("not seen yet"));
+        let line = format!(
+            "{}: {}",
+            ready["reason"].as_str().unwrap_or("Pending"),
+            ready["message"].as_str().unwrap_or("not seen yet")
+        );
         if line != last {
             say(&line);
             last.clone_from(&line);

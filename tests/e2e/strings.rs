@@ -38,7 +38,10 @@ const PAIRS: [(&str, &str); 21] = [
 
 /// In the long run each is both, but for those that no issuer may be.
 pub fn pairs() -> Vec<(&'static str, &'static str)> {
-    let swapped = PAIRS.iter().map(|(issuer, display_name)| (*display_name, *issuer)).filter(|(issuer, _)| !issuer.contains(':'));
+    let swapped = PAIRS
+        .iter()
+        .map(|(issuer, display_name)| (*display_name, *issuer))
+        .filter(|(issuer, _)| !issuer.contains(':'));
     PAIRS.into_iter().chain(swapped.filter(|_| crate::is_long())).collect()
 }
 
@@ -66,7 +69,11 @@ pub fn arrive(number: usize, pair: (&str, &str)) {
 
     let file = format!("file-{number}");
     cluster::copy_of_kratos(NAMESPACE, &file, 1, |deployment| read_file(deployment, &format!("{name}-mfa")));
-    let ready = cluster::attempt("kubectl", &["-n", NAMESPACE, "rollout", "status", &format!("deployment/{file}"), "--timeout=420s"], None);
+    let ready = cluster::attempt(
+        "kubectl",
+        &["-n", NAMESPACE, "rollout", "status", &format!("deployment/{file}"), "--timeout=420s"],
+        None,
+    );
     assert!(ready.is_ok(), "Kratos does not start with the file: {}", log_of(&file));
     assert_eq!(seen(&file), (pair.0.to_owned(), pair.1.to_owned()), "from the file");
     cluster::end_copy(NAMESPACE, &file);
@@ -87,7 +94,11 @@ fn seen(deployment: &str) -> (String, String) {
 }
 
 fn log_of(name: &str) -> String {
-    let log = cluster::attempt("kubectl", &["-n", NAMESPACE, "logs", &format!("deployment/{name}"), "--tail=5"], None);
+    let log = cluster::attempt(
+        "kubectl",
+        &["-n", NAMESPACE, "logs", &format!("deployment/{name}"), "--tail=5"],
+        None,
+    );
     log.unwrap_or_else(|complaint| complaint).chars().take(2_000).collect()
 }
 

@@ -1,4 +1,5 @@
-//! Somebody who has a second factor but signed in by password alone: what a pod answers them tells what it enforces.
+//! Somebody who has a second factor but signed in by password alone: what a pod answers them tells what it
+//! enforces.
 
 use crate::cluster;
 use crate::kratos::{AT_AAL1, AT_AAL2, Authenticator, Door, PASSES, STEP_UP, Session};
@@ -36,7 +37,12 @@ impl Visitor {
         let settings = if whoami == STEP_UP { STEP_UP } else { PASSES };
         for door in doors {
             let seen = (door.whoami(&self.session).verdict(), door.settings(&self.session).verdict());
-            assert_eq!(seen, (whoami.to_owned(), settings.to_owned()), "{moment}: whoami and settings at {}", door.name);
+            assert_eq!(
+                seen,
+                (whoami.to_owned(), settings.to_owned()),
+                "{moment}: whoami and settings at {}",
+                door.name
+            );
         }
     }
 }

@@ -24,7 +24,15 @@ pub struct Cause {
 }
 
 fn patch(name: &str, spec: &Value) {
-    cluster::kubectl(&["-n", NAMESPACE, "patch", "deployment", name, "-p", &json!({"spec": {"template": {"spec": spec}}}).to_string()]);
+    cluster::kubectl(&[
+        "-n",
+        NAMESPACE,
+        "patch",
+        "deployment",
+        name,
+        "-p",
+        &json!({"spec": {"template": {"spec": spec}}}).to_string(),
+    ]);
 }
 
 fn container(name: &str, fields: Value) {
@@ -40,7 +48,9 @@ pub const CAUSES: &[Cause] = &[
         seldom: false,
         told: ("RolledOut", "False", "Waiting"),
         words: &["ErrImageNeverPull"],
-        raise: |name| container(name, json!({"image": "docker.io/testbed/kratos:none", "imagePullPolicy": "Never"})),
+        raise: |name| {
+            container(name, json!({"image": "docker.io/testbed/kratos:none", "imagePullPolicy": "Never"}))
+        },
         end: |name| {
             container(
                 name,

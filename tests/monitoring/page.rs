@@ -1,5 +1,11 @@
-//! Writes docs/metrics.md: from the table of the metrics, and from the alerts of the chart. `make generate` runs it.
-#![allow(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types, reason = "a program that prints")]
+//! Writes docs/metrics.md: from the table of the metrics, and from the alerts of the chart. `make generate`
+//! runs it.
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a program that prints"
+)]
 
 use mfa_operator::telemetry::metrics::table::{ALL, Metric, Type};
 use serde_yaml::Value;
@@ -40,13 +46,17 @@ fn main() {
     print!(
         "\n## Alerts\n\nEach names its section of the [runbook](runbook.md).\n\n| alert | fires when, and for how long | what it means | do |\n|---|---|---|---|\n"
     );
-    let alerts: Value = serde_yaml::from_str(include_str!("../../charts/mfa-operator/files/alerts.yaml")).expect("alerts.yaml is YAML");
+    let alerts: Value = serde_yaml::from_str(include_str!("../../charts/mfa-operator/files/alerts.yaml"))
+        .expect("alerts.yaml is YAML");
     let groups = alerts["groups"].as_sequence().expect("groups of rules");
     for rule in groups.iter().flat_map(|group| group["rules"].as_sequence().expect("rules")) {
-        let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("a text is missing in {rule:?}")).replace('|', "\\|");
+        let text = |value: &Value| {
+            value.as_str().unwrap_or_else(|| panic!("a text is missing in {rule:?}")).replace('|', "\\|")
+        };
         let place = text(&rule["annotations"]["runbook_url"]).replace("docs/runbook.md", "runbook.md");
         let (name, expression, pause) = (text(&rule["alert"]), text(&rule["expr"]), text(&rule["for"]));
-        let (severity, meaning) = (text(&rule["labels"]["severity"]), text(&rule["annotations"]["description"]));
+        let (severity, meaning) =
+            (text(&rule["labels"]["severity"]), text(&rule["annotations"]["description"]));
         let meaning = meaning.replace("{{ $labels.", "its ").replace(" }}", "");
         println!("| `{name}` ({severity}) | `{expression}` for {pause} | {meaning} | [runbook]({place}) |");
     }

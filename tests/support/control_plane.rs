@@ -46,8 +46,10 @@ impl ControlPlane {
     pub fn start_with(variables: &[(&str, &str)]) -> Self {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("control-plane-{}-{number}", std::process::id()));
-        // In a process group of its own, an interrupt from the terminal leaves it the time to remove its files.
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("control-plane-{}-{number}", std::process::id()));
+        // In a process group of its own, an interrupt from the terminal leaves it the time to remove its
+        // files.
         let mut process = std::os::unix::process::CommandExt::process_group(
             Command::new("sh").args(["-c", r#""$0" run "$1"; exec "$0" down "$1""#, SCRIPT]).arg(&folder),
             0,
@@ -77,9 +79,11 @@ impl ControlPlane {
 
 /// The same of the control plane with this folder.
 pub async fn client(folder: &Path) -> Client {
-    let kubeconfig = Kubeconfig::read_from(folder.join("kubeconfig")).expect("a ready control plane has a kubeconfig");
-    let mut config =
-        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("the kubeconfig names one cluster");
+    let kubeconfig =
+        Kubeconfig::read_from(folder.join("kubeconfig")).expect("a ready control plane has a kubeconfig");
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .expect("the kubeconfig names one cluster");
     config.default_retry = false; // a test tells of every failure
     Client::try_from(config).expect("the kubeconfig holds its certificates")
 }
@@ -88,14 +92,18 @@ pub async fn client(folder: &Path) -> Client {
 pub async fn create_namespace(client: &Client, purpose: &str) -> String {
     let metadata = ObjectMeta { generate_name: Some(format!("{purpose}-")), ..ObjectMeta::default() };
     let namespace = Namespace { metadata, ..Namespace::default() };
-    let created = Api::all(client.clone()).create(&PostParams::default(), &namespace).await.expect("namespaces can be created");
+    let created = Api::all(client.clone())
+        .create(&PostParams::default(), &namespace)
+        .await
+        .expect("namespaces can be created");
     created.metadata.name.expect("what the API server returns has a name")
 }
 
 /// The definition as it is delivered.
 #[must_use]
 pub fn definition() -> CustomResourceDefinition {
-    serde_yaml::from_str(include_str!("../../crds/mfapolicies.yaml")).expect("crds/mfapolicies.yaml is a definition")
+    serde_yaml::from_str(include_str!("../../crds/mfapolicies.yaml"))
+        .expect("crds/mfapolicies.yaml is a definition")
 }
 
 /// Applies the definition, as often as it is asked, and waits until it is served.
@@ -106,9 +114,13 @@ pub async fn install_definition(client: &Client) {
 /// Applies this form of the definition and waits until it is served.
 pub async fn install(client: &Client, definition: CustomResourceDefinition) {
     let definitions = Api::<CustomResourceDefinition>::all(client.clone());
-    let applied = definitions.patch(api::CRD_NAME, &PatchParams::apply("test").force(), &Patch::Apply(definition)).await;
+    let applied = definitions
+        .patch(api::CRD_NAME, &PatchParams::apply("test").force(), &Patch::Apply(definition))
+        .await;
     applied.expect("the API server takes the definition");
-    await_condition(definitions, api::CRD_NAME, conditions::is_crd_established()).await.expect("the definition is watched");
+    await_condition(definitions, api::CRD_NAME, conditions::is_crd_established())
+        .await
+        .expect("the definition is watched");
     // It is called established a moment before the first request for it is answered.
     let policies = Api::<MfaPolicy>::all(client.clone());
     let deadline = Instant::now() + Duration::from_secs(30);

@@ -57,7 +57,8 @@ fn is_part(path: &Path) -> bool {
 
 /// The page at this path from the root.
 pub fn page(path: &Path) -> Page {
-    let text = std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = std::fs::read_to_string(root().join(path))
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let (mut blocks, mut prose) = (Vec::new(), Vec::new());
     let mut marker = None;
     let mut lines = text.lines().enumerate();
@@ -66,12 +67,16 @@ pub fn page(path: &Path) -> Page {
         if let Some(fence) = fence(trimmed) {
             let indent = line.len() - trimmed.len();
             let body = lines.by_ref().map(|(_, line)| line).take_while(|line| line.trim() != fence);
-            let text: String = body.map(|line| format!("{}\n", line.get(indent..).unwrap_or_default())).collect();
+            let text: String =
+                body.map(|line| format!("{}\n", line.get(indent..).unwrap_or_default())).collect();
             let language = trimmed[fence.len()..].trim().to_owned();
             blocks.push(Block { place: place(path, index), language, marker: marker.take(), text });
         } else {
             if !trimmed.is_empty() {
-                marker = trimmed.strip_prefix("<!--").and_then(|rest| rest.strip_suffix("-->")).map(|words| words.trim().to_owned());
+                marker = trimmed
+                    .strip_prefix("<!--")
+                    .and_then(|rest| rest.strip_suffix("-->"))
+                    .map(|words| words.trim().to_owned());
             }
             prose.push((index, line.to_owned()));
         }
@@ -91,9 +96,13 @@ fn place(path: &Path, index: usize) -> String {
 impl Page {
     /// The only block whose first line names this file in a comment.
     pub fn file(&self, name: &str) -> &str {
-        let first = |block: &&Block| block.text.lines().next().is_some_and(|line| line.trim_start_matches(['#', '-', ' ']) == name);
+        let first = |block: &&Block| {
+            block.text.lines().next().is_some_and(|line| line.trim_start_matches(['#', '-', ' ']) == name)
+        };
         let mut found = self.blocks.iter().filter(first);
-        let block = found.next().unwrap_or_else(|| panic!("{} has no block that begins with a comment {name}", self.path.display()));
+        let block = found.next().unwrap_or_else(|| {
+            panic!("{} has no block that begins with a comment {name}", self.path.display())
+        });
         assert!(found.next().is_none(), "{} has two blocks named {name}", self.path.display());
         &block.text
     }
@@ -102,9 +111,15 @@ impl Page {
     pub fn links(&self) -> Vec<(String, String)> {
         let of_line = |(index, line): &(usize, String)| {
             let line = without_code(line);
-            let mut targets: Vec<_> = line.split("](").skip(1).filter_map(|rest| Some(rest.split([')', ' ']).next()?.to_owned())).collect();
+            let mut targets: Vec<_> = line
+                .split("](")
+                .skip(1)
+                .filter_map(|rest| Some(rest.split([')', ' ']).next()?.to_owned()))
+                .collect();
             for attribute in ["href=\"", "src=\"", "srcset=\""] {
-                targets.extend(line.split(attribute).skip(1).filter_map(|rest| Some(rest.split('"').next()?.to_owned())));
+                targets.extend(
+                    line.split(attribute).skip(1).filter_map(|rest| Some(rest.split('"').next()?.to_owned())),
+                );
             }
             if let Some((_, target)) = line.trim().strip_prefix('[').and_then(|rest| rest.split_once("]: ")) {
                 targets.push(target.to_owned());
@@ -114,13 +129,21 @@ impl Page {
         self.prose.iter().flat_map(of_line).collect()
     }
 
-    /// Names of functions that a link puts in front of the file that has them, each with its place and that link.
+    /// Names of functions that a link puts in front of the file that has them, each with its place and that
+    /// link.
     pub fn functions(&self) -> Vec<(String, String, String)> {
         let of_line = |(index, line): &(usize, String)| {
-            let links =
-                line.split("[`").skip(1).filter_map(|rest| rest.split_once("`](")).map(|(name, rest)| (name, rest.split(')').next()));
-            let named = links.filter_map(|(name, target)| Some((place(&self.path, *index), name.to_owned(), target?.to_owned())));
-            named.filter(|(_, name, target)| target.ends_with(".rs") && !name.ends_with(".rs")).collect::<Vec<_>>()
+            let links = line
+                .split("[`")
+                .skip(1)
+                .filter_map(|rest| rest.split_once("`]("))
+                .map(|(name, rest)| (name, rest.split(')').next()));
+            let named = links.filter_map(|(name, target)| {
+                Some((place(&self.path, *index), name.to_owned(), target?.to_owned()))
+            });
+            named
+                .filter(|(_, name, target)| target.ends_with(".rs") && !name.ends_with(".rs"))
+                .collect::<Vec<_>>()
         };
         self.prose.iter().flat_map(of_line).collect()
     }
@@ -135,11 +158,14 @@ impl Page {
                 let anchor = anchor(title.trim());
                 // The second of a name is told from the first by a number.
                 let numbered = (1..).map(|number| format!("{anchor}-{number}"));
-                let free = std::iter::once(anchor.clone()).chain(numbered).find(|name| !anchors.contains(name));
+                let free =
+                    std::iter::once(anchor.clone()).chain(numbered).find(|name| !anchors.contains(name));
                 anchors.extend(free);
             }
             for attribute in ["id=\"", "name=\""] {
-                anchors.extend(line.split(attribute).skip(1).filter_map(|rest| Some(rest.split('"').next()?.to_owned())));
+                anchors.extend(
+                    line.split(attribute).skip(1).filter_map(|rest| Some(rest.split('"').next()?.to_owned())),
+                );
             }
         }
         anchors
@@ -147,25 +173,33 @@ impl Page {
 
     /// Lines that hold a comment which says something of a block, and where they stand.
     pub fn markers(&self) -> Vec<String> {
-        let all = self.prose.iter().filter_map(|(_, line)| line.trim().strip_prefix("<!--")?.strip_suffix("-->"));
+        let all =
+            self.prose.iter().filter_map(|(_, line)| line.trim().strip_prefix("<!--")?.strip_suffix("-->"));
         all.map(|words| words.trim().to_owned()).collect()
     }
 }
 
-/// A heading's anchor: lower case, hyphens for spaces, and nothing but letters, digits, hyphens and underscores.
+/// A heading's anchor: lower case, hyphens for spaces, and nothing but letters, digits, hyphens and
+/// underscores.
 pub fn anchor(title: &str) -> String {
     let mut text = String::new();
     let mut rest = title;
     // Of a link, the text alone counts.
     while let Some((before, after)) = rest.split_once('[') {
-        let (shown, tail) = after.split_once("](").and_then(|(shown, tail)| Some((shown, tail.split_once(')')?.1))).unwrap_or((after, ""));
+        let (shown, tail) = after
+            .split_once("](")
+            .and_then(|(shown, tail)| Some((shown, tail.split_once(')')?.1)))
+            .unwrap_or((after, ""));
         text += before;
         text += shown;
         rest = tail;
     }
     text += rest;
-    let kept =
-        text.to_lowercase().chars().filter(|character| character.is_alphanumeric() || " -_".contains(*character)).collect::<String>();
+    let kept = text
+        .to_lowercase()
+        .chars()
+        .filter(|character| character.is_alphanumeric() || " -_".contains(*character))
+        .collect::<String>();
     kept.replace(' ', "-")
 }
 

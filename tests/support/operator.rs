@@ -49,7 +49,11 @@ impl Operator {
     /// Starts it and waits for nothing.
     pub fn launch(options: Options) -> Self {
         let listen = free_addresses();
-        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("operator-{}-{}.log", options.namespaces[0], listen[0].port()));
+        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
+            "operator-{}-{}.log",
+            options.namespaces[0],
+            listen[0].port()
+        ));
         let process = Some(spawn(&options, listen, &log));
         Self { options, process, listen, log }
     }
@@ -57,7 +61,8 @@ impl Operator {
     pub fn wait_until_ready(&mut self) {
         let deadline = Instant::now() + START;
         while self.probe("/readyz") != Some(200) {
-            let ended = self.process.as_mut().and_then(|process| process.try_wait().expect("a child can be asked"));
+            let ended =
+                self.process.as_mut().and_then(|process| process.try_wait().expect("a child can be asked"));
             assert!(ended.is_none(), "the operator ended with {ended:?}:\n{}", self.log());
             assert!(Instant::now() < deadline, "the operator is not ready after {START:?}:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(50));
@@ -75,7 +80,8 @@ impl Operator {
         let address = if path == "/metrics" { metrics } else { probes };
         let mut stream = TcpStream::connect_timeout(address, Duration::from_secs(1)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: probe\r\nAccept: {accept}\r\nConnection: close\r\n\r\n").ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: probe\r\nAccept: {accept}\r\nConnection: close\r\n\r\n")
+            .ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         Some(answer)
@@ -140,7 +146,11 @@ impl Operator {
 
     pub fn restart(&mut self) {
         let status = self.stop();
-        assert!(status.is_some_and(|status| status.success()), "SIGTERM ended the operator with {status:?}:\n{}", self.log());
+        assert!(
+            status.is_some_and(|status| status.success()),
+            "SIGTERM ended the operator with {status:?}:\n{}",
+            self.log()
+        );
         self.start_again();
     }
 
@@ -194,7 +204,8 @@ fn append(path: &Path) -> File {
     OpenOptions::new().create(true).append(true).open(path).expect("the log can be written")
 }
 
-/// Two at a loopback address of its own: at the usual one any connection that begins meanwhile may take the ports.
+/// Two at a loopback address of its own: at the usual one any connection that begins meanwhile may take the
+/// ports.
 fn free_addresses() -> [SocketAddr; 2] {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let [.., high, low] = std::process::id().to_be_bytes();

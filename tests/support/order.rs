@@ -1,5 +1,5 @@
-//! The table of order.yaml, which tells what each row means: the same rows are put before the operator's order and before
-//! the chart's admission policy.
+//! The table of order.yaml, which tells what each row means: the same rows are put before the operator's
+//! order and before the chart's admission policy.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -50,7 +50,8 @@ impl Operator {
 impl Row {
     /// A part of a spec with what every spec has.
     pub fn spec(&self, part: &Map<String, Value>) -> Value {
-        let mut spec = json!({"targetRefs": [{"name": "kratos"}], "requiredAAL": {"settings": "highest_available"}});
+        let mut spec =
+            json!({"targetRefs": [{"name": "kratos"}], "requiredAAL": {"settings": "highest_available"}});
         spec.as_object_mut().expect("a map").extend(part.clone());
         spec
     }

@@ -1,5 +1,5 @@
-//! The functions of `src` as text, for tests of what calls what. They are found by how rustfmt lays them out; tests among
-//! them are left out.
+//! The functions of `src` as text, for tests of what calls what. They are found by how rustfmt lays them out;
+//! tests among them are left out.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,9 @@ impl Function {
     /// As it is called from elsewhere, up to the arguments.
     pub fn called(&self) -> String {
         match &self.of {
-            Some(_) if self.text.contains("self,") || self.text.contains("self)") => format!(".{}(", self.name),
+            Some(_) if self.text.contains("self,") || self.text.contains("self)") => {
+                format!(".{}(", self.name)
+            }
             Some(of) => format!("{of}::{}(", self.name),
             None => format!("{}(", self.name),
         }
@@ -44,19 +46,29 @@ impl Function {
 
 /// Whether `text` has this call, which is no part of a longer name.
 pub fn calls(text: &str, called: &str) -> bool {
-    let begins = |at: usize| called.starts_with('.') || !text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_');
+    let begins = |at: usize| {
+        called.starts_with('.')
+            || !text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_')
+    };
     text.match_indices(called).any(|(at, _)| begins(at))
 }
 
 /// The functions of these files, those of tests left out.
 pub fn functions(paths: &[PathBuf]) -> Vec<Function> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let texts: Vec<_> = paths.iter().map(|path| (path, std::fs::read_to_string(path).expect("a source file is readable"))).collect();
+    let texts: Vec<_> = paths
+        .iter()
+        .map(|path| (path, std::fs::read_to_string(path).expect("a source file is readable")))
+        .collect();
     let tests: BTreeSet<_> = texts.iter().flat_map(|(path, text)| modules_of_tests(path, text)).collect();
-    let is_test = |path: &Path| tests.iter().any(|module| path.starts_with(module) || path.with_extension("") == *module);
+    let is_test = |path: &Path| {
+        tests.iter().any(|module| path.starts_with(module) || path.with_extension("") == *module)
+    };
     let shipped = texts.iter().filter(|(path, _)| !is_test(path));
     let found: Vec<_> = shipped
-        .flat_map(|(path, text)| functions_in(&path.strip_prefix(root).expect("below the root").display().to_string(), text))
+        .flat_map(|(path, text)| {
+            functions_in(&path.strip_prefix(root).expect("below the root").display().to_string(), text)
+        })
         .collect();
     assert!(!found.is_empty(), "no function found: the search is broken");
     found
@@ -65,7 +77,8 @@ pub fn functions(paths: &[PathBuf]) -> Vec<Function> {
 /// Where the modules lie that a file declares for tests alone, without an ending.
 fn modules_of_tests(path: &Path, text: &str) -> Vec<PathBuf> {
     let is_folder = path.ends_with("mod.rs") || path.ends_with("lib.rs");
-    let folder = if is_folder { path.parent().expect("a folder").to_owned() } else { path.with_extension("") };
+    let folder =
+        if is_folder { path.parent().expect("a folder").to_owned() } else { path.with_extension("") };
     let lines: Vec<_> = text.lines().collect();
     let declared = lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]");
     declared.filter_map(|pair| Some(folder.join(pair[1].rsplit("mod ").next()?.strip_suffix(';')?))).collect()
@@ -84,7 +97,8 @@ fn functions_in(path: &str, text: &str) -> Vec<Function> {
             of = None;
         } else if let Some(name) = declared(line) {
             let own = &lines[at..=end(&lines, at)];
-            let text = of.iter().fold(joined(own), |text, of: &String| text.replace("Self::", &format!("{of}::")));
+            let text =
+                of.iter().fold(joined(own), |text, of: &String| text.replace("Self::", &format!("{of}::")));
             found.push(Function { path: path.into(), line: at + 1, of: of.clone(), name, text });
         }
         at += 1;
@@ -99,15 +113,19 @@ fn end(lines: &[&str], begin: usize) -> usize {
         return begin;
     }
     let indent = &line[..line.len() - line.trim_start().len()];
-    let ends = |line: &str| line.strip_prefix(indent).is_some_and(|rest| rest == "}" || (rest.starts_with(')') && rest.ends_with(';')));
+    let ends = |line: &str| {
+        line.strip_prefix(indent)
+            .is_some_and(|rest| rest == "}" || (rest.starts_with(')') && rest.ends_with(';')))
+    };
     (begin..lines.len()).find(|at| ends(lines[*at])).expect("it ends")
 }
 
 /// The name of the function that this line declares.
 fn declared(line: &str) -> Option<String> {
     let (before, rest) = line.trim_start().split_once("fn ")?;
-    let is_declared =
-        before.split_whitespace().all(|word| word.starts_with("pub") || word.ends_with(')') || ["async", "const"].contains(&word));
+    let is_declared = before
+        .split_whitespace()
+        .all(|word| word.starts_with("pub") || word.ends_with(')') || ["async", "const"].contains(&word));
     let name: String = rest.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
     (is_declared && !name.is_empty()).then_some(name)
 }
@@ -129,5 +147,7 @@ fn type_of(line: &str) -> Option<String> {
 
 fn joined(lines: &[&str]) -> String {
     let code = lines.iter().map(|line| line.trim()).filter(|line| !line.starts_with("//"));
-    code.fold(String::new(), |all, line| if line.starts_with('.') || all.is_empty() { all + line } else { all + " " + line })
+    code.fold(String::new(), |all, line| {
+        if line.starts_with('.') || all.is_empty() { all + line } else { all + " " + line }
+    })
 }

@@ -18,7 +18,8 @@ use crate::policy::Kind;
 /// Longer than any answer of an API server that works.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// Policies that are looked at together: most of the time goes by on the way to the server, which is not to be flooded.
+/// Policies that are looked at together: most of the time goes by on the way to the server, which is not to
+/// be flooded.
 const AT_ONCE: usize = 8;
 
 /// The cluster, and the namespace that is meant.
@@ -40,12 +41,17 @@ impl Cluster {
         config.read_timeout = Some(PATIENCE);
         if let Some(user) = &access.as_user {
             config.auth_info.impersonate = Some(user.clone());
-            config.auth_info.impersonate_groups = (!access.as_group.is_empty()).then(|| access.as_group.clone());
+            config.auth_info.impersonate_groups =
+                (!access.as_group.is_empty()).then(|| access.as_group.clone());
         }
         let namespace = access.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let (scheme, authority) = (config.cluster_url.scheme_str().unwrap_or("https"), config.cluster_url.authority());
+        let (scheme, authority) =
+            (config.cluster_url.scheme_str().unwrap_or("https"), config.cluster_url.authority());
         // Without credentials, which a URL may have.
-        let server = format!("{scheme}://{}", authority.and_then(|whole| whole.as_str().rsplit('@').next()).unwrap_or_default());
+        let server = format!(
+            "{scheme}://{}",
+            authority.and_then(|whole| whole.as_str().rsplit('@').next()).unwrap_or_default()
+        );
         Ok(Self { client: Client::try_from(config)?, namespace, server })
     }
 
@@ -74,7 +80,8 @@ impl Cluster {
             Everywhere::Yes => self.policies_of_all(),
         };
         let list = api.list(&ListParams::default()).await?;
-        self.with_what_belongs(list.items.into_iter().map(serde_json::to_value).collect::<Result<_, _>>()?).await
+        self.with_what_belongs(list.items.into_iter().map(serde_json::to_value).collect::<Result<_, _>>()?)
+            .await
     }
 
     async fn with_what_belongs(&self, stored: Vec<Value>) -> Result<Overview, Failure> {
@@ -88,7 +95,8 @@ impl Cluster {
         Ok(overview)
     }
 
-    /// Workloads are got one by one: whoever may do that need not be allowed to list a whole namespace, nor wait for it.
+    /// Workloads are got one by one: whoever may do that need not be allowed to list a whole namespace, nor
+    /// wait for it.
     async fn one_with_what_belongs(&self, mut policy: Policy) -> Result<(Policy, Vec<String>), Failure> {
         let mut not_seen = Vec::new();
         for target in &mut policy.targets {
@@ -99,23 +107,33 @@ impl Cluster {
     }
 
     /// None where they may not be read; the list is empty where the workload is not there.
-    async fn pods(&self, namespace: &str, target: &Target, not_seen: &mut Vec<String>) -> Result<Option<Vec<view::Pod>>, Failure> {
+    async fn pods(
+        &self,
+        namespace: &str,
+        target: &Target,
+        not_seen: &mut Vec<String>,
+    ) -> Result<Option<Vec<view::Pod>>, Failure> {
         let Some(kind) = Kind::from_word(&target.status.kind) else { return Ok(None) };
         let resource = workload_resource(kind);
         let workloads: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
-        let Some(found) = seen(workloads.get_opt(&target.status.name).await, &resource.plural, namespace, not_seen)? else {
+        let Some(found) =
+            seen(workloads.get_opt(&target.status.name).await, &resource.plural, namespace, not_seen)?
+        else {
             return Ok(None);
         };
         let Some(workload) = found else { return Ok(Some(Vec::new())) };
         let selector = workload.data["spec"]["selector"].clone();
-        let Ok(selector) =
-            serde_json::from_value::<LabelSelector>(selector).map_err(|_| ()).and_then(|found| Selector::try_from(found).map_err(|_| ()))
+        let Ok(selector) = serde_json::from_value::<LabelSelector>(selector)
+            .map_err(|_| ())
+            .and_then(|found| Selector::try_from(found).map_err(|_| ()))
         else {
             return Ok(None);
         };
         let params = ListParams::default().labels_from(&selector);
         let listed = self.list_pods(namespace, &params, not_seen).await?;
-        let Some(makers) = self.makers(namespace, kind, workload.uid().unwrap_or_default(), &params, not_seen).await? else {
+        let Some(makers) =
+            self.makers(namespace, kind, workload.uid().unwrap_or_default(), &params, not_seen).await?
+        else {
             return Ok(None);
         };
         let container = target.status.container.clone().unwrap_or_default();
@@ -126,7 +144,8 @@ impl Cluster {
         Ok(own)
     }
 
-    /// The uids of what makes the pods of a workload: itself, or its ReplicaSets, which have the labels of its pods.
+    /// The uids of what makes the pods of a workload: itself, or its ReplicaSets, which have the labels of
+    /// its pods.
     async fn makers(
         &self,
         namespace: &str,
@@ -141,14 +160,24 @@ impl Cluster {
         let api: Api<ReplicaSet> = Api::namespaced(self.client.clone(), namespace);
         let listed = seen(api.list_metadata(params).await, "replicasets", namespace, not_seen)?;
         let own = |listed: ObjectList<PartialObjectMeta<ReplicaSet>>| {
-            listed.items.iter().filter(|made| pods::controller(*made) == uid).filter_map(ResourceExt::uid).collect()
+            listed
+                .items
+                .iter()
+                .filter(|made| pods::controller(*made) == uid)
+                .filter_map(ResourceExt::uid)
+                .collect()
         };
         Ok(listed.map(own))
     }
 
     /// Names of the pods with these labels that are not about to end; none where they may not be read.
-    pub async fn pod_names(&self, selector: &str, not_seen: &mut Vec<String>) -> Result<Option<Vec<String>>, Failure> {
-        let listed = self.list_pods(&self.namespace, &ListParams::default().labels(selector), not_seen).await?;
+    pub async fn pod_names(
+        &self,
+        selector: &str,
+        not_seen: &mut Vec<String>,
+    ) -> Result<Option<Vec<String>>, Failure> {
+        let listed =
+            self.list_pods(&self.namespace, &ListParams::default().labels(selector), not_seen).await?;
         let staying = |listed: Vec<CorePod>| {
             let staying = listed.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
             staying.map(|pod| pod.name_any()).collect()
@@ -156,23 +185,37 @@ impl Cluster {
         Ok(listed.map(staying))
     }
 
-    async fn list_pods(&self, namespace: &str, params: &ListParams, not_seen: &mut Vec<String>) -> Result<Option<Vec<CorePod>>, Failure> {
+    async fn list_pods(
+        &self,
+        namespace: &str,
+        params: &ListParams,
+        not_seen: &mut Vec<String>,
+    ) -> Result<Option<Vec<CorePod>>, Failure> {
         let pods: Api<CorePod> = Api::namespaced(self.client.clone(), namespace);
         Ok(seen(pods.list(params).await, "pods", namespace, not_seen)?.map(|listed| listed.items))
     }
 
-    async fn revisions(&self, policy: &Policy, not_seen: &mut Vec<String>) -> Result<Option<Vec<view::Revision>>, Failure> {
+    async fn revisions(
+        &self,
+        policy: &Policy,
+        not_seen: &mut Vec<String>,
+    ) -> Result<Option<Vec<view::Revision>>, Failure> {
         let listed = controller::records(&self.client, &policy.namespace, &policy.name).await;
         let listed = seen(listed, "controllerrevisions", &policy.namespace, not_seen)?;
         Ok(listed.map(|listed| revisions::revisions(listed, &policy.uid)))
     }
 
     /// What happened to the policy, the oldest first; none where it may not be read.
-    pub async fn events(&self, policy: &Policy, not_seen: &mut Vec<String>) -> Result<Option<Vec<view::Event>>, Failure> {
+    pub async fn events(
+        &self,
+        policy: &Policy,
+        not_seen: &mut Vec<String>,
+    ) -> Result<Option<Vec<view::Event>>, Failure> {
         let api: Api<CoreEvent> = Api::namespaced(self.client.clone(), &self.namespace);
         // Another of its name may have been before it.
         let (name, uid) = (&policy.name, &policy.uid);
-        let selector = format!("involvedObject.kind={},involvedObject.name={name},involvedObject.uid={uid}", api::KIND);
+        let selector =
+            format!("involvedObject.kind={},involvedObject.name={name},involvedObject.uid={uid}", api::KIND);
         let params = ListParams::default().fields(&selector);
         let listed = seen(api.list(&params).await, "events", &self.namespace, not_seen)?;
         let mut events: Option<Vec<_>> = listed.map(|listed| listed.items.iter().map(event).collect());
@@ -188,7 +231,12 @@ pub(super) enum Everywhere {
 }
 
 /// None where it may not be read, which is noted once.
-fn seen<T>(answer: kube::Result<T>, plural: &str, namespace: &str, not_seen: &mut Vec<String>) -> Result<Option<T>, Failure> {
+fn seen<T>(
+    answer: kube::Result<T>,
+    plural: &str,
+    namespace: &str,
+    not_seen: &mut Vec<String>,
+) -> Result<Option<T>, Failure> {
     match answer {
         Ok(found) => Ok(Some(found)),
         Err(kube::Error::Api(status)) if status.is_forbidden() => {
@@ -231,9 +279,16 @@ pub(super) fn policy(stored: &Value) -> Policy {
     let metadata = &stored["metadata"];
     let spec: MfaPolicySpec = serde_json::from_value(stored["spec"].clone()).unwrap_or_default();
     let status: MfaPolicyStatus = serde_json::from_value(stored["status"].clone()).unwrap_or_default();
-    let ready = status.conditions.iter().find(|condition| condition.type_ == api::ConditionType::Ready.as_str()).cloned();
-    let unknown =
-        || api::Condition { status: "Unknown".into(), message: "the operator has not looked at it yet".into(), ..Default::default() };
+    let ready = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == api::ConditionType::Ready.as_str())
+        .cloned();
+    let unknown = || api::Condition {
+        status: "Unknown".into(),
+        message: "the operator has not looked at it yet".into(),
+        ..Default::default()
+    };
     let ready = ready.unwrap_or_else(unknown);
     Policy {
         namespace: text(&metadata["namespace"]),
@@ -262,7 +317,10 @@ pub(super) fn policy(stored: &Value) -> Policy {
 
 fn event(event: &CoreEvent) -> view::Event {
     let series = event.series.as_ref();
-    let micro = series.and_then(|series| series.last_observed_time.as_ref()).or(event.event_time.as_ref()).map(|time| time.0);
+    let micro = series
+        .and_then(|series| series.last_observed_time.as_ref())
+        .or(event.event_time.as_ref())
+        .map(|time| time.0);
     let plain = |time: &Option<Time>| time.as_ref().map(|time| time.0);
     let at = plain(&event.last_timestamp).or(micro).or(plain(&event.metadata.creation_timestamp));
     view::Event {
@@ -297,11 +355,22 @@ mod tests {
                 Ok::<_, std::io::Error>(Response::new(Body::from(list.to_string().into_bytes())))
             }
         });
-        let cluster = Cluster { client: Client::new(answer, "identity"), namespace: "identity".into(), server: String::new() };
+        let cluster = Cluster {
+            client: Client::new(answer, "identity"),
+            namespace: "identity".into(),
+            server: String::new(),
+        };
         let names: Vec<_> = (0..2 * AT_ONCE).map(|number| format!("policy-{number}")).collect();
-        let stored = names.iter().map(|name| json!({"metadata": {"namespace": "identity", "name": name}})).collect();
-        let overview = tokio::time::timeout(PATIENCE, cluster.with_what_belongs(stored)).await.expect("an end").expect("answers");
-        assert_eq!(overview.policies.iter().map(|policy| &policy.name).collect::<Vec<_>>(), names.iter().collect::<Vec<_>>());
+        let stored =
+            names.iter().map(|name| json!({"metadata": {"namespace": "identity", "name": name}})).collect();
+        let overview = tokio::time::timeout(PATIENCE, cluster.with_what_belongs(stored))
+            .await
+            .expect("an end")
+            .expect("answers");
+        assert_eq!(
+            overview.policies.iter().map(|policy| &policy.name).collect::<Vec<_>>(),
+            names.iter().collect::<Vec<_>>()
+        );
     }
 
     #[test]

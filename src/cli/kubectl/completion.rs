@@ -31,20 +31,25 @@ pub(super) fn script(shell: Shell) -> Ended {
 pub(in crate::cli) fn complete(words: impl Iterator<Item = String>) -> ExitCode {
     let words: Vec<_> = words.collect();
     let (begun, before) = words.split_last().map_or(("", &[][..]), |(last, before)| (last.as_str(), before));
-    let command = before.iter().fold(Plugin::command(), |command, word| command.find_subcommand(word).cloned().unwrap_or(command));
+    let command = before
+        .iter()
+        .fold(Plugin::command(), |command, word| command.find_subcommand(word).cloned().unwrap_or(command));
     let mut candidates: Vec<(String, String)> = Vec::new();
     let mut after = Directive::NoFiles;
     if matches!(before.last().map(String::as_str), Some("-f" | "--filename" | "--kubeconfig")) {
         after = Directive::Files;
     } else if begun.starts_with('-') {
         let plugin = Plugin::command();
-        let all = command.get_arguments().chain(plugin.get_arguments().filter(|argument| argument.is_global_set()));
-        let long = |argument: &clap::Arg| Some((format!("--{}", argument.get_long()?), help(argument.get_help())));
+        let all =
+            command.get_arguments().chain(plugin.get_arguments().filter(|argument| argument.is_global_set()));
+        let long =
+            |argument: &clap::Arg| Some((format!("--{}", argument.get_long()?), help(argument.get_help())));
         candidates.extend(all.filter_map(long));
         candidates.sort();
         candidates.dedup();
     } else if command.has_subcommands() {
-        candidates.extend(command.get_subcommands().map(|sub| (sub.get_name().into(), help(sub.get_about()))));
+        candidates
+            .extend(command.get_subcommands().map(|sub| (sub.get_name().into(), help(sub.get_about()))));
     } else if let Some(argument) = command.get_positionals().next() {
         let values = argument.get_possible_values();
         candidates.extend(values.iter().map(|value| (value.get_name().to_owned(), String::new())));
@@ -75,13 +80,20 @@ fn help(text: Option<&clap::builder::StyledStr>) -> String {
 fn names(before: &[String]) -> Vec<String> {
     let words = ["kubectl-mfa".to_owned()].into_iter().chain(before.iter().cloned());
     // A name is needed where one is to be completed.
-    let access = Plugin::try_parse_from(words.clone()).or_else(|_| Plugin::try_parse_from(words.chain(["name".to_owned()])));
+    let access = Plugin::try_parse_from(words.clone())
+        .or_else(|_| Plugin::try_parse_from(words.chain(["name".to_owned()])));
     let Ok(Plugin { access, .. }) = access else { return Vec::new() };
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return Vec::new();
+    };
     let listed = async {
         let cluster = Cluster::connect(&access).await.ok()?;
         let list = cluster.policies().list_metadata(&ListParams::default()).await.ok()?;
         Some(list.items.iter().map(ResourceExt::name_any).collect())
     };
-    runtime.block_on(async { tokio::time::timeout(PATIENCE, listed).await }).ok().flatten().unwrap_or_default()
+    runtime
+        .block_on(async { tokio::time::timeout(PATIENCE, listed).await })
+        .ok()
+        .flatten()
+        .unwrap_or_default()
 }

@@ -43,10 +43,13 @@ pub(super) async fn run(cluster: &Cluster, style: &Style, options: &Options) -> 
     let mut code = 0;
     let mut policies = 0;
     for path in &options.filename {
-        for file in super::super::check::files(path).map_err(|error| format!("{}: {error}", path.display()))? {
+        for file in
+            super::super::check::files(path).map_err(|error| format!("{}: {error}", path.display()))?
+        {
             let text = super::super::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-            let wrong =
-                |error: document::NotYaml| format!("{}:{}:{}: {}", file.display(), error.place.line, error.place.column, error.message);
+            let wrong = |error: document::NotYaml| {
+                format!("{}:{}:{}: {}", file.display(), error.place.line, error.place.column, error.message)
+            };
             let documents = document::read(&text).map_err(wrong)?;
             for object in documents.iter().flat_map(|document| objects(&document.value)) {
                 policies += 1;
@@ -55,7 +58,10 @@ pub(super) async fn run(cluster: &Cluster, style: &Style, options: &Options) -> 
                     Err(error) => {
                         let name = object["metadata"]["name"].as_str().unwrap_or_default();
                         let why = words(&*reached(error, &cluster.server));
-                        tell(&format!("error: {}\n", bounded(&format!("{}: policy {name}: {why}", file.display()))));
+                        tell(&format!(
+                            "error: {}\n",
+                            bounded(&format!("{}: policy {name}: {why}", file.display()))
+                        ));
                         REFUSED
                     }
                 });
@@ -80,7 +86,11 @@ fn objects(value: &Value) -> Vec<&Value> {
 async fn one(cluster: &Cluster, style: &Style, options: &Options, object: &Value) -> Result<u8, Failure> {
     let name = object["metadata"]["name"].as_str().ok_or("it has no metadata.name")?;
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or(&cluster.namespace);
-    let cluster = Cluster { client: cluster.client.clone(), namespace: namespace.into(), server: cluster.server.clone() };
+    let cluster = Cluster {
+        client: cluster.client.clone(),
+        namespace: namespace.into(),
+        server: cluster.server.clone(),
+    };
     let mut tries = 0;
     let (stored, edited, judged) = loop {
         let stored = cluster.policies().get_opt(name).await?.map(serde_json::to_value).transpose()?;
@@ -93,7 +103,8 @@ async fn one(cluster: &Cluster, style: &Style, options: &Options, object: &Value
                 break (stored, edited, false);
             }
             // The operator wrote its status meanwhile.
-            Err(kube::Error::Api(status)) if (status.is_conflict() || status.is_already_exists()) && tries < TRIES => {}
+            Err(kube::Error::Api(status))
+                if (status.is_conflict() || status.is_already_exists()) && tries < TRIES => {}
             Err(error) => return Err(error.into()),
         }
     };
@@ -104,15 +115,26 @@ async fn one(cluster: &Cluster, style: &Style, options: &Options, object: &Value
     let before = stored.as_ref().unwrap_or(&nothing);
     let mut changed = Vec::new();
     for part in ["labels", "annotations"] {
-        changed.extend(fields(&format!("metadata.{part}"), &before["metadata"][part], &edited["metadata"][part]));
+        changed.extend(fields(
+            &format!("metadata.{part}"),
+            &before["metadata"][part],
+            &edited["metadata"][part],
+        ));
     }
     changed.extend(fields("spec", &before["spec"], &edited["spec"]));
     if changed.is_empty() {
         return Ok(0);
     }
-    let mut difference =
-        Difference { namespace: namespace.into(), name: name.into(), is_new: stored.is_none(), fields: changed, ..Difference::default() };
-    match foresee(cluster.client.clone(), options.server_images.clone().into(), &edited, &versions(before)).await {
+    let mut difference = Difference {
+        namespace: namespace.into(),
+        name: name.into(),
+        is_new: stored.is_none(),
+        fields: changed,
+        ..Difference::default()
+    };
+    match foresee(cluster.client.clone(), options.server_images.clone().into(), &edited, &versions(before))
+        .await
+    {
         Ok(foreseen) => add(&cluster, &mut difference, foreseen).await?,
         Err(Error::Api(kube::Error::Api(status))) if status.is_forbidden() => note(&[status.message]),
         Err(Error::Api(error)) => return Err(error.into()),
@@ -172,7 +194,10 @@ async fn dry_run(cluster: &Cluster, name: &str, asked: &Value, exists: bool) -> 
 
 /// Whether the refusal is of the right to write, and not of what is written.
 fn is_without_right(status: &Status) -> bool {
-    status.is_forbidden() && ["cannot update resource", "cannot create resource"].iter().any(|words| status.message.contains(words))
+    status.is_forbidden()
+        && ["cannot update resource", "cannot create resource"]
+            .iter()
+            .any(|words| status.message.contains(words))
 }
 
 /// The rules of the definition, as this program knows them.
@@ -188,7 +213,8 @@ fn judge(name: &str, asked: &Value, stored: Option<&Value>) -> Result<Value, Fai
     let mut edited = asked.clone();
     edited["spec"] = serde_json::to_value(&spec)?;
     if stored.is_none_or(|stored| stored["spec"] != edited["spec"]) {
-        edited["metadata"]["generation"] = (edited["metadata"]["generation"].as_i64().unwrap_or_default() + 1).into();
+        edited["metadata"]["generation"] =
+            (edited["metadata"]["generation"].as_i64().unwrap_or_default() + 1).into();
     }
     Ok(edited)
 }
@@ -196,5 +222,9 @@ fn judge(name: &str, asked: &Value, stored: Option<&Value>) -> Result<Value, Fai
 /// Kind, name and version of each server that the status knows.
 fn versions(stored: &Value) -> Vec<(String, String, String)> {
     let status: api::MfaPolicyStatus = serde_json::from_value(stored["status"].clone()).unwrap_or_default();
-    status.targets.into_iter().filter_map(|target| Some((target.kind, target.name, target.server_version?))).collect()
+    status
+        .targets
+        .into_iter()
+        .filter_map(|target| Some((target.kind, target.name, target.server_version?)))
+        .collect()
 }

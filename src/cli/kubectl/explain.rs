@@ -63,15 +63,24 @@ pub fn screen(style: &Style, policy: &Policy, events: &[Event]) -> String {
         out += &table(style, "  ", &rows);
     }
     let unseen = policy.targets.iter().flat_map(|target| &target.status.not_checked);
-    out.extend(unseen.map(|what| style.paragraph("  ", &format!("Not checked, and may beat the policy: {what}"))));
+    out.extend(
+        unseen.map(|what| style.paragraph("  ", &format!("Not checked, and may beat the policy: {what}"))),
+    );
     if !policy.advisories.is_empty() {
         out += &title(style, "Advice");
         for advice in &policy.advisories {
             let anchor = format!("docs/advisories.md#{}", advice.type_.to_lowercase());
-            out += &format!("  {}  {}\n", style.paint(Tone::Waiting, &bounded(&advice.type_)), style.paint(Tone::Dim, &bounded(&anchor)));
+            out += &format!(
+                "  {}  {}\n",
+                style.paint(Tone::Waiting, &bounded(&advice.type_)),
+                style.paint(Tone::Dim, &bounded(&anchor))
+            );
             out += &style.paragraph("    ", &advice.message);
         }
-        out += &style.paragraph("  ", "Nothing is wrong. Each ends with its cause, or when its name stands in spec.acknowledge.");
+        out += &style.paragraph(
+            "  ",
+            "Nothing is wrong. Each ends with its cause, or when its name stands in spec.acknowledge.",
+        );
     }
     if !events.is_empty() {
         out += &title(style, "What happened lately");
@@ -79,7 +88,10 @@ pub fn screen(style: &Style, policy: &Policy, events: &[Event]) -> String {
             let tone = if event.type_ == "Warning" { Tone::Bad } else { Tone::Plain };
             let often = if event.count > 1 { format!(", {} times", event.count) } else { String::new() };
             let reason = style.paint(tone, &bounded(&event.reason));
-            out += &format!("  {reason}  {}\n", style.paint(Tone::Dim, &format!("{} ago{often}", style.age(&event.last_seen))));
+            out += &format!(
+                "  {reason}  {}\n",
+                style.paint(Tone::Dim, &format!("{} ago{often}", style.age(&event.last_seen)))
+            );
             out += &style.paragraph("    ", &event.message);
         }
     }
@@ -96,26 +108,38 @@ fn reasons(style: &Style, policy: &Policy) -> String {
     let mut out = String::new();
     if policy.ready == "True" {
         out += &title(style, "What it means");
-        out += &style.paragraph("  ", "The policy and its targets are in order, and every pod that runs has what it asks for.");
+        out += &style.paragraph(
+            "  ",
+            "The policy and its targets are in order, and every pod that runs has what it asks for.",
+        );
     }
     let mut told = Vec::new();
     let ready = policy.conditions.iter().filter(|condition| condition.type_ == ConditionType::Ready.as_str());
-    let others = policy.conditions.iter().filter(|condition| condition.type_ != ConditionType::Ready.as_str());
+    let others =
+        policy.conditions.iter().filter(|condition| condition.type_ != ConditionType::Ready.as_str());
     for condition in ready.chain(others) {
         let is_well = condition.status == "True" && condition.type_ != ConditionType::Overridden.as_str();
-        let Some(reason) = Reason::not_ready(&condition.reason).filter(|reason| !is_well && !told.contains(reason)) else { continue };
+        let Some(reason) =
+            Reason::not_ready(&condition.reason).filter(|reason| !is_well && !told.contains(reason))
+        else {
+            continue;
+        };
         let Some(remedy) = reason.remedy() else { continue };
         // A proof that is not required, and is missing, is no reason for anything.
-        let idle =
-            condition.type_ == ConditionType::Effective.as_str() && condition.status == "Unknown" && policy.reason != condition.reason;
+        let idle = condition.type_ == ConditionType::Effective.as_str()
+            && condition.status == "Unknown"
+            && policy.reason != condition.reason;
         // Nor is it news that what is refused is not rolled out.
         if idle || (reason == Reason::Progressing && policy.reason != reason.as_str()) {
             continue;
         }
         told.push(reason);
         if condition.reason != policy.reason {
-            out +=
-                &format!("\n{}  {}\n", style.paint(Tone::Title, &bounded(&condition.type_)), style.paint(Tone::Waiting, reason.as_str()));
+            out += &format!(
+                "\n{}  {}\n",
+                style.paint(Tone::Title, &bounded(&condition.type_)),
+                style.paint(Tone::Waiting, reason.as_str())
+            );
             out += &style.paragraph("  ", &condition.message);
         }
         out += &title(style, "What it means");

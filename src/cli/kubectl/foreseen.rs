@@ -57,21 +57,26 @@ pub fn screen(style: &Style, difference: &Difference) -> String {
 }
 
 fn foretold(style: &Style, Foretold { effect, pods }: &Foretold) -> String {
-    let container = effect.container.as_deref().map(|container| format!(", container {container}")).unwrap_or_default();
+    let container =
+        effect.container.as_deref().map(|container| format!(", container {container}")).unwrap_or_default();
     let name = bounded(&format!("{} {}{container}", effect.kind, effect.name));
     let rolls = match effect.rolls {
         Some(0) => style.paint(Tone::Waiting, "its template would change; no pod runs"),
         Some(1) => style.paint(Tone::Waiting, "would roll 1 pod"),
         Some(wanted) => style.paint(Tone::Waiting, &format!("would roll {wanted} pods")),
         None if effect.obstacle.is_some() => style.paint(Tone::Dim, "would be left as it is"),
-        None if effect.rereads => style.paint(Tone::Waiting, "no pod would roll; running ones read the new file within about two minutes"),
+        None if effect.rereads => style.paint(
+            Tone::Waiting,
+            "no pod would roll; running ones read the new file within about two minutes",
+        ),
         None => style.paint(Tone::Dim, "no pod would roll"),
     };
     let dropped = if effect.dropped { " (named no more)" } else { "" };
     let mut out = format!("  {}{dropped}: {rolls}\n", style.paint(Tone::Title, &name));
     for (name, before, after) in &effect.changes {
         for (sign, tone, value) in [("-", Tone::Bad, before), ("+", Tone::Good, after)] {
-            let line = value.as_deref().map(|value| style.paint(tone, &bounded(&format!("{sign} {name}={value}"))));
+            let line =
+                value.as_deref().map(|value| style.paint(tone, &bounded(&format!("{sign} {name}={value}"))));
             out.extend(line.map(|line| format!("    {line}\n")));
         }
     }
@@ -80,7 +85,8 @@ fn foretold(style: &Style, Foretold { effect, pods }: &Foretold) -> String {
             out += &style.paragraph("    ", &format!("pods: {}", pods.join(", ")));
         }
         if effect.ends_old_first {
-            out += &style.paragraph("    ", "Nobody serves meanwhile: every old pod ends before a new one is there.");
+            out += &style
+                .paragraph("    ", "Nobody serves meanwhile: every old pod ends before a new one is there.");
         }
     }
     out.extend(effect.obstacle.as_deref().map(|obstacle| style.paragraph("    ", obstacle)));
@@ -97,7 +103,9 @@ pub fn fields(path: &str, before: &Value, after: &Value) -> Vec<(String, Option<
     let nothing = Value::Null;
     match (before, after) {
         (Value::Object(_) | Value::Null, Value::Object(_)) | (Value::Object(_), Value::Null) => {
-            let keys = |value: &Value| value.as_object().map(|map| map.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
+            let keys = |value: &Value| {
+                value.as_object().map(|map| map.keys().cloned().collect::<Vec<_>>()).unwrap_or_default()
+            };
             let mut all = [keys(before), keys(after)].concat();
             all.sort();
             all.dedup();

@@ -208,7 +208,9 @@ fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
 /// An error on the way to the server names the server.
 fn reached(error: Failure, server: &str) -> Failure {
     match error.downcast_ref::<kube::Error>() {
-        Some(kube::Error::Service(_) | kube::Error::HyperError(_)) => format!("{server} does not answer: {}", words(&*error)).into(),
+        Some(kube::Error::Service(_) | kube::Error::HyperError(_)) => {
+            format!("{server} does not answer: {}", words(&*error)).into()
+        }
         _ => error,
     }
 }
@@ -217,7 +219,11 @@ fn style(no_color: bool) -> Style {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     let plain = no_color || dumb || set("NO_COLOR") || !std::io::stdout().is_terminal();
-    Style { colour: if plain { Colour::Never } else { Colour::Always }, width: width(), now: Timestamp::now() }
+    Style {
+        colour: if plain { Colour::Never } else { Colour::Always },
+        width: width(),
+        now: Timestamp::now(),
+    }
 }
 
 /// Of the terminal, in characters. A shell seldom passes COLUMNS on.

@@ -35,10 +35,12 @@ impl Patience {
         Self { until, server: cluster.server.clone(), last: Last::None }
     }
 
-    /// Looks until there is an answer, or the time is up. The first look has to succeed, and each outage is told once.
+    /// Looks until there is an answer, or the time is up. The first look has to succeed, and each outage is
+    /// told once.
     ///
     /// # Errors
-    /// `Late` where the server answered until the time was up, or else what is wrong with it or with the question.
+    /// `Late` where the server answered until the time was up, or else what is wrong with it or with the
+    /// question.
     pub async fn look<T>(&mut self, mut at: impl AsyncFnMut() -> Result<T, Failure>) -> Result<T, Failure> {
         loop {
             let answer = match self.until {
@@ -50,14 +52,22 @@ impl Patience {
                     self.last = Last::Answered;
                     return Ok(found);
                 }
-                Err(error) if self.last == Last::None || !passes(&*error) || self.until.is_some_and(|until| Instant::now() >= until) => {
+                Err(error)
+                    if self.last == Last::None
+                        || !passes(&*error)
+                        || self.until.is_some_and(|until| Instant::now() >= until) =>
+                {
                     return Err(error);
                 }
                 Err(error) => {
                     if std::mem::replace(&mut self.last, Last::Away) == Last::Answered {
-                        tell(&format!("note: {}; it is asked again\n", bounded(&words(&*reached(error, &self.server)))));
+                        tell(&format!(
+                            "note: {}; it is asked again\n",
+                            bounded(&words(&*reached(error, &self.server)))
+                        ));
                     }
-                    sleep(self.until.map_or(PAUSE, |until| PAUSE.min(until.duration_since(Instant::now())))).await;
+                    sleep(self.until.map_or(PAUSE, |until| PAUSE.min(until.duration_since(Instant::now()))))
+                        .await;
                 }
             }
         }
@@ -93,10 +103,14 @@ mod tests {
         let patience = |last| Patience { until: Some(until), server: "https://server".into(), last };
         let mut answered = patience(Last::None);
         answered.look(async || Ok(())).await.expect("an answer");
-        let late = answered.look(async || pending::<Result<(), Failure>>().await).await.expect_err("the time is up");
+        let late =
+            answered.look(async || pending::<Result<(), Failure>>().await).await.expect_err("the time is up");
         assert!(late.is::<Late>(), "{late}");
         for last in [Last::None, Last::Away] {
-            let away = patience(last).look(async || pending::<Result<(), Failure>>().await).await.expect_err("the time is up");
+            let away = patience(last)
+                .look(async || pending::<Result<(), Failure>>().await)
+                .await
+                .expect_err("the time is up");
             assert_eq!(away.to_string(), "timed out: https://server does not answer");
         }
     }

@@ -11,23 +11,31 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use super::cluster::Failure;
 use super::words;
 
-/// As a kubeconfig has it: this file, or those of KUBECONFIG, or ~/.kube/config, or else the pod that this runs in.
+/// As a kubeconfig has it: this file, or those of KUBECONFIG, or ~/.kube/config, or else the pod that this
+/// runs in.
 ///
 /// # Errors
 /// When there is none, or it cannot be used.
-pub(in crate::cli) async fn config(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Config, Failure> {
+pub(in crate::cli) async fn config(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> Result<Config, Failure> {
     let read = || kubeconfig.map_or_else(Kubeconfig::read, Kubeconfig::read_from);
     let options = KubeConfigOptions { context: context.map(Into::into), ..KubeConfigOptions::default() };
     match through(read(), &options).await {
         Err(error) if kubeconfig.is_none() && context.is_none() => {
             // What it was looked for in is more likely to be wrong than the pod.
-            Config::incluster().map_err(|_| format!("{}; nor is this a pod of a cluster", words(&error)).into())
+            Config::incluster()
+                .map_err(|_| format!("{}; nor is this a pod of a cluster", words(&error)).into())
         }
         found => Ok(found?),
     }
 }
 
-async fn through(kubeconfig: Result<Kubeconfig, KubeconfigError>, options: &KubeConfigOptions) -> Result<Config, KubeconfigError> {
+async fn through(
+    kubeconfig: Result<Kubeconfig, KubeconfigError>,
+    options: &KubeConfigOptions,
+) -> Result<Config, KubeconfigError> {
     let kubeconfig = kubeconfig?;
     let named = proxy_url(&kubeconfig, options);
     let mut config = Config::from_custom_kubeconfig(kubeconfig, options).await?;
@@ -48,7 +56,9 @@ fn proxy_url(kubeconfig: &Kubeconfig, options: &KubeConfigOptions) -> Option<Str
 }
 
 fn variable(name: &str) -> Option<String> {
-    [name.to_owned(), name.to_lowercase()].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    [name.to_owned(), name.to_lowercase()]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
 }
 
 /// That of HTTPS_PROXY, unless NO_PROXY names the server or it is this machine, as kubectl has it.
@@ -60,7 +70,10 @@ fn of_environment(server: &Uri, variable: impl Fn(&str) -> Option<String>) -> Op
     }
     // kubectl takes *.example.com for .example.com.
     let no = variable("NO_PROXY").unwrap_or_default();
-    let no = no.split(',').map(|entry| entry.trim()).map(|entry| entry.strip_prefix('*').filter(|rest| !rest.is_empty()).unwrap_or(entry));
+    let no = no
+        .split(',')
+        .map(|entry| entry.trim())
+        .map(|entry| entry.strip_prefix('*').filter(|rest| !rest.is_empty()).unwrap_or(entry));
     // Which proxy it is does not matter to it.
     let matcher = Matcher::builder().all("http://proxy").no(no.collect::<Vec<_>>().join(",")).build();
     matcher.intercept(server)?;
@@ -95,6 +108,9 @@ mod tests {
             assert_eq!(proxy(server, no_proxy), expected, "{server} with NO_PROXY={no_proxy}");
         }
         let variable = |name: &str| (name == "HTTPS_PROXY").then(|| "proxy:3128".to_owned());
-        assert_eq!(of_environment(&"https://k8s:6443".parse().expect("a URL"), variable).as_deref(), Some("http://proxy:3128"));
+        assert_eq!(
+            of_environment(&"https://k8s:6443".parse().expect("a URL"), variable).as_deref(),
+            Some("http://proxy:3128")
+        );
     }
 }

@@ -14,7 +14,11 @@ pub(super) fn revisions(mut records: Vec<Recorded>, uid: &str) -> Vec<view::Revi
     // Only the newest says what was applied where.
     let applied = records.first().map(|newest| newest.record.applied.clone()).unwrap_or_default();
     let named = |is: &dyn Fn(&Applied) -> bool| {
-        applied.iter().filter(|applied| is(applied)).map(|applied| format!("{} {}", applied.kind, applied.name)).collect::<Vec<_>>()
+        applied
+            .iter()
+            .filter(|applied| is(applied))
+            .map(|applied| format!("{} {}", applied.kind, applied.name))
+            .collect::<Vec<_>>()
     };
     let view = |Recorded { created, record }: &Recorded| {
         let (settings, whoami) = record.data.overlay.required_levels();
@@ -31,7 +35,8 @@ pub(super) fn revisions(mut records: Vec<Recorded>, uid: &str) -> Vec<view::Revi
             in_force_on: named(&|applied| applied.record == record.digest() && applied.rolled_out),
             rolling_on: named(&|applied| applied.record == record.digest() && !applied.rolled_out),
             good_on: named(&|applied| applied.good.iter().any(|good| *good == record.digest())),
-            failed: standing.map(|verdict| format!("{} {}: {}", verdict.kind, verdict.name, verdict.evidence)),
+            failed: standing
+                .map(|verdict| format!("{} {}: {}", verdict.kind, verdict.name, verdict.evidence)),
         }
     };
     records.iter().map(view).collect()

@@ -83,19 +83,27 @@ pub(super) async fn run(cluster: &Cluster, style: &Style, options: &Options) -> 
         if !options.watch {
             return Ok(ExitCode::SUCCESS);
         }
-        tokio::time::sleep(deadline.map_or(LOOK, |deadline| LOOK.min(deadline.duration_since(Instant::now())))).await;
+        tokio::time::sleep(
+            deadline.map_or(LOOK, |deadline| LOOK.min(deadline.duration_since(Instant::now()))),
+        )
+        .await;
     }
 }
 
-/// Whether another attempt was asked for since the policy got stuck, and the operator may not have seen it: that changes
-/// no generation. `begun` is when the wait did.
+/// Whether another attempt was asked for since the policy got stuck, and the operator may not have seen it:
+/// that changes no generation. `begun` is when the wait did.
 fn is_asked_for(stored: &Value, begun: Timestamp, now: Timestamp) -> bool {
-    let asked = stored["metadata"]["annotations"][api::RETRY_ANNOTATION].as_str().and_then(|seconds| seconds.parse::<i64>().ok());
+    let asked = stored["metadata"]["annotations"][api::RETRY_ANNOTATION]
+        .as_str()
+        .and_then(|seconds| seconds.parse::<i64>().ok());
     let stalled = stored["status"]["conditions"].as_array().into_iter().flatten();
     let mut stalled = stalled.filter(|condition| condition["type"] == ConditionType::Stalled.as_str());
-    let since = stalled.find_map(|condition| condition["lastTransitionTime"].as_str()?.parse::<Timestamp>().ok());
+    let since =
+        stalled.find_map(|condition| condition["lastTransitionTime"].as_str()?.parse::<Timestamp>().ok());
     let now = now.as_second();
-    asked.zip(since).is_some_and(|(asked, since)| asked >= since.as_second() && now - asked.min(begun.as_second()) < ANSWER)
+    asked.zip(since).is_some_and(|(asked, since)| {
+        asked >= since.as_second() && now - asked.min(begun.as_second()) < ANSWER
+    })
 }
 
 fn progress(policy: &Policy) -> Progress {
@@ -127,14 +135,23 @@ mod tests {
 
     #[test]
     fn a_status_of_an_older_spec_ends_nothing() {
-        let mut policy =
-            Policy { name: "p".into(), generation: 2, observed_generation: Some(1), ready: "True".into(), ..Policy::default() };
+        let mut policy = Policy {
+            name: "p".into(),
+            generation: 2,
+            observed_generation: Some(1),
+            ready: "True".into(),
+            ..Policy::default()
+        };
         assert!(matches!(progress(&policy), Progress::Waiting(said) if said.contains("looked at 1")));
         policy.observed_generation = Some(2);
         assert!(matches!(progress(&policy), Progress::Done(_)));
         policy.ready = "False".into();
         assert!(matches!(progress(&policy), Progress::Waiting(_)));
-        policy.conditions = vec![crate::api::Condition { type_: "Stalled".into(), status: "True".into(), ..Default::default() }];
+        policy.conditions = vec![crate::api::Condition {
+            type_: "Stalled".into(),
+            status: "True".into(),
+            ..Default::default()
+        }];
         assert!(matches!(progress(&policy), Progress::Stuck(_)));
     }
 
@@ -148,7 +165,8 @@ mod tests {
             })
         };
         let at = |seconds: i64| json!(time(seconds).as_second().to_string());
-        let is_asked_for = |asked: &Value, begun: i64, now: i64| super::is_asked_for(&stored(asked), time(begun), time(now));
+        let is_asked_for =
+            |asked: &Value, begun: i64, now: i64| super::is_asked_for(&stored(asked), time(begun), time(now));
         assert!(is_asked_for(&at(100), 101, 120));
         assert!(is_asked_for(&at(0), 1, 2), "both in one second");
         assert!(!is_asked_for(&at(-1), 1, 2), "that attempt was made");

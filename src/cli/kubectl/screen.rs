@@ -110,7 +110,9 @@ pub fn toned(tone: Tone, text: &str) -> Cell {
 #[must_use]
 pub fn table(style: &Style, indent: &str, rows: &[Vec<Cell>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.chars().count()).max().unwrap_or(0)
+    };
     let widths: Vec<_> = (0..columns).map(width).collect();
     let mut out = String::new();
     for row in rows {
@@ -156,7 +158,10 @@ mod tests {
 
     #[test]
     fn no_line_is_longer_than_the_screen_unless_a_word_is() {
-        let text = style().paragraph("  ", "a word and another word and still another word, until it is too long for one line");
+        let text = style().paragraph(
+            "  ",
+            "a word and another word and still another word, until it is too long for one line",
+        );
         assert!(text.lines().all(|line| line.chars().count() <= 40 && line.starts_with("  ")), "{text}");
         assert_eq!(text.split_whitespace().count(), 17);
     }

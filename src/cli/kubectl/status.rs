@@ -63,8 +63,11 @@ pub(super) async fn run(cluster: &Cluster, style: &Style, options: &Options) -> 
                 Output::Text => {
                     let reader = show(&(wipe.to_owned() + &text))?;
                     if overview.policies.is_empty() {
-                        let place =
-                            if options.all_namespaces { "any namespace".into() } else { format!("the namespace {}", cluster.namespace) };
+                        let place = if options.all_namespaces {
+                            "any namespace".into()
+                        } else {
+                            format!("the namespace {}", cluster.namespace)
+                        };
                         tell(&format!("No MfaPolicy found in {}.\n", bounded(&place)));
                     }
                     note(&overview.not_seen);
@@ -97,23 +100,36 @@ fn policy(style: &Style, policy: &Policy) -> String {
     let differs = running.as_ref() != Some(&asked);
     let mut rows = vec![
         vec![cell("asks for"), cell(&asked)],
-        vec![cell("in force"), toned(if differs { Tone::Waiting } else { Tone::Good }, &or_dash(running.as_deref()))],
+        vec![
+            cell("in force"),
+            toned(if differs { Tone::Waiting } else { Tone::Good }, &or_dash(running.as_deref())),
+        ],
         vec![cell("revision"), cell(&or_dash(policy.revision.as_deref()))],
     ];
-    rows.extend(policy.failed_revision.as_deref().map(|failed| vec![cell("failed"), toned(Tone::Bad, failed)]));
+    rows.extend(
+        policy.failed_revision.as_deref().map(|failed| vec![cell("failed"), toned(Tone::Bad, failed)]),
+    );
     rows.push(vec![cell("pods"), cell(&or_dash(policy.pods.as_deref()))]);
     out += &table(style, "  ", &rows);
     for condition in policy.conditions.iter().filter(|condition| is_worth_a_line(policy, &condition.type_)) {
-        let reason = if condition.reason == condition.type_ { String::new() } else { format!("{}: ", condition.reason) };
+        let reason = if condition.reason == condition.type_ {
+            String::new()
+        } else {
+            format!("{}: ", condition.reason)
+        };
         out += &style.paragraph("  ", &format!("{}: {reason}{}", condition.type_, condition.message));
     }
     out += &targets(style, &policy.targets);
     if let Some(revisions) = policy.revisions.as_deref().filter(|revisions| !revisions.is_empty()) {
         out += &section(style, "revisions");
-        let rows: Vec<_> = revisions.iter().take(REVISIONS).map(|revision| self::revision(style, revision)).collect();
+        let rows: Vec<_> =
+            revisions.iter().take(REVISIONS).map(|revision| self::revision(style, revision)).collect();
         out += &table(style, "    ", &rows);
         if revisions.len() > REVISIONS {
-            out += &style.paragraph("    ", &format!("and {} more: kubectl mfa history {}", revisions.len() - REVISIONS, policy.name));
+            out += &style.paragraph(
+                "    ",
+                &format!("and {} more: kubectl mfa history {}", revisions.len() - REVISIONS, policy.name),
+            );
         }
     }
     if !policy.advisories.is_empty() {
@@ -166,7 +182,9 @@ fn is_worth_a_line(policy: &Policy, type_: &str) -> bool {
     match ConditionType::from_word(type_) {
         Some(ConditionType::Overridden) => !told,
         // What is not asked yet, or not at all, is no news.
-        Some(ConditionType::Effective) => !told && ![Reason::Off, Reason::Progressing].iter().any(|idle| idle.as_str() == condition.reason),
+        Some(ConditionType::Effective) => {
+            !told && ![Reason::Off, Reason::Progressing].iter().any(|idle| idle.as_str() == condition.reason)
+        }
         Some(ConditionType::Accepted | ConditionType::RolledOut) => !told && condition.status != "True",
         Some(ConditionType::Ready | ConditionType::Reconciling | ConditionType::Stalled) | None => false,
     }
@@ -187,11 +205,14 @@ fn targets(style: &Style, targets: &[Target]) -> String {
     for target in targets {
         let status = &target.status;
         let name = format!("{} {}", status.kind, status.name);
-        let ready = status.total_pods.map(|total| format!("{}/{total} ready", status.ready_pods.unwrap_or_default()));
+        let ready =
+            status.total_pods.map(|total| format!("{}/{total} ready", status.ready_pods.unwrap_or_default()));
         let version = status.server_version.as_deref().map(|version| format!("Kratos {version}"));
         let state = ready.into_iter().chain(version).collect::<Vec<_>>().join(", ");
         rows.push(vec![cell(&name), cell(""), cell(&or_dash(status.revision.as_deref())), cell(&state)]);
-        rows.extend(target.pods.iter().flatten().map(|pod| self::pod(style, status.revision.as_deref(), pod)));
+        rows.extend(
+            target.pods.iter().flatten().map(|pod| self::pod(style, status.revision.as_deref(), pod)),
+        );
         notes.extend(status.not_checked.iter().map(|not| format!("{name}: not checked: {not}")));
     }
     rows[0][0] = toned(Tone::Dim, "TARGETS AND PODS");
@@ -228,5 +249,10 @@ pub(super) fn revision(style: &Style, revision: &Revision) -> Vec<Cell> {
         Revision { good_on, .. } if !good_on.is_empty() => (Tone::Plain, "good"),
         _ => (Tone::Dim, "not rolled out"),
     };
-    vec![cell(&revision.number.to_string()), cell(&revision.revision), toned(tone, word), cell(&style.age(&revision.created))]
+    vec![
+        cell(&revision.number.to_string()),
+        cell(&revision.revision),
+        toned(tone, word),
+        cell(&style.age(&revision.created)),
+    ]
 }

@@ -12,7 +12,10 @@ use crate::controller::view::revision::{LARGEST, Revision};
 use crate::controller::view::{Resource, Seen};
 use crate::controller::watch::api;
 use crate::controller::{Context, Error};
-use crate::plan::{Applied, Data, Desired, Key, Observed, Plan, PolicyObject, RecordStep, Verdict, applied_before, manifest, record};
+use crate::plan::{
+    Applied, Data, Desired, Key, Observed, Plan, PolicyObject, RecordStep, Verdict, applied_before, manifest,
+    record,
+};
 
 /// Remembers the revision, with what was applied where before it.
 pub(in crate::controller) async fn record(
@@ -47,8 +50,11 @@ pub(in crate::controller) async fn record(
         }
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
             let message = format!("the ControllerRevision {name} exists and is not this policy's: delete it");
-            let seen = api::<Revision>(&context.writer, Resource::REVISIONS, Some(namespace)).get_opt(&name).await?;
-            let own = |revision: &Revision| revision.record.as_ref().is_some_and(|record| record.owner_uid == policy.uid);
+            let seen =
+                api::<Revision>(&context.writer, Resource::REVISIONS, Some(namespace)).get_opt(&name).await?;
+            let own = |revision: &Revision| {
+                revision.record.as_ref().is_some_and(|record| record.owner_uid == policy.uid)
+            };
             let read = seen.and_then(|seen| seen.value(&Resource::REVISIONS).ok());
             let Some(revision) = read.filter(own) else { return Ok(Err((Reason::WriteRefused, message))) };
             context.cache.put(Ok(revision)).into_iter().for_each(|key| context.queue.now(key));
@@ -60,12 +66,17 @@ pub(in crate::controller) async fn record(
 }
 
 /// Remembers what stood on a target before the policy came to it, as older than everything else.
-pub(in crate::controller) async fn adopt(context: &Context, policy: &PolicyObject, data: &Data) -> Answer<()> {
+pub(in crate::controller) async fn adopt(
+    context: &Context,
+    policy: &PolicyObject,
+    data: &Data,
+) -> Answer<()> {
     let digest = data.digest();
     let body = manifest::record(policy, data, &digest, 0, "[]");
     match create::<Revision>(&context.writer, Resource::REVISIONS, &policy.key.namespace, &body).await {
         Ok(seen) => created(context, &Resource::REVISIONS, seen),
-        // It is there already, or cannot be: then nothing goes back to it. Anything else passes, and it is tried again.
+        // It is there already, or cannot be: then nothing goes back to it. Anything else passes, and it is
+        // tried again.
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 409 | 413 | 422) => {}
         Err(kube::Error::Api(status)) => {
             let name = record::record_name(&policy.key.name, &policy.uid, &digest);
@@ -76,18 +87,30 @@ pub(in crate::controller) async fn adopt(context: &Context, policy: &PolicyObjec
     Ok(Ok(()))
 }
 
-async fn patch_record(context: &Context, namespace: &str, name: &str, body: &Value) -> kube::Result<Seen<Revision>> {
+async fn patch_record(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+    body: &Value,
+) -> kube::Result<Seen<Revision>> {
     let params = PatchParams { field_manager: Some(wire::MANAGER.into()), ..PatchParams::default() };
     let mut body = body.clone();
     // What is written over must be what is known, our own last answer included.
     if let Some(known) = known_record(context, namespace, name) {
         body["metadata"]["resourceVersion"] = json!(known.resource_version);
     }
-    api::<Revision>(&context.writer, Resource::REVISIONS, Some(namespace)).patch(name, &params, &Patch::Merge(body)).await
+    api::<Revision>(&context.writer, Resource::REVISIONS, Some(namespace))
+        .patch(name, &params, &Patch::Merge(body))
+        .await
 }
 
 /// Notes on a record what is applied where.
-pub(in crate::controller) async fn note_applied(context: &Context, namespace: &str, name: &str, applied: &[Applied]) -> Result<(), Error> {
+pub(in crate::controller) async fn note_applied(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+    applied: &[Applied],
+) -> Result<(), Error> {
     note(context, namespace, name, &json!({ wire::APPLIED_ANNOTATION: written(applied)? })).await
 }
 
@@ -100,11 +123,17 @@ pub(in crate::controller) async fn note_verdict(
     applied: &[Applied],
 ) -> Result<(), Error> {
     let verdict = verdict.map(written).transpose()?;
-    note(context, namespace, name, &json!({ wire::VERDICT_ANNOTATION: verdict, wire::APPLIED_ANNOTATION: written(applied)? })).await
+    note(
+        context,
+        namespace,
+        name,
+        &json!({ wire::VERDICT_ANNOTATION: verdict, wire::APPLIED_ANNOTATION: written(applied)? }),
+    )
+    .await
 }
 
-/// What an annotation holds. An empty one would be a memory of nothing, and nobody could correct one that is not read back:
-/// either is an error.
+/// What an annotation holds. An empty one would be a memory of nothing, and nobody could correct one that is
+/// not read back: either is an error.
 fn written(memory: &(impl Serialize + ?Sized)) -> Result<String, Error> {
     let text = serde_json::to_string(memory).map_err(kube::Error::SerdeError)?;
     if text.len() > LARGEST { Err(Error::TooLong) } else { Ok(text) }
@@ -125,9 +154,14 @@ fn known_record(context: &Context, namespace: &str, name: &str) -> Option<Arc<Re
 }
 
 /// Deletes a record, as long as it is the one that was found to be of no use.
-pub(in crate::controller) async fn prune(context: &Context, namespace: &str, name: &str) -> Result<(), Error> {
+pub(in crate::controller) async fn prune(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+) -> Result<(), Error> {
     let Some(known) = known_record(context, namespace, name) else { return Ok(()) };
-    let preconditions = Preconditions { uid: None, resource_version: Some(known.resource_version.to_string()) };
+    let preconditions =
+        Preconditions { uid: None, resource_version: Some(known.resource_version.to_string()) };
     let api = api::<Revision>(&context.writer, Resource::REVISIONS, Some(namespace));
     match api.delete(name, &DeleteParams::default().preconditions(preconditions)).await {
         Ok(_) => Ok(()),

@@ -71,7 +71,9 @@ impl Held for PolicyObject {
 
     fn refers_to(&self) -> Vec<Named> {
         let Ok(spec) = &self.spec else { return Vec::new() };
-        let target = |target: &Target| Named::Workload(WorkloadId { kind: target.kind, key: self.key.beside(&target.name) });
+        let target = |target: &Target| {
+            Named::Workload(WorkloadId { kind: target.kind, key: self.key.beside(&target.name) })
+        };
         spec.targets.iter().map(target).chain([Named::ConfigMap(self.key.beside(&spec.config_map))]).collect()
     }
 

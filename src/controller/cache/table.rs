@@ -182,8 +182,8 @@ impl<T: Held> Table<T> {
     }
 }
 
-/// Resource versions of one object are ordered numbers on every server that answers numbers, as long as nobody takes its
-/// storage back to a backup.
+/// Resource versions of one object are ordered numbers on every server that answers numbers, as long as
+/// nobody takes its storage back to a backup.
 pub(super) fn is_older((new_uid, new): Version<'_>, (old_uid, old): Version<'_>) -> bool {
     new_uid == old_uid && matches!((new.parse::<u64>(), old.parse::<u64>()), (Ok(new), Ok(old)) if new < old)
 }

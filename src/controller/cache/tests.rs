@@ -48,23 +48,45 @@ fn key() -> Key {
 
 fn unreadable(uid: &str, version: &str) -> Arc<Unreadable> {
     let label = Some("mfa".into());
-    Arc::new(Unreadable { kind: "ConfigMap", key: key(), uid: uid.into(), version: version.into(), label, field: "data".into() })
+    Arc::new(Unreadable {
+        kind: "ConfigMap",
+        key: key(),
+        uid: uid.into(),
+        version: version.into(),
+        label,
+        field: "data".into(),
+    })
 }
 
 #[test]
 fn what_cannot_be_read_stands_in_the_place_of_what_could() {
     let cache = Cache::default();
-    let told =
-        |cache: &Cache| cache.read(|tables| (tables.config_maps.get(&key()).is_some(), tables.config_maps.unreadable(&key()).is_some()));
+    let told = |cache: &Cache| {
+        cache.read(|tables| {
+            (tables.config_maps.get(&key()).is_some(), tables.config_maps.unreadable(&key()).is_some())
+        })
+    };
     cache.put(Ok(map("a", "1")));
-    assert_eq!(cache.put::<ConfigMap>(Err(unreadable("a", "2"))), [key(), key()], "whom it concerned, and whom it does");
+    assert_eq!(
+        cache.put::<ConfigMap>(Err(unreadable("a", "2"))),
+        [key(), key()],
+        "whom it concerned, and whom it does"
+    );
     assert_eq!(told(&cache), (false, true));
-    assert!(cache.read(|tables| tables.config_maps.is_there(&key()) && tables.config_maps.found_by(&key()).is_empty()));
+    assert!(
+        cache
+            .read(|tables| tables.config_maps.is_there(&key())
+                && tables.config_maps.found_by(&key()).is_empty())
+    );
     assert_eq!(cache.read(|tables| tables.config_maps.unreadable_found_by(&key()).len()), 1);
     assert_eq!(cache.read(Tables::unreadable), BTreeMap::from([("ConfigMap", 1)]));
     cache.put(Ok(map("a", "1")));
     assert_eq!(told(&cache), (false, true), "an event that is older");
-    assert_eq!(cache.put::<ConfigMap>(Err(unreadable("a", "3"))), [], "another version that cannot be read either");
+    assert_eq!(
+        cache.put::<ConfigMap>(Err(unreadable("a", "3"))),
+        [],
+        "another version that cannot be read either"
+    );
     cache.put(Ok(map("a", "4")));
     assert_eq!(told(&cache), (true, false), "it can be read again");
     cache.put::<ConfigMap>(Err(unreadable("a", "5")));
@@ -101,31 +123,47 @@ fn what_is_read_live_counts_unless_the_watch_was_faster() {
 fn a_policy_is_found_by_all_that_it_names() {
     let policy = |name: &str, config_map: &str| {
         let spec = serde_json::json!({"targetRefs": [{"name": "kratos"}], "requiredAAL": {"whoami": "aal1"}, "delivery": {"configMapName": config_map}});
-        let object =
-            serde_json::json!({"metadata": {"name": name, "namespace": "identity", "uid": name, "resourceVersion": "1"}, "spec": spec});
-        let seen: crate::controller::view::Seen<PolicyObject> = serde_json::from_value(object).expect("an object");
+        let object = serde_json::json!({"metadata": {"name": name, "namespace": "identity", "uid": name, "resourceVersion": "1"}, "spec": spec});
+        let seen: crate::controller::view::Seen<PolicyObject> =
+            serde_json::from_value(object).expect("an object");
         seen.value(&crate::controller::view::Resource::POLICIES).expect("a policy")
     };
     let cache = Cache::default();
-    let names =
-        |by: Named| cache.read(|tables| tables.policies.found_by(&by).iter().map(|policy| policy.key.name.clone()).collect::<Vec<_>>());
+    let names = |by: Named| {
+        cache.read(|tables| {
+            tables.policies.found_by(&by).iter().map(|policy| policy.key.name.clone()).collect::<Vec<_>>()
+        })
+    };
     let map = |name: &str| Named::ConfigMap(Key::new("identity", name));
-    let kratos = || Named::Workload(WorkloadId { kind: crate::policy::Kind::Deployment, key: Key::new("identity", "kratos") });
+    let kratos = || {
+        Named::Workload(WorkloadId {
+            kind: crate::policy::Kind::Deployment,
+            key: Key::new("identity", "kratos"),
+        })
+    };
     cache.put(Ok(policy("a", "shared-mfa")));
     cache.put(Ok(policy("b", "shared-mfa")));
     cache.put(Ok(policy("c", "other-mfa")));
-    assert_eq!((names(map("shared-mfa")), names(map("other-mfa"))), (vec!["a".into(), "b".into()], vec!["c".into()]));
+    assert_eq!(
+        (names(map("shared-mfa")), names(map("other-mfa"))),
+        (vec!["a".into(), "b".into()], vec!["c".into()])
+    );
     assert_eq!(names(kratos()).len(), 3);
     let edited = PolicyObject { generation: 2, resource_version: "2".into(), ..policy("b", "other-mfa") };
     cache.put(Ok(edited));
-    assert_eq!((names(map("shared-mfa")), names(map("other-mfa"))), (vec!["a".into()], vec!["c".into(), "b".into()]));
+    assert_eq!(
+        (names(map("shared-mfa")), names(map("other-mfa"))),
+        (vec!["a".into()], vec!["c".into(), "b".into()])
+    );
     cache.remove::<PolicyObject>(&Key::new("identity", "a"));
     assert!(cache.read(|tables| !tables.policies.is_found_by(&map("shared-mfa"))));
 }
 
 #[test]
 fn it_has_what_was_listed_when_the_watch_has_brought_it() {
-    let versions = |maps: &[ConfigMap]| maps.iter().map(|map| (map.id(), versioned(map.version()))).collect::<Versions<Key>>();
+    let versions = |maps: &[ConfigMap]| {
+        maps.iter().map(|map| (map.id(), versioned(map.version()))).collect::<Versions<Key>>()
+    };
     let cache = Cache::default();
     let nothing = Versions::<Key>::new();
     assert!(cache.has::<ConfigMap>(&nothing, &nothing));
@@ -133,7 +171,10 @@ fn it_has_what_was_listed_when_the_watch_has_brought_it() {
     cache.put(Ok(map("a", "1")));
     let before = cache.versions::<ConfigMap>("ConfigMap", Some("identity"));
     assert!(!cache.has::<ConfigMap>(&before, &versions(&[map("a", "2")])), "it is held as it was before");
-    assert!(!cache.has::<ConfigMap>(&before, &versions(&[map("b", "2")])), "it is held as what it was before");
+    assert!(
+        !cache.has::<ConfigMap>(&before, &versions(&[map("b", "2")])),
+        "it is held as what it was before"
+    );
     assert!(!cache.has::<ConfigMap>(&before, &nothing), "it is gone and still held");
     cache.put(Ok(map("a", "10")));
     assert!(cache.has::<ConfigMap>(&before, &versions(&[map("a", "2")])), "it is held as it is by now");

@@ -54,23 +54,28 @@ impl Memory {
         }
     }
 
-    /// What is left of the pause before anything is reverted since the policy was first seen gone, all of it where no look
-    /// has seen that yet; none when it is over. So many others are `there`.
+    /// What is left of the pause before anything is reverted since the policy was first seen gone, all of it
+    /// where no look has seen that yet; none when it is over. So many others are `there`.
     pub fn pause(&self, key: &Key, there: usize) -> Option<Millis> {
         let elapsed = self.gone_for(key)?;
-        let pause = if self.state().many_are_gone(there, self.pauses) { self.pauses.many_gone } else { self.pauses.gone };
+        let pause = if self.state().many_are_gone(there, self.pauses) {
+            self.pauses.many_gone
+        } else {
+            self.pauses.gone
+        };
         left(pause, elapsed)
     }
 
-    /// What is left of the pause before another policy may have what this one governed. Nothing is reverted by that, so it is
-    /// the same however many are gone.
+    /// What is left of the pause before another policy may have what this one governed. Nothing is reverted
+    /// by that, so it is the same however many are gone.
     pub fn claim_pause(&self, key: &Key) -> Option<Millis> {
         left(self.pauses.gone, self.gone_for(key)?)
     }
 
     /// How long the policy has been seen gone; none where everything has come about.
     fn gone_for(&self, key: &Key) -> Option<Duration> {
-        let elapsed = || self.state().gone.get(key).filter(|gone| !gone.over).map(|gone| gone.since.elapsed());
+        let elapsed =
+            || self.state().gone.get(key).filter(|gone| !gone.over).map(|gone| gone.since.elapsed());
         (!self.settled).then(|| elapsed().unwrap_or_default())
     }
 
@@ -96,7 +101,11 @@ impl Memory {
     /// How many policies are gone whose pause is the long one.
     pub fn delayed(&self, there: usize) -> usize {
         let state = self.state();
-        if state.many_are_gone(there, self.pauses) { state.gone.values().filter(|gone| !gone.over).count() } else { 0 }
+        if state.many_are_gone(there, self.pauses) {
+            state.gone.values().filter(|gone| !gone.over).count()
+        } else {
+            0
+        }
     }
 }
 

@@ -117,8 +117,8 @@ impl<'de> Deserialize<'de> for Words {
     }
 }
 
-/// A text of at most so many bytes. A longer one ends in a sign that no name, path or image has, so that it is taken for
-/// nothing else that begins alike.
+/// A text of at most so many bytes. A longer one ends in a sign that no name, path or image has, so that it
+/// is taken for nothing else that begins alike.
 pub(super) fn cut(text: &str, longest: usize) -> SmolStr {
     if text.len() <= longest {
         return text.into();
@@ -135,14 +135,18 @@ mod tests {
 
     #[test]
     fn what_is_beyond_is_told_and_not_held() {
-        let read = |list: serde_json::Value| serde_json::from_value::<Bounded<u8, 2>>(list).map(|all| (all.to_vec(), all.more));
+        let read = |list: serde_json::Value| {
+            serde_json::from_value::<Bounded<u8, 2>>(list).map(|all| (all.to_vec(), all.more))
+        };
         assert_eq!(read(json!([])).expect("a list"), (vec![], false));
         assert_eq!(read(json!([1, 2])).expect("a list"), (vec![1, 2], false));
         assert_eq!(read(json!([1, 2, "x", {}])).expect("a list"), (vec![1, 2], true));
         assert!(read(json!([1, "x"])).is_err() && read(json!({})).is_err());
         let map: Entries<u8, 1> = serde_json::from_value(json!({"a": 1, "b": []})).expect("a map");
         assert_eq!((map.0.to_vec(), map.0.more), (vec![("a".to_owned(), 1)], true));
-        let words = |list: serde_json::Value| serde_json::from_value::<Words>(list).map(|all| (all.words.len(), all.more)).expect("words");
+        let words = |list: serde_json::Value| {
+            serde_json::from_value::<Words>(list).map(|all| (all.words.len(), all.more)).expect("words")
+        };
         assert_eq!(words(json!(["a", "b"])), (2, false));
         assert_eq!(words(json!(["a", "x".repeat(20_000), "b"])), (1, true));
         assert_eq!(words(vec!["a"; 300].into()), (256, true));

@@ -70,11 +70,19 @@ fn held(workload: &Workload) -> usize {
     let optional = |own: &Option<smol_str::SmolStr>| own.as_deref().map_or(0, text);
     let texts = [&workload.key.namespace, &workload.key.name, &workload.uid, &workload.resource_version];
     let texts: usize = texts.into_iter().map(|own| text(own)).sum();
-    let words =
-        [&workload.policy_label, &workload.governed, &workload.selector, &workload.last_manager].into_iter().map(optional).sum::<usize>();
-    let env = workload.own.env.iter().map(|(container, name)| size_of_val(container) + size_of_val(name) + text(container) + text(name));
+    let words = [&workload.policy_label, &workload.governed, &workload.selector, &workload.last_manager]
+        .into_iter()
+        .map(optional)
+        .sum::<usize>();
+    let env =
+        workload.own.env.iter().map(|(container, name)| {
+            size_of_val(container) + size_of_val(name) + text(container) + text(name)
+        });
     let mounts = workload.mounts.iter().map(|name| size_of_val(name) + text(name)).sum::<usize>();
-    let containers = workload.containers.iter().map(|own| size_of_val(own) + text(&own.name) + text(&own.image) + own.weight());
+    let containers = workload
+        .containers
+        .iter()
+        .map(|own| size_of_val(own) + text(&own.name) + text(&own.image) + own.weight());
     size_of::<Workload>() + texts + words + env.sum::<usize>() + mounts + containers.sum::<usize>()
 }
 
@@ -82,8 +90,13 @@ fn hostile() -> Vec<(&'static str, Value)> {
     let one = |container: Value| workload(pod(container, json!([])), &[]);
     let name = |index: usize| format!("{index}-{}", "n".repeat(250));
     let spelled = |index: usize| {
-        let bit = |at: usize, letter: char| if index >> at & 1 == 1 { letter.to_ascii_uppercase() } else { letter };
-        "session_whoami_required_aal".chars().enumerate().map(|(at, letter)| bit(at, letter)).collect::<String>()
+        let bit =
+            |at: usize, letter: char| if index >> at & 1 == 1 { letter.to_ascii_uppercase() } else { letter };
+        "session_whoami_required_aal"
+            .chars()
+            .enumerate()
+            .map(|(at, letter)| bit(at, letter))
+            .collect::<String>()
     };
     let files = (0..300_000).map(|_| "/a").collect::<Vec<_>>().join(",");
     let volume = |index: usize| json!({"name": format!("v{index}"), "configMap": {"name": name(index)}});
@@ -103,10 +116,19 @@ fn hostile() -> Vec<(&'static str, Value)> {
         ("words", one(json!({"args": filled(|_| json!(pad()))}))),
         ("a word", one(json!({"command": ["SESSION=".to_owned() + &"x".repeat(1_400_000)]}))),
         ("names in a script", one(json!({"args": ["-c", "SESSION=1 ".repeat(140_000)]}))),
-        ("variables", one(json!({"env": filled(|index| json!({"name": format!("A{index}"), "value": pad()}))}))),
-        ("variables that count", one(json!({"env": filled(|_| json!({"name": "SESSION_WHOAMI_REQUIRED_AAL", "value": pad()}))}))),
+        (
+            "variables",
+            one(json!({"env": filled(|index| json!({"name": format!("A{index}"), "value": pad()}))})),
+        ),
+        (
+            "variables that count",
+            one(json!({"env": filled(|_| json!({"name": "SESSION_WHOAMI_REQUIRED_AAL", "value": pad()}))})),
+        ),
         ("spellings", one(json!({"env": filled(|index| json!({"name": spelled(index), "value": "x"}))}))),
-        ("a value", one(json!({"env": [{"name": "SESSION_WHOAMI_REQUIRED_AAL", "value": "x".repeat(1_400_000)}]}))),
+        (
+            "a value",
+            one(json!({"env": [{"name": "SESSION_WHOAMI_REQUIRED_AAL", "value": "x".repeat(1_400_000)}]})),
+        ),
         ("sources", one(json!({"envFrom": filled(|index| json!({"secretRef": {"name": name(index)}}))}))),
         ("an image", one(json!({"image": "i".repeat(1_400_000)}))),
         ("a folder", one(json!({"workingDir": "/a".repeat(700_000), "args": ["-c", "x"]}))),
@@ -116,9 +138,20 @@ fn hostile() -> Vec<(&'static str, Value)> {
                 json!({"args": ["-c", "/a"], "volumeMounts": filled(|index| json!({"name": "v", "mountPath": format!("/{index}/{}", pad())}))}),
             ),
         ),
-        ("a deep mount", one(json!({"args": ["-c", "/a"], "volumeMounts": [{"name": "v", "mountPath": "/a".repeat(700_000)}]}))),
+        (
+            "a deep mount",
+            one(
+                json!({"args": ["-c", "/a"], "volumeMounts": [{"name": "v", "mountPath": "/a".repeat(700_000)}]}),
+            ),
+        ),
         ("volumes", workload(pod(json!({}), filled(volume)), &[])),
-        ("a name in a volume", workload(pod(json!({}), json!([{"name": "v", "configMap": {"name": "n".repeat(1_400_000)}}])), &[])),
+        (
+            "a name in a volume",
+            workload(
+                pod(json!({}), json!([{"name": "v", "configMap": {"name": "n".repeat(1_400_000)}}])),
+                &[],
+            ),
+        ),
         (
             "sources of a volume",
             workload(
@@ -131,12 +164,21 @@ fn hostile() -> Vec<(&'static str, Value)> {
         ),
         (
             "containers",
-            workload(json!({"spec": {"containers": filled(|index| json!({"name": format!("c{index}"), "image": pad()}))}}), &[]),
+            workload(
+                json!({"spec": {"containers": filled(|index| json!({"name": format!("c{index}"), "image": pad()}))}}),
+                &[],
+            ),
         ),
-        ("full containers", workload(json!({"spec": {"containers": filled(full), "volumes": [volume(0)]}}), &[])),
+        (
+            "full containers",
+            workload(json!({"spec": {"containers": filled(full), "volumes": [volume(0)]}}), &[]),
+        ),
         (
             "labels of the selector",
-            workload(pod(json!({}), json!([])), &[("/spec/selector/matchLabels", map_of(&filled(|_| json!(pad()))))]),
+            workload(
+                pod(json!({}), json!([])),
+                &[("/spec/selector/matchLabels", map_of(&filled(|_| json!(pad()))))],
+            ),
         ),
         (
             "a selector",
@@ -150,7 +192,10 @@ fn hostile() -> Vec<(&'static str, Value)> {
         ),
         (
             "a memory",
-            workload(pod(json!({}), json!([])), &[("/metadata/annotations", json!({"mfa-operator.dev/governed": "x".repeat(1_400_000)}))]),
+            workload(
+                pod(json!({}), json!([])),
+                &[("/metadata/annotations", json!({"mfa-operator.dev/governed": "x".repeat(1_400_000)}))],
+            ),
         ),
         (
             "fields of ours",
@@ -158,7 +203,9 @@ fn hostile() -> Vec<(&'static str, Value)> {
                 pod(json!({}), json!([])),
                 &[(
                     "/metadata/managedFields",
-                    fields(json!({"k:{\"name\":\"kratos\"}": {"f:env": map_of(&filled(|_| json!({ pad(): {} })))}})),
+                    fields(
+                        json!({"k:{\"name\":\"kratos\"}": {"f:env": map_of(&filled(|_| json!({ pad(): {} })))}}),
+                    ),
                 )],
             ),
         ),
@@ -166,7 +213,10 @@ fn hostile() -> Vec<(&'static str, Value)> {
             "containers of ours",
             workload(
                 pod(json!({}), json!([])),
-                &[("/metadata/managedFields", fields(map_of(&filled(|_| json!({"f:env": {"k:{\"name\":\"A\"}": {}}})))))],
+                &[(
+                    "/metadata/managedFields",
+                    fields(map_of(&filled(|_| json!({"f:env": {"k:{\"name\":\"A\"}": {}}})))),
+                )],
             ),
         ),
         (
@@ -176,12 +226,20 @@ fn hostile() -> Vec<(&'static str, Value)> {
                 &[("/metadata/managedFields", {
                     let mut all = filled(|_| json!({"manager": pad(), "fieldsV1": {"f:spec": {}}}));
                     let label = json!({"f:metadata": {"f:labels": {"f:mfa-operator.dev/policy": {}}}});
-                    all.as_array_mut().expect("a list").push(json!({"manager": "mfa-operator", "operation": "Apply", "fieldsV1": label}));
+                    all.as_array_mut()
+                        .expect("a list")
+                        .push(json!({"manager": "mfa-operator", "operation": "Apply", "fieldsV1": label}));
                     all
                 })],
             ),
         ),
-        ("owners", workload(pod(json!({}), json!([])), &[("/metadata/ownerReferences", filled(|_| json!({"kind": pad()})))])),
+        (
+            "owners",
+            workload(
+                pod(json!({}), json!([])),
+                &[("/metadata/ownerReferences", filled(|_| json!({"kind": pad()})))],
+            ),
+        ),
         ("conditions", {
             let mut object = workload(pod(json!({}), json!([])), &[]);
             object["status"] = json!({"conditions": filled(|_| json!({"type": pad()}))});
@@ -213,11 +271,18 @@ fn what_a_ceiling_cuts_off_is_unknown_and_never_absent() {
     let of = |what: &str| &READ[what];
     for what in ["files in one argument", "files in arguments", "words", "a word"] {
         let container = &of(what).containers[0];
-        assert!(container.files.more && beside_ours(container, "").is_none(), "{what}: the last file may be any");
+        assert!(
+            container.files.more && beside_ours(container, "").is_none(),
+            "{what}: the last file may be any"
+        );
     }
     for what in ["mounts", "a deep mount"] {
         let unusual = of(what).containers[0].unusual.as_ref();
-        assert_eq!(unusual.and_then(|unusual| Some(&unusual.unread.first()?.source)), Some(&FileSource::Beyond), "{what}");
+        assert_eq!(
+            unusual.and_then(|unusual| Some(&unusual.unread.first()?.source)),
+            Some(&FileSource::Beyond),
+            "{what}"
+        );
     }
     for what in ["words", "a word", "names in a script", "variables that count", "spellings", "sources"] {
         assert!(of(what).containers[0].hides_variables(), "{what}");
@@ -239,23 +304,37 @@ fn of_a_config_map_and_a_record_little_is_held() {
         "annotations": {"mfa-operator.dev/governed": "x".repeat(LARGEST), "mfa-operator.dev/applied": "x".repeat(LARGEST)},
     });
     let map = json!({"metadata": metadata, "data": {"kratos.yaml": "x".repeat(LARGEST), "other": "x".repeat(LARGEST)}}).to_string();
-    let map = serde_json::from_str::<Seen<ConfigMap>>(&map).expect("one").value(&Resource::CONFIG_MAPS).expect("it can be read");
+    let map = serde_json::from_str::<Seen<ConfigMap>>(&map)
+        .expect("one")
+        .value(&Resource::CONFIG_MAPS)
+        .expect("it can be read");
     let lengths = [map.view.content, map.view.governed].map(|text| text.map_or(0, |text| text.len()));
     assert!(lengths.iter().all(|length| (1..2_000).contains(length)), "{lengths:?}");
     let record = json!({"metadata": metadata, "data": {"overlay": "x".repeat(LARGEST)}}).to_string();
-    let record = serde_json::from_str::<Seen<Revision>>(&record).expect("one").value(&Resource::REVISIONS).expect("it can be read");
+    let record = serde_json::from_str::<Seen<Revision>>(&record)
+        .expect("one")
+        .value(&Resource::REVISIONS)
+        .expect("it can be read");
     assert_eq!(record.record, None);
 }
 
 #[test]
 fn of_a_pod_little_is_held_too() {
-    let statuses = filled(|index| json!({"name": format!("{index}-{}", pad()), "state": {"waiting": {"reason": pad()}}}));
-    let mut hostile: Vec<_> =
-        hostile().into_iter().map(|(what, object)| (what, object["spec"]["template"]["spec"].clone(), json!({}))).collect();
+    let statuses = filled(
+        |index| json!({"name": format!("{index}-{}", pad()), "state": {"waiting": {"reason": pad()}}}),
+    );
+    let mut hostile: Vec<_> = hostile()
+        .into_iter()
+        .map(|(what, object)| (what, object["spec"]["template"]["spec"].clone(), json!({})))
+        .collect();
     let port = |index: usize| json!({"name": format!("p{index}"), "containerPort": index});
     let ports = |index: usize| json!({"name": format!("{index}-{}", pad()), "image": "i", "ports": (0..100).map(port).collect::<Vec<_>>()});
     hostile.push(("ports", json!({"containers": filled(ports)}), json!({})));
-    hostile.push(("statuses", json!({}), json!({"containerStatuses": statuses, "initContainerStatuses": statuses})));
+    hostile.push((
+        "statuses",
+        json!({}),
+        json!({"containerStatuses": statuses, "initContainerStatuses": statuses}),
+    ));
     for (what, spec, status) in hostile {
         let text = json!({"metadata": {"name": "a", "namespace": "b", "uid": "c", "resourceVersion": "1"}, "spec": spec, "status": status});
         let seen: Seen<PodView> = serde_json::from_str(&text.to_string()).expect("a pod");

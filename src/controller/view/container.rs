@@ -10,7 +10,9 @@ use smol_str::SmolStr;
 use super::bounded::{Words, cut};
 use super::volumes::{Mount, Places, Volumes};
 use crate::plan::{Bounded, Container, Containers, EnvSource, EnvVar, Traits, UnreadFile, Unusual};
-use crate::server::kratos::{Form, config_files, governed_names, input, may_begin, named_in, reaches, runs_itself, serves};
+use crate::server::kratos::{
+    Form, config_files, governed_names, input, may_begin, named_in, reaches, runs_itself, serves,
+};
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -110,8 +112,10 @@ impl RawEnvFrom {
         }
         let prefix = SmolStr::from(self.prefix);
         let name = |reference: Reference| cut(&reference.name, LONGEST_NAME);
-        let secret = |reference: Reference| EnvSource::Secret { name: name(reference), prefix: prefix.clone() };
-        let config_map = |reference: Reference| EnvSource::ConfigMap { name: name(reference), prefix: prefix.clone() };
+        let secret =
+            |reference: Reference| EnvSource::Secret { name: name(reference), prefix: prefix.clone() };
+        let config_map =
+            |reference: Reference| EnvSource::ConfigMap { name: name(reference), prefix: prefix.clone() };
         self.secret_ref.map(secret).or_else(|| self.config_map_ref.map(config_map))
     }
 }
@@ -135,7 +139,9 @@ impl RawContainer {
 
     /// As (container, name, number).
     pub fn ports(&self) -> impl Iterator<Item = (SmolStr, SmolStr, u16)> {
-        self.ports.iter().map(|port| (self.name.as_str().into(), port.name.as_str().into(), port.container_port))
+        self.ports
+            .iter()
+            .map(|port| (self.name.as_str().into(), port.name.as_str().into(), port.container_port))
     }
 
     /// Without variables that no rule looks at: other values may be secrets, and none is needed.
@@ -153,7 +159,12 @@ impl RawContainer {
         unusual.in_command.more |= line_more;
         let places = Places::of(&self.working_dir, &self.volume_mounts, volumes);
         let file = |(at, path): (usize, &str)| {
-            places.file(path).map_err(|source| unusual.unread.push(UnreadFile { at, path: cut(path, LONGEST_PATH), source })).ok()
+            places
+                .file(path)
+                .map_err(|source| {
+                    unusual.unread.push(UnreadFile { at, path: cut(path, LONGEST_PATH), source })
+                })
+                .ok()
         };
         let mut files: Bounded<_, _> = config_files(words()).into_iter().enumerate().map(file).collect();
         files.more |= line_more;
@@ -167,7 +178,8 @@ impl RawContainer {
                 // An entry with neither is an empty value.
                 Some(name) => {
                     // Nor where a secret stands beside what is looked at.
-                    let is_held = entry.value_from.is_none() && input(&name).is_none_or(|input| input.form != Form::Providers);
+                    let is_held = entry.value_from.is_none()
+                        && input(&name).is_none_or(|input| input.form != Form::Providers);
                     env.push(EnvVar { name, value: is_held.then(|| entry.value.unwrap_or_default().into()) });
                 }
                 None => drop(aliases.insert(SmolStr::from(entry.name))),

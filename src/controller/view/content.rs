@@ -19,16 +19,22 @@ const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
 const RELOADED: &str = "reloader.stakater.com/last-reloaded-from";
 const DIGITS: usize = 16;
 
-/// Digest of a pod template: of all that its pods are made from, but for our variables and what only restarts them.
+/// Digest of a pod template: of all that its pods are made from, but for our variables and what only restarts
+/// them.
 pub(super) fn of_template(mut template: Value) -> SmolStr {
     let labels = entries(&template["metadata"]["labels"], |key, _| key != TEMPLATE_HASH);
-    let annotations =
-        entries(&template["metadata"]["annotations"], |key, value| key != RESTARTED && !(key == RELOADED && is_for_a_config_map(value)));
+    let annotations = entries(&template["metadata"]["annotations"], |key, value| {
+        key != RESTARTED && !(key == RELOADED && is_for_a_config_map(value))
+    });
     let mut spec = template.get_mut("spec").map(Value::take).unwrap_or_default();
     for list in ["initContainers", "containers"] {
         let containers = spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
         containers.filter_map(|container| container.get_mut("env")?.as_array_mut()).for_each(|env| {
-            env.retain(|entry| !entry["name"].as_str().is_some_and(|name| known_name(name).is_some() || is_digest_of_a_config_map(name)));
+            env.retain(|entry| {
+                !entry["name"]
+                    .as_str()
+                    .is_some_and(|name| known_name(name).is_some() || is_digest_of_a_config_map(name))
+            });
         });
     }
     hex_digest(&json!([labels, annotations, without_nothing(spec)]).to_string(), DIGITS).into()
@@ -39,15 +45,16 @@ fn entries(map: &Value, counts: impl Fn(&str, &Value) -> bool) -> Map<String, Va
     all.filter(|(key, value)| counts(key, value)).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-/// Set by Reloader, which restarts pods by it. What the server reads of config maps is compared by itself, and what of them
-/// is ours is the policy.
+/// Set by Reloader, which restarts pods by it. What the server reads of config maps is compared by itself,
+/// and what of them is ours is the policy.
 fn is_digest_of_a_config_map(variable: &str) -> bool {
     variable.starts_with("STAKATER_") && variable.ends_with("_CONFIGMAP")
 }
 
 /// Likewise, where Reloader writes an annotation instead.
 fn is_for_a_config_map(reloaded: &Value) -> bool {
-    let source: Value = reloaded.as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let source: Value =
+        reloaded.as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     source["type"] == "CONFIGMAP"
 }
 
@@ -56,7 +63,13 @@ fn without_nothing(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
             let fields = fields.into_iter().map(|(key, value)| (key, without_nothing(value)));
-            Value::Object(fields.filter(|(_, value)| !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty())).collect())
+            Value::Object(
+                fields
+                    .filter(|(_, value)| {
+                        !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty())
+                    })
+                    .collect(),
+            )
         }
         Value::Array(items) => items.into_iter().map(without_nothing).collect(),
         value => value,
@@ -73,17 +86,25 @@ pub(super) fn of_container(name: &str, image: &str) -> u64 {
 /// Config maps by their names, each with the keys that are taken of it; none stands for all.
 pub(in crate::controller) type ConfigMaps = BTreeMap<SmolStr, Option<BTreeSet<SmolStr>>>;
 
-/// The config maps that the server of a pod template is made from. What other containers read makes no difference to
-/// whether this one starts.
+/// The config maps that the server of a pod template is made from. What other containers read makes no
+/// difference to whether this one starts.
 pub(super) fn config_maps(template: &Value, server: &str) -> ConfigMaps {
     let each = |parent: &Value, list: &str| parent[list].as_array().cloned().unwrap_or_default();
     let spec = &template["spec"];
-    let container = each(spec, "containers").into_iter().find(|container| container["name"] == server).unwrap_or_default();
+    let container = each(spec, "containers")
+        .into_iter()
+        .find(|container| container["name"] == server)
+        .unwrap_or_default();
     let mounts = each(&container, "volumeMounts");
     let mut found = Vec::new();
-    for volume in each(spec, "volumes").into_iter().filter(|volume| mounts.iter().any(|mount| mount["name"] == volume["name"])) {
+    for volume in each(spec, "volumes")
+        .into_iter()
+        .filter(|volume| mounts.iter().any(|mount| mount["name"] == volume["name"]))
+    {
         found.push(volume["configMap"].clone());
-        found.extend(each(&volume["projected"], "sources").into_iter().map(|source| source["configMap"].clone()));
+        found.extend(
+            each(&volume["projected"], "sources").into_iter().map(|source| source["configMap"].clone()),
+        );
     }
     found.extend(each(&container, "envFrom").into_iter().map(|source| source["configMapRef"].clone()));
     let of_variable = |entry: Value| {
@@ -95,7 +116,10 @@ pub(super) fn config_maps(template: &Value, server: &str) -> ConfigMaps {
     for reference in &found {
         let Some(name) = reference["name"].as_str() else { continue };
         let key = |item: &Value| item["key"].as_str().map(SmolStr::from);
-        let keys = reference["items"].as_array().filter(|items| !items.is_empty()).map(|items| items.iter().filter_map(key).collect());
+        let keys = reference["items"]
+            .as_array()
+            .filter(|items| !items.is_empty())
+            .map(|items| items.iter().filter_map(key).collect());
         all.entry(name.into())
             .and_modify(|known: &mut Option<BTreeSet<_>>| {
                 *known = known.take().zip(keys.clone()).map(|(known, keys)| &known | &keys);
@@ -106,14 +130,21 @@ pub(super) fn config_maps(template: &Value, server: &str) -> ConfigMaps {
 }
 
 /// Digest of what is taken of a config map.
-pub(in crate::controller) fn of_files(texts: &BTreeMap<SmolStr, String>, keys: Option<&BTreeSet<SmolStr>>) -> SmolStr {
+pub(in crate::controller) fn of_files(
+    texts: &BTreeMap<SmolStr, String>,
+    keys: Option<&BTreeSet<SmolStr>>,
+) -> SmolStr {
     let taken = texts.iter().filter(|(key, _)| keys.is_none_or(|keys| keys.contains(*key)));
     let digests: BTreeMap<_, _> = taken.map(|(key, text)| (key, hex_digest(text, DIGITS))).collect();
     hex_digest(&json!(digests).to_string(), DIGITS).into()
 }
 
 /// The content of a pod template, by its digest and those of the config maps that its server is made from.
-pub(in crate::controller) fn of_all(template: &str, config_maps: &BTreeMap<SmolStr, SmolStr>, changed: Millis) -> Content {
+pub(in crate::controller) fn of_all(
+    template: &str,
+    config_maps: &BTreeMap<SmolStr, SmolStr>,
+    changed: Millis,
+) -> Content {
     Content { digest: hex_digest(&json!([template, config_maps]).to_string(), DIGITS).into(), changed }
 }
 
@@ -140,10 +171,13 @@ mod tests {
     fn our_fields_and_what_only_restarts_pods_make_no_difference() {
         let edits: [fn(&mut Value); 6] = [
             |template| template["metadata"]["labels"]["pod-template-hash"] = json!("6e5a"),
-            |template| template["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] = json!("now"),
+            |template| {
+                template["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] = json!("now")
+            },
             |template| {
                 let source = json!({"type": "CONFIGMAP", "name": "kratos-mfa", "hash": "x"}).to_string();
-                template["metadata"]["annotations"]["reloader.stakater.com/last-reloaded-from"] = json!(source);
+                template["metadata"]["annotations"]["reloader.stakater.com/last-reloaded-from"] =
+                    json!(source);
             },
             |template| template["spec"]["containers"][0]["env"][1]["value"] = json!("mfa-ffffffffff"),
             |template| {
@@ -174,7 +208,8 @@ mod tests {
             |template| template["metadata"]["annotations"]["checksum/config"] = json!("2"),
             |template| {
                 let source = json!({"type": "SECRET", "name": "kratos", "hash": "x"}).to_string();
-                template["metadata"]["annotations"]["reloader.stakater.com/last-reloaded-from"] = json!(source);
+                template["metadata"]["annotations"]["reloader.stakater.com/last-reloaded-from"] =
+                    json!(source);
             },
             |template| template["spec"]["containers"][0]["image"] = json!("kratos:2"),
             |template| template["spec"]["containers"][0]["env"][0]["value"] = json!("postgres"),
@@ -196,7 +231,9 @@ mod tests {
 
     #[test]
     fn the_content_changes_with_the_template_and_the_files_of_its_server() {
-        let texts = |file: &str| BTreeMap::from([("kratos.yaml".into(), file.into()), ("other".into(), String::new())]);
+        let texts = |file: &str| {
+            BTreeMap::from([("kratos.yaml".into(), file.into()), ("other".into(), String::new())])
+        };
         let of = |file: &str| {
             let files = BTreeMap::from([("kratos".into(), of_files(&texts(file), None))]);
             of_all(&of_template(template()), &files, 0).digest
@@ -204,7 +241,11 @@ mod tests {
         assert_eq!(of("a"), of("a"));
         assert_ne!(of("a"), of("b"));
         let other = BTreeSet::from(["other".into()]);
-        assert_eq!(of_files(&texts("a"), Some(&other)), of_files(&texts("b"), Some(&other)), "of what is not taken nothing counts");
+        assert_eq!(
+            of_files(&texts("a"), Some(&other)),
+            of_files(&texts("b"), Some(&other)),
+            "of what is not taken nothing counts"
+        );
         let mut edited = template();
         edited["metadata"]["annotations"] = json!({});
         let files = BTreeMap::from([("kratos".into(), of_files(&texts("a"), None))]);
@@ -241,7 +282,10 @@ mod tests {
             ("schemas", keys(&["person"])),
             ("variables", None),
         ];
-        assert_eq!(config_maps(&template, "kratos"), expected.map(|(name, keys)| (SmolStr::from(name), keys)).into());
+        assert_eq!(
+            config_maps(&template, "kratos"),
+            expected.map(|(name, keys)| (SmolStr::from(name), keys)).into()
+        );
         assert_eq!(config_maps(&spec(), "kratos"), BTreeMap::new(), "not a template");
     }
 }

@@ -151,7 +151,11 @@ impl ManagedFields {
     pub fn own(&self) -> Option<OwnEntry<'_>> {
         self.subresource.is_empty().then(|| OwnEntry {
             by_apply: self.operation == "Apply",
-            changed: self.time.as_deref().and_then(|text| text.parse::<Timestamp>().ok()).map(Timestamp::as_millisecond),
+            changed: self
+                .time
+                .as_deref()
+                .and_then(|text| text.parse::<Timestamp>().ok())
+                .map(Timestamp::as_millisecond),
             fields: &self.fields_v1,
         })
     }
@@ -173,7 +177,9 @@ impl OwnEntry<'_> {
     /// Variables as (container, name).
     pub fn env(&self) -> Bounded<(SmolStr, SmolStr), 32> {
         let mut found = Bounded::default();
-        let Some(containers) = self.template().map(|template| &template.spec.containers.0) else { return found };
+        let Some(containers) = self.template().map(|template| &template.spec.containers.0) else {
+            return found;
+        };
         for (key, container) in containers.iter() {
             let Some(container_name) = item_name(key) else { continue };
             let names = container.env.0.iter().filter_map(|(key, _)| item_name(key));

@@ -1,5 +1,5 @@
-//! What holds for every field of every kind that is decoded, by the shapes that the API's own types have: null says
-//! the same as no field at all, and so does a list or a map of nothing.
+//! What holds for every field of every kind that is decoded, by the shapes that the API's own types have:
+//! null says the same as no field at all, and so does a list or a map of nothing.
 
 use std::fmt::Debug;
 use std::iter::once;
@@ -93,7 +93,11 @@ impl<'de> Deserializer<'de> for Everything {
         visitor.visit_map(MapDeserializer::new(fields.iter().map(|name| field(name))))
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
         let text = if name.ends_with("Time") { TIME } else { self.text };
         visitor.visit_newtype_struct(Self { text, ..self })
     }
@@ -105,15 +109,20 @@ impl<'de> Deserializer<'de> for Everything {
 
 fn everything<K: DeserializeOwned + Serialize>(api_version: &'static str) -> Value {
     // As base64, too.
-    let object = K::deserialize(Everything { text: "text", api_version }).expect("an object with every field");
+    let object =
+        K::deserialize(Everything { text: "text", api_version }).expect("an object with every field");
     serde_json::to_value(object).expect("it is JSON")
 }
 
 /// Lays `over` on `object`, lists item by item.
 fn lay(object: &mut Value, over: Value) {
     match (object, over) {
-        (Value::Object(fields), Value::Object(over)) => over.into_iter().for_each(|(key, value)| lay(&mut fields[&key], value)),
-        (Value::Array(items), Value::Array(over)) => items.iter_mut().zip(over).for_each(|(item, over)| lay(item, over)),
+        (Value::Object(fields), Value::Object(over)) => {
+            over.into_iter().for_each(|(key, value)| lay(&mut fields[&key], value))
+        }
+        (Value::Array(items), Value::Array(over)) => {
+            items.iter_mut().zip(over).for_each(|(item, over)| lay(item, over))
+        }
         (place, over) => *place = over,
     }
 }
@@ -127,7 +136,9 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     };
     match value {
         Value::Object(fields) => fields.iter().for_each(|(key, value)| go(key, value)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(index, value)| go(&index.to_string(), value)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, value)| go(&index.to_string(), value))
+        }
         _ => {}
     }
 }
@@ -135,7 +146,8 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
 /// Never an error: that would end the stream.
 fn seen<T: Slim>(text: &str) -> Result<T, Arc<Unreadable>> {
     let stream = format!(r#"{{"type":"MODIFIED","object":{text}}}"#);
-    let event = serde_json::from_str::<WatchEvent<Seen<T>>>(&stream).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let event = serde_json::from_str::<WatchEvent<Seen<T>>>(&stream)
+        .unwrap_or_else(|error| panic!("{error}: {text}"));
     let WatchEvent::Modified(seen) = event else { panic!("no modification") };
     seen.value(&Resource::of(Kind::Deployment))
 }
@@ -144,16 +156,28 @@ fn decoded<T: Slim>(object: &Value) -> Result<T, String> {
     seen(&object.to_string()).map_err(|unreadable| unreadable.field.to_string())
 }
 
-/// `told` is what counts of the value; what begins with one of `required` has to be there, and to be something.
-fn null_and_nothing_are_no_field<T: Slim, R: Debug + PartialEq>(object: &Value, required: &[&str], told: impl Fn(T) -> R) {
-    let told = |what: &str, object: &Value| told(decoded(object).unwrap_or_else(|error| panic!("{what}: {error}")));
+/// `told` is what counts of the value; what begins with one of `required` has to be there, and to be
+/// something.
+fn null_and_nothing_are_no_field<T: Slim, R: Debug + PartialEq>(
+    object: &Value,
+    required: &[&str],
+    told: impl Fn(T) -> R,
+) {
+    let told =
+        |what: &str, object: &Value| told(decoded(object).unwrap_or_else(|error| panic!("{what}: {error}")));
     told("as it is", object);
     let mut all = Vec::new();
     places(object, "", &mut all);
     // Without a name it is no object; an item or an entry is no field: it is there, whatever it is.
     all.retain(|place| !["/metadata", "/metadata/name"].contains(&place.as_str()));
-    all.retain(|place| place.rsplit('/').next().is_some_and(|key| key != ENTRY && key.parse::<u8>().is_err() && !key.starts_with("k:")));
-    let is_whole = |place: &&String| object.pointer(place).is_some_and(|value| value.is_object() || value.is_array());
+    all.retain(|place| {
+        place
+            .rsplit('/')
+            .next()
+            .is_some_and(|key| key != ENTRY && key.parse::<u8>().is_err() && !key.starts_with("k:"))
+    });
+    let is_whole =
+        |place: &&String| object.pointer(place).is_some_and(|value| value.is_object() || value.is_array());
     let is_required = |place: &str| required.iter().any(|required| place.starts_with(required));
     let (whole, mut parts): (Vec<_>, Vec<_>) = all.iter().partition(is_whole);
     parts.retain(|place| !is_required(place));
@@ -174,16 +198,25 @@ fn null_and_nothing_are_no_field<T: Slim, R: Debug + PartialEq>(object: &Value, 
     };
     let same = |places: &[&String], value: &Value| {
         let what = || format!("{value} at {places:?}");
-        assert_eq!(told(&what(), &with(places, value)), told(&format!("no {places:?}"), &without(places)), "{}", what());
+        assert_eq!(
+            told(&what(), &with(places, value)),
+            told(&format!("no {places:?}"), &without(places)),
+            "{}",
+            what()
+        );
     };
     same(&parts, &Value::Null);
     // One depth at a time: one by one takes half a minute.
     let depth = |place: &str| place.matches('/').count();
     for at in 1..=whole.iter().map(|place| depth(place)).max().unwrap_or_default() {
         let here: Vec<_> = whole.iter().copied().filter(|place| depth(place) == at).collect();
-        let is_map = |place: &str| object.pointer(place).and_then(Value::as_object).is_some_and(|fields| fields.keys().eq([ENTRY]));
+        let is_map = |place: &str| {
+            object.pointer(place).and_then(Value::as_object).is_some_and(|fields| fields.keys().eq([ENTRY]))
+        };
         let is_list = |place: &str| object.pointer(place).is_some_and(Value::is_array) && !is_required(place);
-        let of = |which: &dyn Fn(&str) -> bool| here.iter().copied().filter(|place| which(place)).collect::<Vec<_>>();
+        let of = |which: &dyn Fn(&str) -> bool| {
+            here.iter().copied().filter(|place| which(place)).collect::<Vec<_>>()
+        };
         same(&here, &Value::Null);
         same(&of(&is_map), &json!({}));
         same(&of(&is_list), &json!([]));
@@ -226,7 +259,10 @@ fn of_a_daemon_set() {
 #[test]
 fn of_a_pod() {
     let mut pod = everything::<Pod>("v1");
-    lay(&mut pod, json!({"metadata": {"managedFields": [{"fieldsV1": {}}]}, "status": {"podIP": "127.0.0.1"}}));
+    lay(
+        &mut pod,
+        json!({"metadata": {"managedFields": [{"fieldsV1": {}}]}, "status": {"podIP": "127.0.0.1"}}),
+    );
     null_and_nothing_are_no_field::<Mounts, _>(&pod, &[], in_words);
     null_and_nothing_are_no_field::<PodView, _>(&pod, &[], in_words);
 }
@@ -325,7 +361,9 @@ fn what_cannot_be_read_is_told_from_what_is_gone() {
 #[test]
 fn a_stream_goes_on_after_whatever_it_brings() {
     let read = |line: &str| serde_json::from_str::<WatchEvent<Seen<ConfigMap>>>(line).expect("an event");
-    let mark = read(r#"{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"7"}}}"#);
+    let mark = read(
+        r#"{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"7"}}}"#,
+    );
     let WatchEvent::Bookmark(mark) = mark else { panic!("no bookmark") };
     assert_eq!(mark.metadata.resource_version, "7");
     let status = read(r#"{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}}"#);
@@ -335,12 +373,19 @@ fn a_stream_goes_on_after_whatever_it_brings() {
         let event = read(&format!(r#"{{"type":"ADDED","object":{{"metadata":{nameless}}}}}"#));
         let WatchEvent::Added(seen) = event else { panic!("none added") };
         assert!(seen.is_nameless(), "{nameless}");
-        assert_eq!(kube::Resource::meta(&seen).resource_version.as_deref(), Some("0"), "{nameless}: a watch goes on from somewhere");
+        assert_eq!(
+            kube::Resource::meta(&seen).resource_version.as_deref(),
+            Some("0"),
+            "{nameless}: a watch goes on from somewhere"
+        );
     }
-    let items = r#"[{"metadata":{"name":"a"}},{"metadata":{"name":"b","labels":7}},{"metadata":{"name":"c"}}]"#;
+    let items =
+        r#"[{"metadata":{"name":"a"}},{"metadata":{"name":"b","labels":7}},{"metadata":{"name":"c"}}]"#;
     let list = format!(r#"{{"kind":"List","apiVersion":"v1","metadata":{{}},"items":{items}}}"#);
     let list: ObjectList<Seen<ConfigMap>> = serde_json::from_str(&list).expect("a list");
     let names = list.items.into_iter().map(|seen| seen.value(&Resource::CONFIG_MAPS));
-    let names: Vec<_> = names.map(|read| read.map(|map| map.key.name).map_err(|unreadable| unreadable.key.name.clone())).collect();
+    let names: Vec<_> = names
+        .map(|read| read.map(|map| map.key.name).map_err(|unreadable| unreadable.key.name.clone()))
+        .collect();
     assert_eq!(names, [Ok("a".into()), Err("b".into()), Ok("c".into())]);
 }

@@ -1,6 +1,6 @@
-//! Null is the default of whatever is asked for: no text, no item, no field, zero. The API server leaves out a list of
-//! nothing or writes null for it, and which of the two is a matter of how it declares the field. This is written once,
-//! around all that decodes, so that no field has to remember it.
+//! Null is the default of whatever is asked for: no text, no item, no field, zero. The API server leaves out
+//! a list of nothing or writes null for it, and which of the two is a matter of how it declares the field.
+//! This is written once, around all that decodes, so that no field has to remember it.
 
 use std::fmt;
 use std::iter::empty;
@@ -67,7 +67,12 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Lenient<D> {
         deserialize_map gives visit_map(MapDeserializer::new(empty::<((), ())>()));
     }
 
-    fn deserialize_struct<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], visitor: V) -> Result<V::Value, D::Error> {
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
         self.deserialize_map(visitor)
     }
 
@@ -88,7 +93,11 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Lenient<D> {
         self.0.deserialize_identifier(visitor)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, D::Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
         self.0.deserialize_newtype_struct(name, visitor)
     }
 

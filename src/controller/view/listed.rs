@@ -27,7 +27,11 @@ impl Slim for Listed {
 
     fn from_raw(raw: Raw) -> (ObjectMeta, Self) {
         let Raw { metadata } = raw;
-        let listed = Self { key: metadata.key(), uid: metadata.uid.as_str().into(), version: metadata.resource_version.as_str().into() };
+        let listed = Self {
+            key: metadata.key(),
+            uid: metadata.uid.as_str().into(),
+            version: metadata.resource_version.as_str().into(),
+        };
         (metadata.identity(), listed)
     }
 }

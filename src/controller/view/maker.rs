@@ -1,5 +1,5 @@
-//! What a ReplicaSet and a ControllerRevision say of the pods that they make. Others may write them: what cannot be read,
-//! or is larger than any that is honest, is not known.
+//! What a ReplicaSet and a ControllerRevision say of the pods that they make. Others may write them: what
+//! cannot be read, or is larger than any that is honest, is not known.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -55,7 +55,8 @@ pub(in crate::controller) struct Template {
 }
 
 impl Template {
-    /// Whether its pods run this container, by its image: what admission makes of that in a pod does not matter.
+    /// Whether its pods run this container, by its image: what admission makes of that in a pod does not
+    /// matter.
     pub fn runs(&self, container: &Container) -> bool {
         self.containers.contains(&of_container(&container.name, &container.image))
     }
@@ -78,9 +79,17 @@ impl Owner {
     /// The one that controls. Of more than are kept it may be any.
     pub(super) fn of(owners: &Bounded<metadata::Owner, 32>) -> Option<Self> {
         let short = |text: &str| text.chars().take(LONGEST).collect();
-        let any = || owners.more.then(|| Self { kind: "one".into(), name: "of many owners".into(), uid: SmolStr::default() });
+        let any = || {
+            owners.more.then(|| Self {
+                kind: "one".into(),
+                name: "of many owners".into(),
+                uid: SmolStr::default(),
+            })
+        };
         let found = owners.iter().find(|owner| owner.controller);
-        found.map(|owner| Self { kind: short(&owner.kind), name: short(&owner.name), uid: short(&owner.uid) }).or_else(any)
+        found
+            .map(|owner| Self { kind: short(&owner.kind), name: short(&owner.name), uid: short(&owner.uid) })
+            .or_else(any)
     }
 }
 
@@ -130,7 +139,11 @@ impl Maker {
         if uid.is_some_and(|uid| *uid != *metadata.uid) {
             return Self::default();
         }
-        Self { owner: Owner::of(&metadata.owner_references), known_by: KnownBy::Itself, template: template(json) }
+        Self {
+            owner: Owner::of(&metadata.owner_references),
+            known_by: KnownBy::Itself,
+            template: template(json),
+        }
     }
 }
 
@@ -142,9 +155,14 @@ fn stored(json: &str) -> Option<Value> {
 
 fn template(json: &str) -> Option<Template> {
     let template = stored(json)?;
-    let named =
-        |container: &Value| of_container(container["name"].as_str().unwrap_or_default(), container["image"].as_str().unwrap_or_default());
-    let containers = template["spec"]["containers"].as_array().into_iter().flatten().take(CONTAINERS).map(named).collect();
+    let named = |container: &Value| {
+        of_container(
+            container["name"].as_str().unwrap_or_default(),
+            container["image"].as_str().unwrap_or_default(),
+        )
+    };
+    let containers =
+        template["spec"]["containers"].as_array().into_iter().flatten().take(CONTAINERS).map(named).collect();
     Some(Template { digest: of_template(template), containers })
 }
 
@@ -177,7 +195,11 @@ mod tests {
         let mut free = replica_set();
         free["metadata"]["ownerReferences"][1]["controller"] = json!(false);
         assert_eq!(read(&free).owner, None);
-        assert_eq!(Maker::read(&replica_set().to_string(), Some("another")), Maker::default(), "another has its name by now");
+        assert_eq!(
+            Maker::read(&replica_set().to_string(), Some("another")),
+            Maker::default(),
+            "another has its name by now"
+        );
     }
 
     #[test]
@@ -194,8 +216,13 @@ mod tests {
     #[test]
     fn whatever_others_write_is_read_as_far_as_it_goes() {
         let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
-        let nested = replica_set().to_string().replace("\"uid\":\"u\"", &format!("\"uid\":\"u\",\"managedFields\":{deep}"));
-        assert!(Maker::read(&nested, Some("u")).template.is_some(), "what is not needed may be nested as it will");
+        let nested = replica_set()
+            .to_string()
+            .replace("\"uid\":\"u\"", &format!("\"uid\":\"u\",\"managedFields\":{deep}"));
+        assert!(
+            Maker::read(&nested, Some("u")).template.is_some(),
+            "what is not needed may be nested as it will"
+        );
         let nested = replica_set().to_string().replace("\"oryd/kratos:v1.3.1\"", &deep);
         let found = Maker::read(&nested, Some("u"));
         assert!(found.owner.is_some() && found.template.is_none(), "{found:?}");
@@ -203,7 +230,11 @@ mod tests {
         large["spec"]["template"]["metadata"] = json!({"annotations": {"filler": "x".repeat(LARGEST)}});
         let found = read(&large);
         assert!(found.owner.is_some() && found.template.is_none(), "{found:?}");
-        for (field, part) in [("/metadata/ownerReferences", json!(null)), ("/spec", json!(null)), ("/spec/template", json!(null))] {
+        for (field, part) in [
+            ("/metadata/ownerReferences", json!(null)),
+            ("/spec", json!(null)),
+            ("/spec/template", json!(null)),
+        ] {
             let mut half = replica_set();
             *half.pointer_mut(field).expect("it is there") = part;
             let found = read(&half);

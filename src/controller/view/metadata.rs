@@ -72,7 +72,10 @@ impl Metadata {
 
     /// Seconds since the Unix epoch; zero where it is missing.
     pub fn created(&self) -> i64 {
-        self.creation_timestamp.as_deref().and_then(|text| text.parse::<Timestamp>().ok()).map_or(0, Timestamp::as_second)
+        self.creation_timestamp
+            .as_deref()
+            .and_then(|text| text.parse::<Timestamp>().ok())
+            .map_or(0, Timestamp::as_second)
     }
 
     /// Who else changed the spec last.

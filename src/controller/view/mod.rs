@@ -53,10 +53,14 @@ pub(super) struct Resource {
 }
 
 impl Resource {
-    pub(super) const POLICIES: Self = Self { group: api::GROUP, version: api::VERSION, kind: api::KIND, plural: api::PLURAL };
-    pub(super) const CONFIG_MAPS: Self = Self { group: "", version: "v1", kind: "ConfigMap", plural: "configmaps" };
-    pub(super) const REVISIONS: Self = Self { group: api::APPS, version: "v1", kind: "ControllerRevision", plural: "controllerrevisions" };
-    pub(super) const REPLICA_SETS: Self = Self { group: api::APPS, version: "v1", kind: "ReplicaSet", plural: "replicasets" };
+    pub(super) const POLICIES: Self =
+        Self { group: api::GROUP, version: api::VERSION, kind: api::KIND, plural: api::PLURAL };
+    pub(super) const CONFIG_MAPS: Self =
+        Self { group: "", version: "v1", kind: "ConfigMap", plural: "configmaps" };
+    pub(super) const REVISIONS: Self =
+        Self { group: api::APPS, version: "v1", kind: "ControllerRevision", plural: "controllerrevisions" };
+    pub(super) const REPLICA_SETS: Self =
+        Self { group: api::APPS, version: "v1", kind: "ReplicaSet", plural: "replicasets" };
     pub(super) const PODS: Self = Self { group: "", version: "v1", kind: "Pod", plural: "pods" };
 
     pub(super) fn of(kind: Kind) -> Self {

@@ -47,18 +47,26 @@ const ADMIN_PORT: (&str, u16) = ("http-admin", 4434);
 impl PodView {
     /// Where the container listens at this port, by its name or number.
     pub fn listens(&self, container: &str, port: &str) -> Option<SocketAddr> {
-        let named = self.ports.iter().find(|(of, name, _)| of == container && name == port).map(|(.., number)| *number);
+        let named = self
+            .ports
+            .iter()
+            .find(|(of, name, _)| of == container && name == port)
+            .map(|(.., number)| *number);
         let usual = || (port == ADMIN_PORT.0).then_some(ADMIN_PORT.1);
         let number = port.parse().ok().or(named).or_else(usual)?;
         Some(SocketAddr::new(self.address?, number))
     }
 
-    /// Whether it may answer sign-in: what a Job runs ends by itself, as a migration does, unless its command says otherwise,
-    /// or an identity server's own one runs.
+    /// Whether it may answer sign-in: what a Job runs ends by itself, as a migration does, unless its command
+    /// says otherwise, or an identity server's own one runs.
     pub fn may_serve(&self, server_images: &[String]) -> bool {
         let is_job = self.owner.as_ref().is_some_and(|owner| owner.kind == "Job");
         let containers = &self.pod.containers;
-        !is_job || containers.more || containers.iter().any(|container| container.traits.serves || container.is_server(server_images))
+        !is_job
+            || containers.more
+            || containers
+                .iter()
+                .any(|container| container.traits.serves || container.is_server(server_images))
     }
 
     /// Bytes that are held of it, or few more.
@@ -66,7 +74,11 @@ impl PodView {
         const OF_A_TEXT: usize = 48;
         let text = |text: &SmolStr| OF_A_TEXT + text.len();
         let ports = self.ports.iter().map(|(of, name, _)| text(of) + text(name)).sum::<usize>();
-        let containers = self.pod.containers.iter().map(|own| size_of_val(own) + text(&own.name) + text(&own.image) + own.weight());
+        let containers = self
+            .pod
+            .containers
+            .iter()
+            .map(|own| size_of_val(own) + text(&own.name) + text(&own.image) + own.weight());
         let troubles = self.pod.troubles.iter().map(|trouble| {
             size_of_val(trouble)
                 + text(&trouble.container)
@@ -77,7 +89,8 @@ impl PodView {
         size_of::<Self>() + 512 + ports + containers.sum::<usize>() + troubles.sum::<usize>() + unready
     }
 
-    /// The uid of the workload that it is of in the end; empty where that cannot be told, and none where nobody made it.
+    /// The uid of the workload that it is of in the end; empty where that cannot be told, and none where
+    /// nobody made it.
     pub fn made_by(&self) -> Option<SmolStr> {
         let owner = self.owner.as_ref()?;
         if *owner.kind != *Resource::REPLICA_SETS.kind {
@@ -119,7 +132,9 @@ struct Twice<A, B>(A, B);
 
 impl<'de, A: DeserializeOwned + Default, B: DeserializeOwned + Default> Deserialize<'de> for Twice<A, B> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Some(text) = Option::<Box<RawValue>>::deserialize(deserializer)? else { return Ok(Self::default()) };
+        let Some(text) = Option::<Box<RawValue>>::deserialize(deserializer)? else {
+            return Ok(Self::default());
+        };
         Ok(Self(decode(text.get()).map_err(D::Error::custom)?, decode(text.get()).map_err(D::Error::custom)?))
     }
 }
@@ -192,18 +207,15 @@ fn trouble(status: &ContainerStatus, prepares: Option<Vec<SmolStr>>) -> Option<T
     let ended = last.filter(|ended| ended.exit_code != 0);
     let reason = match (&status.state.waiting, ended) {
         (Some(waiting), Some(ended)) if ended.reason == OUT_OF_MEMORY => {
-            if waiting.reason == "CrashLoopBackOff" {
-                &ended.reason
-            } else {
-                &waiting.reason
-            }
+            if waiting.reason == "CrashLoopBackOff" { &ended.reason } else { &waiting.reason }
         }
         (Some(waiting), _) => &waiting.reason,
         (None, Some(ended)) => &ended.reason,
         (None, None) => return None,
     };
     // Each restart followed an end, and one that does not run now has ended once more.
-    let ends = status.restart_count + i32::from(status.state.terminated.is_some() || (status.state.waiting.is_some() && last.is_some()));
+    let ends = status.restart_count
+        + i32::from(status.state.terminated.is_some() || (status.state.waiting.is_some() && last.is_some()));
     Some(Trouble {
         container: status.name.as_str().into(),
         reason: reason.as_str().into(),
@@ -225,12 +237,18 @@ impl Slim for PodView {
         let address = status.pod_ip.parse::<IpAddr>().ok().filter(|_| !host_network);
         let mut run = DefaultHasher::new();
         metadata.uid.hash(&mut run);
-        status.container_statuses.iter().for_each(|status| (&status.name, status.restart_count).hash(&mut run));
+        status
+            .container_statuses
+            .iter()
+            .for_each(|status| (&status.name, status.restart_count).hash(&mut run));
         let prepares = |status: &ContainerStatus| {
             let found = init_containers.iter().find(|container| *container.name() == *status.name);
             found.map(|container| container.mounted(&volumes)).unwrap_or_default()
         };
-        let preparing = status.init_container_statuses.iter().filter_map(|status| trouble(status, Some(prepares(status))));
+        let preparing = status
+            .init_container_statuses
+            .iter()
+            .filter_map(|status| trouble(status, Some(prepares(status))));
         let ready = holds(&status.conditions, "Ready");
         let view = Self {
             run: run.finish(),
@@ -255,7 +273,9 @@ impl Slim for PodView {
                     .collect(),
                 scheduled: holds(&status.conditions, "PodScheduled"),
                 answer: None,
-                troubles: preparing.chain(status.container_statuses.iter().filter_map(|status| trouble(status, None))).collect(),
+                troubles: preparing
+                    .chain(status.container_statuses.iter().filter_map(|status| trouble(status, None)))
+                    .collect(),
                 containers: containers(own, &volumes),
             },
             owner: Owner::of(&metadata.owner_references),

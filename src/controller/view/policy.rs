@@ -13,7 +13,9 @@ use super::metadata::Metadata;
 use crate::api::{self, ConditionType};
 use crate::document::hex_digest;
 use crate::plan::{LastCondition, LastStatus, PolicyObject, bounded, message_digest, read_transition};
-use crate::policy::{DeletionPolicy, Level, Policy, Rejection, Verification, VerificationMode, parse, parse_verification};
+use crate::policy::{
+    DeletionPolicy, Level, Policy, Rejection, Verification, VerificationMode, parse, parse_verification,
+};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -25,7 +27,10 @@ pub(in crate::controller) struct Raw {
 
 fn spec(name: &str, raw: Value) -> Result<Policy, Vec<Rejection>> {
     let spec: api::MfaPolicySpec = serde_json::from_value(raw).map_err(|error| {
-        let message = format!("cannot be read ({}): compare it with kubectl explain mfapolicy.spec", bounded(&error.to_string()));
+        let message = format!(
+            "cannot be read ({}): compare it with kubectl explain mfapolicy.spec",
+            bounded(&error.to_string())
+        );
         vec![Rejection { field: "spec".into(), message }]
     })?;
     parse(name, &spec)
@@ -44,7 +49,8 @@ fn verification(spec: &Value) -> Verification {
 /// Digest of a status without its times; never zero.
 ///
 /// # Panics
-/// Never: strings, numbers and lists are JSON. Without that all statuses would be one, and none were ever written.
+/// Never: strings, numbers and lists are JSON. Without that all statuses would be one, and none were ever
+/// written.
 pub(in crate::controller) fn status_digest(status: &api::MfaPolicyStatus) -> u64 {
     let mut timeless = status.clone();
     timeless.conditions.iter_mut().for_each(|condition| condition.last_transition_time.clear());
@@ -67,9 +73,12 @@ fn last_status(raw: Value) -> LastStatus {
             since: condition.last_transition_time.parse::<Timestamp>().ok()?,
         })
     };
-    let find = |type_: ConditionType| status.conditions.iter().find(|condition| condition.type_ == type_.as_str());
+    let find =
+        |type_: ConditionType| status.conditions.iter().find(|condition| condition.type_ == type_.as_str());
     let ready = find(ConditionType::Ready);
-    let digest = |condition: Option<&api::Condition>| condition.map_or(0, |condition| message_digest(&condition.message));
+    let digest = |condition: Option<&api::Condition>| {
+        condition.map_or(0, |condition| message_digest(&condition.message))
+    };
     LastStatus {
         digest: status_digest(&status),
         conditions: status.conditions.iter().filter_map(last).collect(),
@@ -79,7 +88,9 @@ fn last_status(raw: Value) -> LastStatus {
         generation: status.observed_generation.unwrap_or_default(),
         revision: status.revision.as_deref().filter(|revision| revision.len() <= 128).map(Into::into),
         transitions: status.transitions.iter().filter_map(read_transition).collect(),
-        running: status.required_aal.map(|aal| (Level::from_word(&aal.settings), Level::from_word(&aal.whoami))),
+        running: status
+            .required_aal
+            .map(|aal| (Level::from_word(&aal.settings), Level::from_word(&aal.whoami))),
     }
 }
 
@@ -108,7 +119,13 @@ impl Slim for PolicyObject {
             spec,
             deletion_policy,
             suspend,
-            retry: metadata.annotations.retry.as_deref().map(|value| hex_digest(value, 10)).unwrap_or_default().into(),
+            retry: metadata
+                .annotations
+                .retry
+                .as_deref()
+                .map(|value| hex_digest(value, 10))
+                .unwrap_or_default()
+                .into(),
             manager: metadata.spec_manager().map(|manager| bounded(manager).into()),
             status: last_status(status),
         };

@@ -54,7 +54,8 @@ fn record(metadata: &Metadata, revision: i64, data: &RawValue) -> Option<Record>
     if metadata.name != record_name(policy, &owner.uid, digest) || data.get().len() > LARGEST {
         return None;
     }
-    let (applied, verdict) = (note(metadata.annotations.applied.as_deref()), note(metadata.annotations.verdict.as_deref()));
+    let (applied, verdict) =
+        (note(metadata.annotations.applied.as_deref()), note(metadata.annotations.verdict.as_deref()));
     let unread = [(applied.is_err(), api::APPLIED_ANNOTATION), (verdict.is_err(), api::VERDICT_ANNOTATION)];
     Some(Record {
         name: metadata.name.as_str().into(),

@@ -1,5 +1,5 @@
-//! An object as a watch, a list or an answer brings it. One that cannot be decoded is a value as well: an error in
-//! the middle of a stream or a list would hide all that comes with it.
+//! An object as a watch, a list or an answer brings it. One that cannot be decoded is a value as well: an
+//! error in the middle of a stream or a list would hide all that comes with it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -33,7 +33,9 @@ impl<T: Slim> Seen<T> {
     pub fn value(self, resource: &Resource) -> Result<T, Arc<Unreadable>> {
         match self.value {
             Ok(value) => Ok(value.of_kind(resource.kind)),
-            Err(unreadable) => Err(Arc::new(Unreadable { kind: resource.kind, ..Arc::unwrap_or_clone(unreadable) })),
+            Err(unreadable) => {
+                Err(Arc::new(Unreadable { kind: resource.kind, ..Arc::unwrap_or_clone(unreadable) }))
+            }
         }
     }
 
@@ -56,7 +58,8 @@ impl<T: Slim> Seen<T> {
                 (metadata, Err(Arc::new(unreadable)))
             }
         };
-        metadata.resource_version = metadata.resource_version.filter(|version| !version.is_empty()).or(Some(ANY_VERSION.into()));
+        metadata.resource_version =
+            metadata.resource_version.filter(|version| !version.is_empty()).or(Some(ANY_VERSION.into()));
         Self { metadata, value }
     }
 }
@@ -67,7 +70,10 @@ pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     let whole = lenient(&mut serde_json::Deserializer::from_str(text));
     whole.map_err(|_: serde_json::Error| {
         let mut track = serde_path_to_error::Track::new();
-        let again = lenient::<T, _>(serde_path_to_error::Deserializer::new(&mut serde_json::Deserializer::from_str(text), &mut track));
+        let again = lenient::<T, _>(serde_path_to_error::Deserializer::new(
+            &mut serde_json::Deserializer::from_str(text),
+            &mut track,
+        ));
         again.map_or_else(|_| track.path().to_string(), |_| String::new())
     })
 }
@@ -82,7 +88,9 @@ const LONGEST: usize = 253;
 
 fn unreadable(text: &str, field: &str) -> (ObjectMeta, Unreadable) {
     let object = fields(text);
-    let inner = |of: &BTreeMap<String, &'_ RawValue>, name: &str| of.get(name).map(|field| field.get().to_owned()).unwrap_or_default();
+    let inner = |of: &BTreeMap<String, &'_ RawValue>, name: &str| {
+        of.get(name).map(|field| field.get().to_owned()).unwrap_or_default()
+    };
     let metadata = inner(&object, "metadata");
     let metadata = fields(&metadata);
     let labels = inner(&metadata, "labels");

@@ -58,8 +58,10 @@ fn percentage(percent: i32, pods: i32) -> i32 {
 impl Surge {
     /// Pods that a roll may make beside those that are wanted.
     pub(super) fn beside(&self, replicas: i32) -> i32 {
-        let rounded_up =
-            |percent: i32| percentage(percent, replicas).saturating_add(i32::from(i64::from(percent) * i64::from(replicas) % 100 > 0));
+        let rounded_up = |percent: i32| {
+            percentage(percent, replicas)
+                .saturating_add(i32::from(i64::from(percent) * i64::from(replicas) % 100 > 0))
+        };
         match &self.rolling_update.max_surge {
             _ if self.type_ == "Recreate" => 0,
             Some(Share::Number(number)) => *number,
@@ -96,21 +98,36 @@ mod tests {
             let strategy = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge}});
             serde_json::from_value::<Surge>(strategy).expect("a strategy").beside(replicas)
         };
-        let cases = [(json!(2), 5, 2), (json!("25%"), 1, 1), (json!("50%"), 4, 2), (json!("30%"), 4, 2), (json!("0%"), 4, 0)];
+        let cases = [
+            (json!(2), 5, 2),
+            (json!("25%"), 1, 1),
+            (json!("50%"), 4, 2),
+            (json!("30%"), 4, 2),
+            (json!("0%"), 4, 0),
+        ];
         for (surge, replicas, more) in cases {
             assert_eq!(of(surge.clone(), replicas), more, "{surge} of {replicas}");
         }
         assert_eq!((of(Value::Null, 4), of(Value::Null, 0)), (1, 0), "a quarter, if nothing is said");
-        assert_eq!(serde_json::from_value::<Surge>(json!({"type": "Recreate"})).expect("a strategy").beside(4), 0);
+        assert_eq!(
+            serde_json::from_value::<Surge>(json!({"type": "Recreate"})).expect("a strategy").beside(4),
+            0
+        );
     }
 
     #[test]
     fn the_bounds_tell_whether_all_pods_may_be_gone() {
-        let of = |strategy: Value, replicas| serde_json::from_value::<Surge>(strategy).expect("a strategy").replacement(replicas);
+        let of = |strategy: Value, replicas| {
+            serde_json::from_value::<Surge>(strategy).expect("a strategy").replacement(replicas)
+        };
         let bounds = |surge: Value, unavailable: Value| json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}});
         assert_eq!(of(json!({"type": "Recreate"}), 3), Replacement::AllAtOnce);
-        let new_first =
-            [(json!({}), 1), (bounds(json!("25%"), json!("25%")), 1), (bounds(json!(1), json!(0)), 1), (bounds(json!(0), json!(1)), 2)];
+        let new_first = [
+            (json!({}), 1),
+            (bounds(json!("25%"), json!("25%")), 1),
+            (bounds(json!(1), json!(0)), 1),
+            (bounds(json!(0), json!(1)), 2),
+        ];
         for (strategy, replicas) in new_first {
             assert_eq!(of(strategy.clone(), replicas), Replacement::NewFirst, "{strategy} {replicas}");
         }

@@ -71,7 +71,11 @@ pub(super) struct Mount {
 impl Mount {
     /// The config maps whose files it shows.
     pub fn config_maps(&self, volumes: &Volumes) -> Vec<SmolStr> {
-        volumes.iter().find(|volume| volume.name == self.name).map(|volume| volume.config_maps().collect()).unwrap_or_default()
+        volumes
+            .iter()
+            .find(|volume| volume.name == self.name)
+            .map(|volume| volume.config_maps().collect())
+            .unwrap_or_default()
     }
 }
 
@@ -103,7 +107,10 @@ impl<'a> Places<'a> {
         let parts = |mount: &'a Mount| Some((segments("", &mount.mount_path)?, mount));
         Self {
             working_dir,
-            more: mounts.more || volumes.more || working_dir.len() > LONGEST_PATH || mounts.iter().any(is_long),
+            more: mounts.more
+                || volumes.more
+                || working_dir.len() > LONGEST_PATH
+                || mounts.iter().any(is_long),
             mounts: mounts.iter().filter(|mount| !is_long(mount)).filter_map(parts).collect(),
             volumes,
         }
@@ -115,7 +122,9 @@ impl<'a> Places<'a> {
         if self.more {
             return Err(FileSource::Beyond);
         }
-        let path = Some(path).filter(|path| path.len() <= LONGEST_PATH).and_then(|path| segments(self.working_dir, path));
+        let path = Some(path)
+            .filter(|path| path.len() <= LONGEST_PATH)
+            .and_then(|path| segments(self.working_dir, path));
         let path = path.ok_or(FileSource::Elsewhere)?;
         // Of mounts within each other the innermost counts.
         let inside = self.mounts.iter().filter(|(above, _)| path.starts_with(above));
@@ -126,12 +135,21 @@ impl<'a> Places<'a> {
         }
         let sub_path: Vec<&str> = mount.sub_path.split('/').filter(|part| !part.is_empty()).collect();
         let file = sub_path.iter().chain(&path[above.len()..]).copied().collect::<Vec<_>>().join("/");
-        match self.volumes.iter().find(|volume| volume.name == mount.name).and_then(|volume| volume.provider(&file)) {
+        match self
+            .volumes
+            .iter()
+            .find(|volume| volume.name == mount.name)
+            .and_then(|volume| volume.provider(&file))
+        {
             // Kratos goes by the name of the file.
-            Some(Provider::ConfigMap(..)) if path.last().is_some_and(|name| name.ends_with(".toml")) => Err(FileSource::Toml),
-            Some(Provider::ConfigMap(name, key)) => {
-                Ok(MountedFile { config_map: cut(name, LONGEST_NAME), key: cut(key, LONGEST_NAME), reloads: mount.sub_path.is_empty() })
+            Some(Provider::ConfigMap(..)) if path.last().is_some_and(|name| name.ends_with(".toml")) => {
+                Err(FileSource::Toml)
             }
+            Some(Provider::ConfigMap(name, key)) => Ok(MountedFile {
+                config_map: cut(name, LONGEST_NAME),
+                key: cut(key, LONGEST_NAME),
+                reloads: mount.sub_path.is_empty(),
+            }),
             Some(Provider::Secret(name)) => Err(FileSource::Secret(cut(name, LONGEST_NAME))),
             None => Err(other()),
         }
@@ -166,8 +184,11 @@ enum Provider<'a> {
 
 impl Volume {
     fn config_maps(&self) -> impl Iterator<Item = SmolStr> {
-        let projected =
-            self.projected.iter().flat_map(|projected| projected.sources.iter()).filter_map(|source| source.config_map.as_ref());
+        let projected = self
+            .projected
+            .iter()
+            .flat_map(|projected| projected.sources.iter())
+            .filter_map(|source| source.config_map.as_ref());
         self.config_map.iter().chain(projected).map(|source| cut(&source.name, LONGEST_NAME))
     }
 
@@ -240,7 +261,11 @@ mod tests {
             ("/etc/mfa/kratos.yaml", &file, &projected, false),
         ];
         for (path, mounts, volumes, reloads) in cases {
-            assert_eq!(found(path, mounts.clone(), volumes.clone()), ours(reloads), "{path} {mounts} {volumes}");
+            assert_eq!(
+                found(path, mounts.clone(), volumes.clone()),
+                ours(reloads),
+                "{path} {mounts} {volumes}"
+            );
         }
     }
 

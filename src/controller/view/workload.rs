@@ -128,13 +128,19 @@ impl Selector {
 impl Strategy {
     fn replacement(&self) -> Replacement {
         let surge = self.rolling_update.as_ref().and_then(|rolling| rolling.max_surge.as_ref());
-        if surge.is_some_and(|surge| !surge.is_nothing()) { Replacement::NewFirst } else { Replacement::OldFirst }
+        if surge.is_some_and(|surge| !surge.is_nothing()) {
+            Replacement::NewFirst
+        } else {
+            Replacement::OldFirst
+        }
     }
 
     fn update(&self) -> UpdateStrategy {
         match (self.type_.as_str(), &self.rolling_update) {
             ("OnDelete", _) => UpdateStrategy::OnDelete,
-            (_, Some(RollingUpdate { partition: partition @ 1.., .. })) => UpdateStrategy::Partition(*partition),
+            (_, Some(RollingUpdate { partition: partition @ 1.., .. })) => {
+                UpdateStrategy::Partition(*partition)
+            }
             _ => UpdateStrategy::Rolling,
         }
     }
@@ -151,7 +157,12 @@ impl Slim for Workload {
         let metadata = raw.metadata;
         let mut own = OwnFields::default();
         for entry in metadata.own_entries().filter(|entry| entry.by_apply) {
-            own = OwnFields { policy_label: entry.policy_label(), governed: entry.governed(), env: entry.env(), changed: entry.changed };
+            own = OwnFields {
+                policy_label: entry.policy_label(),
+                governed: entry.governed(),
+                env: entry.env(),
+                changed: entry.changed,
+            };
         }
         own.env.more |= metadata.managed_fields.own.more;
         let status = raw.status;

@@ -14,7 +14,10 @@ fn found(text: &str) -> String {
 #[test]
 fn only_what_is_wanted_is_built() {
     let cases = [
-        ("a: {b: x, c: [y, z], secret: s}\nother: {b: 1}\nd: true\n", r#"{"a":{"b":"x","c":["y","z"]},"d":true}"#),
+        (
+            "a: {b: x, c: [y, z], secret: s}\nother: {b: 1}\nd: true\n",
+            r#"{"a":{"b":"x","c":["y","z"]},"d":true}"#,
+        ),
         ("", "{}"),
         ("# nothing\n", "{}"),
         ("~", "{}"),
@@ -80,7 +83,11 @@ fn what_repeats_itself_is_paid_for() {
     assert_eq!(only(&laughs, &["c"]), Ok("{}".into()), "what is not wanted costs nothing");
     assert_eq!(only(&laughs, &["b"]), Ok(r#"{"b":null}"#.into()), "no list of lists is wanted");
     assert_eq!(read(&laughs, &Wanted::All, &mut Budget::default()), Err(Unreadable::TooMuch));
-    let merged = format!("x: &x {{{}}}\na: {{<<: [{}]}}", (0..500).map(|n| format!("k{n}: 0,")).collect::<String>(), many("*x", 500));
+    let merged = format!(
+        "x: &x {{{}}}\na: {{<<: [{}]}}",
+        (0..500).map(|n| format!("k{n}: 0,")).collect::<String>(),
+        many("*x", 500)
+    );
     assert_eq!(only(&merged, &["a.b"]), Err(Unreadable::TooMuch));
     let long = format!("x: &x {}\na: [{}]", "x".repeat(10_000), many("*x", 1_000));
     assert_eq!(read(&long, &Wanted::All, &mut Budget::default()), Err(Unreadable::TooMuch));

@@ -36,7 +36,12 @@ fn labelled(policy: &str, own: bool) -> Workload {
 fn copied(policy: &str) -> Workload {
     let mut copy = labelled(policy, true);
     let workload = Some("the one before".into());
-    let memory = Governed { deletion_policy: DeletionPolicy::Retain, policy: "uid".into(), crd: "crd".into(), workload };
+    let memory = Governed {
+        deletion_policy: DeletionPolicy::Retain,
+        policy: "uid".into(),
+        crd: "crd".into(),
+        workload,
+    };
     copy.governed = Some(memory.write().into());
     copy.own.governed = true;
     copy
@@ -56,7 +61,8 @@ const SPECS: [&str; 5] = [
 
 proptest::proptest! {
     /// Somebody gets it where anybody wants it, whatever the order in which they are found, and one that is
-    /// younger, asks for no more and has kept nothing changes nothing. Nobody loses it to age who is stricter.
+    /// younger, asks for no more and has kept nothing changes nothing. Nobody loses it to age who is
+    /// stricter.
     #[test]
     fn it_is_total_order_free_and_stable(
         claims in proptest::collection::vec((0..4_i64, proptest::bool::weighted(0.1), proptest::option::weighted(0.2, 0..3_i64), 0..SPECS.len()), 1..6),
@@ -101,7 +107,11 @@ fn the_one_that_applied_holds_it_however_young() {
 fn of_two_that_applied_the_label_tells_the_last() {
     let candidates = [candidate("a", 1, true), candidate("b", 2, true)];
     assert_eq!(holder(&labelled("b", true), &candidates, false).as_deref(), Some("b"));
-    assert_eq!(holder(&labelled("b", false), &candidates, false).as_deref(), Some("a"), "a label of somebody else's says nothing");
+    assert_eq!(
+        holder(&labelled("b", false), &candidates, false).as_deref(),
+        Some("a"),
+        "a label of somebody else's says nothing"
+    );
 }
 
 #[test]
@@ -117,10 +127,18 @@ fn a_label_holds_for_a_policy_that_names_it_or_pauses() {
 fn what_was_made_after_another_has_its_label_for_nothing() {
     let both = [candidate("other", 1, false), candidate("named", 2, false)];
     assert_eq!(holder(&copied("named"), &both, false).as_deref(), Some("other"));
-    assert_eq!(holder(&copied("gone"), &both, true).as_deref(), Some("gone"), "its policy may be restored after it");
+    assert_eq!(
+        holder(&copied("gone"), &both, true).as_deref(),
+        Some("gone"),
+        "its policy may be restored after it"
+    );
     let mut told = copied("named");
     told.own.governed = false;
-    assert_eq!(holder(&told, &both, false).as_deref(), Some("named"), "what somebody else wrote takes it from nobody");
+    assert_eq!(
+        holder(&told, &both, false).as_deref(),
+        Some("named"),
+        "what somebody else wrote takes it from nobody"
+    );
 }
 
 #[test]
@@ -144,8 +162,14 @@ fn where_nobody_had_it_the_stricter_gets_it() {
         (SPECS[4], SPECS[3], true, false),
         (SPECS[3], SPECS[4], false, false),
         (SPECS[0], "requiredAAL: {whoami: aal1}, methods: {totp: {enabled: true}}", true, false),
-        (SPECS[1], "requiredAAL: {whoami: highest_available}, methods: {totp: {enabled: true, issuer: A}}", true, false),
-        // Neither: the same, one more here and one there, or an age that the server may have shorter by itself.
+        (
+            SPECS[1],
+            "requiredAAL: {whoami: highest_available}, methods: {totp: {enabled: true, issuer: A}}",
+            true,
+            false,
+        ),
+        // Neither: the same, one more here and one there, or an age that the server may have shorter by
+        // itself.
         (SPECS[1], SPECS[1], false, true),
         ("requiredAAL: {whoami: highest_available}, methods: {totp: {enabled: true}}", SPECS[2], false, true),
         (SPECS[3], SPECS[2], false, true),
@@ -154,8 +178,13 @@ fn where_nobody_had_it_the_stricter_gets_it() {
     for (older, younger, goes_to_younger, by_age) in rows {
         let candidates = [wanting("b-older", 1, older), wanting("a-younger", 2, younger)];
         let claim = claim(&workload(1), &candidates, false).expect("somebody holds it");
-        let (holder, other) = if goes_to_younger { ("a-younger", "b-older") } else { ("b-older", "a-younger") };
-        assert_eq!((&*claim.holder, claim.over.as_deref()), (holder, by_age.then_some(other)), "{older} or {younger}");
+        let (holder, other) =
+            if goes_to_younger { ("a-younger", "b-older") } else { ("b-older", "a-younger") };
+        assert_eq!(
+            (&*claim.holder, claim.over.as_deref()),
+            (holder, by_age.then_some(other)),
+            "{older} or {younger}"
+        );
     }
 }
 
@@ -164,6 +193,10 @@ fn else_the_oldest_then_the_first_by_name() {
     let candidates = [candidate("b", 1, false), candidate("a", 1, false), candidate("0", 2, false)];
     let over = Some("b".into());
     assert_eq!(claim(&workload(1), &candidates, false), Some(Claim { holder: "a".into(), over }));
-    assert_eq!(claim(&workload(1), &candidates[..1], false), Some(Claim { holder: "b".into(), over: None }), "nobody else wants it");
+    assert_eq!(
+        claim(&workload(1), &candidates[..1], false),
+        Some(Claim { holder: "b".into(), over: None }),
+        "nobody else wants it"
+    );
     assert_eq!(holder(&workload(1), &[], false), None);
 }

@@ -40,13 +40,15 @@ fn refused(message: &str) -> MfaPolicyStatus {
 
 /// A policy of this generation whose status said this of the generation before.
 fn after(generation: i64, last: &MfaPolicyStatus) -> PolicyObject {
-    let find = |type_: ConditionType| last.conditions.iter().find(|condition| condition.type_ == type_.as_str());
+    let find =
+        |type_: ConditionType| last.conditions.iter().find(|condition| condition.type_ == type_.as_str());
     let kept = |condition: &Condition| LastCondition {
         type_: ConditionType::from_word(&condition.type_).expect("one of ours"),
         status: if condition.status == "True" { "True" } else { "False" },
         since: k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
     };
-    let digest = |condition: Option<&Condition>| condition.map_or(0, |condition| message_digest(&condition.message));
+    let digest =
+        |condition: Option<&Condition>| condition.map_or(0, |condition| message_digest(&condition.message));
     let status = LastStatus {
         running: None,
         digest: 1,
@@ -69,16 +71,34 @@ fn told(policy: &PolicyObject, next: &MfaPolicyStatus, reason: Reason) -> Vec<&'
 fn what_stays_is_not_told_again() {
     assert_eq!(told(&after(2, &ready("mfa-1")), &ready("mfa-1"), Reason::Ready), [""; 0]);
     let same = PolicyObject { generation: 1, ..after(2, &refused("no such word")) };
-    assert_eq!(told(&same, &refused("another word of the cluster"), Reason::InvalidSpec), [""; 0], "nobody edited it");
-    assert_eq!(told(&after(2, &refused("no")), &refused("no"), Reason::InvalidSpec), [""; 0], "edited elsewhere");
+    assert_eq!(
+        told(&same, &refused("another word of the cluster"), Reason::InvalidSpec),
+        [""; 0],
+        "nobody edited it"
+    );
+    assert_eq!(
+        told(&after(2, &refused("no")), &refused("no"), Reason::InvalidSpec),
+        [""; 0],
+        "edited elsewhere"
+    );
 }
 
 #[test]
 fn what_begins_and_ends_is_told() {
-    assert_eq!(told(&after(2, &MfaPolicyStatus::default()), &ready("mfa-1"), Reason::Ready), ["RolledOut", "Ready"]);
-    assert_eq!(told(&after(2, &ready("mfa-1")), &ready("mfa-2"), Reason::Ready), ["RolledOut"], "a roll that was over at once");
+    assert_eq!(
+        told(&after(2, &MfaPolicyStatus::default()), &ready("mfa-1"), Reason::Ready),
+        ["RolledOut", "Ready"]
+    );
+    assert_eq!(
+        told(&after(2, &ready("mfa-1")), &ready("mfa-2"), Reason::Ready),
+        ["RolledOut"],
+        "a roll that was over at once"
+    );
     assert_eq!(told(&after(2, &ready("mfa-1")), &refused("no"), Reason::InvalidSpec), ["InvalidSpec"]);
-    assert_eq!(told(&after(3, &refused("no")), &refused("not that either"), Reason::InvalidSpec), ["InvalidSpec"]);
+    assert_eq!(
+        told(&after(3, &refused("no")), &refused("not that either"), Reason::InvalidSpec),
+        ["InvalidSpec"]
+    );
     assert_eq!(told(&after(3, &refused("no")), &ready("mfa-1"), Reason::Ready), ["Ready"], "no roll ended");
 }
 
@@ -97,14 +117,24 @@ fn each_override_is_told_and_none_twice() {
     let begins = told(&after(2, &ready("mfa-1")), &overridden("SESSION"), Reason::Overridden);
     assert_eq!(begins, ["Overridden"]);
     assert_eq!(told(&after(2, &overridden("SESSION")), &overridden("SESSION"), Reason::Overridden), [""; 0]);
-    assert_eq!(told(&after(2, &overridden("SESSION")), &overridden("SESSION; session"), Reason::Overridden), ["Overridden"]);
+    assert_eq!(
+        told(&after(2, &overridden("SESSION")), &overridden("SESSION; session"), Reason::Overridden),
+        ["Overridden"]
+    );
 }
 
 #[test]
 fn a_level_that_falls_is_a_warning() {
     let aal = |settings: &str, whoami: &str| RunningAal { settings: settings.into(), whoami: whoami.into() };
-    let change =
-        |from, to| level_changed(&Transition { from, to, cause: "Policy".into(), manager: Some("helm".into()), ..Transition::default() });
+    let change = |from, to| {
+        level_changed(&Transition {
+            from,
+            to,
+            cause: "Policy".into(),
+            manager: Some("helm".into()),
+            ..Transition::default()
+        })
+    };
     let up = change(aal("Unknown", "aal1"), aal("aal1", "highest_available"));
     assert!(!up.warning);
     let expected = "what the pods demand changed: settings from Unknown to aal1, whoami from aal1 to highest_available (cause: Policy, spec last set by helm)";

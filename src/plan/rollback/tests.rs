@@ -23,9 +23,16 @@ fn told(observed: &Observed) -> (Reason, String, api::MfaPolicyStatus) {
     let targets = plan.steps.iter().map(|_| None).collect();
     let (status, _) = report(observed, &policy, &plan, &Report { targets, ..Report::default() });
     let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").expect("Ready");
-    let reason = [Reason::Ready, Reason::RolledBack, Reason::Crashing, Reason::Waiting, Reason::Progressing, Reason::Suspended]
-        .into_iter()
-        .find(|reason| reason.as_str() == ready.reason);
+    let reason = [
+        Reason::Ready,
+        Reason::RolledBack,
+        Reason::Crashing,
+        Reason::Waiting,
+        Reason::Progressing,
+        Reason::Suspended,
+    ]
+    .into_iter()
+    .find(|reason| reason.as_str() == ready.reason);
     (reason.unwrap_or(Reason::Accepted), ready.message.clone(), status)
 }
 
@@ -80,11 +87,19 @@ fn what_fails_goes_back_to_the_last_good_revision_on_every_target() {
     for (now, before) in observed.targets.iter().zip(good) {
         let fields = |view: &TargetView| {
             let workload = view.workload.clone().expect("a workload");
-            (workload.containers.clone(), workload.own.env.clone(), workload.policy_label.clone(), workload.governed.clone())
+            (
+                workload.containers.clone(),
+                workload.own.env.clone(),
+                workload.policy_label.clone(),
+                workload.governed.clone(),
+            )
         };
         assert_eq!(fields(now), fields(&before), "the end state is the last good state");
     }
-    assert!(!plan(&observed).steps.iter().any(|step| matches!(step, Step::Write { .. })), "a plan after it writes nothing");
+    assert!(
+        !plan(&observed).steps.iter().any(|step| matches!(step, Step::Write { .. })),
+        "a plan after it writes nothing"
+    );
 }
 
 #[test]
@@ -116,20 +131,37 @@ fn one_that_runs_well_keeps_it_the_one_that_fails_goes_back_and_those_it_never_r
     let mut order = Vec::new();
     for _ in 0..60 {
         let decided = plan(&observed);
-        let writes: Vec<_> =
-            decided.steps.iter().enumerate().filter(|(_, step)| matches!(step, Step::Write { .. })).map(|(index, _)| index).collect();
+        let writes: Vec<_> = decided
+            .steps
+            .iter()
+            .enumerate()
+            .filter(|(_, step)| matches!(step, Step::Write { .. }))
+            .map(|(index, _)| index)
+            .collect();
         assert!(!files::is_drift(&decided), "nobody but us changed the file: {:?}", decided.config_map);
         order.extend(writes.into_iter().map(|index| (index, decided.verdict.is_some())));
         crate::plan::simulation::act(&mut observed, &decided);
-        let first_has_it = observed.targets[0].workload.as_ref().is_some_and(|workload| crate::plan::is_done(workload));
-        crate::plan::simulation::run(&mut observed, if first_has_it && order.len() > 1 { STRICT_FAILS } else { ALL_LIVE });
+        let first_has_it =
+            observed.targets[0].workload.as_ref().is_some_and(|workload| crate::plan::is_done(workload));
+        crate::plan::simulation::run(
+            &mut observed,
+            if first_has_it && order.len() > 1 { STRICT_FAILS } else { ALL_LIVE },
+        );
         observed.now += 20_000;
     }
-    assert_eq!(order, [(0, false), (1, false), (1, true)], "the first keeps it, and the third was never touched");
+    assert_eq!(
+        order,
+        [(0, false), (1, false), (1, true)],
+        "the first keeps it, and the third was never touched"
+    );
     let (reason, message, status) = told(&observed);
     assert_eq!(reason, Reason::RolledBack);
     assert!(message.contains("Deployment kratos-0 runs well on it, and keeps it"), "{message}");
-    let levels: Vec<_> = status.targets.iter().map(|target| target.required_aal.as_ref().expect("levels").whoami.clone()).collect();
+    let levels: Vec<_> = status
+        .targets
+        .iter()
+        .map(|target| target.required_aal.as_ref().expect("levels").whoami.clone())
+        .collect();
     assert_eq!(levels, ["highest_available", "aal1", "aal1"]);
 }
 
@@ -145,7 +177,10 @@ fn the_first_revision_of_all_goes_back_to_no_policy() {
     let workload = observed.targets[0].workload.clone().expect("a workload");
     assert!(workload.own.env.is_empty() && workload.containers[0].env.is_empty());
     assert!(workload.own.policy_label, "it stays governed");
-    assert!(!status.conditions.iter().any(|condition| condition.type_ == "Effective"), "there is nothing to prove");
+    assert!(
+        !status.conditions.iter().any(|condition| condition.type_ == "Effective"),
+        "there is nothing to prove"
+    );
 }
 
 #[test]
@@ -192,7 +227,8 @@ fn a_refused_edit_keeps_no_failing_roll_from_going_back() {
     // What is asked for next is refused for what the target has: the failing one stays in force, and fails.
     Arc::make_mut(observed.policy.as_mut().expect("a policy")).generation += 1;
     stand(&mut observed);
-    observed.standing.rejections = vec![Rejection { field: "spec.methods".into(), message: "Kratos refuses it".into() }];
+    observed.standing.rejections =
+        vec![Rejection { field: "spec.methods".into(), message: "Kratos refuses it".into() }];
     for _ in 0..10 {
         crate::plan::simulation::run(&mut observed, STRICT_FAILS);
         observed.now += 20_000;
@@ -211,7 +247,11 @@ fn nothing_is_weaker_than_aal1() {
     edit(&mut observed, with(strict(), "requiredAAL", json!({"whoami": "aal1"})));
     settle(&mut observed, |desired| whoami(desired).is_none());
     assert_eq!(told(&observed).0, Reason::RolledBack);
-    assert_eq!(plan(&observed).verdict.map(|verdict| verdict.weaker), Some(false), "no policy demands no less");
+    assert_eq!(
+        plan(&observed).verdict.map(|verdict| verdict.weaker),
+        Some(false),
+        "no policy demands no less"
+    );
 }
 
 #[test]
@@ -254,16 +294,24 @@ fn every_change_of_the_level_is_kept_with_its_cause() {
         settle(observed, fate);
         let status = told(observed).2;
         let mut policy = (**observed.policy.as_ref().expect("a policy")).clone();
-        policy.status.transitions = status.transitions.iter().filter_map(crate::plan::read_transition).collect();
+        policy.status.transitions =
+            status.transitions.iter().filter_map(crate::plan::read_transition).collect();
         observed.policy = Some(Arc::new(policy));
-        seen = status.transitions.iter().map(|last| (last.from.whoami.clone(), last.to.whoami.clone(), last.cause.clone())).collect();
+        seen = status
+            .transitions
+            .iter()
+            .map(|last| (last.from.whoami.clone(), last.to.whoami.clone(), last.cause.clone()))
+            .collect();
     };
     look(&mut observed, Some(lax()), ALL_LIVE);
     look(&mut observed, Some(strict()), ALL_LIVE);
     look(&mut observed, Some(lax()), ALL_LIVE);
     look(&mut observed, None, ALL_LIVE);
     let of = |from: &str, to: &str| (from.to_owned(), to.to_owned(), "Policy".to_owned());
-    assert_eq!(seen, [of("Unknown", "aal1"), of("aal1", "highest_available"), of("highest_available", "aal1")]);
+    assert_eq!(
+        seen,
+        [of("Unknown", "aal1"), of("aal1", "highest_available"), of("highest_available", "aal1")]
+    );
 }
 
 #[test]
@@ -288,7 +336,10 @@ fn one_that_came_anew_while_a_verdict_stands_gets_what_the_others_have() {
     edit(&mut observed, strict());
     settle(&mut observed, STRICT_FAILS);
     observed.targets[0] = TargetView { history: Default::default(), ..targets(1).remove(0) };
-    let anew = Workload { uid: "anew".into(), ..(**observed.targets[0].workload.as_ref().expect("a workload")).clone() };
+    let anew = Workload {
+        uid: "anew".into(),
+        ..(**observed.targets[0].workload.as_ref().expect("a workload")).clone()
+    };
     observed.targets[0].workload = Some(Arc::new(anew));
     settle(&mut observed, STRICT_FAILS);
     assert_eq!(revisions(&observed), good);
@@ -351,7 +402,10 @@ fn what_stood_there_is_noted_before_it_is_written_over() {
     let mut observed = observed(targets(1));
     edit(&mut observed, strict());
     let noted = crate::plan::applied_before(&observed, &plan(&observed));
-    assert_eq!(noted.iter().map(|entry| (entry.before, entry.record.as_str())).collect::<Vec<_>>(), [(crate::plan::Before::Nothing, "")]);
+    assert_eq!(
+        noted.iter().map(|entry| (entry.before, entry.record.as_str())).collect::<Vec<_>>(),
+        [(crate::plan::Before::Nothing, "")]
+    );
 }
 
 #[test]
@@ -366,7 +420,15 @@ fn a_target_that_is_refused_is_told_by_what_it_runs() {
     let after = told(&observed).2;
     let accepted = after.conditions.iter().find(|condition| condition.type_ == "Accepted").expect("Accepted");
     assert_eq!(accepted.reason, "NotKratos");
-    assert_eq!((after.required_aal, after.transitions), (before.required_aal, before.transitions), "its pods are the same");
+    assert_eq!(
+        (after.required_aal, after.transitions),
+        (before.required_aal, before.transitions),
+        "its pods are the same"
+    );
     observed.targets[0].holder = Some("another".into());
-    assert_eq!(told(&observed).2.required_aal.expect("a level").whoami, "Unknown", "of another policy's target that one tells");
+    assert_eq!(
+        told(&observed).2.required_aal.expect("a level").whoami,
+        "Unknown",
+        "of another policy's target that one tells"
+    );
 }

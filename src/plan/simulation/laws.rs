@@ -34,7 +34,13 @@ const SOUND: Fate = |desired| !names(&desired.rendered.overlay).contains("webaut
 
 fn edits(most: usize) -> impl Strategy<Value = Vec<Edit>> {
     let risk = prop_oneof![Just(Risk::None), Just(Risk::Code), Just(Risk::Keys)];
-    let one = (prop_oneof![Just("aal1"), Just("highest_available")], 1..5_u8, any::<bool>(), risk, prop::bool::weighted(0.2));
+    let one = (
+        prop_oneof![Just("aal1"), Just("highest_available")],
+        1..5_u8,
+        any::<bool>(),
+        risk,
+        prop::bool::weighted(0.2),
+    );
     let edit = |(whoami, minutes, totp, risk, by_file)| Edit { whoami, minutes, totp, risk, by_file };
     prop::collection::vec(one.prop_map(edit), 1..most)
 }
@@ -45,7 +51,10 @@ fn spec(edit: &Edit) -> Value {
     match edit.risk {
         Risk::None => {}
         Risk::Code => methods["code"] = json!({"mfaEnabled": true}),
-        Risk::Keys => methods["webauthn"] = json!({"enabled": true, "rp": {"id": "example.com", "displayName": "Example"}}),
+        Risk::Keys => {
+            methods["webauthn"] =
+                json!({"enabled": true, "rp": {"id": "example.com", "displayName": "Example"}})
+        }
     }
     json!({
         "requiredAAL": {"whoami": edit.whoami},
@@ -108,8 +117,8 @@ proptest! {
         }
     }
 
-    /// Whoever makes new pods fail, on whichever targets and for however long, lowers nothing and takes no factor away:
-    /// only the spec does.
+    /// Whoever makes new pods fail, on whichever targets and for however long, lowers nothing and takes no
+    /// factor away: only the spec does.
     #[test]
     fn nothing_but_the_spec_lowers_a_level_or_takes_a_factor_away(number in 1..4_usize, moves in prop::collection::vec(moves(), 1..12)) {
         let mut observed = wired_targets(number);
@@ -176,17 +185,27 @@ fn offered_by(spec: &Result<crate::policy::Policy, Vec<crate::policy::Rejection>
 }
 
 fn names(overlay: &Overlay) -> BTreeSet<String> {
-    overlay.factors().iter().filter(|factor| factor.enabled()).map(|factor| factor.name().to_owned()).collect()
+    overlay
+        .factors()
+        .iter()
+        .filter(|factor| factor.enabled())
+        .map(|factor| factor.name().to_owned())
+        .collect()
 }
 
-/// Of the pods that are ready, the weakest level at whoami, and the factors that each of them offers; none where one of
-/// them reads a file. None at all where no pod is ready.
+/// Of the pods that are ready, the weakest level at whoami, and the factors that each of them offers; none
+/// where one of them reads a file. None at all where no pod is ready.
 fn in_force(view: &TargetView) -> Option<(Option<Level>, Option<BTreeSet<String>>)> {
     let ready: Vec<_> = view.pods.iter().flatten().filter(|pod| pod.ready && !pod.deleting).collect();
     let offered = |pod: &&Pod| {
-        let own: Vec<_> =
-            pod.containers[0].env.iter().map(|entry| (&*entry.name, entry.value.clone().unwrap_or_default().to_string())).collect();
-        own.iter().any(|(name, _)| *name == REVISION).then(|| Overlay::from_variables(&own).map(|overlay| names(&overlay)))?
+        let own: Vec<_> = pod.containers[0]
+            .env
+            .iter()
+            .map(|entry| (&*entry.name, entry.value.clone().unwrap_or_default().to_string()))
+            .collect();
+        own.iter()
+            .any(|(name, _)| *name == REVISION)
+            .then(|| Overlay::from_variables(&own).map(|overlay| names(&overlay)))?
     };
     let offered: Option<Vec<_>> = ready.iter().map(offered).collect();
     let of_all = offered.and_then(|all| all.into_iter().reduce(|all, one| &all & &one));

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::Reason;
 use crate::document::Budget;
-use crate::plan::fixtures::{applied as noted, container, governed, observed, record, stand, target, workload};
+use crate::plan::fixtures::{
+    applied as noted, container, governed, observed, record, stand, target, workload,
+};
 use crate::plan::{Before, ConfigMapStep, ConfigMapView, MountedFile, Step, plan, refusals};
 use crate::policy::{DeletionPolicy, parse};
 
@@ -19,7 +21,8 @@ mod table;
 const READABLE: &str = "{}";
 
 fn asking(mut observed: Observed, spec: Value) -> Observed {
-    let mut whole = json!({"targetRefs": [{"name": "kratos"}], "requiredAAL": {"settings": "highest_available"}});
+    let mut whole =
+        json!({"targetRefs": [{"name": "kratos"}], "requiredAAL": {"settings": "highest_available"}});
     whole.as_object_mut().expect("a map").extend(spec.as_object().cloned().expect("a map"));
     let policy = Arc::make_mut(observed.policy.as_mut().expect("a policy"));
     policy.spec = parse("mfa", &serde_json::from_value(whole).expect("a spec"));
@@ -83,7 +86,8 @@ fn what_was_to_stay_is_not_left_out() {
         names(&after(memory), "spec.requiredAAL.whoami");
     }
     for level in ["highest_available", "aal1"] {
-        let stated = asking(retained(), json!({"requiredAAL": {"settings": "highest_available", "whoami": level}}));
+        let stated =
+            asking(retained(), json!({"requiredAAL": {"settings": "highest_available", "whoami": level}}));
         assert_eq!(refused(&stated), None, "{level} was weighed by the cluster");
     }
 }
@@ -131,7 +135,10 @@ fn an_edit_is_refused_as_a_whole_and_what_is_in_force_stays() {
 fn a_workload_that_is_made_anew_has_what_it_had() {
     let off = json!({"requiredAAL": {"whoami": "highest_available"}});
     let mut anew = having(
-        asking(reading(observed(vec![target(workload(1))]), "selfservice: {methods: {totp: {enabled: true}}}"), off),
+        asking(
+            reading(observed(vec![target(workload(1))]), "selfservice: {methods: {totp: {enabled: true}}}"),
+            off,
+        ),
         "highest_available",
     );
     Arc::make_mut(anew.targets[0].workload.as_mut().expect("a workload")).uid = "another".into();
@@ -156,7 +163,10 @@ fn it_stays_where_it_stands() {
 #[test]
 fn what_the_policy_itself_let_go_is_anybodys() {
     let uid = retained().policy.expect("a policy").uid.to_string();
-    let mut again = having(after(move |memory| (memory.deletion_policy, memory.policy) = (DeletionPolicy::Retain, uid)), "aal1");
+    let mut again = having(
+        after(move |memory| (memory.deletion_policy, memory.policy) = (DeletionPolicy::Retain, uid)),
+        "aal1",
+    );
     Arc::make_mut(&mut again.records[0]).applied[0].first = None;
     stand(&mut again);
     names(&again, "spec.requiredAAL.whoami");
@@ -177,7 +187,12 @@ fn a_record_takes_nothing_either() {
 #[test]
 fn a_file_that_was_left_is_weighed_for_whoever_reads_it() {
     let mut observed = asking(reading(observed(vec![target(workload(1))]), READABLE), json!({}));
-    let memory = Governed { deletion_policy: DeletionPolicy::Retain, policy: "gone".into(), crd: "crd".into(), workload: None };
+    let memory = Governed {
+        deletion_policy: DeletionPolicy::Retain,
+        policy: "gone".into(),
+        crd: "crd".into(),
+        workload: None,
+    };
     let left = ConfigMapView {
         name: "mfa-mfa".into(),
         uid: "map".into(),
@@ -194,7 +209,8 @@ fn a_file_that_was_left_is_weighed_for_whoever_reads_it() {
     observed.config_maps = vec![left];
     assert_eq!(left_file(&observed), Some("mfa-mfa"));
     let overlay = record("gone", 1, "highest_available").data.overlay.clone();
-    let file = |by_others| Some(LeftFile { config_map: "mfa-mfa".into(), overlay: overlay.clone(), by_others });
+    let file =
+        |by_others| Some(LeftFile { config_map: "mfa-mfa".into(), overlay: overlay.clone(), by_others });
     let refused_file = |observed: &Observed| match plan(observed).config_map {
         Some(ConfigMapStep::Refused((reason, message))) => {
             assert_eq!(reason, Reason::InvalidSpec, "{message}");
@@ -211,15 +227,19 @@ fn a_file_that_was_left_is_weighed_for_whoever_reads_it() {
     observed.left_file = file(false);
     assert_eq!(refused_file(&observed), None, "who does not read it loses nothing");
     let server = Arc::make_mut(observed.targets[0].workload.as_mut().expect("a workload"));
-    server.containers[0].files = vec![Some(MountedFile { config_map: "mfa-mfa".into(), key: "kratos.yaml".into(), reloads: true })].into();
+    server.containers[0].files =
+        vec![Some(MountedFile { config_map: "mfa-mfa".into(), key: "kratos.yaml".into(), reloads: true })]
+            .into();
     let lowered = reading(observed.clone(), "session: {whoami: {required_aal: aal1}}");
     names(&lowered, "spec.requiredAAL.whoami");
     observed.left_file = file(true);
-    observed.config_maps[0].governed = Some(Governed { deletion_policy: DeletionPolicy::Revert, ..memory }.write().into());
+    observed.config_maps[0].governed =
+        Some(Governed { deletion_policy: DeletionPolicy::Revert, ..memory }.write().into());
     assert_eq!(refused_file(&observed), None, "it was to be emptied");
 }
 
-/// What stands on the target before the policy of a row comes to it: its own, another one's, or the server's own file.
+/// What stands on the target before the policy of a row comes to it: its own, another one's, or the server's
+/// own file.
 #[derive(Clone, Copy, Debug)]
 enum Had {
     Itself,
@@ -229,7 +249,11 @@ enum Had {
 
 /// The policy with what a row asks for, on what was there.
 fn put(row: &table::Row, had: Had, acknowledged: &[&str]) -> Observed {
-    let overlay = |part| Overlay::of(&parse("mfa", &serde_json::from_value(row.spec(part)).expect("a spec")).expect("it is valid"));
+    let overlay = |part| {
+        Overlay::of(
+            &parse("mfa", &serde_json::from_value(row.spec(part)).expect("a spec")).expect("it is valid"),
+        )
+    };
     let old = overlay(&row.old);
     let mut left = record("gone", 1, "highest_available");
     Arc::make_mut(&mut left).data.overlay = old.clone();
@@ -252,7 +276,9 @@ fn put(row: &table::Row, had: Had, acknowledged: &[&str]) -> Observed {
     }
     let own = match &row.file {
         Some(Value::String(_)) => None,
-        Some(part) => Some(vec![Layer::known(overlay(part.as_object().expect("a part of a spec")).document())]),
+        Some(part) => {
+            Some(vec![Layer::known(overlay(part.as_object().expect("a part of a spec")).document())])
+        }
         None => Some(Vec::new()),
     };
     let below = matches!(had, Had::Nobody).then(|| Layer::known(old.document()));

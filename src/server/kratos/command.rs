@@ -1,5 +1,6 @@
-//! What a command line says of the Kratos process that it starts: whether that is all it starts, whether it serves, and
-//! which configuration files it reads: `--config` and `-c`, as often as one likes, each with a list separated by commas.
+//! What a command line says of the Kratos process that it starts: whether that is all it starts, whether it
+//! serves, and which configuration files it reads: `--config` and `-c`, as often as one likes, each with a
+//! list separated by commas.
 
 /// They start the program that they name, and nothing else.
 const LAUNCHERS: [&str; 4] = ["catatonit", "dumb-init", "env", "tini"];
@@ -18,8 +19,8 @@ fn from_program<'a>(words: impl IntoIterator<Item = &'a str>) -> impl Iterator<I
     })
 }
 
-/// Whether Kratos itself is what runs, and no script or other program that may set variables and read files of its own.
-/// `command` is that of the container, empty where the image decides.
+/// Whether Kratos itself is what runs, and no script or other program that may set variables and read files
+/// of its own. `command` is that of the container, empty where the image decides.
 pub fn runs_itself<S: AsRef<str>>(command: &[S], arguments: &[S]) -> bool {
     let words = command.iter().chain(arguments).map(AsRef::as_ref);
     command.is_empty() || from_program(words).next().is_some_and(|program| name(program) == "kratos")
@@ -32,7 +33,10 @@ pub fn serves<'a>(words: impl IntoIterator<Item = &'a str>) -> bool {
 
 fn is_script_that_serves(word: &str) -> bool {
     let is_part = |character: char| character.is_alphanumeric() || "/_-.".contains(character);
-    let mut parts = word.split(|character| !is_part(character)).filter(|part| !part.is_empty()).skip_while(|part| name(part) != "kratos");
+    let mut parts = word
+        .split(|character| !is_part(character))
+        .filter(|part| !part.is_empty())
+        .skip_while(|part| name(part) != "kratos");
     parts.next().is_some() && parts.any(|part| part == "serve")
 }
 
@@ -52,7 +56,9 @@ pub fn config_files<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<&'a str
             _ => word.strip_prefix("--config=").or_else(|| short(word)),
         };
         before = word;
-        found.extend(value.into_iter().flat_map(|list| list.split(',')).map(unquoted).filter(|path| !path.is_empty()));
+        found.extend(
+            value.into_iter().flat_map(|list| list.split(',')).map(unquoted).filter(|path| !path.is_empty()),
+        );
     }
     found
 }
@@ -112,9 +118,13 @@ mod tests {
         ] {
             assert!(runs_itself(command, arguments), "{command:?} {arguments:?}");
         }
-        for command in
-            [&["/bin/sh", "-c", "exec kratos serve"][..], &["/entrypoint.sh"], &["supervisord"], &["tini", "--", "/run.sh"], &["tini"]]
-        {
+        for command in [
+            &["/bin/sh", "-c", "exec kratos serve"][..],
+            &["/entrypoint.sh"],
+            &["supervisord"],
+            &["tini", "--", "/run.sh"],
+            &["tini"],
+        ] {
             assert!(!runs_itself(command, &[]), "{command:?}");
         }
     }
@@ -128,9 +138,12 @@ mod tests {
         ] {
             assert!(serves(words.iter().copied()), "{words:?}");
         }
-        for words in
-            [&["courier", "watch"][..], &["sh", "-c", "kratos migrate sql -e --yes"], &["sh", "-c", "serve kratos"], &["--config=/serve"]]
-        {
+        for words in [
+            &["courier", "watch"][..],
+            &["sh", "-c", "kratos migrate sql -e --yes"],
+            &["sh", "-c", "serve kratos"],
+            &["--config=/serve"],
+        ] {
             assert!(!serves(words.iter().copied()), "{words:?}");
         }
     }

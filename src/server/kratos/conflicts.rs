@@ -14,7 +14,8 @@ const RP_ORIGINS: &str = "selfservice.methods.webauthn.config.rp.origins";
 #[must_use]
 pub fn conflicts(merged: &Merged, policy: &Policy) -> Vec<Rejection> {
     let mut found = Vec::new();
-    let mut refuse = |field: &str, message: &str| found.push(Rejection { field: field.into(), message: message.into() });
+    let mut refuse =
+        |field: &str, message: &str| found.push(Rejection { field: field.into(), message: message.into() });
     let on = |path| merged.flag(path) == Some(true);
     if on(CODE_MFA) && on(CODE_PASSWORDLESS) {
         refuse(
@@ -22,7 +23,8 @@ pub fn conflicts(merged: &Merged, policy: &Policy) -> Vec<Rejection> {
             "Kratos refuses a code as second factor where it is a first one: the server's own configuration sets selfservice.methods.code.passwordless_enabled; switch that off, or leave methods.code out",
         );
     }
-    let webauthn = policy.factors.iter().any(|factor| matches!(factor, Factor::Webauthn { enabled: true, .. }));
+    let webauthn =
+        policy.factors.iter().any(|factor| matches!(factor, Factor::Webauthn { enabled: true, .. }));
     if webauthn && on(WEBAUTHN_PASSWORDLESS) {
         refuse(
             "spec.methods.webauthn",
@@ -35,10 +37,17 @@ pub fn conflicts(merged: &Merged, policy: &Policy) -> Vec<Rejection> {
             "Kratos refuses origins beside selfservice.methods.webauthn.config.rp.origin, which the server's own configuration sets: remove that one, or leave rp.origins out",
         );
     }
-    for (path, field) in [(SETTINGS_LEVEL, "spec.requiredAAL.settings"), (WHOAMI_LEVEL, "spec.requiredAAL.whoami")] {
+    for (path, field) in
+        [(SETTINGS_LEVEL, "spec.requiredAAL.settings"), (WHOAMI_LEVEL, "spec.requiredAAL.whoami")]
+    {
         if merged.text(path).is_some_and(|word| Level::from_word(word).is_none()) {
             let own = "the server's own configuration sets to something else than aal1 or highest_available (aal2 is no value of it)";
-            refuse(field, &format!("Kratos does not start with what it has for {path}, which {own}: correct it there, or set {field}"));
+            refuse(
+                field,
+                &format!(
+                    "Kratos does not start with what it has for {path}, which {own}: correct it there, or set {field}"
+                ),
+            );
         }
     }
     // A policy that sets both was judged without the server.
@@ -56,7 +65,11 @@ pub fn conflicts(merged: &Merged, policy: &Policy) -> Vec<Rejection> {
 /// A code as second factor where it challenges people who never set one up. `version` is none where it is
 /// not known. A level that is not known is taken for the one that Kratos takes by itself.
 #[must_use]
-pub fn code_counts_for_everyone(merged: &Merged, policy: &Policy, version: Option<Version>) -> Option<Rejection> {
+pub fn code_counts_for_everyone(
+    merged: &Merged,
+    policy: &Policy,
+    version: Option<Version>,
+) -> Option<Rejection> {
     let old = match version {
         Some(version) if !version.counts_code_for_everyone() => return None,
         Some(_) => "this Kratos is older than 25.4 and",
@@ -77,5 +90,6 @@ pub fn code_counts_for_everyone(merged: &Merged, policy: &Policy, version: Optio
 /// Whether it depends on the server's version if the policy can be accepted.
 #[must_use]
 pub fn asks_for_code(policy: &Policy) -> bool {
-    policy.factors.contains(&Factor::Code { enabled: true }) && !policy.acknowledges(Risk::CodeCountsForEveryone.as_str())
+    policy.factors.contains(&Factor::Code { enabled: true })
+        && !policy.acknowledges(Risk::CodeCountsForEveryone.as_str())
 }

@@ -1,5 +1,5 @@
-//! What a value of each key may look like, as regular expressions of RE2 without their ends: the chart's admission rules
-//! hold to them what the operator writes, or who stole its token.
+//! What a value of each key may look like, as regular expressions of RE2 without their ends: the chart's
+//! admission rules hold to them what the operator writes, or who stole its token.
 
 use super::variables::{everything, name_of};
 use super::{REVISION, rendered};
@@ -15,7 +15,8 @@ pub enum ValueForm {
     Word(String),
     /// Text for people, of at most so many characters.
     Free(usize),
-    /// Items of these characters, none of which is a comma or a `$`: how long one may be, and how many there may be.
+    /// Items of these characters, none of which is a comma or a `$`: how long one may be, and how many there
+    /// may be.
     List {
         of: &'static str,
         longest: usize,
@@ -29,11 +30,15 @@ pub fn forms() -> Vec<(String, ValueForm)> {
     let form = |(path, leaf): (Vec<&str>, Leaf<'_>)| {
         let form = match (leaf, path.last().copied().unwrap_or_default()) {
             (Leaf::Bool(_), _) => ValueForm::Switch,
-            (_, "required_aal") => ValueForm::Word([Level::Aal1, Level::HighestAvailable].map(Level::as_str).join("|")),
+            (_, "required_aal") => {
+                ValueForm::Word([Level::Aal1, Level::HighestAvailable].map(Level::as_str).join("|"))
+            }
             (_, "privileged_session_max_age") => ValueForm::Word("(?:[0-9]{1,9}(?:ns|us|ms|s|m|h))+".into()),
             (_, "id") => ValueForm::Word(format!("[a-z0-9.-]{{1,{MAX_NAME}}}")),
             (_, "issuer" | "display_name") => ValueForm::Free(MAX_DISPLAY),
-            (_, "origins") => ValueForm::List { of: "[A-Za-z0-9_:/+=.-]", longest: MAX_ORIGIN, most: MAX_ORIGINS },
+            (_, "origins") => {
+                ValueForm::List { of: "[A-Za-z0-9_:/+=.-]", longest: MAX_ORIGIN, most: MAX_ORIGINS }
+            }
             // A key that nobody gave a form holds nothing: its writes are refused, and a test says so.
             _ => ValueForm::Word(r"[^\s\S]".into()),
         };
@@ -81,7 +86,8 @@ impl ValueForm {
 #[must_use]
 pub fn governed_variables() -> Vec<(String, String)> {
     let revision = (REVISION.to_owned(), rendered::REVISION_PATTERN.to_owned());
-    let mut all: Vec<_> = forms().iter().map(|(path, form)| (name_of(path), form.as_variable())).chain([revision]).collect();
+    let mut all: Vec<_> =
+        forms().iter().map(|(path, form)| (name_of(path), form.as_variable())).chain([revision]).collect();
     all.sort();
     all
 }
@@ -90,8 +96,11 @@ pub fn governed_variables() -> Vec<(String, String)> {
 #[must_use]
 pub fn governed_file() -> String {
     let forms = forms();
-    let form = |path: &str| forms.iter().find(|(known, _)| known == path).map(|(_, form)| form.as_quoted()).unwrap_or_default();
-    // A comment ends where any reader sees a line end, so it has none of the characters that some take for one.
+    let form = |path: &str| {
+        forms.iter().find(|(known, _)| known == path).map(|(_, form)| form.as_quoted()).unwrap_or_default()
+    };
+    // A comment ends where any reader sees a line end, so it has none of the characters that some take for
+    // one.
     format!(r"(?:# [ -~]*\n)*(?:[{{][}}]\n|{})", everything().document().pattern(&form))
 }
 

@@ -16,12 +16,23 @@ mod tests {
     #[test]
     fn the_last_path_element_decides() {
         let names = ["kratos".to_owned()];
-        for image in
-            ["kratos", "oryd/kratos:v1.3.1", "registry:5000/oryd/kratos", "registry:5000/oryd/kratos:v1@sha256:00", "kratos@sha256:00"]
-        {
+        for image in [
+            "kratos",
+            "oryd/kratos:v1.3.1",
+            "registry:5000/oryd/kratos",
+            "registry:5000/oryd/kratos:v1@sha256:00",
+            "kratos@sha256:00",
+        ] {
             assert!(runs_kratos(image, &names), "{image}");
         }
-        for image in ["", "oryd/kratos-selfservice-ui:v1", "kratos/nginx", "registry/kratos/x:kratos", "nginx:kratos", "oryd/hydra"] {
+        for image in [
+            "",
+            "oryd/kratos-selfservice-ui:v1",
+            "kratos/nginx",
+            "registry/kratos/x:kratos",
+            "nginx:kratos",
+            "oryd/hydra",
+        ] {
             assert!(!runs_kratos(image, &names), "{image}");
         }
     }

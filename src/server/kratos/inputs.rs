@@ -77,7 +77,8 @@ pub fn inputs() -> &'static [Input] {
         });
         let beside = BESIDE.iter().map(|(path, form, _)| ((*path).to_owned(), *form));
         let name = |path: &str| path.replace('.', "_").to_ascii_uppercase();
-        let mut inputs: Vec<_> = governed.chain(beside).map(|(path, form)| Input { name: name(&path), path, form }).collect();
+        let mut inputs: Vec<_> =
+            governed.chain(beside).map(|(path, form)| Input { name: name(&path), path, form }).collect();
         inputs.sort_by(|a, b| a.name.cmp(&b.name));
         inputs
     });
@@ -132,7 +133,9 @@ impl Input {
             (Form::Flag, Leaf::Bool(_)) => true,
             (Form::Text, Leaf::Text(text)) if self.is_level() => is_word(text),
             (Form::Text, Leaf::Text(text)) => is_final(text),
-            (Form::List, Leaf::List(items)) => items.len() <= LONGEST_LIST && items.iter().all(|item| is_final(item)),
+            (Form::List, Leaf::List(items)) => {
+                items.len() <= LONGEST_LIST && items.iter().all(|item| is_final(item))
+            }
             (Form::Providers, Leaf::List(_)) => true,
             (Form::Flag | Form::Text | Form::List | Form::Providers, _) => false,
         };
@@ -147,7 +150,8 @@ impl Input {
 /// A level, or what may be meant as one: what templates have in its place looks otherwise.
 fn is_word(text: &str) -> bool {
     Level::from_word(text).is_some()
-        || (text.len() < 32 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'))
+        || (text.len() < 32
+            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'))
 }
 
 fn is_final(text: &str) -> bool {
@@ -162,10 +166,14 @@ mod tests {
     #[test]
     fn variables_are_found_by_name_and_read_as_kratos_reads_them() {
         let canonical = |name: &str, value: &str| {
-            input(name).and_then(|input| input.read(value).map(|leaf| Document::with(&input.path, &leaf))).map(|read| read.canonical())
+            input(name)
+                .and_then(|input| input.read(value).map(|leaf| Document::with(&input.path, &leaf)))
+                .map(|read| read.canonical())
         };
         let code = "SELFSERVICE_METHODS_CODE_PASSWORDLESS_ENABLED";
-        let set = |value: bool| Some(format!(r#"{{"selfservice":{{"methods":{{"code":{{"passwordless_enabled":{value}}}}}}}}}"#));
+        let set = |value: bool| {
+            Some(format!(r#"{{"selfservice":{{"methods":{{"code":{{"passwordless_enabled":{value}}}}}}}}}"#))
+        };
         assert_eq!(canonical(code, "true"), set(true));
         assert_eq!(canonical(code, "1"), set(true));
         assert_eq!(canonical(code, "yes"), set(false));

@@ -61,7 +61,9 @@ impl Layer {
         for input in inputs::inputs() {
             if input.form == Form::Providers {
                 match document.each(&input.path).map(|providers| upstream::trusted(&providers)) {
-                    Some(told) => layer.put(input, Some(Leaf::List(told.iter().map(String::as_str).collect()))),
+                    Some(told) => {
+                        layer.put(input, Some(Leaf::List(told.iter().map(String::as_str).collect())))
+                    }
                     // Something else than a list stands there, to be filled in later.
                     None if !matches!(document.leaf(&input.path), Ok(None)) => layer.put(input, None),
                     None => {}
@@ -77,8 +79,8 @@ impl Layer {
         layer
     }
 
-    /// From the names and values of variables; none for a value that is elsewhere. They are applied in no certain order,
-    /// so that what two of them write is not known.
+    /// From the names and values of variables; none for a value that is elsewhere. They are applied in no
+    /// certain order, so that what two of them write is not known.
     pub fn of_variables<'a>(entries: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> Self {
         let mut layer = Self::default();
         for (name, value) in entries {
@@ -126,7 +128,11 @@ impl Layer {
 
     fn laid(&self, under: &Self, merge: fn(&Document, &Document) -> Document) -> Self {
         let hidden = under.unknown.iter().filter(|path| !self.set.has(path));
-        Self { set: merge(&under.set, &self.set), unknown: self.unknown.iter().chain(hidden).copied().collect(), unread: None }
+        Self {
+            set: merge(&under.set, &self.set),
+            unknown: self.unknown.iter().chain(hidden).copied().collect(),
+            unread: None,
+        }
     }
 
     /// The same for layers that say the same.
@@ -158,7 +164,8 @@ impl Merged {
     /// `files` are the server's own, the weakest first; none where it is not known which there are.
     #[must_use]
     pub fn of(files: Option<&[Layer]>, environment: &Layer, overlay: &Overlay, delivery: Delivery) -> Self {
-        // Variables beat files, and the policy is the one or the other: beside a file its levels are variables all the same.
+        // Variables beat files, and the policy is the one or the other: beside a file its levels are
+        // variables all the same.
         let (file, variables) = match delivery {
             Delivery::Environment => (Layer::default(), overlay.clone()),
             Delivery::ConfigFile => (Layer::known(overlay.document()), overlay.levels()),
@@ -168,7 +175,8 @@ impl Merged {
         Self { all, outgrown: outgrown(&variables, &below.set) }
     }
 
-    /// Paths of lists that are longer than what the policy's variables lay over them, so that their ends stay in force.
+    /// Paths of lists that are longer than what the policy's variables lay over them, so that their ends stay
+    /// in force.
     #[must_use]
     pub fn outgrown(&self) -> &[String] {
         &self.outgrown
@@ -228,14 +236,18 @@ fn below(files: Option<&[Layer]>) -> Layer {
     files.map_or_else(Layer::unread, |files| files.iter().fold(taken(), |below, file| file.over(&below)))
 }
 
-/// Whether a file with the one overlay in the place of another changes what running pods answer, which keep their variables.
-/// None where it cannot be known, or where Kratos answers something else than a digest of its configuration.
+/// Whether a file with the one overlay in the place of another changes what running pods answer, which keep
+/// their variables. None where it cannot be known, or where Kratos answers something else than a digest of
+/// its configuration.
 #[must_use]
 pub fn changes(files: Option<&[Layer]>, environment: &Layer, old: &Overlay, new: &Overlay) -> Option<bool> {
     // Their levels are variables, those of before.
     let variables = Layer::known(as_variables(&old.levels()));
     let below = below(files);
-    let with = |file: &Overlay| variables.over_as_variables(&environment.over_as_variables(&Layer::known(file.document()).over(&below)));
+    let with = |file: &Overlay| {
+        variables
+            .over_as_variables(&environment.over_as_variables(&Layer::known(file.document()).over(&below)))
+    };
     let (before, after) = (with(old), with(new));
     let unknown = &before.unknown | &after.unknown;
     // Kratos 25.4 and later then answers the revision that stands there.

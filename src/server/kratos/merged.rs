@@ -1,7 +1,9 @@
 //! The configuration that Kratos makes of all its files, as far as it can be told from outside.
 
 use super::Overlay;
-use super::overlay::{Code, Flows, LookupSecret, Methods, Selfservice, Session, Settings, Totp, Webauthn, Whoami};
+use super::overlay::{
+    Code, Flows, LookupSecret, Methods, Selfservice, Session, Settings, Totp, Webauthn, Whoami,
+};
 use super::variables::as_variables;
 use crate::document::Document;
 use crate::policy::Delivery;
@@ -27,7 +29,10 @@ pub(super) fn defaults() -> Overlay {
         webauthn: Some(Webauthn { enabled: Some(false), config: None }),
     };
     Overlay {
-        selfservice: Some(Selfservice { flows: Some(Flows { settings: Some(settings) }), methods: Some(methods) }),
+        selfservice: Some(Selfservice {
+            flows: Some(Flows { settings: Some(settings) }),
+            methods: Some(methods),
+        }),
         session: Some(Session { whoami: Some(Whoami { required_aal: level() }) }),
     }
 }
@@ -41,13 +46,19 @@ mod tests {
         let long: Vec<_> = (0..18).map(|number| format!("https://{number}.example.com")).collect();
         let file = |origins: &[String]| {
             let list = serde_json::to_string(origins).expect("JSON");
-            let text = format!("selfservice: {{methods: {{webauthn: {{config: {{rp: {{origins: {list}}}}}}}}}}}");
+            let text =
+                format!("selfservice: {{methods: {{webauthn: {{config: {{rp: {{origins: {list}}}}}}}}}}}");
             [Document::parse(&text).expect("YAML")]
         };
-        let rp = super::super::overlay::Rp { origins: Some(vec!["https://example.com".into()]), ..Default::default() };
-        let webauthn = Webauthn { config: Some(super::super::overlay::WebauthnConfig { rp: Some(rp) }), enabled: None };
+        let rp = super::super::overlay::Rp {
+            origins: Some(vec!["https://example.com".into()]),
+            ..Default::default()
+        };
+        let webauthn =
+            Webauthn { config: Some(super::super::overlay::WebauthnConfig { rp: Some(rp) }), enabled: None };
         let methods = Methods { webauthn: Some(webauthn), ..Methods::default() };
-        let own = Overlay { selfservice: Some(Selfservice { flows: None, methods: Some(methods) }), session: None };
+        let own =
+            Overlay { selfservice: Some(Selfservice { flows: None, methods: Some(methods) }), session: None };
         let origins = |base: &[Document], delivery| {
             let merged = merge(base, &own, delivery);
             let (_, leaf) = merged.leaves().pop().expect("a list");

@@ -1,5 +1,6 @@
-//! The one order on settings: whether a configuration demands at least as much as the one whose place it takes. Edits, what
-//! a policy left, and a server's own files are weighed by it alike, each merged with the files of the target.
+//! The one order on settings: whether a configuration demands at least as much as the one whose place it
+//! takes. Edits, what a policy left, and a server's own files are weighed by it alike, each merged with the
+//! files of the target.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -31,27 +32,36 @@ pub enum Change {
     First,
 }
 
-/// Why `new` may not take the place of `old`: what is weaker and not stated, and what needs a word that is not
-/// `acknowledged`.
+/// Why `new` may not take the place of `old`: what is weaker and not stated, and what needs a word that is
+/// not `acknowledged`.
 #[must_use]
 pub fn weakened(old: Side<'_>, new: Side<'_>, change: Change, acknowledged: &[SmolStr]) -> Vec<Rejection> {
     let refusals = refusals(old, new, change, Verdict::Weaker);
-    refusals.into_iter().filter(|refusal| !refusal.is_taken(acknowledged)).map(|refusal| refusal.rejection).collect()
+    refusals
+        .into_iter()
+        .filter(|refusal| !refusal.is_taken(acknowledged))
+        .map(|refusal| refusal.rejection)
+        .collect()
 }
 
 /// The fields of `new` that would be refused if what is not known of `old` demanded more.
 #[must_use]
 pub fn not_compared(old: Side<'_>, new: Side<'_>) -> Vec<String> {
-    refusals(old, new, Change::First, Verdict::Unknown).into_iter().map(|refusal| refusal.rejection.field).collect()
+    refusals(old, new, Change::First, Verdict::Unknown)
+        .into_iter()
+        .map(|refusal| refusal.rejection.field)
+        .collect()
 }
 
-/// Whether one overlay demands at least what the other does, and the other does not, whatever lies under them.
+/// Whether one overlay demands at least what the other does, and the other does not, whatever lies under
+/// them.
 #[must_use]
 pub fn is_stricter(one: &Overlay, other: &Overlay) -> bool {
     let merged = |overlay| Merged::of(None, &Layer::default(), overlay, Delivery::Environment);
     let (one, other) = (merged(one), merged(other));
     let demands = |new: &Merged, old: &Merged| {
-        let passes = |path: &String| ordered(path).1.compare(&old.value(path), &new.value(path)) == Verdict::Passes;
+        let passes =
+            |path: &String| ordered(path).1.compare(&old.value(path), &new.value(path)) == Verdict::Passes;
         governed_paths().iter().all(passes)
     };
     demands(&one, &other) && !demands(&other, &one)
@@ -64,12 +74,14 @@ pub fn transition(old: &Overlay, new: &Policy) -> Vec<Rejection> {
     let alone = |overlay: &Overlay| Merged::of(Some(&[]), &Layer::default(), overlay, Delivery::Environment);
     let (before, after) = (alone(old), alone(&asked));
     let (old, new_side) = (Side { merged: &before, stated: old }, Side { merged: &after, stated: &asked });
-    let refusals = refusals(old, new_side, Change::Edit, Verdict::Weaker).into_iter().filter(|refusal| refusal.word.is_some());
+    let refusals = refusals(old, new_side, Change::Edit, Verdict::Weaker)
+        .into_iter()
+        .filter(|refusal| refusal.word.is_some());
     refusals.filter(|refusal| !refusal.is_taken(&new.acknowledge)).map(|refusal| refusal.rejection).collect()
 }
 
-/// How the values of a leaf are ordered. Where the strictest takes the place, or the weakest is replaced, the other need
-/// not be known.
+/// How the values of a leaf are ordered. Where the strictest takes the place, or the weakest is replaced, the
+/// other need not be known.
 #[derive(Clone, Copy)]
 enum Rule {
     /// A higher level is stricter.
@@ -95,15 +107,25 @@ fn ordered(path: &str) -> (&str, Rule) {
     match path {
         SETTINGS_LEVEL => ("spec.requiredAAL.settings", Rule::Level),
         WHOAMI_LEVEL => ("spec.requiredAAL.whoami", Rule::Level),
-        "selfservice.flows.settings.privileged_session_max_age" => ("spec.privilegedSessionMaxAge", Rule::Age),
+        "selfservice.flows.settings.privileged_session_max_age" => {
+            ("spec.privilegedSessionMaxAge", Rule::Age)
+        }
         "selfservice.methods.totp.enabled" => ("spec.methods.totp", Rule::Method(rules::TOTP_OFF.1)),
-        "selfservice.methods.webauthn.enabled" => ("spec.methods.webauthn", Rule::Method(rules::WEBAUTHN_OFF.1)),
-        "selfservice.methods.lookup_secret.enabled" => ("spec.methods.lookupSecret", Rule::Method(rules::LOOKUP_SECRET_OFF.1)),
+        "selfservice.methods.webauthn.enabled" => {
+            ("spec.methods.webauthn", Rule::Method(rules::WEBAUTHN_OFF.1))
+        }
+        "selfservice.methods.lookup_secret.enabled" => {
+            ("spec.methods.lookupSecret", Rule::Method(rules::LOOKUP_SECRET_OFF.1))
+        }
         "selfservice.methods.code.mfa_enabled" => ("spec.methods.code", Rule::Code),
         RP_ID => ("spec.methods.webauthn.rp.id", Rule::RelyingParty),
-        "selfservice.methods.webauthn.config.rp.origins" => ("spec.methods.webauthn.rp.origins", Rule::Origins),
+        "selfservice.methods.webauthn.config.rp.origins" => {
+            ("spec.methods.webauthn.rp.origins", Rule::Origins)
+        }
         "selfservice.methods.totp.config.issuer" => ("spec.methods.totp.issuer", Rule::Free),
-        "selfservice.methods.webauthn.config.rp.display_name" => ("spec.methods.webauthn.rp.displayName", Rule::Free),
+        "selfservice.methods.webauthn.config.rp.display_name" => {
+            ("spec.methods.webauthn.rp.displayName", Rule::Free)
+        }
         other => (other, Rule::Other),
     }
 }
@@ -121,7 +143,9 @@ impl Rule {
     fn compare(self, old: &Value<'_>, new: &Value<'_>) -> Verdict {
         match self {
             Self::Free => Verdict::Passes,
-            Self::Level => compared(level(old), level(new), (Some(Level::Aal1), Some(Level::HighestAvailable))),
+            Self::Level => {
+                compared(level(old), level(new), (Some(Level::Aal1), Some(Level::HighestAvailable)))
+            }
             Self::Age => compared(age(old), age(new), (None, None)),
             Self::Method(_) => compared(flag(old), flag(new), (Some(false), Some(true))),
             Self::RelyingParty | Self::Origins if *old == Value::Absent => Verdict::Passes,
@@ -208,12 +232,16 @@ fn refusals(old: Side<'_>, new: Side<'_>, change: Change, verdict: Verdict) -> V
             continue;
         }
         let risk = |risk: Risk, of: &str| Some(format!("{}:{of}", risk.as_str()));
-        let off = |message: &str| (message.to_owned(), risk(Risk::MethodSwitchedOff, field.rsplit('.').next().unwrap_or_default()));
+        let off = |message: &str| {
+            (message.to_owned(), risk(Risk::MethodSwitchedOff, field.rsplit('.').next().unwrap_or_default()))
+        };
         // What the server's own configuration has is not repeated.
         let id = stated.text(RP_ID).unwrap_or(rules::NO_RELYING_PARTY);
         let (message, word) = match rule {
             Rule::Method(message) => off(message),
-            Rule::Code if flag(&before) != Some(false) && flag(&after) != Some(true) => off(rules::CODE_OFF.1),
+            Rule::Code if flag(&before) != Some(false) && flag(&after) != Some(true) => {
+                off(rules::CODE_OFF.1)
+            }
             Rule::RelyingParty => {
                 let was = old.stated.document().text(RP_ID).map(str::to_owned);
                 (rules::relying_party_changed(was.as_deref(), id), risk(Risk::RelyingPartyChanged, id))

@@ -49,7 +49,9 @@ impl Overlay {
         let mut methods = Methods::default();
         policy.factors.iter().for_each(|factor| methods.set(factor));
         let methods = (methods != Methods::default()).then_some(methods);
-        let session = policy.whoami.map(|level| Session { whoami: Some(Whoami { required_aal: Some(level.as_str().into()) }) });
+        let session = policy
+            .whoami
+            .map(|level| Session { whoami: Some(Whoami { required_aal: Some(level.as_str().into()) }) });
         let selfservice = (flows.is_some() || methods.is_some()).then_some(Selfservice { flows, methods });
         Self { selfservice, session }
     }
@@ -57,13 +59,23 @@ impl Overlay {
     /// The two levels alone, those that it states.
     #[must_use]
     pub fn levels(&self) -> Self {
-        let settings = self.selfservice.as_ref().and_then(|own| own.flows.as_ref()).and_then(|flows| flows.settings.as_ref());
+        let settings = self
+            .selfservice
+            .as_ref()
+            .and_then(|own| own.flows.as_ref())
+            .and_then(|flows| flows.settings.as_ref());
         let settings = settings.and_then(|settings| settings.required_aal.clone());
-        let flows = settings.map(|level| Flows { settings: Some(Settings { required_aal: Some(level), ..Settings::default() }) });
-        Self { selfservice: flows.map(|flows| Selfservice { flows: Some(flows), methods: None }), session: self.session.clone() }
+        let flows = settings.map(|level| Flows {
+            settings: Some(Settings { required_aal: Some(level), ..Settings::default() }),
+        });
+        Self {
+            selfservice: flows.map(|flows| Selfservice { flows: Some(flows), methods: None }),
+            session: self.session.clone(),
+        }
     }
 
-    /// The part whose change may keep a server from starting. Levels, the session age, totp and lookup_secret never do.
+    /// The part whose change may keep a server from starting. Levels, the session age, totp and lookup_secret
+    /// never do.
     #[must_use]
     pub fn risky(&self) -> Self {
         let methods = self.selfservice.as_ref().and_then(|own| own.methods.as_ref());
@@ -74,7 +86,10 @@ impl Overlay {
             ..Methods::default()
         };
         let methods = methods.map(risky).filter(|methods| *methods != Methods::default());
-        Self { selfservice: methods.map(|methods| Selfservice { flows: None, methods: Some(methods) }), session: None }
+        Self {
+            selfservice: methods.map(|methods| Selfservice { flows: None, methods: Some(methods) }),
+            session: None,
+        }
     }
 
     /// As (settings, whoami).
@@ -94,8 +109,12 @@ impl Overlay {
     /// checked by the rules of every spec.
     #[must_use]
     pub fn spec(&self) -> api::MfaPolicySpec {
-        let settings =
-            self.selfservice.as_ref().and_then(|own| own.flows.as_ref()).and_then(|flows| flows.settings.clone()).unwrap_or_default();
+        let settings = self
+            .selfservice
+            .as_ref()
+            .and_then(|own| own.flows.as_ref())
+            .and_then(|flows| flows.settings.clone())
+            .unwrap_or_default();
         let whoami = self.session.as_ref().and_then(|session| session.whoami.as_ref());
         api::MfaPolicySpec {
             required_aal: Some(api::RequiredAal {
@@ -141,14 +160,22 @@ impl Overlay {
             }),
             webauthn: methods.webauthn.as_ref().map(|webauthn| api::Webauthn {
                 enabled: webauthn.enabled.unwrap_or_default(),
-                rp: webauthn.config.as_ref().and_then(|config| config.rp.as_ref()).map(|rp| api::RelyingParty {
-                    id: rp.id.clone().unwrap_or_default(),
-                    display_name: rp.display_name.clone().unwrap_or_default(),
-                    origins: rp.origins.clone(),
+                rp: webauthn.config.as_ref().and_then(|config| config.rp.as_ref()).map(|rp| {
+                    api::RelyingParty {
+                        id: rp.id.clone().unwrap_or_default(),
+                        display_name: rp.display_name.clone().unwrap_or_default(),
+                        origins: rp.origins.clone(),
+                    }
                 }),
             }),
-            lookup_secret: methods.lookup_secret.as_ref().map(|lookup| api::LookupSecret { enabled: lookup.enabled.unwrap_or_default() }),
-            code: methods.code.as_ref().map(|code| api::Code { mfa_enabled: code.mfa_enabled.unwrap_or_default() }),
+            lookup_secret: methods
+                .lookup_secret
+                .as_ref()
+                .map(|lookup| api::LookupSecret { enabled: lookup.enabled.unwrap_or_default() }),
+            code: methods
+                .code
+                .as_ref()
+                .map(|code| api::Code { mfa_enabled: code.mfa_enabled.unwrap_or_default() }),
         })
     }
 }
@@ -163,10 +190,14 @@ impl Methods {
                 });
             }
             Factor::Webauthn { enabled, rp } => {
-                self.webauthn =
-                    Some(Webauthn { config: rp.as_ref().map(|rp| WebauthnConfig { rp: Some(Rp::of(rp)) }), enabled: Some(*enabled) });
+                self.webauthn = Some(Webauthn {
+                    config: rp.as_ref().map(|rp| WebauthnConfig { rp: Some(Rp::of(rp)) }),
+                    enabled: Some(*enabled),
+                });
             }
-            Factor::LookupSecret { enabled } => self.lookup_secret = Some(LookupSecret { enabled: Some(*enabled) }),
+            Factor::LookupSecret { enabled } => {
+                self.lookup_secret = Some(LookupSecret { enabled: Some(*enabled) })
+            }
             Factor::Code { enabled } => self.code = Some(Code { mfa_enabled: Some(*enabled) }),
         }
     }

@@ -1,7 +1,8 @@
-//! Which variables reach a key that rules look at, those that a policy may set among them, by their names alone. Kratos lowers each name and takes `_` for `.`,
-//! and looks for it among the paths of its schema, where the `_` of keys counts as `.` too. So a key has many spellings. A
-//! parent takes JSON for everything below it, and whatever is no JSON empties it. A list takes its items one by one, by
-//! their number. Tried on the code of Kratos 1.3.1.
+//! Which variables reach a key that rules look at, those that a policy may set among them, by their names
+//! alone. Kratos lowers each name and takes `_` for `.`, and looks for it among the paths of its schema,
+//! where the `_` of keys counts as `.` too. So a key has many spellings. A parent takes JSON for everything
+//! below it, and whatever is no JSON empties it. A list takes its items one by one, by their number. Tried on
+//! the code of Kratos 1.3.1.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -52,7 +53,9 @@ const LONGEST: usize = 256;
 
 fn written(name: &str) -> Option<&'static Written> {
     let name = normal(Some(name).filter(|name| name.len() <= LONGEST)?);
-    let item = name.rsplit_once('.').filter(|(list, number)| is_number(number) && REACHED.lists.iter().any(|known| known == list));
+    let item = name
+        .rsplit_once('.')
+        .filter(|(list, number)| is_number(number) && REACHED.lists.iter().any(|known| known == list));
     REACHED.keys.get(item.map_or(&*name, |(list, _)| list))
 }
 
@@ -81,29 +84,39 @@ pub fn may_begin(prefix: &str) -> bool {
 pub(super) fn beginning_with(prefix: &str) -> impl Iterator<Item = &'static Input> {
     let prefix = normal(prefix);
     let of_list = |list: &str| {
-        prefix.strip_prefix(list).and_then(|rest| rest.strip_prefix('.')).is_some_and(|rest| rest.is_empty() || is_number(rest))
+        prefix
+            .strip_prefix(list)
+            .and_then(|rest| rest.strip_prefix('.'))
+            .is_some_and(|rest| rest.is_empty() || is_number(rest))
     };
     let list = REACHED.lists.iter().find(|list| of_list(list)).and_then(|list| REACHED.keys.get(list));
-    let names = REACHED.keys.iter().filter(move |(name, _)| name.starts_with(&prefix)).map(|(_, written)| written);
+    let names =
+        REACHED.keys.iter().filter(move |(name, _)| name.starts_with(&prefix)).map(|(_, written)| written);
     names.chain(list).flat_map(|written| written.looked_at.iter().copied())
 }
 
-/// Names of such variables that a command line sets, `NAME=value` as for `env` or in a shell, and those of whole keys that
-/// stand there alone, as for `unset`.
+/// Names of such variables that a command line sets, `NAME=value` as for `env` or in a shell, and those of
+/// whole keys that stand there alone, as for `unset`.
 #[must_use]
 pub fn named_in(word: &str) -> Vec<&str> {
     let is_name = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '.');
-    let ends =
-        |character: Option<char>| character.is_none_or(|found| found.is_whitespace() || matches!(found, '\'' | '"' | ';' | '(' | ')'));
+    let ends = |character: Option<char>| {
+        character.is_none_or(|found| found.is_whitespace() || matches!(found, '\'' | '"' | ';' | '(' | ')'))
+    };
     let mut found = Vec::new();
     let mut rest = 0;
     while let Some(start) = word[rest..].find(is_name).map(|offset| rest + offset) {
-        let end = word[start..].find(|character| !is_name(character)).map_or(word.len(), |length| start + length);
-        let (name, before, after) = (&word[start..end], word[..start].chars().next_back(), word[end..].chars().next());
+        let end =
+            word[start..].find(|character| !is_name(character)).map_or(word.len(), |length| start + length);
+        let (name, before, after) =
+            (&word[start..end], word[..start].chars().next_back(), word[end..].chars().next());
         let mut keys = reaches(name);
         let (first, more) = (keys.next(), keys.next().is_some());
         let set = after == Some('=') && ends(before) && first.is_some();
-        let alone = ends(after) && (ends(before) || before == Some('=')) && !more && first.is_some_and(|key| is_whole(name, &key.path));
+        let alone = ends(after)
+            && (ends(before) || before == Some('='))
+            && !more
+            && first.is_some_and(|key| is_whole(name, &key.path));
         // What follows `=` is a value; of values nothing is kept.
         if set || alone {
             found.push(name);
@@ -197,7 +210,12 @@ mod tests {
     #[test]
     fn every_key_is_reached_by_its_own_name_in_any_case_and_by_each_parent() {
         for path in governed_paths() {
-            for name in [path.to_uppercase().replace('.', "_"), path.clone(), path.replace('.', "_"), path.to_uppercase()] {
+            for name in [
+                path.to_uppercase().replace('.', "_"),
+                path.clone(),
+                path.replace('.', "_"),
+                path.to_uppercase(),
+            ] {
                 assert_eq!(written_keys(&name), std::slice::from_ref(path), "{name}");
             }
             let mut above = path.as_str();
@@ -206,12 +224,22 @@ mod tests {
                 above = parent;
             }
         }
-        assert_eq!(governed_names().iter().filter(|name| written_keys(name).len() == 1).count(), governed_paths().len());
+        assert_eq!(
+            governed_names().iter().filter(|name| written_keys(name).len() == 1).count(),
+            governed_paths().len()
+        );
     }
 
     #[test]
     fn a_prefix_that_no_such_name_begins_with_is_harmless() {
-        for prefix in ["", "S", "session", "SESSION_", "SELFSERVICE_METHODS_", "selfservice.methods.webauthn.config.rp.origins_1"] {
+        for prefix in [
+            "",
+            "S",
+            "session",
+            "SESSION_",
+            "SELFSERVICE_METHODS_",
+            "selfservice.methods.webauthn.config.rp.origins_1",
+        ] {
             assert!(may_begin(prefix), "{prefix}");
         }
         for prefix in ["DB_", "SESSION_X", "KRATOS_", "SELFSERVICE_METHODS_TOTP_ENABLED_", "SESSIONS"] {

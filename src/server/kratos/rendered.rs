@@ -27,7 +27,10 @@ pub(super) const REVISION_PATTERN: &str = "mfa-[0-9a-f]{10}";
 #[must_use]
 pub fn revision(overlay: &Overlay, delivery: Delivery) -> String {
     let (prefix, digits) = REVISION_FORM;
-    format!("{prefix}{}", hex_digest(&format!("{}\n{}", delivery.as_str(), overlay.document().canonical()), digits))
+    format!(
+        "{prefix}{}",
+        hex_digest(&format!("{}\n{}", delivery.as_str(), overlay.document().canonical()), digits)
+    )
 }
 
 /// Whether the text is a revision of whatever overlay.

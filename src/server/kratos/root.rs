@@ -27,7 +27,8 @@ const KEYS: [&str; 21] = [
     "tracing",
 ];
 /// Those that files of any kind may have.
-const ANYBODYS: [&str; 7] = ["config", "dev", "expose-metrics-port", "help", "sqa-opt-out", "version", "watch-courier"];
+const ANYBODYS: [&str; 7] =
+    ["config", "dev", "expose-metrics-port", "help", "sqa-opt-out", "version", "watch-courier"];
 /// One of these makes a mapping a configuration of Kratos wherever it is found.
 const UNMISTAKABLE: [&str; 3] = ["identity", "selfservice", "session"];
 
@@ -45,7 +46,9 @@ pub enum Root {
 pub fn root(document: &Document) -> Root {
     let keys = document.keys();
     if !keys.is_empty() && !keys.iter().any(|key| KEYS.contains(key)) {
-        return Root::Other { inside: document.path_to(|keys| keys.iter().any(|key| UNMISTAKABLE.contains(key))) };
+        return Root::Other {
+            inside: document.path_to(|keys| keys.iter().any(|key| UNMISTAKABLE.contains(key))),
+        };
     }
     let unknown = keys.into_iter().filter(|key| !KEYS.contains(key) && !ANYBODYS.contains(key));
     Root::Kratos { unknown: unknown.map(Into::into).collect() }
@@ -64,7 +67,10 @@ mod tests {
             ("version: v1.3.1\nserve: {}\n", Root::Kratos { unknown: vec![] }),
             ("selfservice: {}\nnovelty: 1\ndev: true\n", Root::Kratos { unknown: vec!["novelty".into()] }),
             ("kratos: {config: {session: {}}}\n", other(Some("kratos.config"))),
-            ("replicaCount: 1\nkratos: {enabled: true, kratos: {config: {selfservice: {}}}}\n", other(Some("kratos.kratos.config"))),
+            (
+                "replicaCount: 1\nkratos: {enabled: true, kratos: {config: {selfservice: {}}}}\n",
+                other(Some("kratos.kratos.config")),
+            ),
             ("config: {selfservice: {}}\n", other(Some("config"))),
             ("version: 1\n", other(None)),
             ("a: [{selfservice: {}}]\n", other(None)),

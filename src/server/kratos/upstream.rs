@@ -1,5 +1,5 @@
-//! Providers of single sign-on whose word makes a session AAL2: from the enterprise build 26.2.6 on, Kratos takes it where
-//! the provider lists values of `acr` and `amr`.
+//! Providers of single sign-on whose word makes a session AAL2: from the enterprise build 26.2.6 on, Kratos
+//! takes it where the provider lists values of `acr` and `amr`.
 
 use crate::document::{Document, Leaf};
 
@@ -57,7 +57,10 @@ fn of_provider(provider: &Document) -> Option<Told> {
     let words = match (all.is_empty(), proves_nothing) {
         (true, _) => return None,
         (false, false) => format!("{id} by {all}"),
-        (false, true) => format!("{id} by {all}; {} proves no second factor: every sign-in there counts as two", weak.join(", ")),
+        (false, true) => format!(
+            "{id} by {all}; {} proves no second factor: every sign-in there counts as two",
+            weak.join(", ")
+        ),
     };
     Some(Told { words, proves_nothing })
 }
@@ -72,16 +75,31 @@ mod tests {
 
     #[test]
     fn each_provider_is_named_with_its_values_and_the_weak_ones_among_them() {
-        let of = |text: &str| trusted(&Document::parse(text).expect("YAML").each("providers").expect("a list"));
+        let of =
+            |text: &str| trusted(&Document::parse(text).expect("YAML").each("providers").expect("a list"));
         let text = "providers: [{id: corp, aal2_amr_values: [mfa, PWD]}, {id: plain}, {id: other, aal2_acr_values: [gold], aal2_amr_values: [hwk]}, x]";
-        assert_eq!(of(text), ["corp by PWD, mfa; PWD proves no second factor: every sign-in there counts as two", "other by gold, hwk"]);
+        assert_eq!(
+            of(text),
+            [
+                "corp by PWD, mfa; PWD proves no second factor: every sign-in there counts as two",
+                "other by gold, hwk"
+            ]
+        );
         let hidden = format!(
             "providers: [{}{{id: last, aal2_acr_values: [{}], aal2_amr_values: [pwd]}}]",
             "{id: p, aal2_acr_values: [gold]}, ".repeat(20),
             ["gold"; 8].join(",")
         );
-        assert!(of(&hidden)[0].starts_with("last by pwd, gold"), "what proves nothing is told before what is cut off: {:?}", of(&hidden));
-        let hostile = format!("providers: [{{id: \"a\\n{}\", aal2_acr_values: [{}]}}]", "x".repeat(500), vec!["gold"; 50].join(","));
+        assert!(
+            of(&hidden)[0].starts_with("last by pwd, gold"),
+            "what proves nothing is told before what is cut off: {:?}",
+            of(&hidden)
+        );
+        let hostile = format!(
+            "providers: [{{id: \"a\\n{}\", aal2_acr_values: [{}]}}]",
+            "x".repeat(500),
+            vec!["gold"; 50].join(",")
+        );
         assert!(of(&hostile)[0].len() < 200 && !of(&hostile)[0].contains('\n'));
     }
 }

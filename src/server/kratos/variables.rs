@@ -1,7 +1,7 @@
 //! Environment variables by Kratos' own rule: the path in capitals, dots to underscores, lists
-//! comma-separated. And which of them a container is given. Kratos lays a list in a variable over the file's item by item,
-//! so that a shorter one leaves the end of the file's in force: ours always have as many items as a policy may have, the
-//! last one repeated, which means to Kratos what it means once.
+//! comma-separated. And which of them a container is given. Kratos lays a list in a variable over the file's
+//! item by item, so that a shorter one leaves the end of the file's in force: ours always have as many items
+//! as a policy may have, the last one repeated, which means to Kratos what it means once.
 
 use std::sync::LazyLock;
 
@@ -26,9 +26,9 @@ pub(super) fn name_of(path: &str) -> String {
     path.replace('.', "_").to_ascii_uppercase()
 }
 
-/// The variables of a container that is given the overlay so, sorted by name. Beside a file these are the levels alone:
-/// no file is above them. The revision is not among those, because a server that knows it answers it in the place of the
-/// digest that tells whether the file was read.
+/// The variables of a container that is given the overlay so, sorted by name. Beside a file these are the
+/// levels alone: no file is above them. The revision is not among those, because a server that knows it
+/// answers it in the place of the digest that tells whether the file was read.
 #[must_use]
 pub fn variables(overlay: &Overlay, delivery: Delivery) -> Vec<Variable> {
     match delivery {
@@ -72,13 +72,22 @@ pub(super) fn as_variables(overlay: &Overlay) -> Document {
         Leaf::List(items) => Document::with(&path.join("."), &Leaf::List(covering(&items))),
         other => Document::with(&path.join("."), &other),
     };
-    overlay.document().leaves().into_iter().map(read).fold(Overlay::default().document(), |all, one| all.merge(&one))
+    overlay
+        .document()
+        .leaves()
+        .into_iter()
+        .map(read)
+        .fold(Overlay::default().document(), |all, one| all.merge(&one))
 }
 
-/// Paths of the lists among these keys whose variable does not cover what lies under it in this configuration.
+/// Paths of the lists among these keys whose variable does not cover what lies under it in this
+/// configuration.
 pub(super) fn outgrown(overlay: &Overlay, laid: &Document) -> Vec<String> {
     let lists = overlay.document();
-    let lists = lists.leaves().into_iter().filter_map(|(path, leaf)| matches!(leaf, Leaf::List(_)).then(|| path.join(".")));
+    let lists = lists
+        .leaves()
+        .into_iter()
+        .filter_map(|(path, leaf)| matches!(leaf, Leaf::List(_)).then(|| path.join(".")));
     lists.filter(|path| laid.items(path).is_some_and(|items| items > rules::MAX_ORIGINS)).collect()
 }
 
@@ -86,7 +95,8 @@ impl Overlay {
     /// The overlay that has these variables, each as (name, value), those aside that no policy would have so.
     #[must_use]
     pub fn from_variables(own: &[(&str, String)]) -> Option<Self> {
-        let named = |name: &str| own.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
+        let named =
+            |name: &str| own.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
         let mut tree = serde_json::Map::new();
         for (path, kind) in everything().document().leaves() {
             let Some(value) = named(&name_of(&path.join("."))) else { continue };
@@ -123,16 +133,18 @@ fn insert(tree: &mut serde_json::Map<String, serde_json::Value>, path: &[&str], 
 
 /// The path of every key that some policy may set, its keys joined by dots.
 pub(super) fn governed_paths() -> &'static [String] {
-    static PATHS: LazyLock<Vec<String>> =
-        LazyLock::new(|| everything().document().leaves().into_iter().map(|(path, _)| path.join(".")).collect());
+    static PATHS: LazyLock<Vec<String>> = LazyLock::new(|| {
+        everything().document().leaves().into_iter().map(|(path, _)| path.join(".")).collect()
+    });
     &PATHS
 }
 
 /// Every variable that some policy may set, sorted.
 #[must_use]
 pub fn governed_names() -> &'static [String] {
-    static NAMES: LazyLock<Vec<String>> =
-        LazyLock::new(|| variables(&everything(), Delivery::Environment).into_iter().map(|variable| variable.name).collect());
+    static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+        variables(&everything(), Delivery::Environment).into_iter().map(|variable| variable.name).collect()
+    });
     &NAMES
 }
 
@@ -146,7 +158,10 @@ pub fn level_variables() -> (&'static str, &'static str) {
             variables.into_iter().next().map(|variable| variable.name).unwrap_or_default()
         };
         let none = empty();
-        (only(&Policy { settings: Some(Level::Aal1), ..none.clone() }), only(&Policy { whoami: Some(Level::Aal1), ..none }))
+        (
+            only(&Policy { settings: Some(Level::Aal1), ..none.clone() }),
+            only(&Policy { whoami: Some(Level::Aal1), ..none }),
+        )
     });
     (&NAMES.0, &NAMES.1)
 }
@@ -158,7 +173,11 @@ pub(super) fn everything() -> Overlay {
         totp: Some(api::Totp { enabled: true, issuer: Some("x".into()) }),
         webauthn: Some(api::Webauthn {
             enabled: true,
-            rp: Some(api::RelyingParty { id: "x".into(), display_name: "x".into(), origins: Some(vec!["x".into()]) }),
+            rp: Some(api::RelyingParty {
+                id: "x".into(),
+                display_name: "x".into(),
+                origins: Some(vec!["x".into()]),
+            }),
         }),
         lookup_secret: Some(api::LookupSecret { enabled: true }),
         code: Some(api::Code { mfa_enabled: true }),
@@ -215,7 +234,10 @@ mod tests {
                 "SESSION_WHOAMI_REQUIRED_AAL",
             ]
         );
-        assert_eq!(level_variables(), ("SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL", "SESSION_WHOAMI_REQUIRED_AAL"));
+        assert_eq!(
+            level_variables(),
+            ("SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL", "SESSION_WHOAMI_REQUIRED_AAL")
+        );
     }
 
     #[test]
@@ -223,14 +245,17 @@ mod tests {
         let origins = |items: &[&str]| -> Overlay {
             let rp = serde_json::json!({"id": "example.com", "display_name": "x", "origins": items});
             let methods = serde_json::json!({"webauthn": {"enabled": true, "config": {"rp": rp}}});
-            serde_json::from_value(serde_json::json!({"selfservice": {"methods": methods}})).expect("an overlay")
+            serde_json::from_value(serde_json::json!({"selfservice": {"methods": methods}}))
+                .expect("an overlay")
         };
-        let all: Vec<_> = (0..rules::MAX_ORIGINS).map(|number| format!("https://{number}.example.com")).collect();
+        let all: Vec<_> =
+            (0..rules::MAX_ORIGINS).map(|number| format!("https://{number}.example.com")).collect();
         for length in [1, 2, 15, 16] {
             let items: Vec<_> = all[..length].iter().map(String::as_str).collect();
             let overlay = origins(&items);
             let variables = variables(&overlay, Delivery::Environment);
-            let own: Vec<_> = variables.iter().map(|variable| (variable.name.as_str(), variable.value.clone())).collect();
+            let own: Vec<_> =
+                variables.iter().map(|variable| (variable.name.as_str(), variable.value.clone())).collect();
             let (_, list) = own.iter().find(|(name, _)| name.ends_with("_ORIGINS")).expect("a list");
             let written: Vec<_> = list.split(',').collect();
             assert_eq!((written.len(), &written[..length]), (rules::MAX_ORIGINS, items.as_slice()));

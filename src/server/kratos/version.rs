@@ -35,7 +35,8 @@ impl FromStr for Version {
     /// `v1.3.1`, `25.4` and the like.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const WRONG: &str = "write the version of Kratos as v1.3.1 or 25.4";
-        let mut parts = text.strip_prefix('v').unwrap_or(text).split('.').map(|part| part.parse().map_err(|_| WRONG));
+        let mut parts =
+            text.strip_prefix('v').unwrap_or(text).split('.').map(|part| part.parse().map_err(|_| WRONG));
         Ok(Self { major: parts.next().ok_or(WRONG)??, minor: parts.next().ok_or(WRONG)?? })
     }
 }
@@ -52,7 +53,9 @@ mod tests {
         for new in ["25.4", "v25.4.0", "v26.2.0", "v25.10"] {
             assert!(!new.parse::<Version>().expect(new).counts_code_for_everyone(), "{new}");
         }
-        for (version, asks) in [("v1.2.0", false), ("0.13.0", false), ("v1.3.0", true), ("v1.3.1", true), ("26.2.0", true)] {
+        for (version, asks) in
+            [("v1.2.0", false), ("0.13.0", false), ("v1.3.0", true), ("v1.3.1", true), ("26.2.0", true)]
+        {
             assert_eq!(version.parse::<Version>().expect(version).asks_people_of_codes(), asks, "{version}");
         }
         for none in ["", "v", "25", "master", "v25.x", "latest"] {

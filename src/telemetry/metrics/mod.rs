@@ -110,7 +110,11 @@ impl Default for Metrics {
         // A rate over a counter that begins with its first event does not see that event.
         begin(&metrics.confined, "resource", &requests::RESOURCES);
         begin(&metrics.reconciles, "result", &["success", "stale", "error"]);
-        begin(&metrics.errors, "kind", &["deadline", "unreachable", "forbidden", "rejected", "server", "other"]);
+        begin(
+            &metrics.errors,
+            "kind",
+            &["deadline", "unreachable", "forbidden", "rejected", "server", "other"],
+        );
         begin(&metrics.rollbacks, "weaker", &["true", "false"]);
         begin(&metrics.rollouts_started, "kind", &WORKLOADS);
         begin(&metrics.rollouts_finished, "kind", &WORKLOADS);
@@ -220,7 +224,8 @@ pub fn gauges<'a, const N: usize>(
     samples: impl Iterator<Item = ([Label<'a>; N], i64)>,
 ) -> Result<(), std::fmt::Error> {
     let gauge: Gauge = Gauge::default();
-    let mut family = encoder.encode_descriptor(metric.name, metric.help, None, EncodeMetric::metric_type(&gauge))?;
+    let mut family =
+        encoder.encode_descriptor(metric.name, metric.help, None, EncodeMetric::metric_type(&gauge))?;
     for (labels, value) in samples {
         family.encode_family(&labels)?.encode_gauge(&value)?;
     }
@@ -236,7 +241,12 @@ pub fn infos<'a, const N: usize>(
     metric: &Metric,
     samples: impl Iterator<Item = [Label<'a>; N]>,
 ) -> Result<(), std::fmt::Error> {
-    let mut family = encoder.encode_descriptor(metric.name, metric.help, None, prometheus_client::metrics::MetricType::Info)?;
+    let mut family = encoder.encode_descriptor(
+        metric.name,
+        metric.help,
+        None,
+        prometheus_client::metrics::MetricType::Info,
+    )?;
     for labels in samples {
         family.encode_info(&labels)?;
     }
@@ -250,7 +260,9 @@ struct Process;
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<i64>().ok());
+        let resident = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<i64>().ok());
         let samples = resident.into_iter().map(|kilobytes| ([], kilobytes * 1_024));
         gauges::<0>(&mut encoder, &table::MEMORY, samples)
     }
@@ -262,7 +274,8 @@ mod tests {
 
     #[test]
     fn a_scraper_gets_what_it_asks_for() {
-        let of_prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1";
+        let of_prometheus =
+            "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1";
         assert_eq!(Format::accepted(of_prometheus), Format::OpenMetrics);
         assert_eq!(Format::accepted("*/*"), Format::Prometheus);
         let metrics = Metrics::default();
@@ -285,6 +298,8 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
         metrics.reconciled(Ended::Well, Duration::from_millis(3), 7);
-        assert!(metrics.written(Format::OpenMetrics).contains("mfa_operator_last_success_timestamp_seconds 7"));
+        assert!(
+            metrics.written(Format::OpenMetrics).contains("mfa_operator_last_success_timestamp_seconds 7")
+        );
     }
 }

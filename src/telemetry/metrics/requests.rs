@@ -1,5 +1,5 @@
-//! Writes to the API server are counted where they leave the client, so that none is forgotten. What the operator's own
-//! confinement refuses is told apart by the words of the refusal.
+//! Writes to the API server are counted where they leave the client, so that none is forgotten. What the
+//! operator's own confinement refuses is told apart by the words of the refusal.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -92,7 +92,11 @@ pub fn is_by_confinement(words: &str) -> bool {
 
 /// None for what reads.
 fn verb(method: &Method, headers: &HeaderMap) -> Option<&'static str> {
-    let applies = || headers.get(CONTENT_TYPE).is_some_and(|type_| type_.as_bytes().starts_with(b"application/apply-patch"));
+    let applies = || {
+        headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|type_| type_.as_bytes().starts_with(b"application/apply-patch"))
+    };
     Some(match *method {
         Method::POST => "create",
         Method::PUT => "update",
@@ -104,8 +108,17 @@ fn verb(method: &Method, headers: &HeaderMap) -> Option<&'static str> {
 }
 
 /// Whatever this operator writes; names of objects are never among it.
-pub(super) const RESOURCES: [&str; 9] =
-    ["deployments", "statefulsets", "daemonsets", "configmaps", "controllerrevisions", "mfapolicies/status", "pods", "events", "leases"];
+pub(super) const RESOURCES: [&str; 9] = [
+    "deployments",
+    "statefulsets",
+    "daemonsets",
+    "configmaps",
+    "controllerrevisions",
+    "mfapolicies/status",
+    "pods",
+    "events",
+    "leases",
+];
 
 /// From `/apis/GROUP/VERSION/namespaces/NAMESPACE/RESOURCE/NAME/SUBRESOURCE`.
 fn resource(path: &str) -> &'static str {
@@ -136,7 +149,10 @@ mod tests {
     fn a_path_names_its_resource() {
         for (path, expected) in [
             ("/apis/apps/v1/namespaces/identity/deployments/kratos", "deployments"),
-            ("/apis/mfa-operator.dev/v1alpha1/namespaces/identity/mfapolicies/kratos/status", "mfapolicies/status"),
+            (
+                "/apis/mfa-operator.dev/v1alpha1/namespaces/identity/mfapolicies/kratos/status",
+                "mfapolicies/status",
+            ),
             ("/api/v1/namespaces/namespaces/configmaps", "configmaps"),
             ("/api/v1/namespaces/pods/secrets/pods", "other"),
             ("/apis/apps/v1/namespaces/identity/deployments/kratos/scale", "other"),
@@ -150,7 +166,11 @@ mod tests {
 
     #[test]
     fn a_refusal_names_who_refuses() {
-        let words = |name: &str| format!("pods \"a\" is forbidden: ValidatingAdmissionPolicy '{name}' with binding 'b' denied request: c");
+        let words = |name: &str| {
+            format!(
+                "pods \"a\" is forbidden: ValidatingAdmissionPolicy '{name}' with binding 'b' denied request: c"
+            )
+        };
         assert!(is_by_confinement(&words("mfa-operator-confinement")));
         for other in ["mfa-operator-history", "confinement-of-others", "x"] {
             assert!(!is_by_confinement(&words(other)), "{other}");

@@ -197,7 +197,10 @@ pub const VERIFICATIONS: Metric = Metric {
 pub const PODS_ASKED: Metric = Metric {
     name: "mfa_operator_pods_asked",
     type_: Type::Counter,
-    labels: &[("answer", "`hash`, `revision`, `other`: an answer that tells nothing, `unreachable` or `late`: no time was left")],
+    labels: &[(
+        "answer",
+        "`hash`, `revision`, `other`: an answer that tells nothing, `unreachable` or `late`: no time was left",
+    )],
     help: "Pods that were asked at their admin port, by what they answered",
 };
 pub const CONFINED: Metric = Metric {
@@ -211,7 +214,10 @@ pub const PROTECTION: Metric = Metric {
     type_: Type::Gauge,
     labels: &[
         ("policy", "`confinement`, `weakening` or `history`"),
-        ("state", "`InForce`; `Absent`: nothing is refused by it; `Unknown`: the operator could not find out"),
+        (
+            "state",
+            "`InForce`; `Absent`: nothing is refused by it; `Unknown`: the operator could not find out",
+        ),
     ],
     help: "Whether the cluster holds to each admission policy of the chart, as the operator finds out itself, always 1",
 };
@@ -227,7 +233,12 @@ pub const BUILD: Metric = Metric {
     labels: &[("version", "version of the operator")],
     help: "The operator that answers, always 1",
 };
-pub const MEMORY: Metric = Metric { name: "process_resident_memory_bytes", type_: Type::Gauge, labels: &[], help: "Memory of the process" };
+pub const MEMORY: Metric = Metric {
+    name: "process_resident_memory_bytes",
+    type_: Type::Gauge,
+    labels: &[],
+    help: "Memory of the process",
+};
 
 /// In the order of docs/metrics.md.
 pub const ALL: [&Metric; 27] = [
@@ -264,7 +275,8 @@ pub const ALL: [&Metric; 27] = [
 mod tests {
     use super::*;
 
-    /// What the Prometheus operator has a target carry: where targets win, a label of ours by such a name would be lost.
+    /// What the Prometheus operator has a target carry: where targets win, a label of ours by such a name
+    /// would be lost.
     #[test]
     fn no_label_is_one_of_the_target() {
         let target = ["namespace", "pod", "service", "container", "endpoint", "job", "instance"];

@@ -11,7 +11,8 @@
 //!   by: schema                                # the message is the API server's own, not one of our rules;
 //!                                             # `strict`: only strict field validation refuses
 //! ```
-//! `!repeat {before: a, text: b, times: 3, after: c}` is the string `abbbc`; `before` and `after` may be left out.
+//! `!repeat {before: a, text: b, times: 3, after: c}` is the string `abbbc`; `before` and `after` may be left
+//! out.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -46,8 +47,10 @@ pub enum Verdict {
 /// Every case of every file.
 pub fn all() -> Vec<Case> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/control_plane/admission");
-    let mut files: Vec<_> =
-        std::fs::read_dir(folder).expect("the folder is there").map(|entry| entry.expect("it is readable").path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .expect("the folder is there")
+        .map(|entry| entry.expect("it is readable").path())
+        .collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
     files.sort();
     files
@@ -57,7 +60,10 @@ pub fn all() -> Vec<Case> {
             let text = std::fs::read_to_string(&path).expect("a case file is readable");
             let tree = expand(serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{topic}: {error}")));
             let file: File = serde_yaml::from_value(tree).unwrap_or_else(|error| panic!("{topic}: {error}"));
-            file.cases.into_iter().map(move |written| written.into_case(&topic, &file.base)).collect::<Vec<_>>()
+            file.cases
+                .into_iter()
+                .map(move |written| written.into_case(&topic, &file.base))
+                .collect::<Vec<_>>()
         })
         .collect()
 }
@@ -129,11 +135,14 @@ fn expand(tree: serde_yaml::Value) -> serde_yaml::Value {
     match tree {
         Value::Tagged(tagged) => {
             assert_eq!(tagged.tag, "repeat");
-            let Repeat { before, text, times, after } = serde_yaml::from_value(tagged.value).expect("!repeat has text and times");
+            let Repeat { before, text, times, after } =
+                serde_yaml::from_value(tagged.value).expect("!repeat has text and times");
             Value::String(format!("{before}{}{after}", text.repeat(times)))
         }
         Value::Sequence(items) => items.into_iter().map(expand).collect(),
-        Value::Mapping(entries) => Value::Mapping(entries.into_iter().map(|(key, value)| (key, expand(value))).collect()),
+        Value::Mapping(entries) => {
+            Value::Mapping(entries.into_iter().map(|(key, value)| (key, expand(value))).collect())
+        }
         other => other,
     }
 }

@@ -6,11 +6,16 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 
 /// What a refusal by each rule and bound says, as far as no refusal among `refusals` says it.
 pub fn untried(definition: &CustomResourceDefinition, refusals: &[String]) -> Vec<String> {
-    let schema = definition.spec.versions[0].schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
+    let schema =
+        definition.spec.versions[0].schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
     let schema = schema.expect("the version has a schema");
     let mut sayings = Vec::new();
     rules(schema, &mut sayings);
-    let spec = schema.properties.as_ref().and_then(|properties| properties.get("spec")).expect("the schema has a spec");
+    let spec = schema
+        .properties
+        .as_ref()
+        .and_then(|properties| properties.get("spec"))
+        .expect("the schema has a spec");
     collect("spec", spec, &mut sayings);
     let refusals: Vec<_> = refusals.iter().map(|words| without_indices(words)).collect();
     sayings.retain(|saying| !refusals.iter().any(|words| words.contains(saying)));
@@ -30,7 +35,8 @@ fn collect(path: &str, schema: &JSONSchemaProps, sayings: &mut Vec<String>) {
 
 fn rules(schema: &JSONSchemaProps, sayings: &mut Vec<String>) {
     for rule in schema.x_kubernetes_validations.iter().flatten() {
-        let from_expression = || rule.message_expression.as_ref().and_then(|text| text.split('\'').nth(1)).map(str::to_owned);
+        let from_expression =
+            || rule.message_expression.as_ref().and_then(|text| text.split('\'').nth(1)).map(str::to_owned);
         sayings.push(rule.message.clone().or_else(from_expression).expect("each rule has a message"));
     }
 }

@@ -56,14 +56,23 @@ fn spec() -> impl Strategy<Value = Value> {
     );
     let totp = mostly(
         &["null", r#"{"enabled": true}"#, r#"{"enabled": false, "issuer": "1_000"}"#],
-        &[r#"{"enabled": true, "issuer": "A\u0007"}"#, r#"{"enabled": "yes"}"#, "{}", r#"{"enabled": true, "isuer": "x"}"#],
+        &[
+            r#"{"enabled": true, "issuer": "A\u0007"}"#,
+            r#"{"enabled": "yes"}"#,
+            "{}",
+            r#"{"enabled": true, "isuer": "x"}"#,
+        ],
     );
     let rp = mostly(
         &[
             r#"{"id": "example.com", "displayName": "x"}"#,
             r#"{"id": "example.com", "displayName": "x", "origins": ["https://a.example.com"]}"#,
         ],
-        &["null", r#"{"id": "example.com", "displayName": "x", "origins": ["https://a.example.org"]}"#, r#"{"id": "example.com"}"#],
+        &[
+            "null",
+            r#"{"id": "example.com", "displayName": "x", "origins": ["https://a.example.org"]}"#,
+            r#"{"id": "example.com"}"#,
+        ],
     );
     let age = mostly(&["null", r#""15m""#], &[r#""1d""#, r#""0s""#, "15"]);
     let acknowledge = mostly(&["[]", r#"["SettingsBypass"]"#, "null"], &[r#"["x", "x"]"#, r#"[""]"#]);
@@ -90,12 +99,19 @@ async fn whatever_is_written_the_file_is_judged_as_by_the_api_server() {
         let spec = spec().new_tree(&mut runner).expect("a spec").current();
         let new = json!({"apiVersion": "mfa-operator.dev/v1alpha1", "kind": "MfaPolicy", "metadata": {"name": "kratos"}, "spec": spec});
         let text = new.to_string();
-        let case =
-            Case { topic: "random".into(), name: number.to_string(), old: None, new, expected: Expected::Accepted, words: String::new() };
+        let case = Case {
+            topic: "random".into(),
+            name: number.to_string(),
+            old: None,
+            new,
+            expected: Expected::Accepted,
+            words: String::new(),
+        };
         let verdict = server.judge(&case).await;
         accepted += usize::from(verdict == Verdict::Accepted);
         if takes(&text) != (verdict == Verdict::Accepted) {
-            wrong.push(format!("{text}\nthe API server: {verdict:?}\nthe file: {:?}", review(&text).findings));
+            wrong
+                .push(format!("{text}\nthe API server: {verdict:?}\nthe file: {:?}", review(&text).findings));
         }
     }
     super::report(&wrong);
@@ -134,13 +150,21 @@ async fn bare_words_are_what_kubectl_makes_of_them() {
     let scene = Scene::start("bare-words").await;
     for word in WORDS {
         for field in ["issuer", "enabled"] {
-            let totp = if field == "issuer" { format!("{{enabled: true, issuer: {word}}}") } else { format!("{{enabled: {word}}}") };
+            let totp = if field == "issuer" {
+                format!("{{enabled: true, issuer: {word}}}")
+            } else {
+                format!("{{enabled: {word}}}")
+            };
             let text = format!(
                 "apiVersion: mfa-operator.dev/v1alpha1\nkind: MfaPolicy\nmetadata: {{name: kratos}}\nspec:\n  \
                  targetRefs: [{{name: kratos}}]\n  requiredAAL: {{whoami: aal1}}\n  methods:\n    totp: {totp}\n"
             );
-            let answer = scene.try_kubectl(&["create", "--dry-run=server", "--validate=strict", "-f", "-"], &text);
-            assert!(!takes(&text) || answer.is_ok(), "{field}: {word} is taken, yet kubectl answers {answer:?}");
+            let answer =
+                scene.try_kubectl(&["create", "--dry-run=server", "--validate=strict", "-f", "-"], &text);
+            assert!(
+                !takes(&text) || answer.is_ok(),
+                "{field}: {word} is taken, yet kubectl answers {answer:?}"
+            );
             if ["example", "'1'", "\"no\"", "2026-01-01"].contains(&word) && field == "issuer" {
                 assert!(takes(&text) && answer.is_ok(), "{field}: {word} should be taken: {answer:?}");
             }

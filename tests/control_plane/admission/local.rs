@@ -11,7 +11,9 @@ pub fn judge(case: &Case) -> Verdict {
     let rejections = match parse(&case.new) {
         Err(words) => return Verdict::Refused(words),
         Ok((_, Err(rejections))) => rejections,
-        Ok((_, Ok(policy))) => case.old.as_ref().map(|old| transition(&overlay(old), &policy)).unwrap_or_default(),
+        Ok((_, Ok(policy))) => {
+            case.old.as_ref().map(|old| transition(&overlay(old), &policy)).unwrap_or_default()
+        }
     };
     if rejections.is_empty() { Verdict::Accepted } else { Verdict::Refused(join(&rejections)) }
 }
@@ -25,7 +27,10 @@ fn parse(object: &Value) -> Result<(MfaPolicy, Result<Policy, Vec<Rejection>>), 
 
 fn overlay(old: &Value) -> Overlay {
     let (_, policy) = parse(old).expect("what was stored is a resource");
-    Overlay::of(&policy.unwrap_or_else(|rejections| panic!("what was stored had been accepted: {}", join(&rejections))))
+    Overlay::of(
+        &policy
+            .unwrap_or_else(|rejections| panic!("what was stored had been accepted: {}", join(&rejections))),
+    )
 }
 
 fn join(rejections: &[Rejection]) -> String {

@@ -54,7 +54,12 @@ fn complaint(case: &Case, verdict: &Verdict) -> Option<String> {
         (Expected::Accepted, Verdict::Refused(_)) | (_, Verdict::Accepted) => false,
         (_, Verdict::Refused(words)) => words.contains(&case.words),
     };
-    (!right).then(|| format!("{}: {}\n  expected {:?} {}\n  but {verdict:?}", case.topic, case.name, case.expected, case.words))
+    (!right).then(|| {
+        format!(
+            "{}: {}\n  expected {:?} {}\n  but {verdict:?}",
+            case.topic, case.name, case.expected, case.words
+        )
+    })
 }
 
 fn report(wrong: &[String]) {

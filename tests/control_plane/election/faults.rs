@@ -7,7 +7,10 @@ use super::*;
 async fn clocks_may_differ() {
     let plane = control_plane();
     install_definition(&plane.client().await).await;
-    tokio::join!(skewed(plane, "ha-past", "2001-01-01T00:00:00"), skewed(plane, "ha-future", "2099-01-01T00:00:00"));
+    tokio::join!(
+        skewed(plane, "ha-past", "2001-01-01T00:00:00"),
+        skewed(plane, "ha-future", "2099-01-01T00:00:00")
+    );
 }
 
 async fn skewed(plane: &ControlPlane, name: &str, clock: &str) {
@@ -46,7 +49,8 @@ async fn skewed(plane: &ControlPlane, name: &str, clock: &str) {
     scene.until_ready_without_pods("mfa").await;
 }
 
-/// The API server stalls for longer than the lease, for the leader alone: what it sent arrives when the other leads.
+/// The API server stalls for longer than the lease, for the leader alone: what it sent arrives when the other
+/// leads.
 #[tokio::test]
 async fn what_arrives_late_changes_nothing() {
     let wire = Wire::to(control_plane());
@@ -71,7 +75,8 @@ async fn what_arrives_late_changes_nothing() {
         .until("what was on its way arrives", SOON, async || {
             let writes = pair.scene.writes_of(&pair.users[0], pair.mark);
             let late: Vec<_> = writes.into_iter().filter(|write| write.received > taken).collect();
-            let [lease, work] = [true, false].map(|lease| late.iter().any(|write| (write.resource == "leases") == lease));
+            let [lease, work] =
+                [true, false].map(|lease| late.iter().any(|write| (write.resource == "leases") == lease));
             if lease && work { Ok(late) } else { Err(format!("{late:?}")) }
         })
         .await;
@@ -140,9 +145,11 @@ async fn a_leader_whose_lease_is_taken_ends() {
     // It was deleted: that frees nobody from what it promised.
     pair.scene.delete("Lease", LEASE).await;
     pair.scene
-        .throughout("a lease that is gone still binds", Duration::from_secs(4), async || match pair.scene.find("Lease", LEASE).await {
-            None => Ok(()),
-            Some(lease) => Err(lease["spec"].to_string()),
+        .throughout("a lease that is gone still binds", Duration::from_secs(4), async || {
+            match pair.scene.find("Lease", LEASE).await {
+                None => Ok(()),
+                Some(lease) => Err(lease["spec"].to_string()),
+            }
         })
         .await;
 }

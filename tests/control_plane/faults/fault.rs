@@ -8,9 +8,11 @@ pub const WORKLOADS: [&str; 3] = ["first", "second", "reader"];
 /// The first sets variables, the second delivers a file to the workload `reader`.
 pub const POLICIES: [&str; 2] = ["variables", "file"];
 /// Of settings and whoami, from the weakest on.
-const LEVELS: [(&str, &str); 3] = [("aal1", "aal1"), ("highest_available", "aal1"), ("highest_available", "highest_available")];
+const LEVELS: [(&str, &str); 3] =
+    [("aal1", "aal1"), ("highest_available", "aal1"), ("highest_available", "highest_available")];
 
-/// What somebody does to the objects: one after the other, so that it is known what the specs ask for in the end.
+/// What somebody does to the objects: one after the other, so that it is known what the specs ask for in the
+/// end.
 #[derive(Clone, Copy, Debug)]
 pub enum Edit {
     Levels {
@@ -88,7 +90,8 @@ impl Dice {
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % u64::try_from(end).expect("it is small")).expect("it is below that")
+        usize::try_from((mixed ^ (mixed >> 31)) % u64::try_from(end).expect("it is small"))
+            .expect("it is below that")
     }
 
     fn one<T: Copy>(&mut self, of: &[T]) -> T {

@@ -1,4 +1,5 @@
-//! What no version of any object may say, whatever happens: judged over all versions that a watch saw, in their order.
+//! What no version of any object may say, whatever happens: judged over all versions that a watch saw, in
+//! their order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +44,9 @@ impl Template {
     /// Whether all that is the operator's stands in one spec.
     fn has_of(&self, spec: &Spec) -> bool {
         let asked = spec.variables();
-        self.own.iter().all(|name| asked.get(&**name).is_none_or(|value| self.values.get(name) == Some(value)))
+        self.own
+            .iter()
+            .all(|name| asked.get(&**name).is_none_or(|value| self.values.get(name) == Some(value)))
     }
 }
 
@@ -52,9 +55,13 @@ pub fn own(workload: &Value) -> BTreeSet<String> {
     let entries = workload["metadata"]["managedFields"].as_array().into_iter().flatten();
     let applied = entries.filter(|entry| entry["manager"] == "mfa-operator" && entry["operation"] == "Apply");
     let env = applied.filter_map(|entry| {
-        entry["fieldsV1"].pointer("/f:spec/f:template/f:spec/f:containers/k:{\"name\":\"kratos\"}/f:env").and_then(Value::as_object)
+        entry["fieldsV1"]
+            .pointer("/f:spec/f:template/f:spec/f:containers/k:{\"name\":\"kratos\"}/f:env")
+            .and_then(Value::as_object)
     });
-    let name = |key: &String| serde_json::from_str::<Value>(key.strip_prefix("k:")?).ok().map(|key| text(&key["name"]));
+    let name = |key: &String| {
+        serde_json::from_str::<Value>(key.strip_prefix("k:")?).ok().map(|key| text(&key["name"]))
+    };
     let valued = env.flat_map(|env| env.iter().filter(|(_, fields)| fields.get("f:value").is_some()));
     valued.filter_map(|(key, _)| name(key)).collect()
 }
@@ -94,14 +101,18 @@ impl Judge {
 
     fn workload(&mut self, asked: &mut Asked, name: &str, object: &Value) -> Result<(), String> {
         let new = Template::of(object);
-        let old = self.now.insert(name.into(), new.clone()).filter(|old| old.uid == new.uid).unwrap_or_default();
+        let old =
+            self.now.insert(name.into(), new.clone()).filter(|old| old.uid == new.uid).unwrap_or_default();
         let specs = asked.specs.get(super::policy_of(name)).map(Vec::as_slice).unwrap_or_default();
         let of = specs.iter().rposition(|spec| new.has_of(spec));
         if of.is_none() && !new.own.is_empty() {
             return Err(format!("{name} has {:?}, as none of {specs:?}", new.values));
         }
         if of.is_some() && of < specs.iter().position(|spec| old.has_of(spec)) {
-            return Err(format!("{name} has an older spec than before: {:?} after {:?} of {specs:?}", new.values, old.values));
+            return Err(format!(
+                "{name} has an older spec than before: {:?} after {:?} of {specs:?}",
+                new.values, old.values
+            ));
         }
         if let (Some(revision), Some(of), true) = (new.values.get(REVISION), of, new.own.contains(MAX_AGE)) {
             let known = self.revisions.entry(revision.clone()).or_insert_with(|| specs[of].clone());
@@ -110,14 +121,17 @@ impl Judge {
             }
         }
         // Nobody else takes these away.
-        let lost = |variable: &&str| old.values.contains_key(*variable) && !new.values.contains_key(*variable);
+        let lost =
+            |variable: &&str| old.values.contains_key(*variable) && !new.values.contains_key(*variable);
         let taken_back = [SETTINGS, REVISION].iter().any(lost);
         if taken_back && !asked.let_go.contains(name) {
             return Err(format!("{name} lost {:?}, though it is named", old.values));
         }
         if taken_back || new.own.iter().any(|own| new.values.get(own) != old.values.get(own)) {
             let left = asked.changes.entry(name.into()).or_default();
-            *left = left.checked_sub(1).ok_or_else(|| format!("{name} is rolled more often than anything changed"))?;
+            *left = left
+                .checked_sub(1)
+                .ok_or_else(|| format!("{name} is rolled more often than anything changed"))?;
         }
         Ok(())
     }
@@ -143,15 +157,21 @@ fn status(asked: &Asked, seen: &BTreeMap<String, Vec<Template>>, policy: &Value)
         }
     }
     let ready = condition(policy, "Ready").filter(|ready| ready["status"] == "True");
-    let Some(ready) = ready.filter(|ready| ready["observedGeneration"] == generation(policy)) else { return Ok(()) };
+    let Some(ready) = ready.filter(|ready| ready["observedGeneration"] == generation(policy)) else {
+        return Ok(());
+    };
     let name = text(&policy["metadata"]["name"]);
     let specs = asked.specs.iter().filter(|(policy, _)| **policy == name).flat_map(|(_, specs)| specs);
-    let Some(spec) = specs.clone().find(|spec| spec.age() == text(&policy["spec"]["privilegedSessionMaxAge"])) else {
+    let Some(spec) =
+        specs.clone().find(|spec| spec.age() == text(&policy["spec"]["privilegedSessionMaxAge"]))
+    else {
         return Err(format!("{name} has a spec that nobody wrote: none of {:?}", specs.collect::<Vec<_>>()));
     };
     for target in policy["spec"]["targetRefs"].as_array().into_iter().flatten() {
         let name = text(&target["name"]);
-        let had = |template: &Template| spec.variables().iter().all(|(name, value)| template.values.get(*name) == Some(value));
+        let had = |template: &Template| {
+            spec.variables().iter().all(|(name, value)| template.values.get(*name) == Some(value))
+        };
         if !templates(&name).iter().any(had) {
             return Err(format!("it is {ready}, and {name} never had {spec:?}"));
         }

@@ -11,7 +11,10 @@ use super::fault::{Edit, POLICIES, WORKLOADS};
 use super::judge::{self, Asked, MAX_AGE};
 use super::{config_map, policy_of};
 use crate::between::BROKEN;
-use crate::objects::{GOVERNED, LABEL, SETTINGS, WHOAMI, env, env_patch, env_removal, generation, kratos, kratos_reading, policy_with};
+use crate::objects::{
+    GOVERNED, LABEL, SETTINGS, WHOAMI, env, env_patch, env_removal, generation, kratos, kratos_reading,
+    policy_with,
+};
 use crate::scene::{OWNER, condition, identity, resource, text};
 
 /// One that no other is equal to.
@@ -30,7 +33,8 @@ impl Spec {
     }
 
     pub fn variables(&self) -> BTreeMap<&'static str, String> {
-        let mut variables = BTreeMap::from([(SETTINGS, self.settings.to_owned()), (WHOAMI, self.whoami.to_owned())]);
+        let mut variables =
+            BTreeMap::from([(SETTINGS, self.settings.to_owned()), (WHOAMI, self.whoami.to_owned())]);
         if self.policy != "file" {
             variables.insert(MAX_AGE, self.age());
         }
@@ -73,7 +77,8 @@ impl World {
         };
         let specs = [spec(POLICIES[0], &WORKLOADS[..2]), spec(POLICIES[1], &WORKLOADS[2..])];
         let policies = specs.map(|spec| (spec.policy, Policy { there: true, spec }));
-        let mut world = Self { client, namespace, policies: policies.into(), edits: 60, asked: Asked::default() };
+        let mut world =
+            Self { client, namespace, policies: policies.into(), edits: 60, asked: Asked::default() };
         world.begin();
         for workload in WORKLOADS {
             world.create(made(workload)).await;
@@ -90,7 +95,11 @@ impl World {
         let there = self.policies.values().filter(|policy| policy.there);
         let specs = there.clone().map(|policy| (policy.spec.policy, vec![policy.spec.clone()])).collect();
         let named: Vec<_> = there.flat_map(|policy| &policy.spec.targets).collect();
-        let let_go = WORKLOADS.iter().filter(|workload| !named.contains(workload)).map(|workload| (*workload).to_owned()).collect();
+        let let_go = WORKLOADS
+            .iter()
+            .filter(|workload| !named.contains(workload))
+            .map(|workload| (*workload).to_owned())
+            .collect();
         self.asked = Asked { specs, let_go, changes: BTreeMap::new() };
     }
 
@@ -120,7 +129,12 @@ impl World {
     }
 
     /// What the operator cannot read for a while.
-    pub fn unreadable(&self, kind: &'static str, name: &'static str, time: Duration) -> impl Future<Output = ()> + use<> {
+    pub fn unreadable(
+        &self,
+        kind: &'static str,
+        name: &'static str,
+        time: Duration,
+    ) -> impl Future<Output = ()> + use<> {
         let api = self.api(kind);
         async move {
             for value in [Some(BROKEN.1), None] {
@@ -186,8 +200,12 @@ impl World {
             }
             Edit::ConfigMapDeleted(policy) => self.delete("ConfigMap", config_map(policy)).await,
             Edit::ConfigMapOverwritten(policy) => {
-                self.patch("ConfigMap", config_map(policy), json!({"data": {"kratos.yaml": "session: {whoami: {required_aal: aal1}}\n"}}))
-                    .await;
+                self.patch(
+                    "ConfigMap",
+                    config_map(policy),
+                    json!({"data": {"kratos.yaml": "session: {whoami: {required_aal: aal1}}\n"}}),
+                )
+                .await;
             }
             Edit::Variable { workload, name, value } => {
                 self.may_change(workload);
@@ -214,12 +232,14 @@ impl World {
     /// Whether everything is as the specs ask; the versions of the objects that are so.
     pub async fn is_as_asked(&self) -> Result<Vec<Value>, String> {
         let find = async |kind: &str, name: &str| {
-            let found = self.api(kind).get_opt(name).await.map_err(|error| format!("{kind} {name}: {error}"))?;
+            let found =
+                self.api(kind).get_opt(name).await.map_err(|error| format!("{kind} {name}: {error}"))?;
             Ok::<_, String>(found.map(|object| serde_json::to_value(object).expect("an object is JSON")))
         };
         let mut found = Vec::new();
         for workload in WORKLOADS {
-            let object = find("Deployment", workload).await?.ok_or_else(|| format!("there is no {workload}"))?;
+            let object =
+                find("Deployment", workload).await?.ok_or_else(|| format!("there is no {workload}"))?;
             let policy = &self.policies[policy_of(workload)];
             if policy.there && policy.spec.targets.contains(&workload) {
                 has(&object, &policy.spec)?;
@@ -235,7 +255,10 @@ impl World {
                 (Some(policy), Some(file)) if *there => {
                     is_ready(&policy)?;
                     spec.targets.iter().try_for_each(|target| tells(&policy, target, spec, &found))?;
-                    let of_file = [format!("required_aal: \"{}\"", spec.whoami), format!("privileged_session_max_age: \"{}\"", spec.age())];
+                    let of_file = [
+                        format!("required_aal: \"{}\"", spec.whoami),
+                        format!("privileged_session_max_age: \"{}\"", spec.age()),
+                    ];
                     if !of_file.iter().all(|line| file.contains(line)) {
                         return Err(format!("the file of {spec:?} is {file}"));
                     }
@@ -244,7 +267,9 @@ impl World {
                 // One that is still mounted is emptied.
                 (None, None) if !there => {}
                 (None, Some(file)) if !there && file == "{}\n" => {}
-                (policy, map) => return Err(format!("{name} is to be there: {there}, and is {policy:?} with {map:?}")),
+                (policy, map) => {
+                    return Err(format!("{name} is to be there: {there}, and is {policy:?} with {map:?}"));
+                }
             }
         }
         Ok(found)
@@ -252,7 +277,11 @@ impl World {
 }
 
 fn made(workload: &str) -> Value {
-    if policy_of(workload) == "file" { kratos_reading(workload, config_map("file")) } else { kratos(workload) }
+    if policy_of(workload) == "file" {
+        kratos_reading(workload, config_map("file"))
+    } else {
+        kratos(workload)
+    }
 }
 
 fn has(workload: &Value, spec: &Spec) -> Result<(), String> {
@@ -269,7 +298,9 @@ fn has(workload: &Value, spec: &Spec) -> Result<(), String> {
 /// Whether nothing of the operator is left on it.
 fn is_free(workload: &Value) -> Result<(), String> {
     let metadata = &workload["metadata"];
-    let is_free = judge::own(workload).is_empty() && metadata["labels"][LABEL].is_null() && metadata["annotations"][GOVERNED].is_null();
+    let is_free = judge::own(workload).is_empty()
+        && metadata["labels"][LABEL].is_null()
+        && metadata["annotations"][GOVERNED].is_null();
     if is_free { Ok(()) } else { Err(format!("nobody names it, and there is {workload}")) }
 }
 
@@ -283,17 +314,22 @@ fn is_ready(policy: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the status tells of the workload as it is now: the operator writes it after the workload, and a step is over with it.
+/// Whether the status tells of the workload as it is now: the operator writes it after the workload, and a
+/// step is over with it.
 fn tells(policy: &Value, target: &str, spec: &Spec, workloads: &[Value]) -> Result<(), String> {
     let workload = workloads.iter().find(|workload| workload["metadata"]["name"] == target).map(generation);
-    let told = policy["status"]["targets"].as_array().into_iter().flatten().find(|told| told["name"] == target);
+    let told =
+        policy["status"]["targets"].as_array().into_iter().flatten().find(|told| told["name"] == target);
     let levels = json!({"settings": spec.settings, "whoami": spec.whoami});
-    let is_so = |told: &&Value| told["requiredAAL"] == levels && told["observedGeneration"].as_i64() == workload;
-    told.filter(is_so).map(drop).ok_or_else(|| format!("of {target} at {workload:?} it does not tell: {policy}"))
+    let is_so =
+        |told: &&Value| told["requiredAAL"] == levels && told["observedGeneration"].as_i64() == workload;
+    told.filter(is_so)
+        .map(drop)
+        .ok_or_else(|| format!("of {target} at {workload:?} it does not tell: {policy}"))
 }
 
-/// Until the API server answers. What is there already, or is not there, was done by an attempt whose answer was lost, or has
-/// nothing done to it.
+/// Until the API server answers. What is there already, or is not there, was done by an attempt whose answer
+/// was lost, or has nothing done to it.
 async fn insist(mut attempt: impl AsyncFnMut() -> kube::Result<()>) {
     let deadline = tokio::time::Instant::now() + super::PATIENCE;
     loop {

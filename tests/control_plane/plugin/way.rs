@@ -25,7 +25,11 @@ impl Relay {
     fn to(server: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("it has an address");
-        let (open, standing, asked) = (Arc::new(AtomicBool::new(true)), Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<Vec<_>>>::default());
+        let (open, standing, asked) = (
+            Arc::new(AtomicBool::new(true)),
+            Arc::<Mutex<Vec<_>>>::default(),
+            Arc::<Mutex<Vec<_>>>::default(),
+        );
         let relay = Self { address, open: open.clone(), standing: standing.clone(), asked: asked.clone() };
         std::thread::spawn(move || {
             for near in listener.incoming().flatten().filter(|_| open.load(Ordering::SeqCst)) {
@@ -47,7 +51,12 @@ impl Relay {
     }
 }
 
-fn pass(near: TcpStream, server: &str, asked: &Mutex<Vec<String>>, standing: &Mutex<Vec<TcpStream>>) -> Option<()> {
+fn pass(
+    near: TcpStream,
+    server: &str,
+    asked: &Mutex<Vec<String>>,
+    standing: &Mutex<Vec<TcpStream>>,
+) -> Option<()> {
     let mut first = [0];
     near.peek(&mut first).ok()?;
     // TLS begins otherwise.
@@ -73,7 +82,9 @@ fn pass(near: TcpStream, server: &str, asked: &Mutex<Vec<String>>, standing: &Mu
 fn server(scene: &Scene) -> String {
     let text = std::fs::read_to_string(&scene.kubeconfig).expect("a kubeconfig");
     let kubeconfig: Value = serde_yaml::from_str(&text).expect("YAML");
-    crate::scene::text(&kubeconfig["clusters"][0]["cluster"]["server"]).trim_start_matches("https://").to_owned()
+    crate::scene::text(&kubeconfig["clusters"][0]["cluster"]["server"])
+        .trim_start_matches("https://")
+        .to_owned()
 }
 
 fn kubeconfig(scene: &Scene, fields: Value) -> tempfile::NamedTempFile {
@@ -90,7 +101,12 @@ fn kubeconfig(scene: &Scene, fields: Value) -> tempfile::NamedTempFile {
 async fn whoever_reaches_no_cluster_is_told_why() {
     let scene = Scene::start("plugin-way").await;
     let text = std::fs::read_to_string(&scene.kubeconfig).expect("a kubeconfig");
-    let server = text.lines().find_map(|line| line.split_once("https://")?.1.split_once('"')).expect("an address").0.to_owned();
+    let server = text
+        .lines()
+        .find_map(|line| line.split_once("https://")?.1.split_once('"'))
+        .expect("an address")
+        .0
+        .to_owned();
     let free = format!("127.0.0.1:{}", free_port());
     let closed = file(&json!(null));
     std::fs::write(closed.path(), text.replace(&server, &free)).expect("it is written");
@@ -102,12 +118,19 @@ async fn whoever_reaches_no_cluster_is_told_why() {
 
     // The text around a fault may hold a token.
     let broken = file(&json!(null));
-    std::fs::write(broken.path(), text.replace(&format!("{server}\""), &server).replace("client-key-data: ", "token: hunter2, x: "))
-        .expect("it is written");
+    std::fs::write(
+        broken.path(),
+        text.replace(&format!("{server}\""), &server).replace("client-key-data: ", "token: hunter2, x: "),
+    )
+    .expect("it is written");
     let unread = spawn_in(broken.path(), &scene.namespace, folder.path(), &["status"]);
     let unread = outcome(unread.wait_with_output().expect("it ends"));
     says(&unread.errors, &["the kubeconfig cannot be read, see line 3"]);
-    assert!(!unread.errors.contains("hunter2") && !unread.errors.contains("certificate"), "{}", unread.errors);
+    assert!(
+        !unread.errors.contains("hunter2") && !unread.errors.contains("certificate"),
+        "{}",
+        unread.errors
+    );
 }
 
 #[tokio::test]
@@ -133,7 +156,11 @@ async fn a_proxy_is_gone_through_where_one_is_meant() {
     let ask = |kubeconfig: &Path, https_proxy: &str, no_proxy: &str| {
         let mut command = Command::new(folder.path().join("kubectl-mfa"));
         command.args(["-n", &scene.namespace, "status", "-o", "json", "--kubeconfig"]).arg(kubeconfig);
-        command.env("HTTPS_PROXY", https_proxy).env("NO_PROXY", no_proxy).env_remove("https_proxy").env_remove("no_proxy");
+        command
+            .env("HTTPS_PROXY", https_proxy)
+            .env("NO_PROXY", no_proxy)
+            .env_remove("https_proxy")
+            .env_remove("no_proxy");
         outcome(command.output().expect("it starts"))
     };
     let (away, named) = (kubeconfig(&scene, away), kubeconfig(&scene, named));
@@ -169,7 +196,11 @@ async fn a_proxy_is_gone_through_where_one_is_meant() {
 /// The conditions of a policy, as its operator would have written them.
 async fn write_conditions(scene: &Scene, conditions: Value) {
     let status = json!({"status": {"observedGeneration": 1, "conditions": conditions}});
-    scene.api("MfaPolicy").patch_status("mfa", &PatchParams::default(), &Patch::Merge(status)).await.expect("a status is written");
+    scene
+        .api("MfaPolicy")
+        .patch_status("mfa", &PatchParams::default(), &Patch::Merge(status))
+        .await
+        .expect("a status is written");
 }
 
 fn condition(type_: &str, status: &str, reason: &str, seconds: i64) -> Value {
@@ -193,7 +224,12 @@ async fn an_outage_is_waited_out_and_told_once() {
     let relay = Relay::to(server(&scene));
     let by_relay = kubeconfig(&scene, json!({"server": format!("https://{}", relay.address)}));
     let folder = folder();
-    let mut waiting = spawn_in(by_relay.path(), &scene.namespace, folder.path(), &["rollout", "status", "mfa", "--timeout", "2m"]);
+    let mut waiting = spawn_in(
+        by_relay.path(),
+        &scene.namespace,
+        folder.path(),
+        &["rollout", "status", "mfa", "--timeout", "2m"],
+    );
     let mut output = BufReader::new(waiting.stdout.take().expect("a pipe"));
     let mut errors = BufReader::new(waiting.stderr.take().expect("a pipe"));
     says(&line(&mut output), &["Waiting for the policy mfa", "TargetNotFound"]);
@@ -208,7 +244,12 @@ async fn an_outage_is_waited_out_and_told_once() {
 
     // Whoever was never answered is told at once.
     relay.close();
-    let never = spawn_in(by_relay.path(), &scene.namespace, folder.path(), &["rollout", "status", "mfa", "--timeout", "2m"]);
+    let never = spawn_in(
+        by_relay.path(),
+        &scene.namespace,
+        folder.path(),
+        &["rollout", "status", "mfa", "--timeout", "2m"],
+    );
     let never = outcome(never.wait_with_output().expect("it ends"));
     assert_eq!(never.code, 1);
     says(&never.errors, &["error: https://127.0.0.1"]);
@@ -220,7 +261,12 @@ async fn an_attempt_that_was_just_asked_for_is_waited_for() {
     scene.create(policy("mfa", &["kratos"])).await;
     scene.until_condition("mfa", "Reconciling", "True", "TargetNotFound").await;
     scene.operator.stop();
-    let stuck = |seconds| json!([condition("Ready", "False", "RolledBack", seconds), condition("Stalled", "True", "RolledBack", seconds)]);
+    let stuck = |seconds| {
+        json!([
+            condition("Ready", "False", "RolledBack", seconds),
+            condition("Stalled", "True", "RolledBack", seconds)
+        ])
+    };
     write_conditions(&scene, stuck(-600)).await;
     let told = mfa(&scene, &["rollout", "status", "mfa"]);
     assert_eq!(told.code, 1, "{}", told.all());
@@ -243,20 +289,25 @@ async fn an_explanation_has_the_events_of_this_policy_alone() {
     scene.create(policy("mfa", &["kratos"])).await;
     scene.until_condition("mfa", "Reconciling", "True", "TargetNotFound").await;
     let uid = text(&scene.get("MfaPolicy", "mfa").await["metadata"]["uid"]);
-    for (name, uid, message) in [("own", &*uid, "of this one"), ("other", "00000000-0000-0000-0000-000000000000", "of the one before")] {
+    for (name, uid, message) in [
+        ("own", &*uid, "of this one"),
+        ("other", "00000000-0000-0000-0000-000000000000", "of the one before"),
+    ] {
         let regarding = json!({"apiVersion": "mfa-operator.dev/v1alpha1", "kind": "MfaPolicy", "name": "mfa", "namespace": scene.namespace, "uid": uid});
         let event = json!({
             "apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": scene.namespace}, "type": "Normal",
             "involvedObject": regarding, "reason": "Test", "message": message, "lastTimestamp": Timestamp::now().to_string(),
         });
         let event = serde_json::from_value::<k8s_openapi::api::core::v1::Event>(event).expect("an event");
-        let events = Api::<k8s_openapi::api::core::v1::Event>::namespaced(scene.client.clone(), &scene.namespace);
+        let events =
+            Api::<k8s_openapi::api::core::v1::Event>::namespaced(scene.client.clone(), &scene.namespace);
         events.create(&kube::api::PostParams::default(), &event).await.expect("it is created");
     }
     let explained = mfa(&scene, &["explain", "mfa"]);
     says(&explained.output, &["What happened lately", "of this one"]);
     assert!(!explained.output.contains("of the one before"), "{}", explained.output);
-    let shown: Value = serde_json::from_str(&mfa(&scene, &["status", "mfa", "-o", "json"]).output).expect("JSON");
+    let shown: Value =
+        serde_json::from_str(&mfa(&scene, &["status", "mfa", "-o", "json"]).output).expect("JSON");
     assert_eq!(shown["policies"][0]["uid"], uid);
 }
 
@@ -283,17 +334,30 @@ async fn a_reader_that_is_gone_changes_no_verdict() {
     let seen = outcome(command(&diff).stdout(closed()).output().expect("it starts"));
     assert_eq!((seen.code, &*seen.errors), (1, ""), "something would change");
     let refused = policy_with("refused", &["kratos"], json!({"requiredAAL": {"whoami": "aal2"}}));
-    let both = file(&json!({"apiVersion": "v1", "kind": "List", "items": [refused, policy("mfa", &["kratos"])]}));
+    let both =
+        file(&json!({"apiVersion": "v1", "kind": "List", "items": [refused, policy("mfa", &["kratos"])]}));
     let both = ["diff", "-f", both.path().to_str().expect("a path")];
     let seen = outcome(command(&both).stdout(closed()).output().expect("it starts"));
     assert_eq!(seen.code, 2, "{}", seen.errors);
-    // Its verdict is what it is called for: it is waited for. A screen that nobody sees is not kept up to date.
-    let waited = outcome(command(&["rollout", "status", "lost", "--timeout", "2s"]).stdout(closed()).output().expect("it starts"));
+    // Its verdict is what it is called for: it is waited for. A screen that nobody sees is not kept up to
+    // date.
+    let waited = outcome(
+        command(&["rollout", "status", "lost", "--timeout", "2s"])
+            .stdout(closed())
+            .output()
+            .expect("it starts"),
+    );
     assert_eq!(waited.code, 1, "{}", waited.errors);
     assert_eq!(command(&["status", "-w"]).stdout(closed()).status().expect("it starts").code(), Some(0));
     // An error and a note to nobody.
-    assert_eq!(command(&["status", "nobody"]).stdout(closed()).stderr(closed()).status().expect("it starts").code(), Some(1));
-    assert_eq!(command(&["status"]).stdout(closed()).stderr(closed()).status().expect("it starts").code(), Some(0));
+    assert_eq!(
+        command(&["status", "nobody"]).stdout(closed()).stderr(closed()).status().expect("it starts").code(),
+        Some(1)
+    );
+    assert_eq!(
+        command(&["status"]).stdout(closed()).stderr(closed()).status().expect("it starts").code(),
+        Some(0)
+    );
 }
 
 /// A message may hold whatever somebody could make the operator repeat.
@@ -306,17 +370,24 @@ async fn a_terminal_is_told_nothing_by_what_others_wrote() {
     let hostile = json!([{"type": "Ready", "status": "False", "reason": "Evil\u{1b}[31m", "message": "\u{1b}]0;title\u{7}\u{202e}", "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
     scene
         .api("MfaPolicy")
-        .patch_status("mfa", &PatchParams::default(), &Patch::Merge(json!({"status": {"conditions": hostile}})))
+        .patch_status(
+            "mfa",
+            &PatchParams::default(),
+            &Patch::Merge(json!({"status": {"conditions": hostile}})),
+        )
         .await
         .expect("a status is written");
-    for command in [&["status", "mfa"][..], &["explain", "mfa"], &["rollout", "status", "mfa", "--watch=false"]] {
+    for command in
+        [&["status", "mfa"][..], &["explain", "mfa"], &["rollout", "status", "mfa", "--watch=false"]]
+    {
         let shown = mfa(&scene, command).all();
         assert!(shown.contains("Evil"), "{shown}");
         assert!(!shown.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{shown:?}");
     }
 }
 
-/// Ends with the test, however that does. With `script` its terminal goes, and whatever shows something there.
+/// Ends with the test, however that does. With `script` its terminal goes, and whatever shows something
+/// there.
 struct Ended(Child);
 
 impl Drop for Ended {
@@ -333,11 +404,21 @@ async fn a_terminal_gives_the_width_and_is_kept_up_to_date() {
     scene.create(policy("mfa", &["kratos"])).await;
     scene.until_condition("mfa", "Reconciling", "True", "TargetNotFound").await;
     let folder = folder();
-    let call = format!("{}/kubectl-mfa --kubeconfig {} -n {}", folder.path().display(), scene.kubeconfig.display(), scene.namespace);
+    let call = format!(
+        "{}/kubectl-mfa --kubeconfig {} -n {}",
+        folder.path().display(),
+        scene.kubeconfig.display(),
+        scene.namespace
+    );
     let line = format!("stty cols 60; exec {call} status -w");
     let mut script = Command::new("script");
-    script.args(["-qefc", &line, "/dev/null"]).env("TERM", "xterm").env_remove("COLUMNS").env_remove("NO_COLOR");
-    let mut script = Ended(script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script of util-linux"));
+    script
+        .args(["-qefc", &line, "/dev/null"])
+        .env("TERM", "xterm")
+        .env_remove("COLUMNS")
+        .env_remove("NO_COLOR");
+    let mut script =
+        Ended(script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script of util-linux"));
     let mut output = script.0.stdout.take().expect("a pipe");
     let seen = Arc::<Mutex<String>>::default();
     let told = seen.clone();
@@ -355,7 +436,9 @@ async fn a_terminal_gives_the_width_and_is_kept_up_to_date() {
         scene.until(what, SOON, look).await
     };
     let wipe = "\u{1b}[H\u{1b}[2J";
-    let first = until("the policy is shown", &|seen| seen.contains("TargetNotFound") && seen.contains("in force")).await;
+    let first =
+        until("the policy is shown", &|seen| seen.contains("TargetNotFound") && seen.contains("in force"))
+            .await;
     assert!(first.contains("does not exist in this namespace: create\r\n"), "60 columns: {first}");
     scene.delete("MfaPolicy", "mfa").await;
     let last = until("nothing is shown", &|seen| seen.contains("No MfaPolicy found")).await;

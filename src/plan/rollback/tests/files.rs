@@ -56,7 +56,10 @@ fn a_file_that_no_pod_has_read_is_not_good_yet() {
             newest.applied[0].good.iter().any(|good| **good == *newest.digest())
         };
         answers(&mut observed, "a");
-        edit(&mut observed, by_file(json!({"requiredAAL": {"whoami": "aal1"}, "privilegedSessionMaxAge": "5m"})));
+        edit(
+            &mut observed,
+            by_file(json!({"requiredAAL": {"whoami": "aal1"}, "privilegedSessionMaxAge": "5m"})),
+        );
         for _ in 0..3 {
             assert!(!look(&mut observed), "its pods answer what they did before");
         }
@@ -126,8 +129,16 @@ fn where_one_that_runs_well_shares_the_file_nothing_goes_back() {
     let (reason, message, status) = told(&observed);
     assert_eq!(reason, Reason::Crashing, "{message}");
     assert!(message.contains("Deployment kratos-0 shares the file and runs well on it"), "{message}");
-    let levels: Vec<_> = status.targets.iter().map(|target| target.required_aal.as_ref().expect("levels").whoami.clone()).collect();
-    assert_eq!(levels, ["highest_available", "aal1"], "the old pods of the second have their level as a variable");
+    let levels: Vec<_> = status
+        .targets
+        .iter()
+        .map(|target| target.required_aal.as_ref().expect("levels").whoami.clone())
+        .collect();
+    assert_eq!(
+        levels,
+        ["highest_available", "aal1"],
+        "the old pods of the second have their level as a variable"
+    );
 }
 
 #[test]
@@ -177,7 +188,11 @@ fn a_file_that_goes_back_by_our_own_hand_has_not_drifted() {
     // What somebody else writes has.
     observed.config_maps[0].content = Some("another".into());
     assert!(is_drift(&plan(&observed)));
-    let strict = render(&observed.key.name, fixtures::record("kratos", 9, "highest_available").data.overlay.clone(), Delivery::Environment);
+    let strict = render(
+        &observed.key.name,
+        fixtures::record("kratos", 9, "highest_available").data.overlay.clone(),
+        Delivery::Environment,
+    );
     observed.config_maps[0].content = Some(content(&strict).into());
     assert!(is_drift(&plan(&observed)), "no target has that earlier revision any more");
 }

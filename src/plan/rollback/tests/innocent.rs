@@ -22,7 +22,10 @@ fn what_keeps_no_server_from_starting_is_never_taken_back() {
         settle(&mut observed, NONE_LIVES);
         let (reason, message, status) = told(&observed);
         assert_eq!(reason, Reason::Waiting, "{spec}: {message}");
-        assert!(message.contains("keeps no server from starting") && message.contains("kubectl logs"), "{message}");
+        assert!(
+            message.contains("keeps no server from starting") && message.contains("kubectl logs"),
+            "{message}"
+        );
         assert_eq!(status.targets[0].revision, status.revision, "{spec}: it stays");
         assert!(observed.records.iter().all(|record| record.verdict.is_none()), "{spec}");
         // It is in force when that ends.
@@ -34,7 +37,10 @@ fn what_keeps_no_server_from_starting_is_never_taken_back() {
 #[test]
 fn nor_is_the_first_policy_that_states_no_more_than_that() {
     let mut observed = observed(targets(1));
-    edit(&mut observed, json!({"requiredAAL": {"whoami": "highest_available"}, "methods": {"totp": {"enabled": true}}}));
+    edit(
+        &mut observed,
+        json!({"requiredAAL": {"whoami": "highest_available"}, "methods": {"totp": {"enabled": true}}}),
+    );
     settle(&mut observed, NONE_LIVES);
     assert_eq!(told(&observed).0, Reason::Waiting, "{}", told(&observed).1);
 }
@@ -74,10 +80,17 @@ fn a_forged_verdict_over_that_is_not_believed() {
         asked: None,
         kind: "Deployment".into(),
         name: "kratos-0".into(),
-        evidence: Evidence { pod: "x".into(), container: "kratos".into(), reason: "x".into(), exit_code: None },
+        evidence: Evidence {
+            pod: "x".into(),
+            container: "kratos".into(),
+            reason: "x".into(),
+            exit_code: None,
+        },
         back: vec![Back { kind: "Deployment".into(), name: "kratos-0".into(), record: weak.into() }],
     };
     Arc::make_mut(&mut observed.records[0]).verdict = Some(forged);
     let decided = plan(&observed);
-    assert!(decided.verdict.is_none() && !decided.steps.iter().any(|step| matches!(step, Step::Write { .. })));
+    assert!(
+        decided.verdict.is_none() && !decided.steps.iter().any(|step| matches!(step, Step::Write { .. }))
+    );
 }

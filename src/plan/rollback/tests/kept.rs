@@ -9,7 +9,9 @@ fn one_of_two() -> Observed {
     edit(&mut observed, lax());
     settle(&mut observed, ALL_LIVE);
     edit(&mut observed, strict());
-    looks(&mut observed, |index, desired| if index == 0 || whoami(desired) == Some(Level::Aal1) { Fare::Lives } else { Fare::Fails });
+    looks(&mut observed, |index, desired| {
+        if index == 0 || whoami(desired) == Some(Level::Aal1) { Fare::Lives } else { Fare::Fails }
+    });
     assert_eq!(levels(&observed), ["highest_available", "aal1"]);
     observed
 }
@@ -24,7 +26,12 @@ fn looks(observed: &mut Observed, fare: impl Fn(usize, &Desired) -> Fare) {
 }
 
 fn levels(observed: &Observed) -> Vec<String> {
-    told(observed).2.targets.iter().map(|target| target.required_aal.as_ref().expect("levels").whoami.clone()).collect()
+    told(observed)
+        .2
+        .targets
+        .iter()
+        .map(|target| target.required_aal.as_ref().expect("levels").whoami.clone())
+        .collect()
 }
 
 #[test]
@@ -34,7 +41,10 @@ fn one_that_came_anew_gets_what_it_kept() {
     let workload = Workload { uid: "anew".into(), ..(**anew.workload.as_ref().expect("a workload")).clone() };
     observed.targets[0] = TargetView { workload: Some(Arc::new(workload)), ..anew };
     looks(&mut observed, |_, _| Fare::Lives);
-    assert_eq!((told(&observed).0, levels(&observed)), (Reason::RolledBack, vec!["highest_available".into(), "aal1".to_owned()]));
+    assert_eq!(
+        (told(&observed).0, levels(&observed)),
+        (Reason::RolledBack, vec!["highest_available".into(), "aal1".to_owned()])
+    );
 }
 
 #[test]
@@ -75,11 +85,16 @@ fn what_no_pod_that_serves_has_does_not_come_back() {
     let mut observed = observed(targets(1));
     edit(&mut observed, lax());
     settle(&mut observed, ALL_LIVE);
-    edit(&mut observed, json!({"requiredAAL": {"whoami": "highest_available"}, "acknowledge": ["MethodSwitchedOff:code"]}));
+    edit(
+        &mut observed,
+        json!({"requiredAAL": {"whoami": "highest_available"}, "acknowledge": ["MethodSwitchedOff:code"]}),
+    );
     // It never comes to its end, and its pods are the only ones.
     looks(&mut observed, |_, _| Fare::Alone);
     edit(&mut observed, strict());
-    looks(&mut observed, |_, desired| if desired.rendered.overlay.risky() == Default::default() { Fare::Alone } else { Fare::Fails });
+    looks(&mut observed, |_, desired| {
+        if desired.rendered.overlay.risky() == Default::default() { Fare::Alone } else { Fare::Fails }
+    });
     let (reason, message, _) = told(&observed);
     assert_eq!(reason, Reason::Crashing, "{message}");
     assert!(message.contains("something else than what was good last"), "{message}");
@@ -94,7 +109,8 @@ fn a_verdict_is_lifted_or_fallen_anew_and_never_both() {
     edit(&mut observed, strict());
     let refuse = |observed: &mut Observed| {
         let decided = plan(observed);
-        let refused = crate::plan::Plan { steps: decided.steps.iter().map(|_| held()).collect(), ..plan(observed) };
+        let refused =
+            crate::plan::Plan { steps: decided.steps.iter().map(|_| held()).collect(), ..plan(observed) };
         simulation::act(observed, if decided.verdict.is_some() { &refused } else { &decided });
         simulation::run(observed, STRICT_FAILS);
         observed.now += 20_000;
@@ -104,9 +120,17 @@ fn a_verdict_is_lifted_or_fallen_anew_and_never_both() {
     assert!(matches!(rulings.as_slice(), [Ruling::Judged(verdict)] if verdict.attempts == 1), "{rulings:?}");
     Arc::make_mut(observed.policy.as_mut().expect("a policy")).retry = "again".into();
     let rulings: Vec<_> = (0..6).filter_map(|_| refuse(&mut observed)).collect();
-    assert!(matches!(rulings.as_slice(), [Ruling::Lifted(_), Ruling::Judged(verdict)] if verdict.attempts == 2), "{rulings:?}");
+    assert!(
+        matches!(rulings.as_slice(), [Ruling::Lifted(_), Ruling::Judged(verdict)] if verdict.attempts == 2),
+        "{rulings:?}"
+    );
 }
 
 fn held() -> Step {
-    Step::Held { container: "kratos".into(), reason: Reason::Progressing, message: String::new(), until: None }
+    Step::Held {
+        container: "kratos".into(),
+        reason: Reason::Progressing,
+        message: String::new(),
+        until: None,
+    }
 }

@@ -3,7 +3,11 @@
 use super::*;
 
 fn lax_with_keys() -> Value {
-    with(lax(), "methods", json!({"webauthn": {"enabled": true, "rp": {"id": "example.com", "displayName": "Example"}}}))
+    with(
+        lax(),
+        "methods",
+        json!({"webauthn": {"enabled": true, "rp": {"id": "example.com", "displayName": "Example"}}}),
+    )
 }
 
 #[test]
@@ -26,14 +30,21 @@ fn a_verdict_falls_with_whatever_may_have_mended_it() {
         plan.verdict.is_none() && matches!(plan.steps[0], Step::Write { rolls: true, .. })
     };
     assert!(falls(|observed| Arc::make_mut(observed.policy.as_mut().expect("a policy")).generation += 1));
-    assert!(falls(|observed| Arc::make_mut(observed.policy.as_mut().expect("a policy")).retry = "again".into()));
-    assert!(falls(|observed| observed.targets[0].content.as_mut().expect("it was read").digest = "mended".into()));
+    assert!(falls(
+        |observed| Arc::make_mut(observed.policy.as_mut().expect("a policy")).retry = "again".into()
+    ));
+    assert!(falls(
+        |observed| observed.targets[0].content.as_mut().expect("it was read").digest = "mended".into()
+    ));
     assert!(!falls(|observed| observed.targets[0].content = None), "what cannot be read is not mended");
     let mut mended = observed.clone();
     Arc::make_mut(mended.policy.as_mut().expect("a policy")).retry = "again".into();
     settle(&mut mended, ALL_LIVE);
     assert_eq!(told(&mended).0, Reason::Ready);
-    assert!(mended.records.iter().all(|record| record.verdict.is_none()), "nothing is held against it any more");
+    assert!(
+        mended.records.iter().all(|record| record.verdict.is_none()),
+        "nothing is held against it any more"
+    );
 }
 
 #[test]
@@ -44,12 +55,21 @@ fn who_wants_it_tried_again_and_again_counts_once_in_five_minutes() {
     edit(&mut observed, lax());
     const LAX_FAILS: Fate = |desired| whoami(desired) != Some(Level::Aal1);
     settle(&mut observed, LAX_FAILS);
-    let ask = |observed: &mut Observed, word: &str| Arc::make_mut(observed.policy.as_mut().expect("a policy")).retry = word.into();
-    let attempts = |observed: &Observed| observed.records.iter().find_map(|record| Some(record.verdict.as_ref()?.attempts));
+    let ask = |observed: &mut Observed, word: &str| {
+        Arc::make_mut(observed.policy.as_mut().expect("a policy")).retry = word.into()
+    };
+    let attempts = |observed: &Observed| {
+        observed.records.iter().find_map(|record| Some(record.verdict.as_ref()?.attempts))
+    };
     ask(&mut observed, "first");
     settle(&mut observed, LAX_FAILS);
-    assert_eq!((told(&observed).0, attempts(&observed)), (Reason::RolledBack, Some(2)), "the first counts at once");
-    let begun = observed.records.iter().find_map(|record| record.verdict.as_ref()?.asked).expect("it was asked for");
+    assert_eq!(
+        (told(&observed).0, attempts(&observed)),
+        (Reason::RolledBack, Some(2)),
+        "the first counts at once"
+    );
+    let begun =
+        observed.records.iter().find_map(|record| record.verdict.as_ref()?.asked).expect("it was asked for");
     // By the annotation, and by an edit that asks for the same.
     ask(&mut observed, "second");
     Arc::make_mut(observed.policy.as_mut().expect("a policy")).generation += 1;
@@ -63,7 +83,8 @@ fn who_wants_it_tried_again_and_again_counts_once_in_five_minutes() {
     // What another clock wrote holds nobody up for ever.
     let digest = plan(&observed).digest;
     let index = observed.records.iter().position(|record| record.digest() == digest).expect("its record");
-    Arc::make_mut(&mut observed.records[index]).verdict.as_mut().expect("a verdict").asked = Some(observed.now + 1_000 * HOUR);
+    Arc::make_mut(&mut observed.records[index]).verdict.as_mut().expect("a verdict").asked =
+        Some(observed.now + 1_000 * HOUR);
     ask(&mut observed, "third");
     assert!(plan(&observed).verdict.is_none());
 }

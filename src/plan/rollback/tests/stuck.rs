@@ -17,7 +17,12 @@ fn a_pod_that_never_became_ready_is_replaced_on_the_way_back() {
         let workload = Arc::make_mut(view.workload.as_mut().expect("a workload"));
         workload.kind = kind;
         workload.status.updated = 0;
-        let mut pod = Pod { ready: false, unready: vec!["kratos".into()], cut_off, ..fixtures::pod(&[("REVISION", &failing)]) };
+        let mut pod = Pod {
+            ready: false,
+            unready: vec!["kratos".into()],
+            cut_off,
+            ..fixtures::pod(&[("REVISION", &failing)])
+        };
         pod.troubles.clear();
         view.pods = Some(vec![pod]);
         // The way back is under way.

@@ -23,7 +23,10 @@ struct Tried {
 
 impl Tried {
     fn sides(&self) -> (Side<'_>, Side<'_>) {
-        (Side { merged: &self.before.0, stated: &self.before.1 }, Side { merged: &self.after.0, stated: &self.after.1 })
+        (
+            Side { merged: &self.before.0, stated: &self.before.1 },
+            Side { merged: &self.after.0, stated: &self.after.1 },
+        )
     }
 
     fn refused(&self, acknowledged: &[SmolStr]) -> Vec<Rejection> {
@@ -36,16 +39,27 @@ impl Tried {
 fn tried(row: &table::Row) -> [Tried; 3] {
     let file: Option<Vec<Layer>> = match &row.file {
         Some(Json::String(word)) if word == "unreadable" => None,
-        Some(part) => Some(vec![Layer::known(overlay(row.spec(part.as_object().expect("a part of a spec"))).document())]),
+        Some(part) => Some(vec![Layer::known(
+            overlay(row.spec(part.as_object().expect("a part of a spec"))).document(),
+        )]),
         None => Some(Vec::new()),
     };
     let (old, new) = (overlay(row.spec(&row.old)), overlay(row.spec(&row.new)));
     let merged = |files: Option<&[Layer]>, overlay: &Overlay| {
         (Merged::of(files, &Layer::default(), overlay, Delivery::Environment), overlay.clone())
     };
-    let by_policy = |change| Tried { before: merged(file.as_deref(), &old), after: merged(file.as_deref(), &new), change };
-    let own: Option<Vec<_>> = file.clone().map(|files| files.into_iter().chain([Layer::known(old.document())]).collect());
-    let adopted = Tried { before: merged(own.as_deref(), &Overlay::default()), after: merged(own.as_deref(), &new), change: Change::First };
+    let by_policy = |change| Tried {
+        before: merged(file.as_deref(), &old),
+        after: merged(file.as_deref(), &new),
+        change,
+    };
+    let own: Option<Vec<_>> =
+        file.clone().map(|files| files.into_iter().chain([Layer::known(old.document())]).collect());
+    let adopted = Tried {
+        before: merged(own.as_deref(), &Overlay::default()),
+        after: merged(own.as_deref(), &new),
+        change: Change::First,
+    };
     [by_policy(Change::Edit), by_policy(Change::First), adopted]
 }
 
@@ -57,7 +71,10 @@ fn each_row_is_judged_as_told() {
             let refused = tried.refused(&[]);
             match said {
                 "passes" => assert_eq!(refused, [], "{what}"),
-                "state" => assert!(refused.len() == 1 && refused[0].message == rules::NOT_STATED, "{what}: {refused:?}"),
+                "state" => assert!(
+                    refused.len() == 1 && refused[0].message == rules::NOT_STATED,
+                    "{what}: {refused:?}"
+                ),
                 word => {
                     assert!(refused.len() == 1 && refused[0].message.contains(word), "{what}: {refused:?}");
                     assert_eq!(tried.refused(&[word.into()]), [], "{what}: its word suffices");
@@ -72,8 +89,14 @@ fn each_row_is_judged_as_told() {
 fn each_row_is_weaker_or_not_as_told() {
     for row in table::rows() {
         let [edit, ..] = tried(&row);
-        let compare = |path: &'static String| ordered(path).1.compare(&edit.before.0.value(path), &edit.after.0.value(path));
-        assert_eq!(governed_paths().iter().any(|path| compare(path) == Verdict::Weaker), row.weaker, "{row:?}");
+        let compare = |path: &'static String| {
+            ordered(path).1.compare(&edit.before.0.value(path), &edit.after.0.value(path))
+        };
+        assert_eq!(
+            governed_paths().iter().any(|path| compare(path) == Verdict::Weaker),
+            row.weaker,
+            "{row:?}"
+        );
     }
 }
 
@@ -92,7 +115,8 @@ fn nothing_weaker_passes_both() {
     for row in table::rows().into_iter().filter(|row| row.weaker) {
         assert_eq!(row.edited, table::Cluster::Verb, "{row:?}");
         let unseen = row.operator.says()[1..].contains(&"passes") && row.created == table::Cluster::Free;
-        // Kratos' own default may be stated, and what is left out on a server's own file changes nothing there.
+        // Kratos' own default may be stated, and what is left out on a server's own file changes nothing
+        // there.
         let stated = row.field == "privilegedSessionMaxAge" || row.operator.says()[1] != "passes";
         assert!(!unseen || stated, "{row:?}");
     }
@@ -110,7 +134,10 @@ fn every_leaf_has_its_rows() {
 #[test]
 fn every_leaf_is_ordered_and_a_new_one_passes_only_as_it_is() {
     for path in governed_paths() {
-        assert!(!matches!(ordered(path).1, Rule::Other), "say how {path} is ordered, and add its rows to the table");
+        assert!(
+            !matches!(ordered(path).1, Rule::Other),
+            "say how {path} is ordered, and add its rows to the table"
+        );
     }
     let (field, rule) = ordered("selfservice.methods.push.enabled");
     let text = |text| Value::Set(Leaf::Text(text));
@@ -133,10 +160,16 @@ fn nothing_of_the_servers_own_files_is_repeated() {
         "methods": {"webauthn": {"enabled": true, "rp": rp}},
     });
     let (nothing, asked) = (Overlay::default(), overlay(spec));
-    let merged = |overlay: &Overlay| Merged::of(Some(std::slice::from_ref(&file)), &Layer::default(), overlay, Delivery::Environment);
+    let merged = |overlay: &Overlay| {
+        Merged::of(Some(std::slice::from_ref(&file)), &Layer::default(), overlay, Delivery::Environment)
+    };
     let (before, after) = (merged(&nothing), merged(&asked));
     let (old, new) = (Side { merged: &before, stated: &nothing }, Side { merged: &after, stated: &asked });
     let refused = weakened(old, new, Change::First, &[]);
     assert_eq!(refused.len(), 1, "{refused:?}");
-    assert!(refused[0].message.contains("RelyingPartyChanged:a.example") && !refused[0].message.contains("hunter"), "{refused:?}");
+    assert!(
+        refused[0].message.contains("RelyingPartyChanged:a.example")
+            && !refused[0].message.contains("hunter"),
+        "{refused:?}"
+    );
 }
