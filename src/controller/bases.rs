@@ -20,8 +20,7 @@ use crate::admin;
 use crate::api::CONFIG_KEY;
 use crate::document::Budget;
 use crate::plan::{
-    Container, LeftFile, MountedFile, Observed, Workload, beside_ours, container, left_file,
-    waits_for_version,
+    Container, LeftFile, MountedFile, Observed, Workload, beside_ours, left_file, waits_for_version,
 };
 use crate::policy::VerificationMode;
 use crate::server::kratos::{Layer, Overlay};
@@ -180,7 +179,7 @@ fn files<'a>(
 }
 
 fn target_container<'a>(workload: &'a Workload, observed: &Observed, index: usize) -> Option<&'a Container> {
-    container(workload, &observed.targets[index]).ok()
+    observed.targets[index].container_in(workload).ok()
 }
 
 fn origin(files: &[&Option<MountedFile>]) -> u64 {

@@ -12,7 +12,7 @@ use super::view::Resource;
 use super::view::env_source::EnvKeys;
 use super::watch::{api, named};
 use super::{Context, Error};
-use crate::plan::{EnvFrom, EnvFromMap, EnvSource, Millis, Observed, Workload, container};
+use crate::plan::{EnvFrom, EnvFromMap, EnvSource, Millis, Observed, Workload};
 use crate::server::kratos::reaches;
 
 /// More than any container takes: the rest is told as not looked at.
@@ -64,7 +64,7 @@ pub(super) async fn read(context: &Context, observed: &mut Observed) -> Result<(
     let now = observed.now;
     for target in &mut observed.targets {
         let Some(workload) = target.workload.clone() else { continue };
-        let Ok(container) = container(&workload, target) else { continue };
+        let Ok(container) = target.container_in(&workload) else { continue };
         let sources = container.unusual.iter().flat_map(|unusual| &unusual.env_from);
         let mut seen = HashSet::new();
         let maps: Vec<_> = sources

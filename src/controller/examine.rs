@@ -17,7 +17,7 @@ use super::watch::{api, named};
 use super::{Context, Error, ask, pods};
 use crate::admin;
 use crate::plan::{
-    Content, Examination, Health, Observed, Pod, TargetView, Workload, container, judged_well, to_examine,
+    Content, Examination, Health, Observed, Pod, TargetView, Workload, judged_well, to_examine,
 };
 
 /// How long a pod may take to say how it is.
@@ -67,7 +67,7 @@ async fn content_of(
     target: &TargetView,
     workload: &Workload,
 ) -> Result<Option<Content>, Error> {
-    let server = container(workload, target).map(|container| container.name.as_str()).unwrap_or_default();
+    let server = target.container_in(workload).map(|container| container.name.as_str()).unwrap_or_default();
     let path = Resource::of(workload.kind).path(&workload.key.namespace);
     let request = Request::new(path)
         .get(&workload.key.name, &GetParams::default())
@@ -114,7 +114,7 @@ async fn with_health(
 ) -> Result<Vec<Pod>, Error> {
     let mut views = pods::of(context, observed, workload).await?.own;
     context.memory.sighted(views.iter_mut().map(|view| &mut view.pod), observed.now);
-    let name = container(workload, target).map(|container| container.name.clone()).unwrap_or_default();
+    let name = target.container_in(workload).map(|container| container.name.clone()).unwrap_or_default();
     let answers = target
         .pods
         .iter()

@@ -17,7 +17,8 @@ use super::view::{Resource, Seen, Slim};
 use super::{Context, Error, Settings, bases, env_from, events, observe, queue};
 use crate::api as wire;
 use crate::plan::{
-    self, ConfigMapStep, Desired, Governed, Pauses, PolicyObject, Record, Reversal, Step, Workload, container,
+    self, ConfigMapStep, Desired, Governed, Pauses, Planned, PolicyObject, Record, Reversal, Server, Step,
+    Workload,
 };
 use crate::policy::{Kind, VerificationMode};
 use crate::server::kratos::governed_names;
@@ -146,9 +147,7 @@ pub async fn foresee(
     let new_file =
         matches!(plan.config_map, Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. }));
     let rereads = new_file && plan::delivers_a_file(&observed) && !policy.suspend;
-    let goals = plan.goals.iter().map(|goal| goal.desired.clone());
-    let steps = observed.targets.iter().zip(&plan.steps).zip(goals);
-    let effects = steps.map(|((view, step), desired)| {
+    let effects = plan.over(&observed.targets).map(|Planned { view, goal, step }| {
         let mut effect = Effect { kind: view.kind, name: view.name.clone(), ..Effect::default() };
         if let Step::Refused { message, .. } | Step::Held { message, .. } = step {
             effect.obstacle = Some(message.clone());
@@ -158,16 +157,14 @@ pub async fn foresee(
                 Some("the policy is suspended: nothing is written until spec.suspend is false".into());
         }
         let refused = matches!(step, Step::Refused { .. });
-        if let Some(workload) = view.workload.as_deref().filter(|_| !refused)
-            && let Ok(container) = container(workload, view)
-        {
-            effect.change(workload, &container.name, Some(&desired));
+        if let Some(Server { workload, container }) = view.server().ok().filter(|_| !refused) {
+            effect.change(workload, &container.name, Some(&goal.desired));
             effect.rereads = rereads && effect.rolls.is_none();
         }
         effect
     });
     let mut effects: Vec<_> = effects.collect();
-    effects.extend(plan.reversals.iter().map(dropped));
+    effects.extend(plan.release.workloads.iter().map(dropped));
     let mut rejections: Vec<_> = plan.rejections.iter().map(ToString::to_string).collect();
     if let Some(ConfigMapStep::Refused((_, message))) = &plan.config_map {
         rejections.push(message.clone());

@@ -6,7 +6,7 @@ use super::{Context, Error, apply, tell};
 use crate::api::EventReason;
 use crate::plan::record::record_name;
 use crate::plan::{
-    Applied, Notice, Observed, Plan, PolicyObject, Report, Ruling, Verdict, applied_after, applied_before,
+    Applied, Failure, Notice, Observed, Plan, PolicyObject, Report, Verdict, applied_after, applied_before,
     applied_judged,
 };
 
@@ -37,7 +37,7 @@ pub(super) async fn applied(
     let applied = applied_after(observed, decided, answers, reverted);
     let newest = observed.records.first();
     let noted = applied_before(observed, decided);
-    let acquitted = matches!(decided.ruling, Some(Ruling::Acquitted));
+    let acquitted = matches!(decided.failure, Failure::Recovered);
     if noted == applied && !acquitted {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 use super::list::{self, Selection};
 use super::view::{Mounts, PodView, Resource};
 use super::{Context, Error, ask, makers, selected, words};
-use crate::plan::{Observed, UnknownPods, Workload, container, delivers_a_file, ends, hashes, is_done};
+use crate::plan::{Observed, UnknownPods, Workload, delivers_a_file, ends, hashes, is_done};
 use crate::policy::VerificationMode;
 
 /// Lists the pods of each target that moves, and asks those that read a file of ours what they have. Returns
@@ -28,7 +28,7 @@ pub(super) async fn list(context: &Context, observed: &mut Observed) -> Option<E
         let target = &observed.targets[index];
         let Some(workload) = target.workload.clone() else { continue };
         let reads = |file: &SmolStr| {
-            container(&workload, target).is_ok_and(|server| workload.file(&server.name, file).is_some())
+            target.container_in(&workload).is_ok_and(|server| workload.file(&server.name, file).is_some())
         };
         let asked = workload.own.policy_label && file.as_ref().is_some_and(reads);
         if (is_done(&workload) && !asked)
@@ -46,7 +46,7 @@ pub(super) async fn list(context: &Context, observed: &mut Observed) -> Option<E
         };
         context.memory.sighted(pods.own.iter_mut().map(|view| &mut view.pod), observed.now);
         let target = &mut observed.targets[index];
-        let asked = container(&workload, target).ok().filter(|_| asked);
+        let asked = target.container_in(&workload).ok().filter(|_| asked);
         target.selected = context.selected.recall(&workload);
         if pods.is_unseen() {
             continue;

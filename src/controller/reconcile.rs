@@ -13,8 +13,8 @@ use super::observe::Gathered;
 use super::{Context, Error, apply, bases, note, observe, refresh, selected, tell, words};
 use crate::api::{self as wire, EventReason, Reason};
 use crate::plan::{
-    Absence, ConfigMapStep, Key, Memory, Notice, Observed, Plan, PolicyObject, Report, Reversal, Ruling,
-    Step, StuckPod, applied_before, manifest, plan, retrying,
+    Absence, ConfigMapStep, Failure, Key, Memory, Notice, Observed, Plan, Planned, PolicyObject, Report,
+    Reversal, Server, Step, StuckPod, applied_before, manifest, plan, retrying,
 };
 use crate::policy::Delivery;
 
@@ -98,7 +98,7 @@ async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Error> {
     let Gathered { mut observed, unread } = observe::observe(context, key, now).await?;
     let decided = plan(&observed);
     name_in_log(&observed, &decided);
-    if decided.steps.iter().any(|step| matches!(step, Step::Refused { reason: Reason::InvalidSpec, .. })) {
+    if decided.steps().any(|step| matches!(step, Step::Refused { reason: Reason::InvalidSpec, .. })) {
         bases::hasten(context, &observed);
     }
     let unread = match unread {
@@ -209,14 +209,14 @@ async fn write(
             );
         }
     }
-    let mut answers = Report { targets: decided.steps.iter().map(|_| None).collect(), ..Report::default() };
+    let mut answers = Report::default();
     let mut outcome = Outcome::default();
-    if let Some(Ruling::Judged(verdict)) = &decided.ruling {
+    if let Failure::Detected(verdict) = &decided.failure {
         note::judged(context, observed, policy, decided, verdict)
             .await
             .unwrap_or_else(|error| outcome.failed(error));
     }
-    if let Some(Ruling::Lifted(verdict)) = &decided.ruling {
+    if let Failure::Retrying(verdict) = &decided.failure {
         // It is tried again: whoever comes next has to know before anything of it is written.
         let applied = applied_before(observed, decided);
         match note::verdict(context, policy, decided, verdict, &applied).await {
@@ -279,15 +279,14 @@ async fn write(
             write_targets(context, observed, policy, decided, &mut answers, &mut outcome).await;
         }
     }
-    outcome.refused =
-        answers.refused.is_some() || answers.targets.iter().any(|answer| matches!(answer, Some(Err(_))));
+    outcome.refused = answers.refused.is_some() || answers.targets.values().any(Result::is_err);
     // Where the new cannot be had, the old is kept.
     let keep = outcome.refused || outcome.error.is_some();
     let reverted = if keep { Vec::new() } else { undo(context, observed, decided, &mut outcome).await };
     remember(context, observed, policy, decided, &mut outcome).await;
     let note = async {
-        match decided.ruling {
-            Some(Ruling::Judged(_)) => Ok(()),
+        match decided.failure {
+            Failure::Detected(_) => Ok(()),
             _ => note::applied(context, observed, policy, decided, &answers, &reverted).await,
         }
     };
@@ -320,19 +319,19 @@ async fn write_targets(
     answers: &mut Report,
     outcome: &mut Outcome,
 ) {
-    for (index, ((step, view), goal)) in
-        decided.steps.iter().zip(&observed.targets).zip(&decided.goals).enumerate()
-    {
+    for Planned { view, goal, step } in decided.over(&observed.targets) {
         let desired = &*goal.desired;
-        let (Step::Write { container, adopted, take_over, rolls, drift, .. }, Some(workload)) =
-            (step, &view.workload)
+        let (Step::Write { adopted, take_over, rolls, drift, .. }, Ok(Server { workload, container })) =
+            (step, view.server())
         else {
             continue;
         };
+        let container = &*container.name;
         // Without its config map and record nothing new goes out; what is in force is kept up all the same,
         // and what fails is taken back.
         let old = !drift.is_empty()
-            || (decided.verdict.is_some() && desired.rendered.delivery == Delivery::Environment);
+            || (decided.failure.rolled_back().is_some()
+                && desired.rendered.delivery == Delivery::Environment);
         if answers.refused.is_some() && !old {
             continue;
         }
@@ -342,9 +341,11 @@ async fn write_targets(
             Ok(Ok(written)) => {
                 tell::wrote(context, policy, workload, *rolls, drift, &written.taken_from, desired);
                 view.over.iter().for_each(|over| tell::taken_by_age(context, policy, workload, over));
-                answers.targets[index] = Some(Ok(written.workload));
+                answers.targets.insert(workload.uid.clone(), Ok(written.workload));
             }
-            Ok(Err(refused)) => answers.targets[index] = Some(Err(refused)),
+            Ok(Err(refused)) => {
+                answers.targets.insert(workload.uid.clone(), Err(refused));
+            }
             Err(error) => outcome.failed(error),
         }
     }
@@ -353,7 +354,7 @@ async fn write_targets(
 /// Lets go of what no policy names any more; returns the uids of reverted workloads.
 async fn undo(context: &Context, observed: &Observed, decided: &Plan, outcome: &mut Outcome) -> Vec<SmolStr> {
     let (mut reverted, mut left) = (Vec::new(), Vec::new());
-    for reversal in &decided.reversals {
+    for reversal in &decided.release.workloads {
         let (workload, answer) = match reversal {
             Reversal::Leave { workload, why } => {
                 left.push(workload.id());
@@ -378,7 +379,7 @@ async fn undo(context: &Context, observed: &Observed, decided: &Plan, outcome: &
         }
     }
     context.memory.left(&observed.key, left);
-    for (map, end) in &decided.ended_config_maps {
+    for (map, end) in &decided.release.config_maps {
         match apply::end_config_map(context, &observed.key.namespace, map, *end).await {
             Ok(Ok(())) => {}
             Ok(Err((_, message))) => {

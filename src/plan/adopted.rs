@@ -1,31 +1,33 @@
 //! What stood on a target before a policy came to it, read back as something to go back to.
 
+use super::desired::Wanted;
+use super::outcome::planned;
 use super::target::{known, target_data};
-use super::{Container, Data, Desired, Observed, Plan, Step, TargetView, Workload, manifest};
+use super::{
+    Container, Data, Desired, Observed, Planned, Server, Step, TargetPlan, TargetView, Workload, manifest,
+};
 use crate::policy::Delivery;
 use crate::server::kratos::{Overlay, REVISION, revision, variables};
 
 /// What stands on targets that this policy is about to write for the first time, and that had fields of
 /// ours before: it is what they can go back to.
-pub(super) fn adopted(observed: &Observed, plan: &Plan, desired: &Desired) -> Vec<Data> {
+pub(super) fn adopted(observed: &Observed, targets: &[TargetPlan], wanted: &Wanted<'_>) -> Vec<Data> {
     let mut found: Vec<Data> = Vec::new();
     // Others may put another revision there at every look.
     let remembered = observed.records.iter().filter(|record| record.revision == 0).count();
     if remembered >= observed.targets.len() * 2 {
         return found;
     }
-    for (step, view) in plan.steps.iter().zip(&observed.targets) {
-        let (Step::Write { container, rolls: true, .. }, Some(workload)) = (step, &view.workload) else {
-            continue;
-        };
+    for Planned { view, step, .. } in planned(targets, &observed.targets) {
+        let (Step::Write { rolls: true, .. }, Ok(server)) = (step, view.server()) else { continue };
         // Until it is noted that it was written, what stands there is still that of before.
-        if known(observed, workload).is_some_and(|known| !known.record.is_empty()) {
+        if known(observed, server.workload).is_some_and(|known| !known.record.is_empty()) {
             continue;
         }
-        let read = read_back(workload, container, desired, view);
-        found.extend(read.filter(|data| {
-            observed.record(&data.digest()).is_none() && data.digest() != desired.data().digest()
-        }));
+        let read = read_back(server, &wanted.desired, view);
+        found.extend(
+            read.filter(|data| observed.record(&data.digest()).is_none() && data.digest() != wanted.digest),
+        );
     }
     found
 }
@@ -38,19 +40,18 @@ pub(super) fn own_variables<'a>(workload: &Workload, container: &'a Container) -
 
 /// The variables of ours on a workload as the record of a revision, if they are exactly one.
 pub(super) fn read_back(
-    workload: &Workload,
-    container: &str,
+    Server { workload, container }: Server<'_>,
     desired: &Desired,
     view: &TargetView,
 ) -> Option<Data> {
-    let own = own_variables(workload, workload.containers.iter().find(|live| *live.name == *container)?);
+    let own = own_variables(workload, container);
     let (_, named) = own.iter().find(|(name, _)| *name == REVISION)?;
     let overlay = Overlay::from_variables(&own)?;
     let data = Data {
         overlay,
         delivery: Delivery::Environment,
         config_map_name: desired.config_map.to_string(),
-        targets: vec![target_data(view, container)],
+        targets: vec![target_data(view, &container.name)],
     };
     let whole = variables(&data.overlay, data.delivery).len() == own.len();
     (whole && revision(&data.overlay, data.delivery) == *named && data.is_sound()).then_some(data)

@@ -7,7 +7,8 @@ use super::effective::{self, File, proof};
 use super::proof::Proof;
 use super::target::known;
 use super::{
-    Applied, Back, Before, Goal, Health, Observed, Plan, Report, Step, TargetView, Verdict, Workload, rollout,
+    Applied, Back, Before, Goal, Health, Observed, Plan, Planned, Reloads, Report, Server, Step, TargetView,
+    Verdict, Workload, rollout,
 };
 use crate::api::Reason;
 use crate::policy::{Kind, VerificationMode};
@@ -47,20 +48,23 @@ pub fn applied_after(
     let Some(desired) = &plan.desired else { return applied };
     let file = File::after(observed, desired, report);
     let recorded = report.recorded
-        || plan.verdict.is_some()
+        || plan.failure.rolled_back().is_some()
         || newest.is_some_and(|newest| newest.digest() == plan.digest);
-    for (index, ((step, view), goal)) in plan.steps.iter().zip(&observed.targets).zip(&plan.goals).enumerate()
-    {
-        let Some(workload) = &view.workload else { continue };
+    for target in plan.over(&observed.targets) {
+        let Some(workload) = &target.view.workload else { continue };
         // Pods that read a file have nothing of a revision before the file is that of the revision.
-        let is_there = recorded && (file == File::AsDesired || !effective::is_by_file(&goal.desired));
-        let written = matches!(report.targets.get(index), Some(Some(Ok(_))));
-        match step {
+        let is_there = recorded && (file == File::AsDesired || !effective::is_by_file(&target.goal.desired));
+        let written = matches!(report.targets.get(&workload.uid), Some(Ok(_)));
+        match target.step {
             Step::Write { .. } if is_there && written => {
-                put(&mut applied, entry(observed, plan, goal, view, workload, step, file))
+                entry(observed, &plan.reloads, target, file)
+                    .into_iter()
+                    .for_each(|entry| put(&mut applied, entry));
             }
             Step::Settled { .. } if is_there => {
-                put(&mut applied, entry(observed, plan, goal, view, workload, step, file))
+                entry(observed, &plan.reloads, target, file)
+                    .into_iter()
+                    .for_each(|entry| put(&mut applied, entry));
             }
             // Pods from now on do not read the file, whatever their mark: a roll has to be seen again.
             Step::Refused { reason: Reason::NotWired, .. } => {
@@ -94,39 +98,35 @@ fn put_unwritten(applied: &mut Vec<Applied>, entry: Applied) {
     applied.push(entry);
 }
 
-fn entry(
-    observed: &Observed,
-    plan: &Plan,
-    goal: &Goal,
-    view: &TargetView,
-    workload: &Workload,
-    step: &Step,
-    file: File,
-) -> Applied {
-    let (container, rolled_out, rolls) = match step {
-        Step::Write { container, done, rolls, .. } => (container.as_str(), *done, *rolls),
-        Step::Settled { container, done } => (container.as_str(), *done, false),
-        Step::Refused { .. } | Step::Held { .. } => ("", false, false),
+/// None where the target has no server.
+fn entry(observed: &Observed, reloads: &Reloads, target: Planned<'_>, file: File) -> Option<Applied> {
+    let Planned { view, goal, step } = target;
+    let server = view.server().ok()?;
+    let (workload, container) = (server.workload, &*server.container.name);
+    let (rolled_out, rolls) = match step {
+        Step::Write { done, rolls, .. } => (*done, *rolls),
+        Step::Settled { done } => (*done, false),
+        Step::Refused { .. } | Step::Held { .. } => (false, false),
     };
-    let agreed = match proof(observed, plan, goal, view, step, file) {
+    let agreed = match proof(observed, reloads, target, file) {
         Some(Proof::Agree { answer }) => answer,
         _ => None,
     };
     let desired = &*goal.desired;
     // A file that running pods are to read is proven by their answers, where they answer: whether it must
     // change them may not be known.
-    let unread = effective::reload(observed, plan, workload)
+    let unread = effective::reload(observed, reloads, workload)
         .is_some_and(|reload| agreed.is_none() && reload.changes != Some(false) && !reload.before.is_empty());
     let is_asked = observed.verification().mode != VerificationMode::Off;
     let proven = rolled_out
         && workload.replicas > 0
         && (rolls || !(unread && is_asked && effective::is_by_file(desired)));
-    let reload = effective::reload(observed, plan, workload)
+    let reload = effective::reload(observed, reloads, workload)
         .filter(|_| !rolls && agreed.is_none() && effective::is_by_file(desired));
     let known =
         known(observed, workload).filter(|known| known.container.is_empty() || known.container == container);
     let now_well = view.ran_well().filter(|_| rolls && workload.ends_old_first());
-    Applied {
+    Some(Applied {
         kind: view.kind.as_str().into(),
         name: view.name.to_string(),
         uid: workload.uid.to_string(),
@@ -138,10 +138,10 @@ fn entry(
         reload: reload.cloned(),
         // Of another revision it proves nothing.
         answer: agreed.or_else(|| known.filter(|known| *known.record == *goal.digest())?.answer.clone()),
-        good: good(observed, goal, view, workload, container, proven),
+        good: good(observed, goal, view, server, proven),
         before: known.map_or_else(|| before(workload), |known| known.before),
         ran_well: if rolls { now_well } else { known.and_then(|known| known.ran_well.clone()) },
-    }
+    })
 }
 
 /// More than are ever needed: the newest that did not fail is what a target goes back to.
@@ -151,16 +151,15 @@ fn good(
     observed: &Observed,
     goal: &Goal,
     view: &TargetView,
-    workload: &Workload,
-    container: &str,
+    server: Server<'_>,
     proven: bool,
 ) -> Vec<SmolStr> {
     let failed = |digest: &str| {
         observed.record(digest).is_some_and(|record| record.has_failed_on(view.kind.as_str(), &view.name))
     };
-    let mut good = match known(observed, workload) {
+    let mut good = match known(observed, server.workload) {
         Some(known) => known.good.clone(),
-        None => adopted(workload, container, goal, view).into_iter().collect(),
+        None => adopted(server, goal, view).into_iter().collect(),
     };
     let record = goal.digest();
     if proven && !record.is_empty() {
@@ -213,32 +212,27 @@ pub fn applied_before(observed: &Observed, plan: &Plan) -> Vec<Applied> {
             }
         }
     }
-    for ((step, view), goal) in plan.steps.iter().zip(&observed.targets).zip(&plan.goals) {
-        if let (Step::Write { container, rolls, .. }, Some(workload)) = (step, &view.workload) {
-            begin(observed, goal, view, workload, container, *rolls, &mut applied);
+    for target in plan.over(&observed.targets) {
+        if let Step::Write { rolls, .. } = target.step {
+            begin(observed, target, *rolls, &mut applied);
         }
     }
     applied
 }
 
 /// What cannot be told any more once our fields are there: it is noted before they are.
-fn begin(
-    observed: &Observed,
-    goal: &Goal,
-    view: &TargetView,
-    workload: &Workload,
-    container: &str,
-    rolls: bool,
-    applied: &mut Vec<Applied>,
-) {
+fn begin(observed: &Observed, target: Planned<'_>, rolls: bool, applied: &mut Vec<Applied>) {
+    let Planned { view, goal, .. } = target;
+    let Ok(server) = view.server() else { return };
+    let workload = server.workload;
     let ran_well = view.ran_well().filter(|_| rolls && workload.ends_old_first());
     if let Some(entry) = applied.iter_mut().find(|entry| entry.uid == *workload.uid) {
         entry.ran_well = ran_well.or_else(|| entry.ran_well.take());
     } else {
-        let good = adopted(workload, container, goal, view).into_iter().collect();
+        let good = adopted(server, goal, view).into_iter().collect();
         let entry = unrecorded(observed, &workload.uid);
         let entry = entry.map(|entry| Applied {
-            container: container.into(),
+            container: server.container.name.to_string(),
             good,
             before: before(workload),
             ran_well,
@@ -253,8 +247,9 @@ fn before(workload: &Workload) -> Before {
 }
 
 /// What stands there of another policy, where its pods are ready.
-fn adopted(workload: &Workload, container: &str, goal: &Goal, view: &TargetView) -> Option<SmolStr> {
-    let read = read_back(workload, container, &goal.desired, view)?;
+fn adopted(server: Server<'_>, goal: &Goal, view: &TargetView) -> Option<SmolStr> {
+    let read = read_back(server, &goal.desired, view)?;
+    let workload = server.workload;
     (rollout::is_done(workload) && workload.status.ready > 0).then(|| read.digest().into())
 }
 
@@ -304,7 +299,7 @@ mod tests {
             anew.uid = format!("anew-{number}").into();
             view.workload = Some(Arc::new(anew));
             let decided = plan(&observed);
-            assert!(matches!(decided.steps[0], Step::Write { .. }), "{:?}", decided.steps[0]);
+            assert!(matches!(decided.targets[0].step, Step::Write { .. }), "{:?}", decided.targets[0].step);
             let applied = applied_before(&observed, &decided);
             // What it had before, what it has now, and what the other one has.
             assert!(applied.len() <= 3, "{number}: {applied:#?}");

@@ -5,7 +5,9 @@ use smol_str::SmolStr;
 
 use super::effective::{READ_WITHIN, hashes, is_by_file};
 use super::proof::{Proof, unasked, unreachable};
-use super::{Answer, Goal, Mark, Millis, Observed, Plan, Pod, Step, TargetView, Workload, rollout};
+use super::{
+    Answer, Mark, Millis, Observed, Plan, Planned, Pod, Server, Step, TargetView, Workload, rollout,
+};
 use crate::policy::{Verification, VerificationMode};
 
 /// What is asked of the pods of a target. Answers to another question prove nothing.
@@ -23,19 +25,16 @@ pub fn questions(observed: &Observed, plan: &Plan) -> Vec<(usize, Question)> {
     if verification.mode == VerificationMode::Off {
         return Vec::new();
     }
-    let question = |(index, ((step, view), goal)): (usize, ((&Step, &TargetView), &Goal))| {
+    let question = |(index, Planned { view, goal, step }): (usize, Planned<'_>)| {
         // Where nothing of ours is in force, there is nothing to confirm.
         let desired = Some(&*goal.desired)
             .filter(|desired| !is_by_file(desired) && !desired.rendered.revision.is_empty())?;
-        let (Step::Settled { done: true, container } | Step::Write { done: true, container, .. }) = step
-        else {
-            return None;
-        };
-        view.workload.as_ref().filter(|workload| has_pods(workload))?;
-        let (container, revision) = (container.clone(), desired.rendered.revision.as_str().into());
+        let (Step::Settled { done: true } | Step::Write { done: true, .. }) = step else { return None };
+        let Server { container, .. } = view.server().ok().filter(|server| has_pods(server.workload))?;
+        let (container, revision) = (container.name.clone(), desired.rendered.revision.as_str().into());
         Some((index, Question { container, revision, verification: verification.clone() }))
     };
-    plan.steps.iter().zip(&observed.targets).zip(&plan.goals).enumerate().filter_map(question).collect()
+    plan.over(&observed.targets).enumerate().filter_map(question).collect()
 }
 
 fn has_pods(workload: &Workload) -> bool {

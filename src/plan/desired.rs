@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use super::{Data, Governed, PolicyObject, Record, TargetData, Workload};
+use super::target::{self, Candidate};
+use super::{Data, Governed, Observed, PolicyObject, Record, TargetData, Workload};
 use crate::policy::{DeletionPolicy, Delivery, FieldConflicts, Policy, Rejection, Target};
 use crate::server::kratos::{Overlay, Rendered, render, transition};
 
@@ -66,6 +67,30 @@ impl Goal {
     #[must_use]
     pub fn digest(&self) -> SmolStr {
         self.record.clone().unwrap_or_default()
+    }
+}
+
+/// What the policy asks for, whatever becomes of it.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted<'a> {
+    pub desired: Arc<Desired>,
+    /// Digest of its record.
+    pub digest: String,
+    pub candidates: Vec<Candidate<'a>>,
+}
+
+impl<'a> Wanted<'a> {
+    /// None where nothing valid is known.
+    pub fn of(observed: &'a Observed, policy: &PolicyObject) -> Option<Self> {
+        let desired = observed.standing.desired(policy)?;
+        let candidates = target::candidates(observed, policy, &desired);
+        let desired = Desired { targets: target::data(observed, &candidates), ..desired };
+        Some(Self { digest: desired.data().digest(), desired: Arc::new(desired), candidates })
+    }
+
+    /// The same for a target.
+    pub fn goal(&self) -> Goal {
+        Goal { desired: self.desired.clone(), record: Some(self.digest.as_str().into()) }
     }
 }
 

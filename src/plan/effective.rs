@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use smol_str::SmolStr;
 
+use super::config_map::content;
 use super::confirmed;
+use super::outcome::planned;
 use super::proof::{Proof, unasked, unreachable};
 use super::record::{Evidence, Reload};
 use super::target::known;
 use super::{
-    Answer, Applied, ConfigMapStep, Desired, Goal, Mark, Millis, Observed, Plan, Pod, Report, Step,
-    TargetView, Workload, WrittenFrom, container, risks,
+    Answer, Applied, ConfigMapStep, Desired, Goal, Mark, Millis, Observed, Planned, Pod, Reloads, Report,
+    Server, Step, TargetPlan, TargetView, Workload, WrittenFrom, risks,
 };
 use crate::policy::{Delivery, VerificationMode};
 use crate::server::kratos::{self, Overlay};
@@ -38,9 +40,7 @@ impl File {
     #[must_use]
     pub fn found(observed: &Observed, desired: &Desired) -> Self {
         match observed.config_map(&desired.config_map) {
-            Some(found) if found.content.as_deref() == Some(&*super::content(&desired.rendered)) => {
-                Self::AsDesired
-            }
+            Some(found) if found.content.as_deref() == Some(&*content(&desired.rendered)) => Self::AsDesired,
             _ => Self::Other,
         }
     }
@@ -56,10 +56,8 @@ impl File {
 #[must_use]
 pub fn proof(
     observed: &Observed,
-    plan: &Plan,
-    goal: &Goal,
-    view: &TargetView,
-    step: &Step,
+    reloads: &Reloads,
+    Planned { view, goal, step }: Planned<'_>,
     file: File,
 ) -> Option<Proof> {
     let desired = Some(&*goal.desired).filter(|_| observed.verification().mode != VerificationMode::Off)?;
@@ -70,8 +68,7 @@ pub fn proof(
     if let Some(message) = observed.unheard.of(view) {
         return Some(Proof::Unreachable(message));
     }
-    let (Step::Settled { done: true, container } | Step::Write { done: true, container, .. }, Some(workload)) =
-        (step, &view.workload)
+    let (Step::Settled { done: true } | Step::Write { done: true, .. }, Ok(server)) = (step, view.server())
     else {
         return Some(Proof::Pending(format!("the pods of {view} are asked when it is rolled out")));
     };
@@ -79,7 +76,7 @@ pub fn proof(
         return Some(Proof::Unreachable(message));
     }
     if !is_by_file(desired) {
-        return Some(confirmed::proof(view, workload));
+        return Some(confirmed::proof(view, server.workload));
     }
     if file == File::Other {
         return Some(Proof::Pending(format!(
@@ -87,16 +84,16 @@ pub fn proof(
             desired.config_map
         )));
     }
-    if !workload.containers.iter().any(|own| own.name == *container && own.reads_last(&desired.config_map)) {
+    if !server.container.reads_last(&desired.config_map) {
         return Some(Proof::NotSupported(format!(
             "the pods of {view} read another file after that of the policy"
         )));
     }
     Some(of_pods(
         view,
-        container,
-        &desired.mark(workload, container),
-        reload(observed, plan, workload),
+        &server.container.name,
+        &desired.mark(server.workload, &server.container.name),
+        reload(observed, reloads, server.workload),
         observed.now,
     ))
 }
@@ -109,33 +106,30 @@ pub(super) fn is_late(observed: &Observed, workload: &Workload) -> bool {
 }
 
 /// What tells that the target's pods refused the file: they should have taken it, and had the time.
-pub(super) fn refused(
-    observed: &Observed,
-    plan: &Plan,
-    goal: &Goal,
-    view: &TargetView,
-    step: &Step,
-) -> Option<Evidence> {
-    let workload = view.workload.as_ref()?;
-    let reload = reload(observed, plan, workload).filter(|reload| reload.changes == Some(true))?;
-    let Step::Settled { container, done: true } = step else { return None };
-    let Proof::Mismatch(_) = proof(observed, plan, goal, view, step, File::found(observed, &goal.desired))?
-    else {
+pub(super) fn refused(observed: &Observed, reloads: &Reloads, target: Planned<'_>) -> Option<Evidence> {
+    let Planned { view, goal, step } = target;
+    let server = view.server().ok()?;
+    let reload = reload(observed, reloads, server.workload).filter(|reload| reload.changes == Some(true))?;
+    let Step::Settled { done: true } = step else { return None };
+    let Proof::Mismatch(_) = proof(observed, reloads, target, File::found(observed, &goal.desired))? else {
         return None;
     };
     let pod = view.pods.iter().flatten().find(|pod| !pod.deleting && pod.ready && is_old(pod, reload))?;
     Some(Evidence {
         pod: pod.name.clone(),
-        container: container.clone(),
+        container: server.container.name.clone(),
         reason: "the new file was not taken".into(),
         exit_code: None,
     })
 }
 
 /// The file that running pods of the workload are about to read, or have not been seen to read.
-pub(super) fn reload<'a>(observed: &'a Observed, plan: &'a Plan, workload: &Workload) -> Option<&'a Reload> {
-    let planned = plan.reloads.iter().find(|(uid, _)| *uid == workload.uid).map(|(_, reload)| reload);
-    planned.or_else(|| known(observed, workload)?.reload.as_ref())
+pub(super) fn reload<'a>(
+    observed: &'a Observed,
+    reloads: &'a Reloads,
+    workload: &Workload,
+) -> Option<&'a Reload> {
+    reloads.get(&workload.uid).or_else(|| known(observed, workload)?.reload.as_ref())
 }
 
 fn of_pods(view: &TargetView, container: &str, mark: &Mark, reload: Option<&Reload>, now: Millis) -> Proof {
@@ -230,25 +224,25 @@ pub fn hashes(pods: &[Pod]) -> BTreeSet<&SmolStr> {
 pub(super) fn reloads(
     observed: &Observed,
     in_force: &Goal,
-    steps: &[Step],
+    targets: &[TargetPlan],
     file: Option<&ConfigMapStep>,
-) -> Vec<(SmolStr, Reload)> {
+) -> Reloads {
     let comes_back = match file {
         Some(ConfigMapStep::Create { from } | ConfigMapStep::Repair { from, .. })
             if is_by_file(&in_force.desired) =>
         {
             *from != WrittenFrom::Before
         }
-        _ => return Vec::new(),
+        _ => return Reloads::new(),
     };
-    let reads = |(view, step): (&TargetView, &Step)| {
+    let reads = |Planned { view, step, .. }: Planned<'_>| {
         let workload = view.workload.as_ref()?;
         let in_place =
             !matches!(step, Step::Refused { .. } | Step::Held { .. } | Step::Write { rolls: true, .. });
         in_place
             .then(|| (workload.uid.clone(), about_to_read(observed, in_force, view, workload, comes_back)))
     };
-    observed.targets.iter().zip(steps).filter_map(reads).collect()
+    planned(targets, &observed.targets).filter_map(reads).collect()
 }
 
 fn about_to_read(
@@ -260,7 +254,7 @@ fn about_to_read(
 ) -> Reload {
     let known = known(observed, workload);
     let rendered = &in_force.desired.rendered;
-    let file: SmolStr = super::content(rendered).into();
+    let file: SmolStr = content(rendered).into();
     // The write was refused a moment ago: another note would change nothing but its time.
     let noted = known.and_then(|known| known.reload.as_ref()).filter(|noted| noted.file == file);
     if let Some(noted) = noted.filter(|noted| observed.now - noted.since < ASK_AGAIN) {
@@ -270,7 +264,7 @@ fn about_to_read(
     // A second file before the first was read, or a stranger's: what the pods have is not known.
     let pending = |known: &Applied| known.reload.as_ref().is_some_and(|reload| reload.changes != Some(false));
     let sure = !comes_back && known.is_some_and(|known| !pending(known));
-    let changes = old.filter(|_| sure).and_then(|old| changes(view, workload, old, &rendered.overlay));
+    let changes = old.filter(|_| sure).and_then(|old| changes(view, old, &rendered.overlay));
     let before = view.pods.iter().flat_map(|pods| hashes(pods)).cloned().collect();
     let restores = known.and_then(|known| known.answer.clone()).filter(|_| comes_back);
     let restores = restores.or_else(|| never_left(known?, &in_force.digest()));
@@ -278,8 +272,8 @@ fn about_to_read(
 }
 
 /// Whether the file changes what running pods answer, whose variables stay. None where that cannot be known.
-fn changes(view: &TargetView, workload: &Workload, old: &Overlay, new: &Overlay) -> Option<bool> {
-    let container = container(workload, view).ok()?;
+fn changes(view: &TargetView, old: &Overlay, new: &Overlay) -> Option<bool> {
+    let Server { workload, container } = view.server().ok()?;
     kratos::changes(view.base.as_deref(), &risks::environment(workload, container, &view.env_from), old, new)
 }
 
@@ -293,19 +287,18 @@ fn never_left(known: &Applied, comes_back: &str) -> Option<SmolStr> {
 }
 
 /// When to ask those that read a file again.
-pub(super) fn again(
-    observed: &Observed,
-    plan: &Plan,
-    goal: &Goal,
-    view: &TargetView,
-    step: &Step,
-) -> Option<Millis> {
+pub(super) fn again(observed: &Observed, targets: &[TargetPlan], reloads: &Reloads) -> Option<Millis> {
+    planned(targets, &observed.targets).filter_map(|target| ask_again(observed, reloads, target)).min()
+}
+
+fn ask_again(observed: &Observed, reloads: &Reloads, target: Planned<'_>) -> Option<Millis> {
+    let Planned { view, goal, step } = target;
     let desired = Some(&*goal.desired).filter(|desired| is_by_file(desired))?;
-    let (Step::Settled { done: true, .. }, Some(workload)) = (step, &view.workload) else { return None };
-    let reload = reload(observed, plan, workload);
+    let (Step::Settled { done: true }, Some(workload)) = (step, &view.workload) else { return None };
+    let reload = reload(observed, reloads, workload);
     // Nothing can come of it before the file is written.
     let file = File::found(observed, desired);
-    match proof(observed, plan, goal, view, step, file)? {
+    match proof(observed, reloads, target, file)? {
         Proof::Pending(_) if file == File::AsDesired => {
             let since = reload.map(|reload| reload.since).or(view.disagrees_since).unwrap_or(observed.now);
             Some(super::target::look_after(since, observed.now))

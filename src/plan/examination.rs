@@ -2,7 +2,7 @@
 
 use super::judgement::{self, Roll};
 use super::target::{is_server, known};
-use super::{Applied, Container, Mark, Millis, Observed, PolicyObject, TargetView, Workload, container};
+use super::{Applied, Container, Mark, Millis, Observed, PolicyObject, Server, TargetView, Workload};
 
 /// A target whose making has to be read.
 pub struct Examination {
@@ -19,7 +19,7 @@ pub fn to_examine(observed: &Observed) -> Vec<Examination> {
     let Some(policy) = &observed.policy else { return Vec::new() };
     let noted = observed.records.first().and_then(|newest| newest.verdict.as_ref());
     let examined = |(index, view): (usize, &TargetView)| {
-        let (workload, container) = with_container(view)?;
+        let Server { workload, container } = view.server().ok()?;
         // What the policy cannot have is not its business, and may be any workload.
         if !view.is_free_for(&policy.key.name) || !is_server(observed, workload, container) {
             return None;
@@ -33,11 +33,6 @@ pub fn to_examine(observed: &Observed) -> Vec<Examination> {
         (is_judged || unread || health).then_some(Examination { index, health })
     };
     observed.targets.iter().enumerate().filter_map(examined).collect()
-}
-
-fn with_container(view: &TargetView) -> Option<(&Workload, &Container)> {
-    let workload = view.workload.as_ref()?;
-    Some((workload, container(workload, view).ok()?))
 }
 
 fn fails(
@@ -85,7 +80,7 @@ fn own_roll<'a>(
 pub fn judged_well(observed: &Observed, index: usize) -> bool {
     let well = || {
         let (policy, view) = (observed.policy.as_ref()?, observed.targets.get(index)?);
-        let (workload, Container { name: container, .. }) = with_container(view)?;
+        let Server { workload, container: Container { name: container, .. } } = view.server().ok()?;
         let mark = (!workload.own.env.is_empty()).then(|| Mark::of_template(workload, container))?;
         let roll = own_roll(observed, policy, workload, container, &mark);
         Some(judgement::runs_well(view, workload, view.pods.as_deref()?, &roll))

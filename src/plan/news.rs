@@ -62,7 +62,7 @@ fn ready(policy: &PolicyObject, plan: &Plan, status: &MfaPolicyStatus, reason: R
     let is_new = *policy.status.reason != *reason.as_str() || (refused && edited);
     // RolloutStarted tells the same.
     let rolls = reason == Reason::Progressing
-        && plan.steps.iter().any(|step| matches!(step, Step::Write { rolls: true, .. }));
+        && plan.steps().any(|step| matches!(step, Step::Write { rolls: true, .. }));
     // It has an event of its own, whatever Ready says.
     if !is_new || rolls || reason == Reason::Overridden {
         return None;

@@ -5,10 +5,9 @@ use std::fmt::Write as _;
 
 use smol_str::SmolStr;
 
-use super::target::container;
 use super::{
-    Container, Desired, EnvFrom, EnvFromMap, Goal, Millis, MountedFile, Observed, Plan, Step, TargetView,
-    Workload, unchecked,
+    Container, Desired, EnvFrom, EnvFromMap, Millis, MountedFile, Observed, Planned, Server, Step,
+    TargetView, Workload, unchecked,
 };
 use crate::api::Reason;
 use crate::policy::Delivery;
@@ -30,14 +29,12 @@ const MAX_NAME: usize = 120;
 /// All sentences together, so that the number of those left out still fits.
 const MAX_TOLD: usize = 900;
 
-/// For each target, in order.
-pub fn findings(plan: &Plan, views: &[TargetView]) -> Vec<Findings> {
-    let of = |((view, step), goal): ((&TargetView, &Step), &Goal)| {
-        let desired = Some(&*goal.desired).filter(|_| is_ours(step))?;
-        let workload = view.workload.as_ref()?;
-        Some(find(desired, view, workload, container(workload, view).ok()?))
-    };
-    views.iter().zip(&plan.steps).zip(&plan.goals).map(|target| of(target).unwrap_or_default()).collect()
+/// What was found at a target.
+pub fn findings(Planned { view, goal, step }: Planned<'_>) -> Findings {
+    match view.server() {
+        Ok(Server { workload, container }) if is_ours(step) => find(&goal.desired, view, workload, container),
+        _ => Findings::default(),
+    }
 }
 
 /// Whether the container is the policy's to speak of.
@@ -49,8 +46,8 @@ fn is_ours(step: &Step) -> bool {
 }
 
 /// All that beats the policy, as one message; none where nothing does.
-pub fn message(findings: &[Findings]) -> Option<String> {
-    let all: Vec<_> = findings.iter().flat_map(|found| &found.overrides).collect();
+pub fn message<'a>(findings: impl Iterator<Item = &'a Findings>) -> Option<String> {
+    let all: Vec<_> = findings.flat_map(|found| &found.overrides).collect();
     let (first, rest) = all.split_first()?;
     let mut message = (*first).clone();
     for (told, sentence) in rest.iter().enumerate() {
@@ -489,9 +486,9 @@ mod tests {
     fn a_message_is_bounded_and_counts_what_it_leaves_out() {
         let sentence = |number: usize| format!("{number} {}", "x".repeat(195));
         let findings = [Findings { overrides: (0..9).map(sentence).collect(), not_checked: Vec::new() }];
-        let message = message(&findings).expect("a message");
+        let message = message(findings.iter()).expect("a message");
         assert!(message.len() < 1_000 && message.ends_with("; and 5 more"), "{message}");
-        assert_eq!(super::message(&[]), None);
+        assert_eq!(super::message([].iter()), None);
     }
 
     #[test]

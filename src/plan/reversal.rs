@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use super::outcome::planned;
 use super::{
-    Absence, ConfigMapStep, ConfigMapView, Governed, GovernedView, Observed, Plan, PolicyObject, Step,
-    Workload,
+    Absence, ConfigMapStep, ConfigMapView, Governed, GovernedView, Millis, Observed, Plan, PolicyObject,
+    Step, TargetPlan, Workload,
 };
 use crate::api;
 use crate::policy::{DeletionPolicy, Kind};
@@ -26,22 +27,40 @@ pub enum ConfigMapEnd {
     Empty,
 }
 
+/// What the policy names no more, and loses.
+#[derive(Debug, Default)]
+pub struct Release {
+    pub workloads: Vec<Reversal>,
+    pub config_maps: Vec<(ConfigMapView, ConfigMapEnd)>,
+    /// When to look at it again.
+    pub again: Option<Millis>,
+}
+
+impl Release {
+    /// Nothing is let go for now.
+    pub(super) fn of_nothing(self) -> Self {
+        Self { again: self.again, ..Self::default() }
+    }
+}
+
 /// How long to wait before looking again at a config map that is still mounted.
 const MOUNTED_AGAIN: i64 = 60_000;
 
 /// The policy is gone.
 pub(super) fn gone(observed: &Observed) -> Plan {
-    let mut plan = Plan::default();
-    match observed.absence {
-        Absence::Pausing { until } => plan.again = Some(until),
-        Absence::Uncertain => {}
-        Absence::Confirmed => {
-            plan.reversals =
-                observed.governed.iter().filter_map(|view| reversal(view, &observed.crd_uid, None)).collect();
-            end_config_maps(observed, &mut plan, Some(ConfigMapEnd::Empty));
-        }
-    }
-    plan
+    let release = match observed.absence {
+        Absence::Pausing { until } => Release { again: Some(until), ..Release::default() },
+        Absence::Uncertain => Release::default(),
+        Absence::Confirmed => Release {
+            workloads: observed
+                .governed
+                .iter()
+                .filter_map(|view| reversal(view, &observed.crd_uid, None))
+                .collect(),
+            ..end_config_maps(observed, Some(ConfigMapEnd::Empty))
+        },
+    };
+    Plan { again: release.again, release, ..Plan::default() }
 }
 
 /// What is governed and named no more: all of it where the policy is gone.
@@ -56,12 +75,13 @@ pub fn given_up(observed: &Observed) -> impl Iterator<Item = &GovernedView> {
 }
 
 /// The policy stands, and no longer names some of what it governed.
-pub(super) fn dropped(observed: &Observed, plan: &mut Plan) {
-    let Some(policy) = &observed.policy else { return };
-    plan.reversals =
-        given_up(observed).filter_map(|view| reversal(view, &observed.crd_uid, Some(policy))).collect();
-    // The content of a renamed one stays while it is mounted: only the name has changed.
-    end_config_maps(observed, plan, None);
+pub(super) fn dropped(observed: &Observed) -> Release {
+    let policy = observed.policy.as_deref();
+    Release {
+        workloads: given_up(observed).filter_map(|view| reversal(view, &observed.crd_uid, policy)).collect(),
+        // The content of a renamed one stays while it is mounted: only the name has changed.
+        ..end_config_maps(observed, None)
+    }
 }
 
 /// Whether this config map is needed no more, mounts aside.
@@ -84,7 +104,8 @@ pub fn ends(observed: &Observed, map: &ConfigMapView) -> bool {
 }
 
 /// Ends what is needed no more: `mounted` is what happens to one that is still mounted.
-fn end_config_maps(observed: &Observed, plan: &mut Plan, mounted: Option<ConfigMapEnd>) {
+fn end_config_maps(observed: &Observed, mounted: Option<ConfigMapEnd>) -> Release {
+    let mut release = Release::default();
     let emptied = |map: &ConfigMapView| {
         map.content.as_deref() == Some(&*crate::document::hex_digest(super::EMPTY_FILE, 16))
     };
@@ -94,25 +115,26 @@ fn end_config_maps(observed: &Observed, plan: &mut Plan, mounted: Option<ConfigM
     };
     if observed.policy.is_none() && observed.config_maps.iter().any(|map| map.claimant) {
         // The claimant may go, too.
-        plan.again = Some(observed.now + MOUNTED_AGAIN);
+        release.again = Some(observed.now + MOUNTED_AGAIN);
     }
     // What one that cannot be read makes of its file is not known.
     if observed.unreadable.iter().any(|found| Kind::from_word(found.kind).is_some()) {
-        plan.again = Some(observed.now + MOUNTED_AGAIN);
-        return;
+        release.again = Some(observed.now + MOUNTED_AGAIN);
+        return release;
     }
     for map in observed.config_maps.iter().filter(|map| ends(observed, map)) {
         if map.mounted {
-            plan.again = Some(observed.now + MOUNTED_AGAIN);
+            release.again = Some(observed.now + MOUNTED_AGAIN);
         }
         if taken_over(map) {
             continue;
         }
         let end = if map.mounted { mounted } else { Some(ConfigMapEnd::Delete) };
         if let Some(end) = end.filter(|end| *end == ConfigMapEnd::Delete || !emptied(map)) {
-            plan.ended_config_maps.push((map.clone(), end));
+            release.config_maps.push((map.clone(), end));
         }
     }
+    release
 }
 
 fn reversal(view: &GovernedView, crd_uid: &str, policy: Option<&PolicyObject>) -> Option<Reversal> {
@@ -150,27 +172,26 @@ pub enum Memory {
 
 /// Memories to be corrected, whatever else may not be written: when the policy goes it is too late.
 /// Those that another write of the plan corrects are left to it.
-pub(super) fn memories(observed: &Observed, policy: &PolicyObject, plan: &Plan) -> Vec<Memory> {
+pub(super) fn memories(
+    observed: &Observed,
+    policy: &PolicyObject,
+    targets: &[TargetPlan],
+    config_map: Option<&ConfigMapStep>,
+    release: &Release,
+) -> Vec<Memory> {
     let said = policy.remembered_deletion_policy();
     let corrected = |annotation: Option<&str>| {
         let governed = Governed::read(annotation)
             .filter(|governed| governed.policy == *policy.uid && governed.deletion_policy != said)?;
         Some(Governed { deletion_policy: said, ..governed }.write())
     };
-    let written: Vec<_> = plan
-        .steps
-        .iter()
-        .zip(&observed.targets)
-        .filter(|(step, _)| matches!(step, Step::Write { .. }))
-        .map(|(_, view)| view)
-        .collect();
     let is_written = |workload: &Workload| {
-        let by_step =
-            written.iter().any(|view| (view.kind, &view.name) == (workload.kind, &workload.key.name));
-        by_step
-            || plan
-                .reversals
-                .iter()
+        let mut by_step = planned(targets, &observed.targets)
+            .filter(|target| matches!(target.step, Step::Write { .. }))
+            .map(|target| target.view);
+        let mut by_reversal = release.workloads.iter();
+        by_step.any(|view| (view.kind, &view.name) == (workload.kind, &workload.key.name))
+            || by_reversal
                 .any(|reversal| matches!(reversal, Reversal::Revert(other) if other.uid == workload.uid))
     };
     let own = observed.governed.iter().map(|view| &view.workload);
@@ -183,11 +204,11 @@ pub(super) fn memories(observed: &Observed, policy: &PolicyObject, plan: &Plan) 
             governed: corrected(workload.governed.as_deref())?,
         })
     });
-    let file = match &plan.config_map {
+    let file = match config_map {
         Some(ConfigMapStep::Repair { found, .. } | ConfigMapStep::Annotate(found)) => Some(&found.uid),
         _ => None,
     };
-    let ended = |map: &ConfigMapView| plan.ended_config_maps.iter().any(|(other, _)| other.uid == map.uid);
+    let ended = |map: &ConfigMapView| release.config_maps.iter().any(|(other, _)| other.uid == map.uid);
     let own = |map: &&ConfigMapView| {
         map.own && map.policy_label.as_ref() == Some(&policy.key.name) && !map.deleting
     };
@@ -218,6 +239,6 @@ mod tests {
         left.own.policy_label = true;
         observed.governed.push(GovernedView { workload: Arc::new(left), claimant: false });
         let plan = plan(&observed);
-        assert!(matches!(plan.reversals.as_slice(), [Reversal::Leave { .. }]) && !plan.writes());
+        assert!(matches!(plan.release.workloads.as_slice(), [Reversal::Leave { .. }]) && !plan.writes());
     }
 }

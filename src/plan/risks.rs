@@ -1,7 +1,7 @@
 //! What is refused on top of what the targets have: where their own configuration or version makes
 //! another thing of the policy than it says.
 
-use super::{Container, EnvFrom, EnvSource, MountedFile, Observed, TargetView, Workload, target, weighed};
+use super::{Container, EnvFrom, EnvSource, MountedFile, Observed, Server, TargetView, Workload, weighed};
 use crate::policy::{Delivery, Factor, Policy, Rejection};
 use crate::server::kratos::{Layer, Merged, Overlay, code_counts_for_everyone, conflicts, input};
 
@@ -69,9 +69,9 @@ pub(super) fn governed(
 ) -> impl Iterator<Item = (&TargetView, &Workload, &Container, &Policy)> {
     let spec = observed.policy.as_ref().and_then(|policy| observed.standing.accepted(policy));
     observed.targets.iter().filter_map(move |view| {
-        let workload = view.workload.as_deref().filter(|workload| !workload.deleting)?;
         let mine = view.is_free_for(&observed.key.name);
-        let container = target::container(workload, view).ok().filter(|_| mine)?;
+        let Server { workload, container } =
+            view.server().ok().filter(|server| mine && !server.workload.deleting)?;
         Some((view, workload, container, spec?))
     })
 }

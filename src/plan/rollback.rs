@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use super::desired::Wanted;
 use super::judgement::{self, Judgement, Roll};
-use super::record::{Back, Evidence};
+use super::outcome::planned;
+use super::record::Back;
 use super::target::known;
 use super::way_back::{has_recovered, is_innocent, ways_back};
 use super::{
-    Applied, Desired, Goal, Mark, Millis, Observed, Plan, Pod, PolicyObject, Step, TargetView, Verdict,
+    Applied, Desired, Failure, Goal, Mark, Millis, Observed, Planned, Pod, PolicyObject, Reloads, Server,
+    Step, TargetPlan, TargetView, Verdict,
 };
 use crate::policy::{Delivery, Kind, Level, OnFailure};
 use crate::server::kratos::{Rendered, render};
@@ -27,12 +30,8 @@ const ASKED_PACE: Millis = 300_000;
 
 /// The verdict over the record of what the policy asks for, as long as it stands. Others may be able to write
 /// where it is noted: what follows from something else is not taken from there.
-pub(super) fn standing(
-    observed: &Observed,
-    policy: &PolicyObject,
-    desired: &Desired,
-    digest: &str,
-) -> Option<Verdict> {
+pub(super) fn standing(observed: &Observed, policy: &PolicyObject, wanted: &Wanted<'_>) -> Option<Verdict> {
+    let (desired, digest) = (&*wanted.desired, wanted.digest.as_str());
     let noted = noted(observed, digest)?.clone();
     let verdict =
         Verdict { weaker: noted.back.iter().any(|back| is_weaker(observed, desired, &back.record)), ..noted };
@@ -99,21 +98,17 @@ pub(super) fn look(observed: &Observed, policy: &PolicyObject, verdict: &Verdict
     next.map_or(now + LOOK, |at| at.clamp(now + 1, now + LOOK))
 }
 
-/// What each target shall have: what is desired, or, under a verdict, what it went back to, or keeps.
-pub(super) fn goals(
+/// What a target shall have: what is desired, or, under a verdict, what it went back to, or keeps.
+pub(super) fn goal_of(
     observed: &Observed,
-    desired: &Arc<Desired>,
-    digest: &str,
+    wanted: &Wanted<'_>,
+    view: &TargetView,
     verdict: Option<&Verdict>,
-) -> Vec<Goal> {
-    let asked_for = || Goal { desired: desired.clone(), record: Some(digest.into()) };
-    let Some(verdict) = verdict else { return observed.targets.iter().map(|_| asked_for()).collect() };
-    // One that came anew since shall have the same.
-    let of = |view: &TargetView| {
-        goal(observed, desired, &verdict.back.iter().find(|back| back.is_of(view))?.record)
-    };
-    let left = || Goal { record: None, ..nothing(observed, desired) };
-    observed.targets.iter().map(|view| of(view).unwrap_or_else(left)).collect()
+) -> Goal {
+    let Some(verdict) = verdict else { return wanted.goal() };
+    let back = verdict.back.iter().find(|back| back.is_of(view));
+    let goal = back.and_then(|back| goal(observed, &wanted.desired, &back.record));
+    goal.unwrap_or_else(|| Goal { record: None, ..nothing(observed, &wanted.desired) })
 }
 
 /// What a target shall have that goes back to this record; to nothing of a policy where it is empty.
@@ -153,9 +148,9 @@ pub(super) fn judge(
     policy: &PolicyObject,
     desired: &Desired,
     view: &TargetView,
-    container: &str,
+    Server { workload, container }: Server<'_>,
 ) -> Judgement {
-    let Some(workload) = &view.workload else { return Judgement::Open };
+    let container = &*container.name;
     let mark = desired.mark(workload, container);
     let known = known(observed, workload);
     match judgement::judge(
@@ -173,63 +168,61 @@ pub(super) fn judge(
     }
 }
 
-/// What becomes of a verdict over what the policy asks for.
-#[derive(Debug)]
-pub enum Ruling {
-    /// It fails: that is noted, and acted on by the next look.
-    Judged(Verdict),
-    /// The noted failure does not stand any more: it is noted as such, so that what is tried again counts as
-    /// in force.
-    Lifted(Verdict),
-    /// It runs well everywhere by now: the noted failure is of the past.
-    Acquitted,
-}
-
-/// One at a time: what is tried again is judged by a later look.
-pub(super) fn ruling(
+/// How things stand where no failure is in force. One change at a time: what is tried again is judged by a
+/// later look.
+pub(super) fn failure(
     observed: &Observed,
     policy: &PolicyObject,
-    plan: &Plan,
-    desired: &Desired,
-) -> Option<Ruling> {
-    if plan.verdict.is_some() || policy.suspend {
-        return None;
+    wanted: &Wanted<'_>,
+    targets: &[TargetPlan],
+    reloads: &Reloads,
+) -> Failure {
+    if policy.suspend {
+        return Failure::None;
     }
-    let noted = noted(observed, &plan.digest);
+    let noted = noted(observed, &wanted.digest);
     if let Some(noted) = noted.filter(|noted| !noted.lifted) {
         let asked = asked(observed, policy, noted).map(|_| observed.now).or(noted.asked);
-        return Some(Ruling::Lifted(Verdict { lifted: true, asked, ..noted.clone() }));
+        return Failure::Retrying(Verdict { lifted: true, asked, ..noted.clone() });
     }
-    let done = || plan.steps.iter().all(|step| matches!(step, Step::Settled { done: true, .. }));
-    let judged = judged(observed, policy, plan, desired).map(Ruling::Judged);
-    judged.or_else(|| (noted.is_some() && done()).then_some(Ruling::Acquitted))
+    let done = || targets.iter().all(|target| matches!(target.step, Step::Settled { done: true }));
+    match judged(observed, policy, wanted, targets, reloads) {
+        Some(verdict) => Failure::Detected(verdict),
+        None if noted.is_some() && done() => Failure::Recovered,
+        None => Failure::None,
+    }
 }
 
 /// The verdict over what is desired, where it fails now and what fails can go back.
-fn judged(observed: &Observed, policy: &PolicyObject, plan: &Plan, desired: &Desired) -> Option<Verdict> {
+fn judged(
+    observed: &Observed,
+    policy: &PolicyObject,
+    wanted: &Wanted<'_>,
+    targets: &[TargetPlan],
+    reloads: &Reloads,
+) -> Option<Verdict> {
+    let desired = &*wanted.desired;
     // An edit that is refused for what its targets have changes nothing of what is in force, and protects
     // nothing of it.
     let spec = policy.spec.as_ref().ok()?;
     if spec.on_failure == OnFailure::Hold {
         return None;
     }
-    let failing = plan.steps.iter().zip(&observed.targets).filter_map(|(step, view)| {
-        let (Step::Settled { container, done: false }, Some(workload)) = (step, &view.workload) else {
-            return None;
-        };
-        if workload.is_kept_back() {
-            return None;
-        }
-        match judge(observed, policy, desired, view, container) {
-            Judgement::Failed(evidence) => Some((view, evidence)),
-            Judgement::Open | Judgement::Unproven(..) => None,
+    let failing = planned(targets, &observed.targets).filter_map(|Planned { view, step, .. }| {
+        let server = view.server().ok().filter(|_| matches!(step, Step::Settled { done: false }))?;
+        match judge(observed, policy, desired, view, server) {
+            Judgement::Failed(evidence) if !server.workload.is_kept_back() => Some((view, evidence)),
+            Judgement::Failed(_) | Judgement::Open | Judgement::Unproven(..) => None,
         }
     });
+    // Those whose pods did not take a new file that they should have taken.
+    let unread = planned(targets, &observed.targets)
+        .filter_map(|target| Some((target.view, super::effective::refused(observed, reloads, target)?)));
     let with_a_way_back =
-        |(view, evidence)| Some((view, evidence, ways_back(observed, &plan.digest, desired, view).ok()?));
-    let (view, evidence, back) = failing.chain(unread(observed, plan)).find_map(with_a_way_back)?;
+        |(view, evidence)| Some((view, evidence, ways_back(observed, &wanted.digest, desired, view).ok()?));
+    let (view, evidence, back) = failing.chain(unread).find_map(with_a_way_back)?;
     let weaker = back.iter().any(|back| is_weaker(observed, desired, &back.record));
-    let attempts = noted(observed, &plan.digest).map_or(0, |before| before.attempts).saturating_add(1);
+    let attempts = noted(observed, &wanted.digest).map_or(0, |before| before.attempts).saturating_add(1);
     Some(Verdict {
         since: observed.now,
         generation: policy.generation,
@@ -238,19 +231,11 @@ fn judged(observed: &Observed, policy: &PolicyObject, plan: &Plan, desired: &Des
         attempts,
         weaker,
         lifted: false,
-        asked: noted(observed, &plan.digest).and_then(|before| before.asked),
+        asked: noted(observed, &wanted.digest).and_then(|before| before.asked),
         kind: view.kind.as_str().into(),
         name: view.name.to_string(),
         evidence,
         back,
-    })
-}
-
-/// Targets whose pods did not take a new file that they should have taken.
-fn unread<'a>(observed: &'a Observed, plan: &'a Plan) -> impl Iterator<Item = (&'a TargetView, Evidence)> {
-    let each = observed.targets.iter().zip(&plan.steps).zip(&plan.goals);
-    each.filter_map(|((view, step), goal)| {
-        Some((view, super::effective::refused(observed, plan, goal, view, step)?))
     })
 }
 
@@ -273,12 +258,21 @@ pub struct StuckPod {
 
 /// Pods of an earlier template of ours that do not survive, and that a StatefulSet waits for in vain,
 /// whatever its template says by now.
-pub(super) fn stuck(observed: &Observed, policy: &PolicyObject, plan: &Plan) -> Vec<StuckPod> {
+pub(super) fn stuck(
+    observed: &Observed,
+    policy: &PolicyObject,
+    wanted: &Wanted<'_>,
+    targets: &[TargetPlan],
+    verdict: Option<&Verdict>,
+) -> Vec<StuckPod> {
+    let failed = verdict.and_then(|_| observed.record(&wanted.digest));
     let mut found = Vec::new();
-    for ((step, view), goal) in plan.steps.iter().zip(&observed.targets).zip(&plan.goals) {
-        let (Step::Settled { container, done: false }, Some(workload)) = (step, &view.workload) else {
+    for Planned { view, goal, step } in planned(targets, &observed.targets) {
+        let (Step::Settled { done: false }, Ok(Server { workload, container })) = (step, view.server())
+        else {
             continue;
         };
+        let container = &*container.name;
         let moves = workload.kind == Kind::StatefulSet
             && !workload.is_kept_back()
             && !policy.suspend
@@ -287,11 +281,7 @@ pub(super) fn stuck(observed: &Observed, policy: &PolicyObject, plan: &Plan) -> 
             continue;
         }
         let wanted = goal.desired.mark(workload, container);
-        let failed = plan
-            .verdict
-            .as_ref()
-            .and_then(|_| observed.record(&plan.digest))
-            .map(|record| record.mark(workload, container));
+        let failed = failed.map(|record| record.mark(workload, container));
         let earlier = observed.records.iter().filter(|record| *record.digest() != *goal.digest());
         let marks: Vec<_> =
             earlier.map(|record| record.mark(workload, container)).filter(|mark| *mark != wanted).collect();
@@ -315,12 +305,16 @@ pub(super) fn stuck(observed: &Observed, policy: &PolicyObject, plan: &Plan) -> 
 }
 
 /// What is in force as a whole: what the target has whose pods failed, where a verdict stands.
-pub(super) fn in_force(observed: &Observed, plan: &Plan) -> Option<Goal> {
-    let verdict = plan.verdict.as_ref()?;
+pub(super) fn in_force(
+    observed: &Observed,
+    targets: &[TargetPlan],
+    verdict: Option<&Verdict>,
+) -> Option<Goal> {
+    let verdict = verdict?;
     let failed = |view: &TargetView| view.kind.as_str() == verdict.kind && *view.name == *verdict.name;
-    let goal = |(_, goal): (&TargetView, &Goal)| (!goal.is_open()).then(|| goal.clone());
-    let of_failed = observed.targets.iter().zip(&plan.goals).find(|(view, _)| failed(view)).and_then(goal);
-    of_failed.or_else(|| plan.goals.iter().find(|goal| !goal.is_open()).cloned())
+    let closed = planned(targets, &observed.targets).filter(|target| !target.goal.is_open());
+    let of_failed = closed.clone().find(|target| failed(target.view));
+    of_failed.or_else(|| closed.clone().next()).map(|target| target.goal.clone())
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use super::record::Evidence;
 use super::status::Refusal;
 use super::way_back::{Stays, ways_back};
 use super::{
-    Millis, Observed, OtherPods, Plan, PolicyObject, Ruling, Selected, Step, TargetView, Verdict, Workload,
-    rollback, rollout, seconds,
+    Desired, Failure, Goal, Millis, Observed, OtherPods, Plan, Planned, PolicyObject, Selected, Server, Step,
+    TargetView, Verdict, rollback, rollout, seconds,
 };
 use crate::api::{self, Reason};
 use crate::policy::OnFailure;
@@ -24,19 +24,19 @@ pub(super) fn rolled_out(
     let Some(desired) = &plan.desired else {
         return (Reason::Progressing, "nothing is rolled out before the policy is accepted".into());
     };
-    if let Some(verdict) = &plan.verdict {
+    if let Failure::RolledBack(verdict) = &plan.failure {
         return (Reason::RolledBack, taken_back(observed, policy, views, plan, verdict));
     }
-    if let Some(Ruling::Judged(verdict)) = &plan.ruling {
+    if let Failure::Detected(verdict) = &plan.failure {
         return (Reason::RolledBack, format!("{} fails and is taken back", failure(verdict)));
     }
-    for (view, step) in views.iter().zip(&plan.steps) {
+    for Planned { view, step, .. } in plan.over(views) {
         match step {
             Step::Held { reason, message, .. } => return (*reason, message.clone()),
-            Step::Settled { done: true, .. } | Step::Write { done: true, .. } => {}
-            Step::Settled { container, .. } | Step::Write { container, .. } => {
-                let Some(workload) = &view.workload else { continue };
-                let (reason, message) = progress(observed, policy, plan, view, workload, container);
+            Step::Settled { done: true } | Step::Write { done: true, .. } => {}
+            Step::Settled { .. } | Step::Write { .. } => {
+                let Ok(server) = view.server() else { continue };
+                let (reason, message) = progress(observed, policy, plan, view, server);
                 return match view.unlisted() {
                     Some((_, unlisted)) => (reason, format!("{message}; {unlisted}")),
                     None => (reason, message),
@@ -92,17 +92,15 @@ fn progress(
     policy: &PolicyObject,
     plan: &Plan,
     view: &TargetView,
-    workload: &Workload,
-    container: &str,
+    server: Server<'_>,
 ) -> Refusal {
     let Some(desired) = &plan.desired else { return (Reason::Progressing, String::new()) };
-    let mark = desired.mark(workload, container);
-    let told = rollout::progress(workload, container, &mark, view.pods.as_deref());
+    let told = how_far(desired, view, server);
     // Nothing of a target that its owner keeps back is a failure.
     if told.0 == Reason::TargetPaused {
         return told;
     }
-    match rollback::judge(observed, policy, desired, view, container) {
+    match rollback::judge(observed, policy, desired, view, server) {
         Judgement::Open => told,
         Judgement::Unproven(evidence, why) => (
             Reason::Waiting,
@@ -117,6 +115,12 @@ fn progress(
             }
         },
     }
+}
+
+/// How far a target is on its way to these settings.
+fn how_far(desired: &Desired, view: &TargetView, Server { workload, container }: Server<'_>) -> Refusal {
+    let mark = desired.mark(workload, &container.name);
+    rollout::progress(workload, &container.name, &mark, view.pods.as_deref())
 }
 
 /// What else it must be.
@@ -158,33 +162,22 @@ fn taken_back(
     plan: &Plan,
     verdict: &Verdict,
 ) -> String {
-    let under_way =
-        views.iter().zip(&plan.steps).zip(&plan.goals).find_map(|((view, step), goal)| match step {
-            Step::Settled { done: false, container } | Step::Write { container, done: false, .. } => {
-                let workload = view.workload.as_ref()?;
-                Some(
-                    rollout::progress(
-                        workload,
-                        container,
-                        &goal.desired.mark(workload, container),
-                        view.pods.as_deref(),
-                    )
-                    .1,
-                )
-            }
-            Step::Held { message, reason, .. } if *reason != Reason::RolledBack => Some(message.clone()),
-            Step::Refused { message, .. } => Some(message.clone()),
-            _ => None,
-        });
-    let revisions = plan
-        .goals
-        .iter()
-        .zip(&plan.steps)
-        .filter(|(_, step)| !matches!(step, Step::Held { reason: Reason::RolledBack, .. }));
-    let keeps = |goal: &super::Goal| *goal.digest() == *plan.digest;
-    let mut in_force: Vec<_> = revisions
-        .filter(|(goal, _)| !keeps(goal))
-        .map(|(goal, _)| match &*goal.digest() {
+    let under_way = plan.over(views).find_map(|Planned { view, goal, step }| match step {
+        Step::Settled { done: false } | Step::Write { done: false, .. } => {
+            Some(how_far(&goal.desired, view, view.server().ok()?).1)
+        }
+        Step::Held { message, reason, .. } if *reason != Reason::RolledBack => Some(message.clone()),
+        Step::Refused { message, .. } => Some(message.clone()),
+        _ => None,
+    });
+    let keeps = |goal: &Goal| *goal.digest() == *plan.digest;
+    let goes_back = |target: &Planned<'_>| {
+        !keeps(target.goal) && !matches!(target.step, Step::Held { reason: Reason::RolledBack, .. })
+    };
+    let mut in_force: Vec<_> = plan
+        .over(views)
+        .filter(goes_back)
+        .map(|Planned { goal, .. }| match &*goal.digest() {
             "" => "the server's own configuration".to_owned(),
             _ => format!("revision {}", goal.desired.rendered.revision),
         })
@@ -194,12 +187,8 @@ fn taken_back(
         Some(message) => format!("it goes back to {} ({message})", in_force.join(", ")),
         None => format!("in force is {}", in_force.join(", ")),
     };
-    let kept = views
-        .iter()
-        .zip(&plan.goals)
-        .filter(|(_, goal)| keeps(goal))
-        .map(|(view, _)| view.to_string())
-        .collect::<Vec<_>>();
+    let kept = plan.over(views).filter(|target| keeps(target.goal));
+    let kept: Vec<_> = kept.map(|target| target.view.to_string()).collect();
     let kept = if kept.is_empty() {
         String::new()
     } else {

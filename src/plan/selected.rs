@@ -164,7 +164,7 @@ mod tests {
             observed.targets[0].selected = Selected::Unlisted(why);
             let plan = plan(&observed);
             assert!(
-                !matches!(plan.steps[0], Step::Refused { .. }),
+                !matches!(plan.targets[0].step, Step::Refused { .. }),
                 "the workload itself is written all the same"
             );
             let (status, _) =

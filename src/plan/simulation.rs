@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::fixtures::{container, pod};
 use super::record::record_name;
 use super::{
-    Content, Desired, Goal, Governed, Health, MountedFile, Observed, OwnFields, Plan, Pod, Record,
-    RecordStep, Report, Ruling, Step, Workload, WorkloadStatus, applied_after, applied_before,
+    Content, Desired, Failure, Goal, Governed, Health, MountedFile, Observed, OwnFields, Plan, Planned, Pod,
+    Record, RecordStep, Report, Step, TargetPlan, Workload, WorkloadStatus, applied_after, applied_before,
     applied_judged, plan,
 };
 use crate::plan::{ConfigMapStep, ConfigMapView};
@@ -34,9 +34,9 @@ pub(super) fn settle(observed: &mut Observed, survives: Fate) -> Plan {
 /// Carries out a plan; answers whether anything was written.
 pub(super) fn act(observed: &mut Observed, decided: &Plan) -> bool {
     let policy = observed.policy.clone().expect("a policy");
-    let mut report = Report { targets: decided.steps.iter().map(|_| None).collect(), ..Report::default() };
+    let mut report = Report::default();
     let before = (observed.records.clone(), observed.config_maps.clone());
-    if let Some(Ruling::Judged(verdict)) = &decided.ruling {
+    if let Failure::Detected(verdict) = &decided.failure {
         let applied = applied_judged(observed, decided, verdict);
         edit_newest(observed, |record| {
             record.verdict = Some(verdict.clone());
@@ -59,20 +59,20 @@ pub(super) fn act(observed: &mut Observed, decided: &Plan) -> bool {
         report.file_written = true;
     }
     let mut written = Vec::new();
-    for (index, (step, goal)) in decided.steps.iter().zip(&decided.goals).enumerate() {
-        if let (Step::Write { .. }, Some(workload)) = (step, observed.targets[index].workload.clone()) {
-            let after = Arc::new(with(&workload, observed, goal));
-            report.targets[index] = Some(Ok(after.clone()));
+    for (index, Planned { view, goal, step }) in decided.over(&observed.targets).enumerate() {
+        if let (Step::Write { .. }, Some(workload)) = (step, &view.workload) {
+            let after = Arc::new(with(workload, observed, goal));
+            report.targets.insert(workload.uid.clone(), Ok(after.clone()));
             written.push((index, after));
         }
     }
     let applied = applied_after(observed, decided, &report, &[]);
     edit_newest(observed, |record| {
         record.applied = applied;
-        match &decided.ruling {
-            Some(Ruling::Acquitted) => record.verdict = None,
-            Some(Ruling::Lifted(verdict)) => record.verdict = Some(verdict.clone()),
-            Some(Ruling::Judged(_)) | None => {}
+        match &decided.failure {
+            Failure::Recovered => record.verdict = None,
+            Failure::Retrying(verdict) => record.verdict = Some(verdict.clone()),
+            Failure::None | Failure::Detected(_) | Failure::RolledBack(_) => {}
         }
     });
     let wrote = !written.is_empty();
@@ -130,7 +130,7 @@ fn file(observed: &Observed, desired: &Desired) -> ConfigMapView {
         policy_label: Some(observed.key.name.clone()),
         governed: Some(desired.governed(policy, &observed.crd_uid, None).write().into()),
         own: true,
-        content: Some(super::content(&desired.rendered).into()),
+        content: Some(super::config_map::content(&desired.rendered).into()),
         holder: None,
         claimant: false,
         mounted: false,
@@ -191,7 +191,9 @@ pub(super) fn run_each(observed: &mut Observed, fare: impl Fn(usize, &Desired) -
         .iter()
         .filter_map(|record| super::rollback::goal(observed, asked.as_deref()?, record.digest()));
     let recorded: Vec<_> = recorded.map(|goal| goal.desired).collect();
-    for (index, (view, goal)) in observed.targets.iter_mut().zip(decided.goals).enumerate() {
+    for (index, (view, TargetPlan { goal, .. })) in
+        observed.targets.iter_mut().zip(decided.targets).enumerate()
+    {
         let Some(workload) = view.workload.clone() else { continue };
         if workload.status.observed_generation == workload.generation && super::is_done(&workload) {
             continue;

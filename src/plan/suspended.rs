@@ -1,22 +1,26 @@
 //! A policy that holds still: nothing is written but what its workloads and its file remember, so that
 //! they stay as they are even where it is deleted.
 
-use super::{ConfigMapStep, Desired, Plan, Reversal};
+use super::reversal::{Release, Reversal};
+use super::{Changes, ConfigMapStep, Desired};
 
-/// Takes every other write out of the plan, and notes what waits. The steps of targets hold by themselves.
-pub(super) fn hold(desired: &Desired, plan: &mut Plan) {
-    if let Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. }) = plan.config_map {
-        plan.pending.push(format!("ConfigMap {} is to be written", desired.config_map));
-        plan.config_map = None;
-    }
-    for reversal in plan.reversals.drain(..) {
-        if let Reversal::Revert(workload) = reversal {
-            plan.pending.push(format!("{workload} is to lose the policy's settings"));
-        }
-    }
-    let ends =
-        plan.ended_config_maps.drain(..).map(|(map, _)| format!("ConfigMap {} is needed no more", map.name));
-    plan.pending.extend(ends);
-    plan.record = None;
-    plan.prune.clear();
+/// Takes every other write out, and answers what waits. The steps of targets hold by themselves.
+pub(super) fn hold(desired: &Desired, changes: Changes) -> (Changes, Vec<String>) {
+    let Changes { config_map, release, .. } = changes;
+    let waits = matches!(config_map, Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. }));
+    let mut pending = Vec::new();
+    pending.extend(waits.then(|| format!("ConfigMap {} is to be written", desired.config_map)));
+    pending.extend(release.workloads.iter().filter_map(|reversal| match reversal {
+        Reversal::Revert(workload) => Some(format!("{workload} is to lose the policy's settings")),
+        Reversal::Leave { .. } => None,
+    }));
+    let ends = release.config_maps.iter().map(|(map, _)| format!("ConfigMap {} is needed no more", map.name));
+    pending.extend(ends);
+    let kept = Changes {
+        config_map: config_map.filter(|_| !waits),
+        record: None,
+        release: Release::default(),
+        prune: Vec::new(),
+    };
+    (kept, pending)
 }

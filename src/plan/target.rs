@@ -3,26 +3,25 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use smol_str::SmolStr;
-
+use super::desired::Wanted;
+use super::outcome::planned;
 use super::{
-    Applied, Container, Desired, Goal, Mark, Millis, Observed, PolicyObject, Record, Refusal, TargetData,
-    TargetView, Verdict, Workload, manifest, rollout, weighed,
+    Applied, Container, Desired, Goal, Mark, Millis, Observed, PolicyObject, Record, Refusal, Server,
+    TargetData, TargetPlan, TargetView, Verdict, Workload, manifest, rollback, rollout, weighed,
 };
 use crate::api::{self, Reason};
 use crate::policy::{Delivery, FieldConflicts, Kind};
 use crate::server::kratos::{runs_kratos, variables};
 
-/// What happens to a target.
+/// What happens to a target. All but the first have a server.
 #[derive(Debug)]
 pub enum Step {
     /// The policy cannot have it.
     Refused { reason: Reason, message: String, until: Option<Millis> },
     /// It has an older revision and must wait.
-    Held { container: SmolStr, reason: Reason, message: String, until: Option<Millis> },
+    Held { reason: Reason, message: String, until: Option<Millis> },
     /// Our fields are applied.
     Write {
-        container: SmolStr,
         /// Fields that may be taken by force: variables, and the label and annotations by their keys.
         adopted: BTreeSet<String>,
         /// Whatever another manager owns is taken.
@@ -35,7 +34,7 @@ pub enum Step {
         drift: Vec<String>,
     },
     /// Our fields are as they should be.
-    Settled { container: SmolStr, done: bool },
+    Settled { done: bool },
 }
 
 /// How often a roll is looked at while it moves; one that takes long (paused, stuck) more seldom.
@@ -47,13 +46,13 @@ const LOOKS: Millis = 20;
 const RETRY: Millis = 60_000;
 
 impl Step {
-    pub(super) fn again(&self, view: &TargetView, now: Millis) -> Option<Millis> {
+    fn again(&self, view: &TargetView, now: Millis) -> Option<Millis> {
         match self {
             Self::Refused { until, reason, .. } => {
                 until.or(matches!(reason, Reason::TargetClaimed | Reason::InvalidSpec).then_some(now + RETRY))
             }
             Self::Held { until, .. } => *until,
-            Self::Settled { done: false, .. } => {
+            Self::Settled { done: false } => {
                 let began =
                     view.history.rolls.last().copied().or(view.workload.as_ref()?.own.changed).unwrap_or(now);
                 Some(look_after(began, now))
@@ -69,30 +68,42 @@ pub(super) fn look_after(began: Millis, now: Millis) -> Millis {
     now + ((now - began) / LOOKS).clamp(LOOK, LOOK_SELDOM)
 }
 
-/// The workload and the container of each target that the policy may write, or why not.
-pub(super) fn find_all(
-    observed: &Observed,
+/// When to look again at what no watch tells of.
+pub(super) fn again(observed: &Observed, targets: &[TargetPlan]) -> Option<Millis> {
+    planned(targets, &observed.targets)
+        .filter_map(|target| target.step.again(target.view, observed.now))
+        .min()
+}
+
+/// A target, and why the policy may not write it, if so.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate<'a> {
+    pub view: &'a TargetView,
+    pub refused: Option<Refusal>,
+}
+
+/// Each target, in order.
+pub(super) fn candidates<'a>(
+    observed: &'a Observed,
     policy: &PolicyObject,
     desired: &Desired,
-) -> Vec<Result<Found, Refusal>> {
-    observed.targets.iter().map(|view| find(observed, policy, desired, view)).collect()
+) -> Vec<Candidate<'a>> {
+    let of = |view| Candidate { view, refused: find(observed, policy, desired, view).err() };
+    observed.targets.iter().map(of).collect()
 }
 
 /// The targets as a record names them. One that cannot be had now keeps its place, else its return is a
 /// new revision.
-pub(super) fn data(observed: &Observed, found: &[Result<Found, Refusal>]) -> Vec<TargetData> {
+pub(super) fn data(observed: &Observed, candidates: &[Candidate<'_>]) -> Vec<TargetData> {
     let newest = observed.records.first();
-    let of = |(view, found): (&TargetView, &Result<Found, Refusal>)| match found {
-        Ok((_, container)) => Some(target_data(view, container)),
-        Err(_) => {
-            let recorded = newest.into_iter().flat_map(|newest| &newest.data.targets);
-            recorded
-                .into_iter()
-                .find(|known| known.kind == view.kind.as_str() && *known.name == *view.name)
-                .cloned()
+    let of = |Candidate { view, refused }: &Candidate<'_>| match view.server() {
+        Ok(server) if refused.is_none() => Some(target_data(view, &server.container.name)),
+        _ => {
+            let mut recorded = newest.into_iter().flat_map(|newest| &newest.data.targets);
+            recorded.find(|known| known.kind == view.kind.as_str() && *known.name == *view.name).cloned()
         }
     };
-    let mut targets: Vec<_> = observed.targets.iter().zip(found).filter_map(of).collect();
+    let mut targets: Vec<_> = candidates.iter().filter_map(of).collect();
     targets.sort_by(|a, b| (&a.name, &a.kind).cmp(&(&b.name, &b.kind)));
     targets
 }
@@ -101,57 +112,50 @@ pub(super) fn target_data(view: &TargetView, container: &str) -> TargetData {
     TargetData { kind: view.kind.as_str().into(), name: view.name.to_string(), container: container.into() }
 }
 
-/// What happens to each target, which shall have its goal.
-pub(super) fn steps(
+/// What is decided about each target.
+pub(super) fn plans(
     observed: &Observed,
     policy: &PolicyObject,
-    goals: &[Goal],
-    found: Vec<Result<Found, Refusal>>,
+    wanted: &Wanted<'_>,
     verdict: Option<&Verdict>,
-) -> Vec<Step> {
-    let mut blocked_by: Option<&str> = None;
-    let mut indexed: Vec<_> = observed.targets.iter().zip(goals).zip(found).collect();
+) -> Vec<TargetPlan> {
+    let mut order: Vec<_> = wanted.candidates.iter().collect();
     let direction = if verdict.is_some() { Direction::Back } else { Direction::Forward };
     // What failed last goes back first.
     if direction == Direction::Back {
-        indexed.reverse();
+        order.reverse();
     }
-    let mut steps = Vec::new();
-    for ((view, goal), found) in indexed {
-        let step = match found {
-            Err((reason, message)) => Step::Refused { reason, message, until: None },
-            Ok((workload, container)) => match verdict {
-                Some(verdict) if goal.is_open() => {
-                    let message = format!(
-                        "{view} waits: what the policy asks for failed on {} {}",
-                        verdict.kind, verdict.name
-                    );
-                    Step::Held { container, reason: Reason::RolledBack, message, until: None }
-                }
-                _ => step(observed, policy, goal, view, &workload, container, blocked_by, direction),
-            },
+    let mut blocked_by: Option<&str> = None;
+    let mut plans = Vec::new();
+    for Candidate { view, refused } in order {
+        let goal = rollback::goal_of(observed, wanted, view, verdict);
+        let server = match refused {
+            Some(refused) => Err(refused.clone()),
+            None => view.server(),
         };
-        let passes = match direction {
-            Direction::Forward => matches!(step, Step::Settled { done: true, .. }),
-            // Only what itself goes back is waited for.
-            Direction::Back => {
-                matches!(
-                    step,
-                    Step::Settled { done: true, .. }
-                        | Step::Refused { .. }
-                        | Step::Held { reason: Reason::RolledBack, .. }
-                )
+        let step = match (server, verdict) {
+            (Err((reason, message)), _) => Step::Refused { reason, message, until: None },
+            (Ok(_), Some(verdict)) if goal.is_open() => {
+                let message = format!(
+                    "{view} waits: what the policy asks for failed on {} {}",
+                    verdict.kind, verdict.name
+                );
+                Step::Held { reason: Reason::RolledBack, message, until: None }
+            }
+            (Ok(server), _) => {
+                let turn = Turn { blocked_by, direction };
+                step(observed, policy, &goal, view, server, turn)
             }
         };
-        if !passes {
+        if !direction.passes(&step) {
             blocked_by = blocked_by.or(Some(&view.name));
         }
-        steps.push(step);
+        plans.push(TargetPlan { goal, step });
     }
     if direction == Direction::Back {
-        steps.reverse();
+        plans.reverse();
     }
-    steps
+    plans
 }
 
 /// Whether a policy is rolled out or taken back.
@@ -161,18 +165,35 @@ enum Direction {
     Back,
 }
 
-type Found = (Arc<Workload>, SmolStr);
+impl Direction {
+    /// Whether the next target has its turn after this step.
+    fn passes(self, step: &Step) -> bool {
+        match (self, step) {
+            (_, Step::Settled { done: true }) => true,
+            // Only what itself goes back is waited for.
+            (Self::Back, Step::Refused { .. } | Step::Held { reason: Reason::RolledBack, .. }) => true,
+            (Self::Forward | Self::Back, _) => false,
+        }
+    }
+}
+
+/// Which way targets roll, and the name of one that is waited for.
+#[derive(Clone, Copy)]
+struct Turn<'a> {
+    blocked_by: Option<&'a str>,
+    direction: Direction,
+}
 
 fn find(
     observed: &Observed,
     policy: &PolicyObject,
     desired: &Desired,
     view: &TargetView,
-) -> Result<Found, Refusal> {
+) -> Result<(), Refusal> {
     if let (None, Some(unreadable)) = (&view.workload, &view.unreadable) {
         return Err(unreadable.refusal());
     }
-    let workload = view.workload.clone().filter(|workload| !workload.deleting).ok_or_else(|| {
+    let workload = view.workload.as_deref().filter(|workload| !workload.deleting).ok_or_else(|| {
         let message =
             format!("{view} does not exist in this namespace: create it, or correct spec.targetRefs");
         (Reason::TargetNotFound, message)
@@ -195,8 +216,8 @@ fn find(
             format!("{view} is not taken any more: this policy is being deleted"),
         ));
     }
-    let container = container(&workload, view)?;
-    if !is_server(observed, &workload, container) {
+    let Server { container, .. } = view.server()?;
+    if !is_server(observed, workload, container) {
         let message = format!(
             "the image of container {} in {view} is no identity server (the last part of its path is not {}): name the container that runs it; if this one does, add the name of its image to serverImages in the values of the operator's chart, or set the annotation {}: \"true\" on the {}",
             container.name,
@@ -206,7 +227,7 @@ fn find(
         );
         return Err((Reason::NotKratos, message));
     }
-    if let Some(message) = weighed::taken(observed, policy, desired, view, &workload, container) {
+    if let Some(message) = weighed::taken(observed, policy, desired, view, workload, container) {
         return Err((Reason::InvalidSpec, message));
     }
     if desired.rendered.delivery == Delivery::ConfigFile {
@@ -215,10 +236,9 @@ fn find(
         } else {
             ""
         };
-        desired.wiring(&workload, container).map_err(|message| (Reason::NotWired, message + until))?;
+        desired.wiring(workload, container).map_err(|message| (Reason::NotWired, message + until))?;
     }
-    variables_are_free(desired, container, view)?;
-    Ok((workload.clone(), container.name.clone()))
+    variables_are_free(desired, container, view)
 }
 
 /// Whether the container counts as an identity server.
@@ -247,60 +267,23 @@ fn variables_are_free(desired: &Desired, container: &Container, view: &TargetVie
     Ok(())
 }
 
-/// The container that runs the identity server.
-///
-/// # Errors
-/// Which ones there are instead.
-pub fn container<'a>(workload: &'a Workload, view: &TargetView) -> Result<&'a Container, Refusal> {
-    if workload.selector.is_none() {
-        let message = format!(
-            "the selector of {view} is longer than 2 KiB, so its pods cannot be listed: give it fewer labels"
-        );
-        return Err((Reason::ContainerNotFound, message));
-    }
-    let named = |name: &str| workload.containers.iter().find(|container| *container.name == *name);
-    let found = match (&view.container, &*workload.containers) {
-        (Some(name), _) => named(name),
-        (None, [only]) if !workload.containers.more => Some(only),
-        (None, _) => named(&view.name).or_else(|| named("kratos")),
-    };
-    found.ok_or_else(|| {
-        let mut names: Vec<_> = workload.containers.iter().map(|container| &*container.name).collect();
-        names.extend(
-            workload.containers.more.then_some("and more that are not read: put it among the first 16"),
-        );
-        let message = match &view.container {
-            Some(name) => format!("{view} has no container {name}, it has: {}", names.join(", ")),
-            None => {
-                format!(
-                    "{view} has several containers, set spec.targetRefs[].container to one of: {}",
-                    names.join(", ")
-                )
-            }
-        };
-        (Reason::ContainerNotFound, message)
-    })
-}
-
-#[expect(clippy::too_many_arguments, reason = "one sentence about one target")]
 fn step(
     observed: &Observed,
     policy: &PolicyObject,
     goal: &Goal,
     view: &TargetView,
-    workload: &Workload,
-    container: SmolStr,
-    blocked_by: Option<&str>,
-    direction: Direction,
+    Server { workload, container }: Server<'_>,
+    Turn { blocked_by, direction }: Turn<'_>,
 ) -> Step {
+    let container = &*container.name;
     let desired = &*goal.desired;
-    let known = known(observed, workload).filter(|known| known.container == *container);
+    let known = known(observed, workload).filter(|known| known.container == container);
     let same = known.is_some_and(|known| known.revision == desired.rendered.revision);
     // What pods read anew changes the revision and no pod.
-    let wanted = desired.mark(workload, &container);
-    let marked = |record: &Arc<Record>| record.mark(workload, &container) == wanted;
+    let wanted = desired.mark(workload, container);
+    let marked = |record: &Arc<Record>| record.mark(workload, container) == wanted;
     let same_pods = same || known.and_then(|known| observed.record(&known.record)).is_some_and(marked);
-    let (mut differs, rolls) = differences(observed, policy, desired, workload, &container);
+    let (mut differs, rolls) = differences(observed, policy, desired, workload, container);
     // Without pods nothing was proven: the first one later is judged.
     let proven = |known: &Applied| {
         known.rolled_out
@@ -312,7 +295,7 @@ fn step(
         differs.retain(|(field, _)| *field != governed_field());
     }
     if differs.is_empty() {
-        return Step::Settled { container, done };
+        return Step::Settled { done };
     }
     if policy.suspend {
         let fields: Vec<_> = differs.into_iter().map(|(field, _)| field).collect();
@@ -320,7 +303,7 @@ fn step(
             "the policy is suspended: {view} differs in {}; set spec.suspend to false to have it written",
             fields.join(", ")
         );
-        return Step::Held { container, reason: Reason::Suspended, message, until: None };
+        return Step::Held { reason: Reason::Suspended, message, until: None };
     }
     let drift: Vec<_> = if same {
         differs.into_iter().filter(|(_, drift)| *drift).map(|(field, _)| field).collect()
@@ -342,13 +325,13 @@ fn step(
             let order =
                 if direction == Direction::Back { "the reverse of their order" } else { "their order" };
             let message = format!("{view} waits for {name}: targets roll in {order}");
-            return Step::Held { container, reason: Reason::Progressing, message, until: None };
+            return Step::Held { reason: Reason::Progressing, message, until: None };
         }
         let failing = direction == Direction::Back
             || rollout::progress(
                 workload,
-                &container,
-                &Mark::of_template(workload, &container),
+                container,
+                &Mark::of_template(workload, container),
                 view.pods.as_deref(),
             )
             .0 == Reason::Crashing;
@@ -356,16 +339,15 @@ fn step(
             .filter(|_| direction == Direction::Forward)
         {
             let message = format!("{view} waits for the roll under way, so that edits in a row roll it once");
-            return Step::Held { container, reason: Reason::Progressing, message, until: Some(until) };
+            return Step::Held { reason: Reason::Progressing, message, until: Some(until) };
         }
     }
     Step::Write {
-        adopted: adopted(observed, workload, &container),
+        adopted: adopted(observed, workload, container),
         take_over: desired.field_conflicts == FieldConflicts::TakeOver,
         rolls,
         done: done && !rolls,
         drift,
-        container,
     }
 }
 

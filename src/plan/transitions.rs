@@ -51,7 +51,7 @@ pub fn levels(running: &RunningAal) -> Levels {
 }
 
 fn cause(policy: &PolicyObject, plan: &Plan, from: Levels, to: Levels) -> Cause {
-    if plan.verdict.is_some() {
+    if plan.failure.rolled_back().is_some() {
         return Cause::RolledBack;
     }
     let edited = policy.status.transitions.last().is_none_or(|last| last.generation != policy.generation);

@@ -53,7 +53,7 @@ mod tests {
     use crate::api::{Condition, MfaPolicyStatus};
     use crate::plan::fixtures::{edit, observed, targets};
     use crate::plan::simulation::{act, run, settle};
-    use crate::plan::{Observed, Proof, Report, Ruling, plan, report};
+    use crate::plan::{Failure, Observed, Proof, Report, plan, report};
 
     const LEVELS: [&str; 2] = ["aal1", "highest_available"];
 
@@ -116,15 +116,15 @@ mod tests {
         edit(&mut observed, of_level(LEVELS[1]));
         for _ in 0..5 {
             let decided = plan(&observed);
-            if !matches!(decided.ruling, Some(Ruling::Judged(_))) {
+            if !matches!(decided.failure, Failure::Detected(_)) {
                 act(&mut observed, &decided);
                 run(&mut observed, |_| false);
                 observed.now += 20_000;
             }
         }
-        assert!(matches!(plan(&observed).ruling, Some(Ruling::Judged(_))), "it fails");
+        assert!(matches!(plan(&observed).failure, Failure::Detected(_)), "it fails");
         starve(&mut observed, 0);
-        assert!(plan(&observed).ruling.is_none());
+        assert!(matches!(plan(&observed).failure, Failure::None));
         let told = told(&observed);
         let rolled_out =
             told.conditions.iter().find(|condition| condition.type_ == "RolledOut").expect("it is told");

@@ -5,7 +5,7 @@ use std::fmt;
 
 use smol_str::SmolStr;
 
-use super::status::{present, verdict};
+use super::conditions::{condition, present};
 use super::{Key, Record, Refusal};
 use crate::api::{ConditionType, MfaPolicyStatus, Reason};
 
@@ -61,8 +61,8 @@ impl Unreadable {
     #[must_use]
     pub fn status(&self) -> MfaPolicyStatus {
         let conditions = vec![
-            present(ConditionType::Stalled, Reason::Unreadable, self.words()),
-            verdict(ConditionType::Ready, Reason::Unreadable, self.words()),
+            present(ConditionType::Stalled, self.refusal()),
+            condition(ConditionType::Ready, self.refusal()),
         ];
         MfaPolicyStatus { conditions, ..MfaPolicyStatus::default() }
     }
@@ -111,7 +111,10 @@ mod tests {
         let workload = observed.targets[0].workload.take().expect("a workload");
         observed.targets[0].unreadable = Some(unreadable("Deployment", &workload.key, &workload.uid));
         let plan = plan(&observed);
-        assert!(!plan.writes() && matches!(plan.steps[0], Step::Refused { reason: Reason::Unreadable, .. }));
+        assert!(
+            !plan.writes()
+                && matches!(plan.targets[0].step, Step::Refused { reason: Reason::Unreadable, .. })
+        );
         let (status, _) =
             report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &Report::default());
         let levels = |aal: &Option<crate::api::RunningAal>| {
@@ -159,9 +162,9 @@ mod tests {
         observed.policy = None;
         observed.absence = Absence::Confirmed;
         observed.targets.clear();
-        assert_eq!(plan(&observed).ended_config_maps.len(), 1, "the policy is gone, and its file with it");
+        assert_eq!(plan(&observed).release.config_maps.len(), 1, "the policy is gone, and its file with it");
         observed.unreadable = vec![unreadable("Deployment", &Key::new("identity", "kratos"), "a")];
         let plan = plan(&observed);
-        assert!(plan.ended_config_maps.is_empty() && plan.again.is_some());
+        assert!(plan.release.config_maps.is_empty() && plan.again.is_some());
     }
 }

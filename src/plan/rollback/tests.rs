@@ -20,8 +20,7 @@ const HOUR: Millis = 3_600_000;
 fn told(observed: &Observed) -> (Reason, String, api::MfaPolicyStatus) {
     let plan = plan(observed);
     let policy = observed.policy.clone().expect("a policy");
-    let targets = plan.steps.iter().map(|_| None).collect();
-    let (status, _) = report(observed, &policy, &plan, &Report { targets, ..Report::default() });
+    let (status, _) = report(observed, &policy, &plan, &Report::default());
     let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").expect("Ready");
     let reason = [
         Reason::Ready,
@@ -97,7 +96,7 @@ fn what_fails_goes_back_to_the_last_good_revision_on_every_target() {
         assert_eq!(fields(now), fields(&before), "the end state is the last good state");
     }
     assert!(
-        !plan(&observed).steps.iter().any(|step| matches!(step, Step::Write { .. })),
+        !plan(&observed).steps().any(|step| matches!(step, Step::Write { .. })),
         "a plan after it writes nothing"
     );
 }
@@ -109,12 +108,12 @@ fn a_forged_verdict_stands_no_longer_than_a_real_one() {
     settle(&mut observed, STRICT_FAILS);
     let digest = plan(&observed).digest;
     let real = noted(&observed, &digest).expect("it failed").clone();
-    assert!(real.weaker && plan(&observed).verdict.is_some());
+    assert!(real.weaker && plan(&observed).failure.rolled_back().is_some());
     let mut stands = |since: Millis, attempts: u32| {
         let forged = Verdict { weaker: false, content: SmolStr::default(), since, attempts, ..real.clone() };
         let index = observed.records.iter().position(|record| record.digest() == digest).expect("its record");
         Arc::make_mut(&mut observed.records[index]).verdict = Some(forged);
-        plan(&observed).verdict.is_some()
+        plan(&observed).failure.rolled_back().is_some()
     };
     assert!(!stands(0, 1), "that what is in force is weaker is seen, not read: it is tried again");
     assert!(!stands(real.since + 1_000 * HOUR, 1), "none is of the future");
@@ -132,14 +131,13 @@ fn one_that_runs_well_keeps_it_the_one_that_fails_goes_back_and_those_it_never_r
     for _ in 0..60 {
         let decided = plan(&observed);
         let writes: Vec<_> = decided
-            .steps
-            .iter()
+            .steps()
             .enumerate()
             .filter(|(_, step)| matches!(step, Step::Write { .. }))
             .map(|(index, _)| index)
             .collect();
         assert!(!files::is_drift(&decided), "nobody but us changed the file: {:?}", decided.config_map);
-        order.extend(writes.into_iter().map(|index| (index, decided.verdict.is_some())));
+        order.extend(writes.into_iter().map(|index| (index, decided.failure.rolled_back().is_some())));
         crate::plan::simulation::act(&mut observed, &decided);
         let first_has_it =
             observed.targets[0].workload.as_ref().is_some_and(|workload| crate::plan::is_done(workload));
@@ -233,7 +231,7 @@ fn a_refused_edit_keeps_no_failing_roll_from_going_back() {
         crate::plan::simulation::run(&mut observed, STRICT_FAILS);
         observed.now += 20_000;
         let decided = plan(&observed);
-        if matches!(decided.ruling, Some(Ruling::Judged(_))) {
+        if matches!(decided.failure, Failure::Detected(_)) {
             return;
         }
         crate::plan::simulation::act(&mut observed, &decided);
@@ -248,7 +246,7 @@ fn nothing_is_weaker_than_aal1() {
     settle(&mut observed, |desired| whoami(desired).is_none());
     assert_eq!(told(&observed).0, Reason::RolledBack);
     assert_eq!(
-        plan(&observed).verdict.map(|verdict| verdict.weaker),
+        plan(&observed).failure.rolled_back().map(|verdict| verdict.weaker),
         Some(false),
         "no policy demands no less"
     );
@@ -361,7 +359,7 @@ fn what_its_owner_keeps_back_is_never_judged() {
         observed.targets[0].workload = Some(Arc::new(workload));
         edit(&mut observed, strict());
         settle(&mut observed, STRICT_FAILS);
-        assert!(plan(&observed).verdict.is_none());
+        assert!(plan(&observed).failure.rolled_back().is_none());
         assert_ne!(told(&observed).0, Reason::RolledBack);
     }
 }
@@ -376,7 +374,7 @@ fn what_is_tried_again_counts_as_in_force_while_a_mistake_is_made() {
     Arc::make_mut(observed.policy.as_mut().expect("a policy")).retry = "again".into();
     // It is tried again, and somebody mistypes the next edit before it is seen done.
     let decided = plan(&observed);
-    assert!(matches!(decided.ruling, Some(Ruling::Lifted(_))));
+    assert!(matches!(decided.failure, Failure::Retrying(_)));
     crate::plan::simulation::act(&mut observed, &decided);
     let tried = revisions(&observed);
     edit(&mut observed, json!({"requiredAAL": {"whoami": "aal2"}}));
@@ -394,7 +392,7 @@ fn a_suspended_policy_notes_nothing_of_a_verdict() {
     let policy = Arc::make_mut(observed.policy.as_mut().expect("a policy"));
     (policy.suspend, policy.generation) = (true, policy.generation + 1);
     let decided = plan(&observed);
-    assert!(decided.ruling.is_none());
+    assert!(matches!(decided.failure, Failure::None));
 }
 
 #[test]

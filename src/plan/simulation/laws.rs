@@ -75,7 +75,7 @@ fn wired_targets(number: usize) -> Observed {
 }
 
 fn verdict(observed: &Observed) -> Option<Verdict> {
-    plan(observed).verdict
+    plan(observed).failure.rolled_back().cloned()
 }
 
 proptest! {
@@ -91,11 +91,11 @@ proptest! {
             edit(&mut observed, spec(one));
             let at_rest = settle(&mut observed, SOUND);
             // A plan after apply is empty.
-            let writes = at_rest.steps.iter().any(|step| matches!(step, Step::Write { .. }));
-            prop_assert!(!writes && at_rest.ruling.is_none() && at_rest.record.is_none() && at_rest.config_map.is_none(), "{at_rest:#?}");
+            let writes = at_rest.steps().any(|step| matches!(step, Step::Write { .. }));
+            prop_assert!(!writes && matches!(at_rest.failure, Failure::None | Failure::RolledBack(_)) && at_rest.record.is_none() && at_rest.config_map.is_none(), "{at_rest:#?}");
             let fails = one.risk == Risk::Keys;
             prop_assert!(verdict(&observed).is_none() || fails);
-            for (index, (view, goal)) in observed.targets.iter().zip(&at_rest.goals).enumerate() {
+            for (index, Planned { view, goal, .. }) in at_rest.over(&observed.targets).enumerate() {
                 let workload = view.workload.as_ref().expect("a workload");
                 prop_assert!(crate::plan::is_done(workload), "a pod does not run");
                 let asked = *goal.digest() == *at_rest.digest;
@@ -113,7 +113,7 @@ proptest! {
             let policy = again.policy.clone().expect("a policy");
             let standing = Standing::of(&policy, &again.records, workloads.iter().map(|workload| &**workload));
             let restarted = Observed { standing, ..again };
-            prop_assert!(!plan(&restarted).steps.iter().any(|step| matches!(step, Step::Write { .. })), "a restart writes");
+            prop_assert!(!plan(&restarted).steps().any(|step| matches!(step, Step::Write { .. })), "a restart writes");
         }
     }
 
@@ -140,7 +140,7 @@ proptest! {
                 let before: Vec<_> = observed.targets.iter().map(in_force).collect();
                 let decided = plan(&observed);
                 act(&mut observed, &decided);
-                let writes = decided.steps.iter().zip(&mut written).filter(|(step, _)| matches!(step, Step::Write { .. }));
+                let writes = decided.steps().zip(&mut written).filter(|(step, _)| matches!(step, Step::Write { .. }));
                 writes.for_each(|(_, written)| written.clone_from(&asked));
                 run_each(&mut observed, |index, _| one.fares[index % one.fares.len()]);
                 observed.now += 20_000;

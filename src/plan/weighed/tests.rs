@@ -52,7 +52,7 @@ fn retained() -> Observed {
 /// Why the target is not written.
 fn refused(observed: &Observed) -> Option<String> {
     let plan = plan(observed);
-    let Step::Refused { reason, message, .. } = &plan.steps[0] else { return None };
+    let Step::Refused { reason, message, .. } = &plan.targets[0].step else { return None };
     assert_eq!(*reason, Reason::InvalidSpec, "{message}");
     assert!(plan.config_map.is_none() && plan.record.is_none(), "nothing is written");
     Some(message.clone())

@@ -1,8 +1,9 @@
 //! What becomes of the file that targets share, and what is told of it.
 
 use super::*;
+use crate::plan::config_map::content;
 use crate::plan::simulation::{self, Fare, wired};
-use crate::plan::{Answer, ConfigMapStep, WrittenFrom, content};
+use crate::plan::{Answer, ConfigMapStep, Plan, WrittenFrom};
 
 fn by_file(mut spec: Value) -> Value {
     spec["delivery"] = json!({"type": "ConfigFile"});
@@ -31,8 +32,8 @@ fn a_target_that_is_added_and_fails_takes_the_file_from_none_that_was_good() {
     // Nothing was good on both: it is left as it is, and the one that was good keeps what it has.
     assert_eq!(told(&observed).0, Reason::Crashing);
     let decided = plan(&observed);
-    assert!(decided.ruling.is_none() && decided.verdict.is_none());
-    let file = &decided.goals[1].desired.rendered;
+    assert!(matches!(decided.failure, Failure::None) && decided.failure.rolled_back().is_none());
+    let file = &decided.targets[1].goal.desired.rendered;
     assert_eq!(file.overlay.required_levels().1, Some(Level::HighestAvailable), "and no empty file");
     assert_eq!(observed.config_maps[0].content.as_deref(), Some(&*content(file)));
 }

@@ -1,6 +1,7 @@
 //! What keeps no server from starting is never taken back.
 
 use super::*;
+use crate::plan::Evidence;
 
 const NONE_LIVES: Fate = |_| false;
 
@@ -91,6 +92,7 @@ fn a_forged_verdict_over_that_is_not_believed() {
     Arc::make_mut(&mut observed.records[0]).verdict = Some(forged);
     let decided = plan(&observed);
     assert!(
-        decided.verdict.is_none() && !decided.steps.iter().any(|step| matches!(step, Step::Write { .. }))
+        decided.failure.rolled_back().is_none()
+            && !decided.steps().any(|step| matches!(step, Step::Write { .. }))
     );
 }

@@ -109,28 +109,26 @@ fn a_verdict_is_lifted_or_fallen_anew_and_never_both() {
     edit(&mut observed, strict());
     let refuse = |observed: &mut Observed| {
         let decided = plan(observed);
-        let refused =
-            crate::plan::Plan { steps: decided.steps.iter().map(|_| held()).collect(), ..plan(observed) };
-        simulation::act(observed, if decided.verdict.is_some() { &refused } else { &decided });
+        let mut refused = plan(observed);
+        refused.targets.iter_mut().for_each(|target| target.step = held());
+        simulation::act(observed, if decided.failure.rolled_back().is_some() { &refused } else { &decided });
         simulation::run(observed, STRICT_FAILS);
         observed.now += 20_000;
-        decided.ruling
+        Some(decided.failure).filter(|failure| !matches!(failure, Failure::None | Failure::RolledBack(_)))
     };
     let rulings: Vec<_> = (0..6).filter_map(|_| refuse(&mut observed)).collect();
-    assert!(matches!(rulings.as_slice(), [Ruling::Judged(verdict)] if verdict.attempts == 1), "{rulings:?}");
+    assert!(
+        matches!(rulings.as_slice(), [Failure::Detected(verdict)] if verdict.attempts == 1),
+        "{rulings:?}"
+    );
     Arc::make_mut(observed.policy.as_mut().expect("a policy")).retry = "again".into();
     let rulings: Vec<_> = (0..6).filter_map(|_| refuse(&mut observed)).collect();
     assert!(
-        matches!(rulings.as_slice(), [Ruling::Lifted(_), Ruling::Judged(verdict)] if verdict.attempts == 2),
+        matches!(rulings.as_slice(), [Failure::Retrying(_), Failure::Detected(verdict)] if verdict.attempts == 2),
         "{rulings:?}"
     );
 }
 
 fn held() -> Step {
-    Step::Held {
-        container: "kratos".into(),
-        reason: Reason::Progressing,
-        message: String::new(),
-        until: None,
-    }
+    Step::Held { reason: Reason::Progressing, message: String::new(), until: None }
 }

@@ -21,13 +21,14 @@ fn a_verdict_falls_with_whatever_may_have_mended_it() {
     settle(&mut observed, LAX_FAILS);
     assert_eq!(told(&observed).0, Reason::RolledBack);
     observed.now += 1_000 * HOUR;
-    assert_eq!(plan(&observed).verdict.map(|verdict| verdict.weaker), Some(false));
+    assert_eq!(plan(&observed).failure.rolled_back().map(|verdict| verdict.weaker), Some(false));
     let falls = |edit: fn(&mut Observed)| {
         let mut edited = observed.clone();
         edit(&mut edited);
         stand(&mut edited);
         let plan = plan(&edited);
-        plan.verdict.is_none() && matches!(plan.steps[0], Step::Write { rolls: true, .. })
+        plan.failure.rolled_back().is_none()
+            && matches!(plan.targets[0].step, Step::Write { rolls: true, .. })
     };
     assert!(falls(|observed| Arc::make_mut(observed.policy.as_mut().expect("a policy")).generation += 1));
     assert!(falls(
@@ -74,7 +75,7 @@ fn who_wants_it_tried_again_and_again_counts_once_in_five_minutes() {
     ask(&mut observed, "second");
     Arc::make_mut(observed.policy.as_mut().expect("a policy")).generation += 1;
     observed.now = begun + 299_999;
-    assert!(plan(&observed).verdict.is_some(), "five minutes are not over");
+    assert!(plan(&observed).failure.rolled_back().is_some(), "five minutes are not over");
     assert!(told(&observed).1.contains("as was asked for"), "{}", told(&observed).1);
     assert_eq!(plan(&observed).again, Some(begun + 300_000));
     observed.now = begun + 300_000;
@@ -86,7 +87,7 @@ fn who_wants_it_tried_again_and_again_counts_once_in_five_minutes() {
     Arc::make_mut(&mut observed.records[index]).verdict.as_mut().expect("a verdict").asked =
         Some(observed.now + 1_000 * HOUR);
     ask(&mut observed, "third");
-    assert!(plan(&observed).verdict.is_none());
+    assert!(plan(&observed).failure.rolled_back().is_none());
 }
 
 /// However lately it was asked for: the way back that was noted then leads past what is good by now.
@@ -103,7 +104,7 @@ fn what_fails_once_more_goes_back_to_what_was_good_meanwhile() {
     assert_eq!(told(&observed).0, Reason::Ready);
     edit(&mut observed, lax_with_keys());
     let back = settle(&mut observed, LAX_FAILS);
-    assert_eq!((told(&observed).0, &*back.goals[0].digest()), (Reason::RolledBack, &*good));
+    assert_eq!((told(&observed).0, &*back.targets[0].goal.digest()), (Reason::RolledBack, &*good));
 }
 
 #[test]
@@ -120,9 +121,9 @@ fn what_left_the_server_weaker_is_tried_again_with_growing_pauses() {
         let at = again(&verdict).expect("it is tried again");
         pauses.push((at - verdict.since) / 60_000);
         observed.now = at - 1;
-        assert!(plan(&observed).verdict.is_some());
+        assert!(plan(&observed).failure.rolled_back().is_some());
         observed.now = at;
-        assert!(plan(&observed).verdict.is_none());
+        assert!(plan(&observed).failure.rolled_back().is_none());
         settle(&mut observed, STRICT_FAILS);
         assert_eq!(told(&observed).0, Reason::RolledBack);
     }

@@ -10,7 +10,7 @@ fn a_pod_that_never_became_ready_is_replaced_on_the_way_back() {
     edit(&mut observed, strict());
     let failing = plan(&observed).desired.expect("it is asked for").rendered.revision.clone();
     settle(&mut observed, STRICT_FAILS);
-    assert!(plan(&observed).verdict.is_some());
+    assert!(plan(&observed).failure.rolled_back().is_some());
     let stuck = |kind: Kind, cut_off: bool| {
         let mut observed = observed.clone();
         let view = &mut observed.targets[0];
