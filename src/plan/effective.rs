@@ -65,7 +65,7 @@ pub fn proof(
     if desired.rendered.revision.is_empty() {
         return None;
     }
-    if let Some(message) = observed.unheard.of(view) {
+    if let Some(message) = view.workload.as_ref().and_then(|workload| observed.unheard.of(workload)) {
         return Some(Proof::Unreachable(message));
     }
     let (Step::Settled { done: true } | Step::Write { done: true, .. }, Ok(server)) = (step, view.server())

@@ -148,7 +148,9 @@ impl Desired {
         }
         Mark::of(&self.rendered.overlay, self.rendered.delivery, &self.config_map, workload, container)
     }
+}
 
+impl Desired {
     /// The variables that the container shall have.
     #[must_use]
     pub fn variables(&self) -> &[Variable] {

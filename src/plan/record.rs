@@ -153,8 +153,8 @@ pub struct Evidence {
 
 impl Back {
     #[must_use]
-    pub fn is_of(&self, target: &super::TargetView) -> bool {
-        *self.kind == *target.kind.as_str() && self.name == target.name
+    pub fn is_of(&self, kind: policy::Kind, name: &str) -> bool {
+        self.kind == kind.as_str() && self.name == name
     }
 }
 

@@ -106,7 +106,7 @@ pub(super) fn goal_of(
     verdict: Option<&Verdict>,
 ) -> Goal {
     let Some(verdict) = verdict else { return wanted.goal() };
-    let back = verdict.back.iter().find(|back| back.is_of(view));
+    let back = verdict.back.iter().find(|back| back.is_of(view.kind, &view.name));
     let goal = back.and_then(|back| goal(observed, &wanted.desired, &back.record));
     goal.unwrap_or_else(|| Goal { record: None, ..nothing(observed, &wanted.desired) })
 }

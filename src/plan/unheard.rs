@@ -3,7 +3,7 @@
 
 use smol_str::SmolStr;
 
-use super::{TargetView, Workload};
+use super::Workload;
 
 /// Why there is no room to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +39,9 @@ impl Unheard {
 
     /// What is told of the target, and what to do.
     #[must_use]
-    pub fn of(&self, view: &TargetView) -> Option<String> {
-        view.workload.as_ref().filter(|workload| self.is_starved(workload))?;
-        Some(format!(
-            "the pods of {view} could not be asked for a minute, because others that do not answer take the time: find the policies whose Effective is Unreachable, of this namespace first, and let the operator reach the admin ports of their pods, or set spec.verification.mode of those to Off. It goes on by itself"
+    pub fn of(&self, workload: &Workload) -> Option<String> {
+        self.is_starved(workload).then(|| format!(
+            "the pods of {workload} could not be asked for a minute, because others that do not answer take the time: find the policies whose Effective is Unreachable, of this namespace first, and let the operator reach the admin ports of their pods, or set spec.verification.mode of those to Off. It goes on by itself"
         ))
     }
 }

@@ -57,6 +57,13 @@ impl Unreadable {
         self.kind == "ConfigMap" && self.key.name == name
     }
 
+    #[must_use]
+    pub fn refusal(&self) -> Refusal {
+        (Reason::Unreadable, self.words())
+    }
+}
+
+impl Unreadable {
     /// What the status of a policy says that cannot be read: nothing that it said before is known to hold.
     #[must_use]
     pub fn status(&self) -> MfaPolicyStatus {
@@ -65,11 +72,6 @@ impl Unreadable {
             condition(ConditionType::Ready, self.refusal()),
         ];
         MfaPolicyStatus { conditions, ..MfaPolicyStatus::default() }
-    }
-
-    #[must_use]
-    pub fn refusal(&self) -> Refusal {
-        (Reason::Unreadable, self.words())
     }
 }
 

@@ -85,7 +85,7 @@ pub(super) fn ways_back(
     let files: BTreeSet<_> = back.iter().filter(is_by_file).map(|back| &back.record).collect();
     let of_failing = back
         .iter()
-        .find(|back| back.is_of(failing))
+        .find(|back| back.is_of(failing.kind, &failing.name))
         .is_some_and(|back| is_innocent(observed, desired, &back.record));
     match files.len() {
         _ if of_failing => Err(Stays::Innocent),
@@ -117,8 +117,9 @@ pub(super) fn has_recovered(observed: &Observed, desired: &Desired, digest: &str
         .iter()
         .filter_map(|view| Reached::of(observed, view))
         .filter(|one| one.known.record == digest);
-    let back =
-        |one: &Reached<'_>| verdict.back.iter().find(|back| back.is_of(one.view) && *back.record != *digest);
+    let back = |one: &Reached<'_>| {
+        verdict.back.iter().find(|back| back.is_of(one.view.kind, &one.view.name) && *back.record != *digest)
+    };
     let recovered = |one: Reached<'_>| {
         back(&one).is_some_and(|back| one.back_to(observed, desired, &back.record).is_err())
     };
