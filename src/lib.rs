@@ -14,6 +14,7 @@ pub mod fuzz;
 pub mod http;
 pub mod leader;
 pub mod lint;
+pub mod model;
 pub mod plan;
 pub mod policy;
 pub mod server;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mfa_operator::admin;
-use mfa_operator::plan::{Answer, Health};
+use mfa_operator::model::{Answer, Health};
 
 /// With who answers.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -18,26 +18,39 @@ use std::path::{Path, PathBuf};
 use source::{Function, calls, functions};
 
 /// Each room and what it may use, from the ground up.
-const ROOMS: [(&str, &[&str]); 13] = [
+const ROOMS: [(&str, &[&str]); 14] = [
     ("api", &[]),
     ("policy", &["api"]),
     ("document", &["api", "policy"]),
     ("server", &["api", "policy", "document"]),
-    ("plan", &["api", "policy", "document", "server"]),
+    ("model", &["api", "policy", "document", "server"]),
+    ("plan", &["api", "policy", "document", "server", "model"]),
     ("lint", &["api", "policy", "document", "server"]),
-    ("admin", &["plan"]),
-    ("telemetry", &["api", "policy", "document", "server", "plan"]),
-    ("controller", &["api", "policy", "document", "server", "plan", "admin", "telemetry"]),
-    ("leader", &["api", "plan", "telemetry"]),
+    ("admin", &["model"]),
+    ("telemetry", &["api", "policy", "document", "server", "model"]),
+    ("controller", &["api", "policy", "document", "server", "model", "plan", "admin", "telemetry"]),
+    ("leader", &["api", "model", "telemetry"]),
     ("http", &["telemetry"]),
-    ("fuzz", &["api", "policy", "document", "server", "plan", "lint", "admin", "controller"]),
+    ("fuzz", &["api", "policy", "document", "server", "model", "plan", "lint", "admin", "controller"]),
     (
         "cli",
-        &["api", "policy", "document", "server", "plan", "lint", "controller", "leader", "http", "telemetry"],
+        &[
+            "api",
+            "policy",
+            "document",
+            "server",
+            "model",
+            "plan",
+            "lint",
+            "controller",
+            "leader",
+            "http",
+            "telemetry",
+        ],
     ),
 ];
 
-const PURE: [&str; 6] = ["api", "policy", "document", "server", "plan", "lint"];
+const PURE: [&str; 7] = ["api", "policy", "document", "server", "model", "plan", "lint"];
 
 const IMPURE: [&str; 14] = [
     "kube::Client",

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mfa_operator::api::{self, MfaPolicy};
-use mfa_operator::plan::{Data, TargetData};
+use mfa_operator::model::{Data, TargetData};
 use mfa_operator::policy::{self, Policy};
 use mfa_operator::server::kratos::{Overlay, Rendered, render};
 

@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use mfa_operator::api::MfaPolicySpec;
 use mfa_operator::document::{Document, Leaf};
-use mfa_operator::plan::{Data, TargetData, manifest};
+use mfa_operator::model::{Data, TargetData};
+use mfa_operator::plan::manifest;
 use mfa_operator::policy::{Delivery, Policy, parse};
 use mfa_operator::server::kratos::{
     Change, LONGEST_VARIABLE, Layer, Merged, Overlay, Rendered, Side, governed_file, governed_names,

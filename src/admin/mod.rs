@@ -14,7 +14,7 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::plan::{Answer, Health};
+use crate::model::{Answer, Health};
 
 mod version;
 

@@ -28,7 +28,7 @@ use clap_complete::Shell;
 
 use crate::document::{Document, Unreadable};
 use crate::lint::Finding;
-use crate::plan::bounded;
+use crate::model::bounded;
 use crate::server::kratos::{Root, root};
 
 /// Makes Ory Kratos demand the assurance level that an MfaPolicy states.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::{self, rules};
 use crate::leader::{HOLDER_SUFFIX, Terms};
-use crate::plan::record;
+use crate::model as record;
 use crate::policy::{Delivery, Kind};
 use crate::server::kratos::{self, ValueForm};
 

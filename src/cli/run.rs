@@ -16,7 +16,7 @@ use super::duration::duration;
 use crate::controller::{self, Probe, Settings};
 use crate::http;
 use crate::leader::{self, Candidate, Fence, Terms};
-use crate::plan::{Key, Pauses};
+use crate::model::{Key, Pauses};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{self, LogFormat};
 

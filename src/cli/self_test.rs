@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::output::show;
 use crate::api::{self, ConditionType, MfaPolicy};
-use crate::plan::bounded;
+use crate::model::bounded;
 
 /// Tells what an earlier test left from what is somebody's.
 const LABEL: &str = "app.kubernetes.io/managed-by";

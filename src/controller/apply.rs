@@ -16,9 +16,10 @@ use super::view::{PodView, Resource, Seen, Slim};
 use super::watch::api;
 use super::{Context, Error};
 use crate::api::{self as wire, Reason};
+use crate::model::{ConfigMapView, Key, PolicyObject, Refusal, Unreadable, Workload, bounded};
 use crate::plan::{
-    ConfigMapEnd, ConfigMapStep, ConfigMapView, Desired, EMPTY_FILE, Key, Observed, PolicyObject, Refusal,
-    StuckPod, Unreadable, Workload, bounded, claim_config_map, is_adopted, manifest, taken,
+    ConfigMapEnd, ConfigMapStep, Desired, EMPTY_FILE, Observed, StuckPod, claim_config_map, is_adopted,
+    manifest, taken,
 };
 
 pub(super) use records::{adopt, note_applied, note_verdict, prune, record};

@@ -16,9 +16,9 @@ use super::view::PodView;
 use super::{Context, Error, pods};
 use crate::admin;
 use crate::api::{ConditionType, Reason};
+use crate::model::{Answer, Levels, Millis, NoRoom, Pod, Proof, Workload};
 use crate::plan::{
-    Answer, Levels, Millis, NoRoom, Observed, Plan, Pod, Proof, Question, TargetView, Workload, is_wrong,
-    levels_of_pods, of_variables, pause, questions,
+    Observed, Plan, Question, TargetView, is_wrong, levels_of_pods, of_variables, pause, questions,
 };
 use crate::policy::Verification;
 

@@ -19,9 +19,8 @@ use super::{Context, Error, pods};
 use crate::admin;
 use crate::api::CONFIG_KEY;
 use crate::document::Budget;
-use crate::plan::{
-    Container, LeftFile, MountedFile, Observed, Workload, beside_ours, left_file, waits_for_version,
-};
+use crate::model::{Container, MountedFile, Workload};
+use crate::plan::{LeftFile, Observed, beside_ours, left_file, waits_for_version};
 use crate::policy::VerificationMode;
 use crate::server::kratos::{Layer, Overlay};
 
@@ -390,10 +389,9 @@ pub(super) fn grows_old(context: &Context, observed: &Observed) -> Option<Durati
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
-
-    use super::*;
 
     /// Who reads, and how many read at once at most.
     #[derive(Default)]

@@ -21,7 +21,7 @@ use super::view::config_map::ConfigMap;
 use super::view::revision::Revision;
 use super::{Context, words};
 use crate::api;
-use crate::plan::{Key, PolicyObject};
+use crate::model::{Key, PolicyObject};
 
 const PAUSE: Duration = Duration::from_millis(50);
 /// At the cache, before another list is asked for.

@@ -6,12 +6,13 @@ mod table;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, RwLock};
 
+use table::{Entry, is_older, versioned};
+
 use super::census::Census;
 use super::view::config_map::ConfigMap;
 use super::view::revision::Revision;
 use crate::api;
-use crate::plan::{Key, PolicyObject, Unreadable, Workload, WorkloadId};
-use table::{Entry, is_older, versioned};
+use crate::model::{Key, PolicyObject, Unreadable, Workload, WorkloadId};
 
 pub(super) use held::{Held, Id, Named};
 pub(super) use table::{Table, Versioned, Versions};

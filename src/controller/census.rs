@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use smol_str::SmolStr;
 
-use crate::plan::{Demand, Key, PolicyObject, Workload, WorkloadId};
+use crate::model::{Demand, Key, PolicyObject, Workload, WorkloadId};
 
 #[derive(Debug, Default)]
 pub(super) struct Census {

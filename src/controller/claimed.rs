@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::cache::{Named, Tables};
 use super::{Context, observe};
-use crate::plan::{Candidate, Claim, Key, PolicyObject, Workload, claim};
+use crate::model::{Key, PolicyObject, Workload};
+use crate::plan::{Candidate, Claim, claim};
 use crate::server::kratos::Overlay;
 
 /// Who holds the workload.

@@ -12,7 +12,8 @@ use super::view::Resource;
 use super::view::env_source::EnvKeys;
 use super::watch::{api, named};
 use super::{Context, Error};
-use crate::plan::{EnvFrom, EnvFromMap, EnvSource, Millis, Observed, Workload};
+use crate::model::{EnvFrom, EnvFromMap, EnvSource, Millis, Workload};
+use crate::plan::Observed;
 use crate::server::kratos::reaches;
 
 /// More than any container takes: the rest is told as not looked at.

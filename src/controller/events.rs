@@ -11,7 +11,8 @@ use tracing::{info, warn};
 
 use super::words;
 use crate::api;
-use crate::plan::{Key, Notice, Workload, bounded};
+use crate::model::{Key, Workload, bounded};
+use crate::plan::Notice;
 
 const WAITING: usize = 1_024;
 /// The API's own limit is 1 kB.

@@ -16,9 +16,8 @@ use super::view::{Files, PodView, Resource, content};
 use super::watch::{api, named};
 use super::{Context, Error, ask, pods};
 use crate::admin;
-use crate::plan::{
-    Content, Examination, Health, Observed, Pod, TargetView, Workload, judged_well, to_examine,
-};
+use crate::model::{Health, Pod, Workload};
+use crate::plan::{Content, Examination, Observed, TargetView, judged_well, to_examine};
 
 /// How long a pod may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(2);

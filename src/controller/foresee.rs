@@ -16,10 +16,8 @@ use super::view::revision::Revision;
 use super::view::{Resource, Seen, Slim};
 use super::{Context, Error, Settings, bases, env_from, events, observe, queue};
 use crate::api as wire;
-use crate::plan::{
-    self, ConfigMapStep, Desired, Governed, Pauses, Planned, PolicyObject, Record, Reversal, Server, Step,
-    Workload,
-};
+use crate::model::{Governed, Pauses, PolicyObject, Record, Workload};
+use crate::plan::{self, ConfigMapStep, Desired, Planned, Reversal, Server, Step};
 use crate::policy::{Kind, VerificationMode};
 use crate::server::kratos::governed_names;
 

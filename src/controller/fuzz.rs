@@ -8,7 +8,7 @@ use super::view::config_map::ConfigMap;
 use super::view::env_source::EnvKeys;
 use super::view::revision::Revision;
 use super::view::{Files, Mounts, PodView, Resource, Seen, Slim};
-use crate::plan::{PolicyObject, Workload};
+use crate::model::{PolicyObject, Workload};
 use crate::policy::Kind;
 
 /// More of a name or a path than anybody could use.

@@ -11,7 +11,7 @@ use kube::{Client, Resource as _};
 
 use super::cache::Versions;
 use super::view::{Listed, Resource, Seen, Slim};
-use crate::plan::{Key, Unreadable};
+use crate::model::{Key, Unreadable};
 
 /// Whole objects may be large: a page is held until it is decoded. One that is too large is asked for in
 /// smaller ones.

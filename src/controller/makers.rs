@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::view::maker::{KnownBy, Maker, Owner};
 use super::view::{PodView, Resource};
 use super::{Context, Error};
-use crate::plan::Workload;
+use crate::model::Workload;
 use crate::policy::{Kind, is_object_name};
 
 /// How long it counts that the workload is the owner: it stays that until somebody takes the label from the
@@ -161,10 +161,9 @@ async fn one(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::view::Seen;
     use super::*;
+    use serde_json::json;
 
     fn workload(kind: &str) -> Workload {
         let object = json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "kratos", "namespace": "identity", "uid": "own"}});

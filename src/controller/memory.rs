@@ -7,12 +7,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use gone::Gone;
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
 use super::tell::Untold;
-use crate::plan::{History, Key, Millis, Pauses, Pod, WorkloadId};
-use gone::Gone;
+use crate::model::{Key, Millis, Pauses, Pod, WorkloadId};
+use crate::plan::History;
 
 /// More than any pace looks back at.
 const REMEMBER: usize = 16;

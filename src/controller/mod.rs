@@ -45,14 +45,14 @@ use kube::Client;
 use smol_str::SmolStr;
 use tokio::sync::watch as signal;
 use tokio::task::JoinSet;
-
-use crate::api;
-use crate::plan::{Key, Millis, Pauses, PolicyObject, Workload, bounded};
-use crate::policy::Kind;
-use crate::telemetry::metrics::Metrics;
 use view::Resource;
 use view::config_map::ConfigMap;
 use view::revision::Revision;
+
+use crate::api;
+use crate::model::{Key, Millis, Pauses, PolicyObject, Workload, bounded};
+use crate::policy::Kind;
+use crate::telemetry::metrics::Metrics;
 
 pub use foresee::{Effect, Foreseen, Recorded, foresee, records};
 pub use guards::Probe;

@@ -4,11 +4,8 @@ use smol_str::SmolStr;
 
 use super::{Context, Error, apply, tell};
 use crate::api::EventReason;
-use crate::plan::record::record_name;
-use crate::plan::{
-    Applied, Failure, Notice, Observed, Plan, PolicyObject, Report, Verdict, applied_after, applied_before,
-    applied_judged,
-};
+use crate::model::{Applied, PolicyObject, Verdict, record_name};
+use crate::plan::{Failure, Notice, Observed, Plan, Report, applied_after, applied_before, applied_judged};
 
 /// Notes what pods answered, where no record is written that carries it.
 pub(super) async fn reloads(

@@ -12,10 +12,13 @@ use super::view::config_map::ConfigMap;
 use super::watch::api;
 use super::{Context, Error, bases, claimed, env_from, examine, pods};
 use crate::api as wire;
+use crate::model::{
+    ConfigMapView, Container, Key, Millis, PolicyObject, Record, TargetData, Unheard, Unreadable, Workload,
+    WorkloadId,
+};
 use crate::plan::{
-    Absence, ConfigMapView, Container, GovernedView, Key, Millis, NAMED, Observed, PolicyObject, Record,
-    Standing, TargetData, TargetView, Unheard, Unreadable, Workload, WorkloadId, given_up,
-    is_about_to_change, may_be_refused, refusals,
+    Absence, GovernedView, NAMED, Observed, Standing, TargetView, given_up, is_about_to_change,
+    may_be_refused, refusals,
 };
 use crate::policy::{Rejection, Target};
 use crate::server::kratos::asks_for_code;

@@ -12,7 +12,7 @@ use kube::runtime::scheduler::{ScheduleRequest, scheduler};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::plan::Key;
+use crate::model::Key;
 
 /// Policies worked on at once. More gain nothing against one API server and cost memory.
 const AT_ONCE: usize = 32;

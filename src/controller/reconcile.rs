@@ -9,12 +9,13 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span, debug, error_span, info, warn};
 
 use super::ask::{self, Asked};
-use super::observe::Gathered;
-use super::{Context, Error, apply, bases, note, observe, refresh, selected, tell, words};
+use super::observe::{self, Gathered};
+use super::{Context, Error, apply, bases, note, refresh, selected, tell, words};
 use crate::api::{self as wire, EventReason, Reason};
+use crate::model::{Key, PolicyObject};
 use crate::plan::{
-    Absence, ConfigMapStep, Failure, Key, Memory, Notice, Observed, Plan, Planned, PolicyObject, Report,
-    Reversal, Server, Step, StuckPod, applied_before, manifest, plan, retrying,
+    Absence, ConfigMapStep, Failure, Memory, Notice, Observed, Plan, Planned, Report, Reversal, Server, Step,
+    StuckPod, applied_before, manifest, plan, retrying,
 };
 use crate::policy::Delivery;
 

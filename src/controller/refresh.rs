@@ -12,7 +12,7 @@ use super::view::{Resource, Slim};
 use super::watch::{api, named};
 use super::{Context, Error};
 use crate::api::POLICY_LABEL;
-use crate::plan::{Key, PolicyObject, TargetData, Workload, WorkloadId};
+use crate::model::{Key, PolicyObject, TargetData, Workload, WorkloadId};
 
 pub(super) async fn read(context: &Context, key: &Key) -> Result<(), Error> {
     object::<PolicyObject>(context, Resource::POLICIES, key, key).await?;

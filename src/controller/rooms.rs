@@ -9,7 +9,7 @@ use std::time::Duration;
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
-use crate::plan::NoRoom;
+use crate::model::NoRoom;
 
 /// Looks that ask pods at once, whatever it is: the others of the queue's are for those that have something
 /// to write.

@@ -11,7 +11,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use super::Context;
 use super::cache::Tables;
 use crate::api::{ConditionType, Reason};
-use crate::plan::{Key, Levels, PolicyObject, WorkloadId, level_word};
+use crate::model::{Key, Levels, PolicyObject, WorkloadId, level_word};
 use crate::policy::{Level, Target};
 use crate::server::kratos::is_revision;
 use crate::telemetry::metrics::{Label, gauges, infos, table};
@@ -75,7 +75,7 @@ impl Collector for Scrape {
             guards.map(|(policy, guard)| ([("policy", policy.into()), ("state", guard.word().into())], 1)),
         )?;
         let left = context.memory.all_left();
-        let one = |(Key { name, .. }, workload): &(Key, crate::plan::WorkloadId)| {
+        let one = |(Key { name, .. }, workload): &(Key, crate::model::WorkloadId)| {
             let labels = [
                 ("policy_namespace", workload.key.namespace.to_string().into()),
                 ("kind", workload.kind.as_str().into()),

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use super::pods::{self, Pods};
 use super::view::PodView;
 use super::{Context, Error};
-use crate::plan::{Observed, OtherPods, Plan, Selected, TargetView, Workload, questions};
+use crate::model::{OtherPods, Selected, Workload};
+use crate::plan::{Observed, Plan, TargetView, questions};
 
 /// How long it counts that there are none, as pods are asked anew that proved what they can, and by how much
 /// more at most.

@@ -9,10 +9,13 @@ use super::reconcile::Outcome;
 use super::view::status_digest;
 use super::{Context, Error, apply, bases};
 use crate::api::{ConditionType, EventReason, MfaPolicyStatus, Reason, Transition};
+use crate::model::{
+    Applied, Governed, LastCondition, LastStatus, PolicyObject, Refusal, Unreadable, Workload, level_word,
+    seconds,
+};
 use crate::plan::{
-    Applied, ConfigMapStep, Desired, Governed, LastCondition, LastStatus, News, Notice, Observed, Plan,
-    PolicyObject, Refusal, Report, Unreadable, Workload, WrittenFrom, level_word, levels, report, seconds,
-    suspension, written_levels,
+    ConfigMapStep, Desired, News, Notice, Observed, Plan, Report, WrittenFrom, levels, report, suspension,
+    written_levels,
 };
 use crate::policy::Kind;
 use crate::telemetry::metrics::Ended;

@@ -19,7 +19,7 @@ use tracing::{debug, info, warn};
 use super::cache::{Cached, Held, Id};
 use super::view::{Resource, Seen, Slim};
 use super::{Context, list, words};
-use crate::plan::{Key, Unreadable};
+use crate::model::{Key, Unreadable};
 use crate::policy::{Kind, is_object_name};
 
 /// Page of a list on servers without streaming lists: a page is held whole while it is decoded.

@@ -8,17 +8,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::hostile;
-use crate::admin;
 use crate::api::MfaPolicySpec;
-use crate::controller;
 use crate::document::{Budget, Document, Wanted};
 use crate::lint::{Server, review};
-use crate::plan::{Data, Health, TargetData};
+use crate::model::{Data, Health, TargetData};
 use crate::policy::{Delivery, Policy, parse};
 use crate::server::kratos::{
     Layer, Merged, Overlay, code_counts_for_everyone, config_files, conflicts, governed_names, named_in,
     render, variables,
 };
+use crate::{admin, controller};
 
 const BASE: &str = r#"
 x: &flows

@@ -34,10 +34,11 @@ pub use clients::{Clients, clients};
 pub use election::{HOLDER_SUFFIX, Terms};
 pub use fence::Fence;
 
-use crate::api::MANAGER;
-use crate::plan::{Key, bounded};
 use election::{Election, Uptime};
 use fence::uptime;
+
+use crate::api::MANAGER;
+use crate::model::{Key, bounded};
 
 /// Well within the time that a pod has to end.
 const GIVING_AWAY: Duration = Duration::from_secs(5);

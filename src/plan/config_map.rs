@@ -2,41 +2,24 @@
 
 use std::sync::Arc;
 
-use super::effective::File;
-use super::{
-    ConfigMapStep, ConfigMapView, Goal, Governed, Observed, PolicyObject, Record, Step, TargetPlan,
-    WrittenFrom, taken, weighed,
-};
 use crate::api::Reason;
-use crate::policy::Delivery;
+use crate::model::{ConfigMapView, PolicyObject, Record};
+use crate::plan::checks::claims::claim_config_map;
+use crate::plan::checks::weakening;
+use crate::plan::desired::Goal;
+use crate::plan::input::Observed;
+use crate::plan::outcome::{ConfigMapStep, TargetPlan, WrittenFrom};
+use crate::plan::report::taken;
+use crate::plan::rollout::step::Step;
 use crate::server::kratos::{Rendered, render};
 
-/// Whether the policy delivers a file, so that it matters what pods make of it.
-#[must_use]
-pub fn delivers_a_file(observed: &Observed) -> bool {
-    let delivery = observed.policy.as_ref().and_then(|policy| observed.standing.delivery(policy));
-    delivery == Some(Delivery::ConfigFile)
-}
-
-/// Whether running pods are about to read another file, so that it matters what it is laid on.
-#[must_use]
-pub fn is_about_to_change(observed: &Observed) -> bool {
-    let Some(policy) = observed.policy.as_ref().filter(|policy| !policy.suspend && delivers_a_file(observed))
-    else {
-        return false;
-    };
-    observed.standing.desired(policy).is_some_and(|desired| {
-        observed.config_map(&desired.config_map).is_some() && File::found(observed, &desired) == File::Other
-    })
-}
-
 /// What is held of the file.
-pub(super) fn content(rendered: &Rendered) -> String {
+pub fn content(rendered: &Rendered) -> String {
     crate::document::hex_digest(&rendered.file, 16)
 }
 
 /// What happens to the config map; none where it is as it should be, or no target can have the policy.
-pub(super) fn step(
+pub fn step(
     observed: &Observed,
     policy: &PolicyObject,
     targets: &[TargetPlan],
@@ -60,7 +43,7 @@ pub(super) fn step(
             if let Err(holder) = claim_config_map(found, policy) {
                 return Some(ConfigMapStep::Refused((Reason::ConfigMapTaken, taken(&found.name, &holder))));
             }
-            if let Some(message) = weighed::file_taken(observed, policy, desired) {
+            if let Some(message) = weakening::file_taken(observed, policy, desired) {
                 return Some(ConfigMapStep::Refused((Reason::InvalidSpec, message)));
             }
             if found.deleting {
@@ -97,21 +80,5 @@ fn written_from(observed: &Observed, found: Option<&ConfigMapView>, digest: &str
     if ours.map(Arc::as_ref).any(is_ours) { WrittenFrom::Later } else { WrittenFrom::Drift }
 }
 
-/// Whether the policy may write this config map: it was made by this operator, for the policy of
-/// this name, today's or one that is gone, or for another that holds it no more.
-///
-/// # Errors
-/// Who holds it instead.
-pub fn claim_config_map(found: &ConfigMapView, policy: &PolicyObject) -> Result<(), String> {
-    let governed = Governed::read(found.governed.as_deref());
-    let own_label = found.own && found.policy_label.as_deref() == Some(&*policy.key.name);
-    let made_for_this = governed.as_ref().is_some_and(|governed| governed.policy == *policy.uid);
-    match &found.holder {
-        _ if own_label && governed.is_some() => Ok(()),
-        // Its label or manager was taken away, the annotation still names this very policy.
-        _ if made_for_this => Ok(()),
-        Some(other) if found.own => Err(format!("the policy {other}")),
-        None if found.own && found.policy_label.is_some() && governed.is_some() => Ok(()),
-        _ => Err("somebody else".into()),
-    }
-}
+/// A Kratos configuration that sets nothing.
+pub const EMPTY_FILE: &str = "{}\n";

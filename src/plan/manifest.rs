@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 use smol_str::SmolStr;
 
-use super::{Data, Desired, Governed, Key, PolicyObject, Workload};
 use crate::api;
+use crate::model::{Data, Governed, Key, PolicyObject, Workload};
+use crate::plan::desired::Desired;
 
 /// A value that the kubelet hands to the process as it is: `$(NAME)` would otherwise be replaced
 /// by another variable of the container, a secret for example.
@@ -120,7 +121,7 @@ pub fn record(policy: &PolicyObject, data: &Data, digest: &str, revision: i64, a
         "kind": "ControllerRevision",
         "metadata": {
             "namespace": policy.key.namespace,
-            "name": super::record::record_name(&policy.key.name, &policy.uid, digest),
+            "name": crate::model::record_name(&policy.key.name, &policy.uid, digest),
             "labels": { api::POLICY_LABEL: policy.key.name },
             "annotations": { api::APPLIED_ANNOTATION: applied },
             "ownerReferences": [{
@@ -163,13 +164,13 @@ mod tests {
     #[test]
     fn what_go_escapes_is_escaped_and_means_the_same() {
         let body = serde_json::json!({"a&b": "<b>\u{2028}\u{2029}\\u0026 \"'/\u{7f}é"});
-        let stored = String::from_utf8(super::as_stored(&body).expect("JSON")).expect("text");
+        let stored = String::from_utf8(crate::plan::manifest::as_stored(&body).expect("JSON")).expect("text");
         assert_eq!(stored, r#"{"a\u0026b":"\u003cb\u003e\u2028\u2029\\u0026 \"'/"#.to_owned() + "\u{7f}é\"}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&stored).expect("JSON"), body);
     }
 
     #[test]
     fn no_reference_to_another_variable_survives() {
-        assert_eq!(super::literal("$(DSN) costs $5, $$"), "$$(DSN) costs $$5, $$$$");
+        assert_eq!(crate::plan::manifest::literal("$(DSN) costs $5, $$"), "$$(DSN) costs $$5, $$$$");
     }
 }

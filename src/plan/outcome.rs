@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use super::reversal::Release;
-use super::status::Refusal;
-use super::{
-    ConfigMapView, Data, Desired, Goal, Memory, Millis, Observed, PolicyObject, Reload, Reversal, Step,
-    StuckPod, TargetView, Verdict, given_up,
-};
 use crate::api::Reason;
+use crate::model::{ConfigMapView, Data, Millis, PolicyObject, Refusal, Reload, Verdict};
+use crate::plan::desired::{Desired, Goal};
+use crate::plan::failure::stuck_pods::StuckPod;
+use crate::plan::input::{Observed, TargetView};
+use crate::plan::release::Release;
+use crate::plan::release::annotations::Memory;
+use crate::plan::release::workloads::{Reversal, given_up};
+use crate::plan::rollout::step::Step;
 use crate::policy::Rejection;
 
 /// What to write. Nothing in it means that everything is as it should be.

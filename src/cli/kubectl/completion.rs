@@ -12,7 +12,7 @@ use kube::api::ListParams;
 
 use super::cluster::Cluster;
 use super::{Ended, Plugin, show};
-use crate::plan::bounded;
+use crate::model::bounded;
 
 /// A shell that waits is a nuisance.
 const PATIENCE: Duration = Duration::from_secs(2);

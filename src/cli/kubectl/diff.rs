@@ -19,7 +19,7 @@ use super::{Ended, note, reached, show, tell, words};
 use crate::api::{self, MfaPolicySpec};
 use crate::controller::{Error, Foreseen, foresee};
 use crate::document;
-use crate::plan::bounded;
+use crate::model::bounded;
 use crate::policy::parse;
 use crate::server::kratos::{Overlay, transition};
 

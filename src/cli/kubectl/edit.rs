@@ -8,10 +8,9 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
-
 use super::{Ended, show};
 use crate::api;
-use crate::plan::bounded;
+use crate::model::bounded;
 
 /// Field manager of these writes.
 pub(super) const MANAGER: &str = "kubectl-mfa";

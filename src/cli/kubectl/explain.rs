@@ -9,7 +9,7 @@ use super::screen::{Style, Tone, cell, table, toned};
 use super::view::{Event, Policy};
 use super::{Ended, note, show, status};
 use crate::api::{ConditionType, Reason};
-use crate::plan::bounded;
+use crate::model::bounded;
 use crate::policy::Level;
 
 /// More are in `kubectl describe`.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::screen::{Style, Tone, table, toned};
 use crate::controller::Effect;
-use crate::plan::bounded;
+use crate::model::bounded;
 
 /// What applying one policy would change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

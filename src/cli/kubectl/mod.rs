@@ -23,14 +23,13 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use cluster::{Cluster, Failure};
 use k8s_openapi::jiff::Timestamp;
 use kube::config::KubeconfigError;
-
-use cluster::{Cluster, Failure};
 use screen::{Colour, Style};
 
 use super::output::{Reader, show, tell};
-use crate::plan::bounded;
+use crate::model::bounded;
 
 pub(super) use completion::complete;
 

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::cluster::{Cluster, Failure};
 use super::{reached, tell, words};
-use crate::plan::bounded;
+use crate::model::bounded;
 
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -93,9 +93,8 @@ fn passes(error: &(dyn std::error::Error + 'static)) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
-
     use super::*;
+    use std::future::pending;
 
     #[tokio::test]
     async fn a_server_that_answered_until_the_time_was_up_is_not_blamed() {

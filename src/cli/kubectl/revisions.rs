@@ -4,7 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::view;
 use crate::controller::Recorded;
-use crate::plan::Applied;
+use crate::model::Applied;
 use crate::server::kratos::revision;
 
 /// The records of the policy with this uid, the newest first.

@@ -15,7 +15,7 @@ use super::view::Policy;
 use super::{Ended, show, tell};
 use crate::api::{self, ConditionType, Reason};
 use crate::cli::duration::duration;
-use crate::plan::bounded;
+use crate::model::bounded;
 
 /// In seconds: until then the operator has begun with what it was asked for.
 const ANSWER: i64 = 30;
@@ -129,9 +129,8 @@ fn progress(policy: &Policy) -> Progress {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_status_of_an_older_spec_ends_nothing() {

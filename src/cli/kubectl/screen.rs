@@ -3,7 +3,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::plan::bounded;
+use crate::model::bounded;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Colour {

@@ -12,7 +12,7 @@ use super::screen::{Cell, Style, Tone, cell, or_dash, table, toned};
 use super::view::{Overview, Pod, Policy, Revision, Target};
 use super::{Colour, Ended, Output, Reader, note, show, tell, width};
 use crate::api::{ConditionType, Reason};
-use crate::plan::bounded;
+use crate::model::bounded;
 
 /// How often it is looked at again.
 const LOOK: Duration = Duration::from_secs(2);

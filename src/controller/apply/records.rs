@@ -12,10 +12,9 @@ use crate::controller::view::revision::{LARGEST, Revision};
 use crate::controller::view::{Resource, Seen};
 use crate::controller::watch::api;
 use crate::controller::{Context, Error};
-use crate::plan::{
-    Applied, Data, Desired, Key, Observed, Plan, PolicyObject, RecordStep, Verdict, applied_before, manifest,
-    record,
-};
+use crate::model as record;
+use crate::model::{Applied, Data, Key, PolicyObject, Verdict};
+use crate::plan::{Desired, Observed, Plan, RecordStep, applied_before, manifest};
 
 /// Remembers the revision, with what was applied where before it.
 pub(in crate::controller) async fn record(
@@ -173,9 +172,8 @@ pub(in crate::controller) async fn prune(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn what_cannot_be_written_down_is_no_empty_record() {

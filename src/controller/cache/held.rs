@@ -4,7 +4,7 @@ use std::hash::Hash;
 
 use super::super::view::config_map::ConfigMap;
 use super::super::view::revision::Revision;
-use crate::plan::{Key, PolicyObject, Unreadable, Workload, WorkloadId};
+use crate::model::{Key, PolicyObject, Unreadable, Workload, WorkloadId};
 use crate::policy::{Kind, Target};
 
 /// What an object is held under.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::held::{Held, Id, Version};
-use crate::plan::Unreadable;
+use crate::model::Unreadable;
 
 /// What a table holds: an object, or that there is one that cannot be read.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use smol_str::SmolStr;
 
 use super::*;
-use crate::plan::ConfigMapView;
+use crate::model::ConfigMapView;
 
 fn map(uid: &str, resource_version: &str) -> ConfigMap {
     let view = ConfigMapView {

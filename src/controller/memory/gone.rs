@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Memory, State};
-use crate::plan::{Key, Millis, Pauses};
+use crate::model::{Key, Millis, Pauses};
 
 /// So many are many where they are at least this part of all.
 const MANY: usize = 5;

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::config_map::ConfigMap;
 use super::revision::Revision;
 use super::{PodView, Resource, Seen};
-use crate::plan::{FileSource, Workload, beside_ours};
+use crate::model::{FileSource, Workload};
+use crate::plan::beside_ours;
 
 /// As large as etcd takes an object.
 const LARGEST: usize = 1_500_000;

@@ -8,7 +8,7 @@ use super::bounded::cut;
 use super::metadata::Metadata;
 use super::workload::LONGEST_MEMORY;
 use crate::document::hex_digest;
-use crate::plan::{ConfigMapView, Key};
+use crate::model::{ConfigMapView, Key};
 
 /// A config map with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 
 use super::bounded::{Words, cut};
 use super::volumes::{Mount, Places, Volumes};
-use crate::plan::{Bounded, Container, Containers, EnvSource, EnvVar, Traits, UnreadFile, Unusual};
+use crate::model::{Bounded, Container, Containers, EnvSource, EnvVar, Traits, UnreadFile, Unusual};
 use crate::server::kratos::{
     Form, config_files, governed_names, input, may_begin, named_in, reaches, runs_itself, serves,
 };

@@ -9,7 +9,8 @@ use smol_str::SmolStr;
 
 use super::container::known_name;
 use crate::document::hex_digest;
-use crate::plan::{Content, Millis};
+use crate::model::Millis;
+use crate::plan::Content;
 
 /// By which a Deployment tells its ReplicaSets apart.
 const TEMPLATE_HASH: &str = "pod-template-hash";

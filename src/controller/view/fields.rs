@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 use super::bounded::{Entries, cut};
 use super::container::known_name;
 use crate::api;
-use crate::plan::{Bounded, Millis};
+use crate::model::{Bounded, Millis};
 
 /// All entries, of which only ours are kept: there may be any number, and ours the last of them.
 #[derive(Default)]

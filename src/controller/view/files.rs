@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 
 use super::metadata::Metadata;
 use super::{Slim, millis};
-use crate::plan::Millis;
+use crate::model::Millis;
 
 #[derive(Clone, Debug)]
 pub(in crate::controller) struct Files {

@@ -18,7 +18,7 @@ use super::env_source::EnvKeys;
 use super::revision::Revision;
 use super::{Files, Mounts, PodView, Resource, Seen, Slim};
 use crate::api::MfaPolicy;
-use crate::plan::{Key, PolicyObject, Unreadable, Workload};
+use crate::model::{Key, PolicyObject, Unreadable, Workload};
 use crate::policy::Kind;
 
 /// Decodes into an object that has every field, each list with one item, each map with one entry.

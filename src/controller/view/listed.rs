@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 
 use super::Slim;
 use super::metadata::Metadata;
-use crate::plan::Key;
+use crate::model::Key;
 
 #[derive(Clone, Debug)]
 pub(in crate::controller) struct Listed {

@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use super::content::{ConfigMaps, config_maps, of_container, of_template};
 use super::metadata;
 use super::seen::decode;
-use crate::plan::{Bounded, Container};
+use crate::model::{Bounded, Container};
 
 /// Of one object as JSON: room for a template of some hundred variables.
 const LARGEST: usize = 256 * 1024;
@@ -168,10 +168,9 @@ fn template(json: &str) -> Option<Template> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-    use crate::plan::Traits;
+    use crate::model::Traits;
+    use serde_json::json;
 
     fn replica_set() -> Value {
         let owners = json!([

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::fields::{ManagedFields, Managers, OwnEntry};
-use crate::plan::{Bounded, Key};
+use crate::model::{Bounded, Key};
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]

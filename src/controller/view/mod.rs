@@ -33,7 +33,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::api;
-use crate::plan::Millis;
+use crate::model::Millis;
 use crate::policy::Kind;
 
 pub(super) use files::Files;

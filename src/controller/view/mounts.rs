@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 use super::Slim;
 use super::metadata::Metadata;
 use super::volumes::{Volumes, mounts};
-use crate::plan::Bounded;
+use crate::model::Bounded;
 
 #[derive(Clone, Debug)]
 pub(in crate::controller) struct Mounts(pub Bounded<SmolStr, 1024>);

@@ -17,7 +17,7 @@ use super::metadata::Metadata;
 use super::seen::decode;
 use super::workload::PodSpec;
 use super::{Condition, Resource, Slim, holds, millis};
-use crate::plan::{Bounded, Pod, Trouble};
+use crate::model::{Bounded, Pod, Trouble};
 
 /// A pod with what only the controller asks of it.
 #[derive(Clone, Debug)]

@@ -12,7 +12,8 @@ use super::lenient::lenient;
 use super::metadata::Metadata;
 use crate::api::{self, ConditionType};
 use crate::document::hex_digest;
-use crate::plan::{LastCondition, LastStatus, PolicyObject, bounded, message_digest, read_transition};
+use crate::model::{LastCondition, LastStatus, PolicyObject, bounded};
+use crate::plan::{message_digest, read_transition};
 use crate::policy::{
     DeletionPolicy, Level, Policy, Rejection, Verification, VerificationMode, parse, parse_verification,
 };

@@ -10,8 +10,7 @@ use smol_str::SmolStr;
 use super::Slim;
 use super::metadata::{Metadata, Owner};
 use crate::api;
-use crate::plan::record::{digest_in_name, record_name};
-use crate::plan::{Data, Key, Record};
+use crate::model::{Data, Key, Record, digest_in_name, record_name};
 
 /// A record with its place; none where it is not ours.
 #[derive(Clone, Debug, PartialEq)]

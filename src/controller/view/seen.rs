@@ -15,7 +15,7 @@ use smol_str::SmolStr;
 use super::lenient::lenient;
 use super::{Resource, Slim};
 use crate::api;
-use crate::plan::{Key, Unreadable, bounded};
+use crate::model::{Key, Unreadable, bounded};
 
 /// A slim value as an object of its kind, or what can be told of one that cannot be read.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::plan::Replacement;
+use crate::model::Replacement;
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -88,9 +88,8 @@ impl Surge {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
+    use serde_json::{Value, json};
 
     #[test]
     fn a_roll_makes_as_many_pods_more_as_its_surge_says() {

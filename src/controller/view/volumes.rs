@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 use smol_str::SmolStr;
 
 use super::bounded::cut;
-use crate::plan::{Bounded, FileSource, MountedFile};
+use crate::model::{Bounded, FileSource, MountedFile};
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -225,9 +225,8 @@ fn key<'a>(items: &'a Items, file: &'a str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
+    use serde_json::{Value, json};
 
     fn found(path: &str, mounts: Value, volumes: Value) -> Option<(String, String, bool)> {
         let mounts = serde_json::from_value(mounts).expect("mounts");

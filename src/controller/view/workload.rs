@@ -10,7 +10,7 @@ use super::metadata::Metadata;
 use super::surge::{Share, Surge};
 use super::volumes::{Volumes, mounts};
 use super::{Condition, Slim, holds};
-use crate::plan::{Bounded, OwnFields, Replacement, UpdateStrategy, Workload, WorkloadStatus, bounded};
+use crate::model::{Bounded, OwnFields, Replacement, UpdateStrategy, Workload, WorkloadStatus, bounded};
 use crate::policy::Kind;
 
 /// What is held of it, in bytes: its selector, and what the operator itself wrote on it.

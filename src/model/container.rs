@@ -1,0 +1,72 @@
+//! A container of a pod or of a pod template, and the files that it reads.
+
+use smol_str::SmolStr;
+
+use crate::api;
+use crate::model::bounded::Bounded;
+use crate::model::override_sources::Unusual;
+use crate::model::replacement::Traits;
+use crate::server::kratos::runs_kratos;
+
+impl crate::model::container::MountedFile {
+    /// Whether it is the rendered file of this config map.
+    #[must_use]
+    pub fn is_of(&self, config_map: &str) -> bool {
+        *self.config_map == *config_map && self.key == api::CONFIG_KEY
+    }
+}
+
+impl Container {
+    /// The configuration file that counts, if it is from a config map, and known.
+    pub fn last_file(&self) -> Option<&crate::model::container::MountedFile> {
+        if self.files.more { None } else { self.files.last()?.as_ref() }
+    }
+
+    /// Whether it reads the rendered file of this config map after every other.
+    #[must_use]
+    pub fn reads_last(&self, config_map: &str) -> bool {
+        self.last_file().is_some_and(|file| file.is_of(config_map))
+    }
+}
+
+/// Those of a pod.
+pub type Containers = Bounded<Container, 16>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    pub name: SmolStr,
+    pub image: SmolStr,
+    /// Only variables that a policy may set, and those that rules look at beside them.
+    pub env: Bounded<EnvVar, 64>,
+    /// The configuration files that its command line names, in their order; none for one that is
+    /// not from a config map.
+    pub files: Bounded<Option<MountedFile>, 16>,
+    /// None for the usual container: it is held ten thousand times.
+    pub unusual: Option<Box<Unusual>>,
+    pub traits: Traits,
+}
+
+impl Container {
+    /// Whether it is an identity server that answers sign-in: its words say so, or it has none, and then the
+    /// image's own do.
+    #[must_use]
+    pub fn is_server(&self, server_images: &[String]) -> bool {
+        (self.traits.serves || self.traits.by_image) && runs_kratos(&self.image, server_images)
+    }
+}
+
+/// A file from a config map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountedFile {
+    pub config_map: SmolStr,
+    pub key: SmolStr,
+    /// The kubelet brings it up to date in a running pod.
+    pub reloads: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvVar {
+    pub name: SmolStr,
+    /// As written in the template, before Kubernetes expands it; none for `valueFrom`.
+    pub value: Option<SmolStr>,
+}

@@ -1,0 +1,517 @@
+//! What in a workload beats the policy: every such thing is told with its place and its remedy, whatever its
+//! value. And what cannot be looked at.
+
+use std::fmt::Write as _;
+
+use smol_str::SmolStr;
+
+use crate::api::Reason;
+use crate::model::{Container, EnvFrom, EnvFromMap, Millis, MountedFile, Workload};
+use crate::plan::checks::unchecked;
+use crate::plan::desired::Desired;
+use crate::plan::desired::server::Server;
+use crate::plan::input::{Observed, TargetView};
+use crate::plan::outcome::Planned;
+use crate::plan::rollout::step::Step;
+use crate::policy::Delivery;
+use crate::server::kratos::written_keys;
+
+/// What was found at one target.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// A sentence for each thing that beats the policy.
+    pub overrides: Vec<String>,
+    /// What could not be looked at and may.
+    pub not_checked: Vec<String>,
+}
+
+/// Longer lists are cut: the rest is seen when these are gone.
+pub const MOST: usize = 16;
+
+/// A name in a message; others choose it.
+const MAX_NAME: usize = 120;
+
+/// All sentences together, so that the number of those left out still fits.
+const MAX_TOLD: usize = 900;
+
+/// What was found at a target.
+pub fn findings(Planned { view, goal, step }: Planned<'_>) -> Findings {
+    match view.server() {
+        Ok(Server { workload, container }) if is_ours(step) => find(&goal.desired, view, workload, container),
+        _ => Findings::default(),
+    }
+}
+
+/// Whether the container is the policy's to speak of.
+fn is_ours(step: &Step) -> bool {
+    match step {
+        Step::Refused { reason, .. } => matches!(reason, Reason::FieldConflict | Reason::NotWired),
+        Step::Held { .. } | Step::Write { .. } | Step::Settled { .. } => true,
+    }
+}
+
+/// All that beats the policy, as one message; none where nothing does.
+pub fn message<'a>(findings: impl Iterator<Item = &'a Findings>) -> Option<String> {
+    let all: Vec<_> = findings.flat_map(|found| &found.overrides).collect();
+    let (first, rest) = all.split_first()?;
+    let mut message = (*first).clone();
+    for (told, sentence) in rest.iter().enumerate() {
+        if message.len() + sentence.len() > MAX_TOLD {
+            let _ = write!(message, "; and {} more", rest.len() - told);
+            break;
+        }
+        let _ = write!(message, "; {sentence}");
+    }
+    Some(message)
+}
+
+/// When to look again at what no watch tells of.
+pub fn again(observed: &Observed) -> Option<Millis> {
+    observed.targets.iter().filter_map(|view| view.env_from.until).min()
+}
+
+/// Whether the key of this variable may be set in the container by something whose value is not known, or
+/// that counts on some pods only.
+pub fn is_unsettled(container: &Container, from: &EnvFrom, variable: &str) -> bool {
+    let keys = written_keys(variable);
+    let writes = |name: &SmolStr| written_keys(name).iter().any(|key| keys.contains(key));
+    let unusual = container.unusual.as_deref();
+    // A plain entry of the very name comes before one from elsewhere.
+    let plain = container.env.iter().any(|entry| *entry.name == *variable);
+    let from_elsewhere = |name: &SmolStr| writes(name) && !(plain && **name == *variable);
+    container.hides_variables()
+        || unusual.is_some_and(|unusual| unusual.aliases.iter().chain(&unusual.in_command).any(writes))
+        || from.sources.iter().flat_map(|source| source.names.iter().flatten()).any(from_elsewhere)
+}
+
+fn find(desired: &Desired, view: &TargetView, workload: &Workload, container: &Container) -> Findings {
+    let set = Set::of(desired);
+    let place = format!("container {} in {workload}", container.name);
+    let later = if set.by_file { later_files(desired, container, &place) } else { Vec::new() };
+    let found =
+        in_command(&set, workload, container, &place).chain(in_env(&set, workload, container, &place));
+    let overrides =
+        found.chain(from_config_maps(&set, &view.env_from, &place)).chain(later).take(MOST).collect();
+    Findings { overrides, not_checked: unchecked::not_checked(desired, &set, view, workload, container) }
+}
+
+fn in_command(
+    set: &Set,
+    workload: &Workload,
+    container: &Container,
+    place: &str,
+) -> impl Iterator<Item = String> {
+    let names = container.unusual.iter().flat_map(|unusual| &unusual.in_command);
+    names.filter_map(move |name| {
+        let keys = set.told(name)?;
+        Some(format!(
+            "the command line of {place} names {}, which sets {keys}: remove it from the {}",
+            cut(name),
+            workload.kind
+        ))
+    })
+}
+
+fn in_env(
+    set: &Set,
+    workload: &Workload,
+    container: &Container,
+    place: &str,
+) -> impl Iterator<Item = String> {
+    let aliases = container.unusual.iter().flat_map(|unusual| &unusual.aliases);
+    // Of our own those that are left go with the next write; those that we set are a matter of ownership.
+    let stranger = |name: &&SmolStr| !set.is_variable(name) && !workload.owns(&container.name, name);
+    let plain = container.env.iter().map(|entry| &entry.name).filter(stranger);
+    plain.chain(aliases).filter_map(move |name| {
+        let beaten = set.beaten_by(name)?;
+        Some(format!("env {} of {place} {beaten}: remove it from the {}", cut(name), workload.kind))
+    })
+}
+
+fn from_config_maps(set: &Set, env_from: &EnvFrom, place: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for EnvFromMap { source, names } in &env_from.sources {
+        let config_map = source.name();
+        // An entry of ours has the very name and comes before it.
+        for name in names.iter().flatten().filter(|name| !set.is_variable(name)) {
+            let told = |beaten| {
+                format!(
+                    "env {} of {place}, from ConfigMap {config_map}, {beaten}: remove it from that ConfigMap",
+                    cut(name)
+                )
+            };
+            found.extend(set.beaten_by(name).map(told));
+        }
+    }
+    found
+}
+
+/// Files that the container reads after ours.
+fn later_files(desired: &Desired, container: &Container, place: &str) -> Vec<String> {
+    let config_map = &desired.config_map;
+    let Some(ours) =
+        container.files.iter().rposition(|file| file.as_ref().is_some_and(|file| file.is_of(config_map)))
+    else {
+        return Vec::new();
+    };
+    let unread =
+        |at: usize| container.unusual.iter().flat_map(|unusual| &unusual.unread).find(|file| file.at == at);
+    let named = |(at, file): (usize, &Option<MountedFile>)| match (file, unread(at)) {
+        (Some(file), _) => format!("key {} of ConfigMap {}", cut(&file.key), file.config_map),
+        (None, Some(file)) => told_path(&file.path),
+        (None, None) => "a file".into(),
+    };
+    let remedy = format!("make that of ConfigMap {config_map} the last --config");
+    let later = container.files.iter().enumerate().skip(ours + 1).map(named);
+    let beyond = container.files.more.then(|| "more files than are looked at".to_owned());
+    later
+        .chain(beyond)
+        .map(|file| format!("{place} reads {file} after the policy's, and the later one counts: {remedy}"))
+        .collect()
+}
+
+/// The keys that the policy sets.
+pub struct Set {
+    /// Their paths.
+    pub keys: Vec<String>,
+    /// The variables that it sets.
+    variables: Vec<String>,
+    by_file: bool,
+}
+
+impl Set {
+    fn of(desired: &Desired) -> Self {
+        let keys = desired
+            .rendered
+            .overlay
+            .document()
+            .leaves()
+            .into_iter()
+            .map(|(path, _)| path.join("."))
+            .collect();
+        let variables = desired.variables().iter().map(|variable| variable.name.clone()).collect();
+        Self { keys, variables, by_file: desired.rendered.delivery == Delivery::ConfigFile }
+    }
+
+    fn is_variable(&self, name: &str) -> bool {
+        self.variables.iter().any(|own| own == name)
+    }
+
+    /// Whether one of the keys that a variable of this name writes is in the file alone.
+    fn is_in_file(&self, variable: &str) -> bool {
+        let in_variables = |key: &String| self.variables.iter().any(|own| written_keys(own).contains(key));
+        self.by_file && written_keys(variable).iter().any(|key| self.keys.contains(key) && !in_variables(key))
+    }
+
+    /// Those that a variable of this name writes, in words. None where it writes none.
+    pub fn told(&self, variable: &str) -> Option<String> {
+        let written = written_keys(variable).iter().filter(|key| self.keys.contains(*key));
+        match written.collect::<Vec<_>>().as_slice() {
+            [] => None,
+            [only] => Some((*only).clone()),
+            [first, second] => Some(format!("{first} and {second}")),
+            [first, rest @ ..] => Some(format!("{first} and {} keys more", rest.len())),
+        }
+    }
+
+    /// What a variable of this name does. They reach the process in no certain order, and the last one
+    /// counts.
+    fn beaten_by(&self, variable: &str) -> Option<String> {
+        let keys = self.told(variable)?;
+        Some(if self.is_in_file(variable) {
+            format!("beats the file of the policy in {keys}")
+        } else {
+            format!("also sets {keys}, and on some pods it is what counts")
+        })
+    }
+}
+
+/// What was taken for a path may be something else, and hold a secret: only what looks like one is told.
+pub fn told_path(path: &str) -> String {
+    let looks_like_one =
+        |character: char| character.is_ascii_alphanumeric() || matches!(character, '/' | '.' | '_' | '-');
+    if path.len() <= MAX_NAME && path.chars().all(looks_like_one) {
+        format!("the file {path}")
+    } else {
+        "a file".into()
+    }
+}
+
+/// A name that others chose, on one line and bounded.
+pub fn cut(name: &str) -> String {
+    name.chars()
+        .map(|character| if character.is_control() { ' ' } else { character })
+        .take(MAX_NAME)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::Budget;
+    use crate::model::{EnvSource, EnvVar, FileSource, UnreadFile, Unusual};
+    use crate::plan::testing::fixtures::{container as kratos, target, workload};
+    use crate::policy::{Delivery, FieldConflicts};
+    use crate::server::kratos::{Layer, Overlay, render};
+    use std::sync::Arc;
+
+    const WHOAMI: &str = "SESSION_WHOAMI_REQUIRED_AAL";
+    const CODE: &str = "SELFSERVICE_METHODS_CODE_MFA_ENABLED";
+
+    /// A policy that sets the level of whoami, and a code.
+    fn desired(delivery: Delivery) -> Desired {
+        let methods = serde_json::json!({"methods": {"code": {"mfa_enabled": true}}});
+        let overlay =
+            serde_json::json!({"selfservice": methods, "session": {"whoami": {"required_aal": "aal1"}}});
+        let overlay: Overlay = serde_json::from_value(overlay).expect("keys");
+        Desired {
+            rendered: render("mfa", overlay, delivery),
+            config_map: "mfa-mfa".into(),
+            field_conflicts: FieldConflicts::Refuse,
+            deletion_policy: Default::default(),
+            targets: Vec::new(),
+        }
+    }
+
+    fn found(delivery: Delivery, container: Container, env_from: EnvFrom) -> Findings {
+        let view =
+            TargetView { env_from, ..target(Workload { containers: vec![container].into(), ..workload(1) }) };
+        let workload = view.workload.clone().expect("a workload");
+        find(&desired(delivery), &view, &workload, &workload.containers[0])
+    }
+
+    fn with(unusual: Unusual) -> Container {
+        Container { unusual: unusual.boxed(), ..kratos(&[]) }
+    }
+
+    fn from_map(names: Option<&[&str]>) -> EnvFrom {
+        let names = names.map(|names| names.iter().map(|name| (*name).into()).collect());
+        let source = EnvSource::ConfigMap { name: "settings".into(), prefix: "".into() };
+        EnvFrom { sources: vec![EnvFromMap { source, names }], until: Some(1) }
+    }
+
+    fn file(config_map: &str) -> Option<MountedFile> {
+        Some(MountedFile { config_map: config_map.into(), key: "kratos.yaml".into(), reloads: true })
+    }
+
+    #[test]
+    fn only_what_the_policy_sets_can_be_beaten() {
+        let alias = |name: &str| with(Unusual { aliases: vec![name.into()].into(), ..Unusual::default() });
+        for delivery in [Delivery::Environment, Delivery::ConfigFile] {
+            for name in ["session_whoami_required_aal", "Session", "SESSION_WHOAMI"] {
+                let found = found(delivery, alias(name), EnvFrom::default()).overrides;
+                assert!(
+                    matches!(found.as_slice(), [only] if only.contains(&format!("env {name} of container kratos"))),
+                    "{found:?}"
+                );
+            }
+            for name in ["SELFSERVICE_FLOWS", "SELFSERVICE_METHODS_TOTP"] {
+                assert_eq!(
+                    found(delivery, alias(name), EnvFrom::default()).overrides,
+                    Vec::<String>::new(),
+                    "{name}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_own_name_beats_a_file_and_is_a_matter_of_ownership_where_it_is_a_variable() {
+        let plain = || kratos(&[(WHOAMI, "aal1"), (CODE, "false"), ("REVISION", "mfa-0000000000")]);
+        assert_eq!(found(Delivery::Environment, plain(), EnvFrom::default()), Findings::default());
+        let beaten = found(Delivery::ConfigFile, plain(), EnvFrom::default()).overrides;
+        assert!(
+            matches!(beaten.as_slice(), [only] if only.contains(CODE) && !only.contains("aal1,")),
+            "{beaten:?}"
+        );
+        let by_reference =
+            Container { env: vec![EnvVar { name: CODE.into(), value: None }].into(), ..kratos(&[]) };
+        assert_eq!(found(Delivery::ConfigFile, by_reference, EnvFrom::default()).overrides.len(), 1);
+        // From a config map, a plain entry of the same name comes first.
+        assert_eq!(
+            found(Delivery::Environment, plain(), from_map(Some(&[WHOAMI, CODE]))),
+            Findings::default()
+        );
+        let from_elsewhere =
+            found(Delivery::ConfigFile, kratos(&[]), from_map(Some(&[WHOAMI, CODE]))).overrides;
+        assert!(matches!(from_elsewhere.as_slice(), [only] if only.contains(CODE)), "{from_elsewhere:?}");
+        let alias = found(Delivery::Environment, plain(), from_map(Some(&["session"]))).overrides;
+        assert!(matches!(alias.as_slice(), [only] if only.contains("from ConfigMap settings")), "{alias:?}");
+    }
+
+    #[test]
+    fn our_own_variables_that_are_about_to_go_beat_nothing() {
+        let mut own = workload(1);
+        own.containers = vec![kratos(&[(CODE, "true")])].into();
+        own.own.env = vec![("kratos".into(), CODE.into())].into();
+        let view = target(own.clone());
+        assert_eq!(
+            find(&desired(Delivery::ConfigFile), &view, &own, &own.containers[0]),
+            Findings::default()
+        );
+    }
+
+    #[test]
+    fn each_file_after_ours_is_named() {
+        let unread = vec![UnreadFile {
+            at: 2,
+            path: "/etc/later.yaml".into(),
+            source: FileSource::Secret("keys".into()),
+        }];
+        let container = Container {
+            files: vec![file("base"), file("mfa-mfa"), None, file("extra")].into(),
+            ..with(Unusual { unread: unread.into(), ..Unusual::default() })
+        };
+        let found = found(Delivery::ConfigFile, container.clone(), EnvFrom::default());
+        assert_eq!(found.overrides.len(), 2, "{found:?}");
+        assert!(
+            found.overrides[0].contains("the file /etc/later.yaml")
+                && found.overrides[1].contains("ConfigMap extra"),
+            "{found:?}"
+        );
+        assert_eq!(
+            found.not_checked,
+            ["Secret keys, which the file /etc/later.yaml of container kratos comes from"]
+        );
+        // What is read from files is the weakest place.
+        assert!(
+            super::tests::found(Delivery::Environment, container, EnvFrom::default()).overrides.is_empty()
+        );
+    }
+
+    #[test]
+    fn what_does_not_look_like_a_path_is_not_repeated() {
+        for (path, told) in [
+            ("/etc/kratos.yaml", "the file /etc/kratos.yaml"),
+            ("X=hunter2 kratos", "a file"),
+            ("/etc/$(KEY)", "a file"),
+        ] {
+            assert_eq!(told_path(path), told);
+        }
+    }
+
+    #[test]
+    fn what_lies_beyond_a_ceiling_is_named() {
+        let beyond = |container: Container| {
+            let unsettled = is_unsettled(&container, &EnvFrom::default(), CODE);
+            (found(Delivery::ConfigFile, container, EnvFrom::default()).not_checked.len(), unsettled)
+        };
+        assert_eq!(beyond(kratos(&[])), (0, false));
+        assert_eq!(beyond(kratos(&[]).unknown()), (2, true), "its variables and its files");
+        let mut files = kratos(&[]);
+        files.files.more = true;
+        assert_eq!(beyond(files), (1, false));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let unusual = Unusual {
+            env_from: vec![
+                EnvSource::Secret { name: "keys".into(), prefix: "".into() },
+                EnvSource::ConfigMap { name: "settings".into(), prefix: "".into() },
+            ]
+            .into(),
+            ..Unusual::default()
+        };
+        let found = |from| found(Delivery::Environment, with(unusual.clone()), from).not_checked;
+        assert_eq!(
+            found(from_map(Some(&[]))),
+            ["Secret keys, which variables of container kratos come from"]
+        );
+        assert_eq!(found(from_map(None)).len(), 2);
+    }
+
+    #[test]
+    fn what_may_set_a_key_that_is_left_out_is_named() {
+        let not_checked =
+            |container: Container, from: EnvFrom| found(Delivery::Environment, container, from).not_checked;
+        let told = |name: &str, keys: &str| format!("env {name} of container kratos, which may set {keys}");
+        let settings = "selfservice.flows.settings.required_aal";
+        let alias = |name: &str| with(Unusual { aliases: vec![name.into()].into(), ..Unusual::default() });
+        assert_eq!(
+            not_checked(alias("Session"), EnvFrom::default()),
+            Vec::<String>::new(),
+            "it is told as what beats the policy"
+        );
+        let parent = "SELFSERVICE_FLOWS_RECOVERY";
+        assert_eq!(
+            not_checked(alias(parent), EnvFrom::default()),
+            [told(parent, "selfservice.flows.recovery.enabled and 1 keys more")]
+        );
+        let in_command =
+            with(Unusual { in_command: vec!["FEATURE_FLAGS".into()].into(), ..Unusual::default() });
+        assert_eq!(not_checked(in_command, EnvFrom::default()).len(), 1);
+        let name = "SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL";
+        for (value, known) in [(Some("aal1"), true), (Some("$(LEVEL)"), false), (None, false)] {
+            let env = vec![EnvVar { name: name.into(), value: value.map(Into::into) }];
+            let expected = if known { Vec::new() } else { vec![told(name, settings)] };
+            assert_eq!(
+                not_checked(Container { env: env.into(), ..kratos(&[]) }, EnvFrom::default()),
+                expected
+            );
+        }
+        assert_eq!(not_checked(kratos(&[]), from_map(Some(&[name]))), [told(name, settings)]);
+        assert_eq!(not_checked(kratos(&[(name, "aal1")]), from_map(Some(&[name]))), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_of_a_file_is_not_known_is_named() {
+        let told = |text: Option<&str>| {
+            let layer = text.map_or_else(Layer::unread, |text| Layer::read(text, &mut Budget::default()));
+            let container = Container { files: vec![file("base"), file("mfa-mfa")].into(), ..kratos(&[]) };
+            let view = TargetView {
+                base: Some(Arc::from([layer])),
+                ..target(Workload { containers: vec![container].into(), ..workload(1) })
+            };
+            let workload = view.workload.clone().expect("a workload");
+            find(&desired(Delivery::Environment), &view, &workload, &workload.containers[0]).not_checked
+        };
+        let place = "key kratos.yaml of ConfigMap base";
+        assert_eq!(told(Some("session: {whoami: {required_aal: aal1}}")), Vec::<String>::new());
+        assert_eq!(told(None), [format!("{place}, which is not there, or may not be read")]);
+        assert_eq!(told(Some("a: [\nb: 1")), [format!("{place}, which is no YAML in line 2")]);
+        assert_eq!(told(Some("[hunter2]")), [format!("{place}, which is no configuration of Kratos")]);
+        let large = told(Some(&"x".repeat(300_000)));
+        assert_eq!(large, [format!("{place}, which is too large to be read, or repeats itself too often")]);
+        let filled = told(Some("session: {whoami: {required_aal: '${hunter2}'}}"));
+        assert_eq!(
+            filled,
+            [format!(
+                "session.whoami.required_aal in {place}, whose value has another form, or is filled in later"
+            )]
+        );
+        assert_eq!(
+            told(Some("selfservice: {flows: hunter2}"))[0].split(" in ").next(),
+            Some("selfservice.flows.recovery.enabled and 3 keys more")
+        );
+    }
+
+    #[test]
+    fn a_message_is_bounded_and_counts_what_it_leaves_out() {
+        let sentence = |number: usize| format!("{number} {}", "x".repeat(195));
+        let findings = [Findings { overrides: (0..9).map(sentence).collect(), not_checked: Vec::new() }];
+        let message = message(findings.iter()).expect("a message");
+        assert!(message.len() < 1_000 && message.ends_with("; and 5 more"), "{message}");
+        assert_eq!(crate::plan::checks::overrides::message([].iter()), None);
+    }
+
+    #[test]
+    fn a_level_is_unknown_where_something_else_may_set_it() {
+        let plain = || kratos(&[(WHOAMI, "highest_available")]);
+        let alias = |name: &str| Container {
+            unusual: Unusual { aliases: vec![name.into()].into(), ..Unusual::default() }.boxed(),
+            ..plain()
+        };
+        let nothing = EnvFrom::default();
+        assert!(!is_unsettled(&plain(), &nothing, WHOAMI));
+        assert!(is_unsettled(&alias("session"), &nothing, WHOAMI));
+        assert!(!is_unsettled(&alias("selfservice"), &nothing, WHOAMI));
+        assert!(!is_unsettled(&plain(), &from_map(Some(&[WHOAMI])), WHOAMI));
+        assert!(is_unsettled(&kratos(&[]), &from_map(Some(&[WHOAMI])), WHOAMI));
+        let view = TargetView {
+            pods: None,
+            ..target(Workload { containers: vec![alias("Session.Whoami")].into(), ..workload(1) })
+        };
+        assert_eq!(crate::plan::report::running_levels::running_levels(&view, "kratos").1, None);
+    }
+}

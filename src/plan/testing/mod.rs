@@ -1,0 +1,4 @@
+//! What tests of decisions are made from.
+
+pub mod fixtures;
+pub mod simulation;
