@@ -26,12 +26,14 @@ struct Module {
 
 #[test]
 fn no_files_of_the_library_form_a_circle() {
-    assert_eq!(circles("src", "lib.rs", 150), Vec::<String>::new(), "files that use each other");
+    let circles = circles("src", "lib.rs", 150);
+    assert!(circles.is_empty(), "{}", circles.join("\n"));
 }
 
 #[test]
 fn no_files_of_the_bench_form_a_circle() {
-    assert_eq!(circles("benches/scale", "main.rs", 10), Vec::<String>::new(), "files that use each other");
+    let circles = circles("benches/scale", "main.rs", 10);
+    assert!(circles.is_empty(), "{}", circles.join("\n"));
 }
 
 #[test]
@@ -46,7 +48,7 @@ fn a_circle_is_found_through_a_re_export() {
         (vec!["a".into()], module("a", "use crate::b; pub struct Thing; fn f() { b::g() }")),
         (vec!["b".into()], module("b", "use crate::Thing; pub fn g() -> Thing { todo!() }")),
     ]);
-    assert_eq!(in_circles(&arrows(&modules)), ["a, b"]);
+    assert_eq!(in_circles(&arrows(&modules)), ["a, b\n    a uses b::g of b\n    b uses Thing of a"]);
 }
 
 /// Each circle of files below the folder, as their names.
@@ -165,13 +167,18 @@ impl Visit<'_> for Paths<'_> {
     }
 }
 
-/// For each file those whose definitions it uses.
-fn arrows(modules: &Modules) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
-    let mut arrows: BTreeMap<PathBuf, BTreeSet<PathBuf>> = BTreeMap::new();
+/// For each file those whose definitions it uses, with one that it uses.
+type Arrows = BTreeMap<PathBuf, BTreeMap<PathBuf, String>>;
+
+fn arrows(modules: &Modules) -> Arrows {
+    let mut arrows = Arrows::new();
     for (path, module) in modules {
         // What a module hands on, and does not use itself, is no use of it.
-        let used = module.paths.iter().filter_map(|written| resolve(modules, path, written, 0));
-        let used = used.filter(|file| *file != module.file);
+        let used = module
+            .paths
+            .iter()
+            .filter_map(|written| Some((resolve(modules, path, written, 0)?, written.join("::"))));
+        let used = used.filter(|(file, _)| *file != module.file);
         arrows.entry(module.file.clone()).or_default().extend(used);
     }
     arrows
@@ -229,23 +236,32 @@ fn resolve_in(modules: &Modules, at: &[String], rest: &[String], depth: usize) -
     resolve(modules, at, &whole, depth + 1).or_else(|| resolve(modules, at, bound, depth + 1))
 }
 
-/// Files that reach each other, each group once.
-fn in_circles(arrows: &BTreeMap<PathBuf, BTreeSet<PathBuf>>) -> Vec<String> {
+/// Files that reach each other: each group once, as its names and the arrows inside it.
+fn in_circles(arrows: &Arrows) -> Vec<String> {
     let reached = |from: &PathBuf| {
         let mut seen = BTreeSet::new();
-        let mut next: Vec<_> = arrows.get(from).into_iter().flatten().collect();
+        let mut next: Vec<_> = arrows[from].keys().collect();
         while let Some(file) = next.pop() {
             if seen.insert(file) {
-                next.extend(arrows.get(file).into_iter().flatten());
+                next.extend(arrows[file].keys());
             }
         }
         seen
     };
     let all: BTreeMap<_, _> = arrows.keys().map(|file| (file, reached(file))).collect();
-    let circle = |file: &PathBuf| {
-        let other = |other: &&&PathBuf| all.get(**other).is_some_and(|back| back.contains(file));
-        all[file].iter().filter(other).map(|file| file.display().to_string()).collect::<Vec<_>>()
+    let group = |file: &PathBuf| -> BTreeSet<&PathBuf> {
+        all[file].iter().copied().filter(|other| all[other].contains(file)).collect()
     };
-    let groups: BTreeSet<_> = all.keys().map(|file| circle(file)).filter(|group| group.len() > 1).collect();
-    groups.into_iter().map(|group| group.join(", ")).collect()
+    let groups: BTreeSet<_> = all.keys().map(|file| group(file)).filter(|group| group.len() > 1).collect();
+    groups.into_iter().map(|group| told(arrows, &group)).collect()
+}
+
+fn told(arrows: &Arrows, group: &BTreeSet<&PathBuf>) -> String {
+    let mut told = group.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+    for from in group {
+        for (to, name) in arrows[*from].iter().filter(|(to, _)| group.contains(to)) {
+            told += &format!("\n    {} uses {name} of {}", from.display(), to.display());
+        }
+    }
+    told
 }

@@ -10,8 +10,8 @@ use smol_str::SmolStr;
 use super::list::{self, Selection};
 use super::view::{Mounts, PodView, Resource};
 use super::{Context, Error, ask, makers, selected, words};
-use crate::model::{UnknownPods, Workload, is_done};
-use crate::plan::{Observed, delivers_a_file, ends, hashes};
+use crate::model::{UnknownPods, Workload, hashes, is_done};
+use crate::plan::{Observed, delivers_a_file, ends};
 use crate::policy::VerificationMode;
 
 /// Lists the pods of each target that moves, and asks those that read a file of ours what they have. Returns

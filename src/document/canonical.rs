@@ -14,7 +14,7 @@ fn push(value: &Value, out: &mut String) {
         Value::Null => out.push_str("null"),
         Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Value::Number(number) => out.push_str(&number.to_string()),
-        Value::String(text) => out.push_str(&super::yaml::quoted(text)),
+        Value::String(text) => out.push_str(&super::quoted::quoted(text)),
         Value::Sequence(items) => {
             out.push('[');
             for (index, item) in items.iter().enumerate() {
@@ -34,7 +34,7 @@ fn push(value: &Value, out: &mut String) {
                 if index > 0 {
                     out.push(',');
                 }
-                out.push_str(&super::yaml::quoted(key));
+                out.push_str(&super::quoted::quoted(key));
                 out.push(':');
                 push(value, out);
             }

@@ -5,6 +5,7 @@
 mod canonical;
 mod foreign;
 mod located;
+mod quoted;
 mod yaml;
 
 pub use foreign::{Budget, Unreadable, Wanted};

@@ -1,9 +1,8 @@
 //! What a pod says when it is asked for its configuration.
 
-use smol_str::SmolStr;
-
 use crate::document::is_digest;
 use crate::server::kratos::is_revision;
+use smol_str::SmolStr;
 
 /// What a pod answered when it was asked for its configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use crate::api;
 use crate::model::bounded::Bounded;
 use crate::model::override_sources::Unusual;
 use crate::model::replacement::Traits;
+use crate::model::{EnvSource, FileSource, UnreadFile};
 use crate::server::kratos::runs_kratos;
 
 impl crate::model::container::MountedFile {
@@ -69,4 +70,50 @@ pub struct EnvVar {
     pub name: SmolStr,
     /// As written in the template, before Kubernetes expands it; none for `valueFrom`.
     pub value: Option<SmolStr>,
+}
+
+impl Container {
+    /// Bytes that it takes on the heap beside its name and image, or few more.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        const OF_A_TEXT: usize = 24;
+        let text = |text: &SmolStr| OF_A_TEXT + text.len();
+        let texts =
+            |texts: &[SmolStr]| texts.iter().map(|own| size_of::<SmolStr>() + text(own)).sum::<usize>();
+        let env = self.env.iter().map(|entry| size_of::<EnvVar>() + entry.value.as_ref().map_or(0, text));
+        let files = self.files.iter().map(|file| {
+            size_of::<Option<MountedFile>>()
+                + file.as_ref().map_or(0, |file| text(&file.config_map) + text(&file.key))
+        });
+        let unusual = self.unusual.as_ref().map_or(0, |unusual| {
+            let sources = unusual.env_from.iter().map(|source| {
+                let (EnvSource::ConfigMap { name, prefix } | EnvSource::Secret { name, prefix }) = source;
+                size_of::<EnvSource>() + text(name) + text(prefix)
+            });
+            let unread = unusual.unread.iter().map(|file| {
+                let source = match &file.source {
+                    FileSource::Secret(name) | FileSource::Volume(name) => text(name),
+                    FileSource::Toml | FileSource::Beyond | FileSource::Elsewhere => 0,
+                };
+                size_of::<UnreadFile>() + text(&file.path) + source
+            });
+            let names = texts(&unusual.aliases) + texts(&unusual.in_command);
+            size_of::<Unusual>() + names + sources.sum::<usize>() + unread.sum::<usize>()
+        });
+        env.sum::<usize>() + files.sum::<usize>() + unusual
+    }
+
+    /// Only its name and image: what else it has is unknown.
+    #[must_use]
+    pub fn unknown(self) -> Self {
+        Self { env: Bounded::unknown(), files: Bounded::unknown(), unusual: None, ..self }
+    }
+
+    /// Whether any variable may be set by something that is not kept.
+    #[must_use]
+    pub fn hides_variables(&self) -> bool {
+        let beyond =
+            |unusual: &Unusual| unusual.aliases.more || unusual.in_command.more || unusual.env_from.more;
+        self.env.more || self.unusual.as_deref().is_some_and(beyond)
+    }
 }

@@ -58,7 +58,7 @@ pub use last_status::{Cause, LastCondition, LastStatus, Levels, Transition, leve
 pub use override_sources::{EnvFrom, EnvFromMap, EnvSource, FileSource, UnreadFile, Unusual};
 pub use ownership_note::Governed;
 pub use pauses::Pauses;
-pub use pod::{Health, Pod, Trouble};
+pub use pod::{Health, Pod, Trouble, hashes};
 pub use pod_selection::{OtherPods, Selected, UnknownPods};
 pub use policy::PolicyObject;
 pub use probes_skipped::{NoRoom, Unheard};

@@ -4,11 +4,7 @@
 use smol_str::SmolStr;
 
 use crate::model::bounded::Bounded;
-use crate::model::container::{Container, EnvVar, MountedFile};
 use crate::model::key::Millis;
-use crate::model::replacement::Traits;
-use crate::model::workload::Workload;
-use crate::server::kratos::runs_kratos;
 
 /// What may beat a policy, and what cannot be looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,79 +91,10 @@ impl EnvSource {
     }
 }
 
-impl Workload {
-    /// Of containers that are no server, and that nobody declares one, only name and image, unless something
-    /// of ours is in them: a policy governs none of them.
-    #[must_use]
-    pub fn of_interest(mut self, server_images: &[String]) -> Self {
-        if self.allowed || self.own.env.more {
-            return self;
-        }
-        let has_ours =
-            |container: &Container| self.own.env.iter().any(|(inside, _)| *inside == container.name);
-        let slim = |container: Container| {
-            let matters = runs_kratos(&container.image, server_images) || has_ours(&container);
-            Some(if matters {
-                container
-            } else {
-                Container { traits: Traits::default(), ..container.unknown() }
-            })
-        };
-        self.containers = std::mem::take(&mut self.containers).filter_map(slim);
-        self
-    }
-}
-
-impl Container {
-    /// Bytes that it takes on the heap beside its name and image, or few more.
-    #[must_use]
-    pub fn weight(&self) -> usize {
-        const OF_A_TEXT: usize = 24;
-        let text = |text: &SmolStr| OF_A_TEXT + text.len();
-        let texts =
-            |texts: &[SmolStr]| texts.iter().map(|own| size_of::<SmolStr>() + text(own)).sum::<usize>();
-        let env = self.env.iter().map(|entry| size_of::<EnvVar>() + entry.value.as_ref().map_or(0, text));
-        let files = self.files.iter().map(|file| {
-            size_of::<Option<MountedFile>>()
-                + file.as_ref().map_or(0, |file| text(&file.config_map) + text(&file.key))
-        });
-        let unusual = self.unusual.as_ref().map_or(0, |unusual| {
-            let sources = unusual.env_from.iter().map(|source| {
-                let (EnvSource::ConfigMap { name, prefix } | EnvSource::Secret { name, prefix }) = source;
-                size_of::<EnvSource>() + text(name) + text(prefix)
-            });
-            let unread = unusual.unread.iter().map(|file| {
-                let source = match &file.source {
-                    FileSource::Secret(name) | FileSource::Volume(name) => text(name),
-                    FileSource::Toml | FileSource::Beyond | FileSource::Elsewhere => 0,
-                };
-                size_of::<UnreadFile>() + text(&file.path) + source
-            });
-            let names = texts(&unusual.aliases) + texts(&unusual.in_command);
-            size_of::<Unusual>() + names + sources.sum::<usize>() + unread.sum::<usize>()
-        });
-        env.sum::<usize>() + files.sum::<usize>() + unusual
-    }
-
-    /// Only its name and image: what else it has is unknown.
-    #[must_use]
-    pub fn unknown(self) -> Self {
-        Self { env: Bounded::unknown(), files: Bounded::unknown(), unusual: None, ..self }
-    }
-
-    /// Whether any variable may be set by something that is not kept.
-    #[must_use]
-    pub fn hides_variables(&self) -> bool {
-        let beyond =
-            |unusual: &Unusual| unusual.aliases.more || unusual.in_command.more || unusual.env_from.more;
-        self.env.more || self.unusual.as_deref().is_some_and(beyond)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::model::fixtures::{container, workload};
+    use crate::model::{Container, Traits, Workload};
 
     #[test]
     fn of_what_no_policy_governs_only_name_and_image_are_held() {

@@ -1,5 +1,7 @@
 //! Pods, as far as decisions need them.
 
+use std::collections::BTreeSet;
+
 use smol_str::SmolStr;
 
 use crate::model::answer::Answer;
@@ -64,4 +66,16 @@ pub struct Trouble {
     pub finished: Millis,
     /// Of a container that prepares the pod: the config maps that it mounts.
     pub prepares: Option<Vec<SmolStr>>,
+}
+
+/// What the ready pods answer, each answer once.
+#[must_use]
+pub fn hashes(pods: &[Pod]) -> BTreeSet<&SmolStr> {
+    let answers = pods.iter().filter(|pod| !pod.deleting && pod.ready).filter_map(|pod| pod.answer.as_ref());
+    answers
+        .filter_map(|answer| match answer {
+            Answer::Hash(hash) => Some(hash),
+            Answer::Marker(_) | Answer::Other | Answer::Unreachable | Answer::NotYet => None,
+        })
+        .collect()
 }

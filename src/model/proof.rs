@@ -1,6 +1,10 @@
 //! What the pods of a target can prove, and how that is told.
 
+use std::fmt::Display;
+
 use smol_str::SmolStr;
+
+use super::pod::Pod;
 
 use crate::api::Reason;
 
@@ -23,6 +27,22 @@ pub enum Proof {
 }
 
 impl Proof {
+    /// A pod of the target that does not answer.
+    pub fn unreachable(target: &impl Display, pod: &Pod) -> Proof {
+        Proof::Unreachable(format!(
+            "pod {} of {target} does not answer at its admin port /admin/health/config: let the operator reach it, or correct spec.verification.port",
+            pod.name
+        ))
+    }
+
+    /// A pod of the target that cannot be asked.
+    pub fn unasked(target: &impl Display, pod: &Pod) -> Proof {
+        Proof::NotSupported(format!(
+            "pod {} of {target} is not asked: it is on the network of its node, has no address, or no port of the name in spec.verification.port",
+            pod.name
+        ))
+    }
+
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {

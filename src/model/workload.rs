@@ -2,13 +2,14 @@
 
 use smol_str::SmolStr;
 
+use crate::model::Traits;
 use crate::model::bounded::Bounded;
-use crate::model::container::Containers;
+use crate::model::container::{Container, Containers};
 use crate::model::key::{Key, Millis, WorkloadId};
 use crate::model::ownership_note::Governed;
 use crate::model::replacement::Replacement;
 use crate::policy::Kind;
-use crate::server::kratos::{REVISION, level_variables};
+use crate::server::kratos::{REVISION, level_variables, runs_kratos};
 
 impl Workload {
     /// The policy that our label says governs this very object. One that was copied, or restored, has the
@@ -171,4 +172,27 @@ pub fn is_done(workload: &Workload) -> bool {
         && status.updated == workload.replicas
         && status.total == workload.replicas
         && status.available >= workload.replicas
+}
+
+impl Workload {
+    /// Of containers that are no server, and that nobody declares one, only name and image, unless something
+    /// of ours is in them: a policy governs none of them.
+    #[must_use]
+    pub fn of_interest(mut self, server_images: &[String]) -> Self {
+        if self.allowed || self.own.env.more {
+            return self;
+        }
+        let has_ours =
+            |container: &Container| self.own.env.iter().any(|(inside, _)| *inside == container.name);
+        let slim = |container: Container| {
+            let matters = runs_kratos(&container.image, server_images) || has_ours(&container);
+            Some(if matters {
+                container
+            } else {
+                Container { traits: Traits::default(), ..container.unknown() }
+            })
+        };
+        self.containers = std::mem::take(&mut self.containers).filter_map(slim);
+        self
+    }
 }

@@ -8,9 +8,7 @@ use crate::plan::checks::claims::claim_config_map;
 use crate::plan::checks::weakening;
 use crate::plan::desired::Goal;
 use crate::plan::input::Observed;
-use crate::plan::outcome::{ConfigMapStep, TargetPlan, WrittenFrom};
-use crate::plan::report::taken;
-use crate::plan::rollout::step::Step;
+use crate::plan::steps::{ConfigMapStep, Step, TargetPlan, WrittenFrom};
 use crate::server::kratos::{Rendered, render};
 
 /// What is held of the file.
@@ -82,3 +80,11 @@ fn written_from(observed: &Observed, found: Option<&ConfigMapView>, digest: &str
 
 /// A Kratos configuration that sets nothing.
 pub const EMPTY_FILE: &str = "{}\n";
+
+/// The message of `ConfigMapTaken`.
+#[must_use]
+pub fn taken(name: &str, holder: &str) -> String {
+    format!(
+        "the ConfigMap {name} belongs to {holder}: set spec.delivery.configMapName to a name that is free, or delete it"
+    )
+}

@@ -13,7 +13,7 @@
 //! | `history` | What is remembered, and what is pruned? |
 //! | `verification` | What do the pods prove? |
 //! | `report` | What do status and events say? |
-//! | `outcome` | The plan itself. |
+//! | `steps`, `outcome` | What happens to each object, and all of it. |
 
 mod checks;
 mod config_map;
@@ -27,6 +27,7 @@ mod outcome;
 mod release;
 mod report;
 mod rollout;
+mod steps;
 mod suspension;
 #[cfg(test)]
 mod testing;
@@ -42,33 +43,35 @@ use crate::plan::desired::previous_settings;
 use crate::plan::desired::wanted::Wanted;
 use crate::plan::failure::{rollback_targets, stuck_pods, verdict};
 use crate::plan::history::prune::{prune, record_step};
-use crate::plan::outcome::TargetPlan;
-use crate::plan::release::{Release, annotations};
+use crate::plan::release::annotations;
 use crate::plan::verification::{proof, reload};
 
 pub use checks::advice::{NAMED, waits_for_version};
 pub use checks::claims::{Candidate, Claim, claim, claim_config_map};
-pub use checks::conflicts::{beside_ours, may_be_refused, refusals};
+pub use checks::conflicts::{may_be_refused, refusals};
+pub use checks::merged::beside_ours;
 pub use checks::weakening::left_file;
-pub use config_map::EMPTY_FILE;
+pub use config_map::{EMPTY_FILE, taken};
 pub use desired::in_force::Standing;
 pub use desired::server::Server;
 pub use desired::{Desired, Goal};
-pub use failure::stuck_pods::StuckPod;
+pub use failure::state::Failure;
 pub use history::applied::{applied_after, applied_before, applied_judged};
 pub use input::{Absence, Content, GovernedView, History, LeftFile, Observed, TargetView};
 pub use needs::{Examination, delivers_a_file, is_about_to_change, judged_well, to_examine};
-pub use outcome::{ConfigMapStep, Failure, Plan, Planned, RecordStep, WrittenFrom};
-pub use release::annotations::Memory;
-pub use release::config_maps::{ConfigMapEnd, ends};
-pub use release::workloads::{Reversal, given_up};
+pub use outcome::Plan;
+pub use release::config_maps::ends;
+pub use release::workloads::given_up;
 pub use report::events::{News, Notice, message_digest, retrying, suspension};
+pub use report::report;
+pub use report::results::Report;
 pub use report::running_levels::levels_of_pods;
 pub use report::transitions::{levels, read as read_transition, written_levels};
-pub use report::{Report, report, taken};
 pub use rollout::diff::is_adopted;
-pub use rollout::step::Step;
-pub use verification::config_file::hashes;
+pub use steps::{
+    ConfigMapEnd, ConfigMapStep, Memory, Planned, RecordStep, Release, Reversal, Step, StuckPod, TargetPlan,
+    WrittenFrom,
+};
 pub use verification::environment::{Question, is_wrong, of_variables, pause, questions};
 
 /// Decides.
@@ -76,7 +79,10 @@ pub use verification::environment::{Question, is_wrong, of_variables, pause, que
 pub fn plan(observed: &Observed) -> Plan {
     let mut plan = match &observed.policy {
         Some(policy) => present(observed, policy),
-        None => release::gone(observed),
+        None => {
+            let release = release::gone(observed);
+            Plan { again: release.again, release, ..Plan::default() }
+        }
     };
     plan.again = plan.again.filter(|at| *at > observed.now);
     plan

@@ -3,11 +3,12 @@
 use crate::model::{Applied, Container, Millis, PolicyObject, Workload};
 use crate::plan::desired::pod_marker::Mark;
 use crate::plan::desired::server::Server;
+use crate::plan::failure::control;
 use crate::plan::failure::evidence::{self, Roll};
 use crate::plan::history::last_applied::known;
 use crate::plan::input::{Observed, TargetView};
 use crate::plan::rollout::select::is_server;
-use crate::plan::verification::proof::File;
+use crate::plan::verification::file::File;
 use crate::policy::Delivery;
 
 /// Whether the policy delivers a file, so that it matters what pods make of it.
@@ -108,7 +109,7 @@ pub fn judged_well(observed: &Observed, index: usize) -> bool {
         let Server { workload, container: Container { name: container, .. } } = view.server().ok()?;
         let mark = (!workload.own.env.is_empty()).then(|| Mark::of_template(workload, container))?;
         let roll = own_roll(observed, policy, workload, container, &mark);
-        Some(evidence::runs_well(view, workload, view.pods.as_deref()?, &roll))
+        Some(control::runs_well(view, workload, view.pods.as_deref()?, &roll))
     };
     well().unwrap_or_default()
 }

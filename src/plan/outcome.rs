@@ -1,19 +1,19 @@
 //! The result of a decision: what is written, for each target and beside the targets.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use smol_str::SmolStr;
 
 use crate::api::Reason;
-use crate::model::{ConfigMapView, Data, Millis, PolicyObject, Refusal, Reload, Verdict};
-use crate::plan::desired::{Desired, Goal};
-use crate::plan::failure::stuck_pods::StuckPod;
+use crate::model::{Data, Millis, PolicyObject};
+use crate::plan::desired::Desired;
+use crate::plan::failure::state::Failure;
 use crate::plan::input::{Observed, TargetView};
-use crate::plan::release::Release;
-use crate::plan::release::annotations::Memory;
-use crate::plan::release::workloads::{Reversal, given_up};
-use crate::plan::rollout::step::Step;
+use crate::plan::release::workloads::given_up;
+use crate::plan::steps::{
+    ConfigMapStep, Memory, Planned, RecordStep, Release, Reloads, Reversal, Step, StuckPod, TargetPlan,
+    planned,
+};
 use crate::policy::Rejection;
 
 /// What to write. Nothing in it means that everything is as it should be.
@@ -45,101 +45,6 @@ pub struct Plan {
     pub prune: Vec<SmolStr>,
     /// When to look again though nothing changed.
     pub again: Option<Millis>,
-}
-
-/// By the uid of a workload: the file that its running pods are about to read.
-pub type Reloads = BTreeMap<SmolStr, Reload>;
-
-/// What is decided about one target.
-#[derive(Debug)]
-pub struct TargetPlan {
-    /// What it shall have.
-    pub goal: Goal,
-    pub step: Step,
-}
-
-/// A target beside what is decided about it.
-#[derive(Clone, Copy, Debug)]
-pub struct Planned<'a> {
-    pub view: &'a TargetView,
-    pub goal: &'a Goal,
-    pub step: &'a Step,
-}
-
-/// Each of these views beside what is decided about it.
-pub fn planned<'a>(
-    targets: &'a [TargetPlan],
-    views: &'a [TargetView],
-) -> impl Iterator<Item = Planned<'a>> + Clone {
-    let beside =
-        |(plan, view): (&'a TargetPlan, &'a TargetView)| Planned { view, goal: &plan.goal, step: &plan.step };
-    targets.iter().zip(views).map(beside)
-}
-
-/// How things stand with a failure of what the policy asks for.
-#[derive(Clone, Debug, Default)]
-pub enum Failure {
-    /// None is noted, and none is seen.
-    #[default]
-    None,
-    /// It is seen now: it is noted, and acted on by the next look.
-    Detected(Verdict),
-    /// It is noted and in force: targets have what they had before, or go back to it.
-    RolledBack(Verdict),
-    /// It is noted and not in force any more: that is noted, so that what is tried again counts as in force.
-    Retrying(Verdict),
-    /// It is noted, and the revision runs well everywhere by now: the note is removed.
-    Recovered,
-}
-
-impl Failure {
-    /// The failure for which targets go back, or went.
-    #[must_use]
-    pub fn rolled_back(&self) -> Option<&Verdict> {
-        match self {
-            Self::RolledBack(verdict) => Some(verdict),
-            Self::None | Self::Detected(_) | Self::Retrying(_) | Self::Recovered => None,
-        }
-    }
-}
-
-/// What the file is before it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WrittenFrom {
-    /// An earlier one, or none: no target has what is written now.
-    Before,
-    /// A later one of the policy itself, where a target has what comes back: after a failure, or an edit that
-    /// is undone.
-    Later,
-    /// Somebody else's: the file was changed or deleted, or its label taken away.
-    Drift,
-}
-
-#[derive(Debug)]
-pub enum ConfigMapStep {
-    Create {
-        from: WrittenFrom,
-    },
-    Repair {
-        found: ConfigMapView,
-        from: WrittenFrom,
-    },
-    /// Its file is as it should be, what it remembers is not.
-    Annotate(ConfigMapView),
-    /// Another policy's, a foreign one, or what is left of one and would be lost.
-    Refused(Refusal),
-}
-
-#[derive(Debug)]
-pub enum RecordStep {
-    Create {
-        revision: i64,
-    },
-    /// An older record is current again.
-    Renew {
-        name: SmolStr,
-        revision: i64,
-    },
 }
 
 impl Plan {

@@ -3,9 +3,7 @@
 
 use crate::plan::Changes;
 use crate::plan::desired::Desired;
-use crate::plan::outcome::ConfigMapStep;
-use crate::plan::release::Release;
-use crate::plan::release::workloads::Reversal;
+use crate::plan::steps::{ConfigMapStep, Release, Reversal};
 
 /// Takes every other write out, and answers what waits. The steps of targets hold by themselves.
 pub fn hold(desired: &Desired, changes: Changes) -> (Changes, Vec<String>) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::api::{Advice, Advisory};
 use crate::model::{MAX_MESSAGE, Replacement, Selected, Workload};
-use crate::plan::checks::conflicts::{governed, merged};
+use crate::plan::checks::merged::{governed, merged};
 use crate::plan::checks::weakening;
 use crate::plan::input::{Observed, TargetView};
 use crate::policy::Kind;

@@ -12,6 +12,8 @@
 pub mod advice;
 pub mod claims;
 pub mod conflicts;
+pub mod merged;
 pub mod overrides;
+pub mod policy_keys;
 pub mod unchecked;
 pub mod weakening;

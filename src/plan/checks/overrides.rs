@@ -7,13 +7,12 @@ use smol_str::SmolStr;
 
 use crate::api::Reason;
 use crate::model::{Container, EnvFrom, EnvFromMap, Millis, MountedFile, Workload};
+use crate::plan::checks::policy_keys::{MOST, Set, cut, told_path};
 use crate::plan::checks::unchecked;
 use crate::plan::desired::Desired;
 use crate::plan::desired::server::Server;
 use crate::plan::input::{Observed, TargetView};
-use crate::plan::outcome::Planned;
-use crate::plan::rollout::step::Step;
-use crate::policy::Delivery;
+use crate::plan::steps::{Planned, Step};
 use crate::server::kratos::written_keys;
 
 /// What was found at one target.
@@ -24,12 +23,6 @@ pub struct Findings {
     /// What could not be looked at and may.
     pub not_checked: Vec<String>,
 }
-
-/// Longer lists are cut: the rest is seen when these are gone.
-pub const MOST: usize = 16;
-
-/// A name in a message; others choose it.
-const MAX_NAME: usize = 120;
 
 /// All sentences together, so that the number of those left out still fits.
 const MAX_TOLD: usize = 900;
@@ -167,81 +160,6 @@ fn later_files(desired: &Desired, container: &Container, place: &str) -> Vec<Str
     later
         .chain(beyond)
         .map(|file| format!("{place} reads {file} after the policy's, and the later one counts: {remedy}"))
-        .collect()
-}
-
-/// The keys that the policy sets.
-pub struct Set {
-    /// Their paths.
-    pub keys: Vec<String>,
-    /// The variables that it sets.
-    variables: Vec<String>,
-    by_file: bool,
-}
-
-impl Set {
-    fn of(desired: &Desired) -> Self {
-        let keys = desired
-            .rendered
-            .overlay
-            .document()
-            .leaves()
-            .into_iter()
-            .map(|(path, _)| path.join("."))
-            .collect();
-        let variables = desired.variables().iter().map(|variable| variable.name.clone()).collect();
-        Self { keys, variables, by_file: desired.rendered.delivery == Delivery::ConfigFile }
-    }
-
-    fn is_variable(&self, name: &str) -> bool {
-        self.variables.iter().any(|own| own == name)
-    }
-
-    /// Whether one of the keys that a variable of this name writes is in the file alone.
-    fn is_in_file(&self, variable: &str) -> bool {
-        let in_variables = |key: &String| self.variables.iter().any(|own| written_keys(own).contains(key));
-        self.by_file && written_keys(variable).iter().any(|key| self.keys.contains(key) && !in_variables(key))
-    }
-
-    /// Those that a variable of this name writes, in words. None where it writes none.
-    pub fn told(&self, variable: &str) -> Option<String> {
-        let written = written_keys(variable).iter().filter(|key| self.keys.contains(*key));
-        match written.collect::<Vec<_>>().as_slice() {
-            [] => None,
-            [only] => Some((*only).clone()),
-            [first, second] => Some(format!("{first} and {second}")),
-            [first, rest @ ..] => Some(format!("{first} and {} keys more", rest.len())),
-        }
-    }
-
-    /// What a variable of this name does. They reach the process in no certain order, and the last one
-    /// counts.
-    fn beaten_by(&self, variable: &str) -> Option<String> {
-        let keys = self.told(variable)?;
-        Some(if self.is_in_file(variable) {
-            format!("beats the file of the policy in {keys}")
-        } else {
-            format!("also sets {keys}, and on some pods it is what counts")
-        })
-    }
-}
-
-/// What was taken for a path may be something else, and hold a secret: only what looks like one is told.
-pub fn told_path(path: &str) -> String {
-    let looks_like_one =
-        |character: char| character.is_ascii_alphanumeric() || matches!(character, '/' | '.' | '_' | '-');
-    if path.len() <= MAX_NAME && path.chars().all(looks_like_one) {
-        format!("the file {path}")
-    } else {
-        "a file".into()
-    }
-}
-
-/// A name that others chose, on one line and bounded.
-pub fn cut(name: &str) -> String {
-    name.chars()
-        .map(|character| if character.is_control() { ' ' } else { character })
-        .take(MAX_NAME)
         .collect()
 }
 

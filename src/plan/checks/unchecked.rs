@@ -5,8 +5,8 @@ use smol_str::SmolStr;
 
 use crate::document::Unreadable;
 use crate::model::{Container, EnvSource, EnvVar, FileSource, MountedFile, UnreadFile, Workload};
-use crate::plan::checks::conflicts::beside_ours;
-use crate::plan::checks::overrides::{MOST, Set, cut, told_path};
+use crate::plan::checks::merged::beside_ours;
+use crate::plan::checks::policy_keys::{MOST, Set, cut, told_path};
 use crate::plan::desired::Desired;
 use crate::plan::input::TargetView;
 use crate::server::kratos::{Layer, reaches};

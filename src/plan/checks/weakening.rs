@@ -10,8 +10,8 @@ use smol_str::SmolStr;
 use crate::api::rules;
 use crate::model::{Applied, Container, Governed, PolicyObject, Workload};
 use crate::plan::checks::claims::claim_config_map;
-use crate::plan::checks::conflicts::{governed, merged_with};
-use crate::plan::desired::{Desired, previous_settings};
+use crate::plan::checks::merged::{governed, merged_with};
+use crate::plan::desired::{Desired, read_back};
 use crate::plan::history::last_applied;
 use crate::plan::input::{LeftFile, Observed, TargetView};
 use crate::policy::{Delivery, Policy, Rejection};
@@ -84,8 +84,7 @@ pub fn taken(
     }
     let mut elsewhere = workload.containers.iter().filter(|other| other.name != container.name);
     let loses = |other: &Container| {
-        let left =
-            Overlay::from_variables(&previous_settings::own_variables(workload, other)).unwrap_or_default();
+        let left = Overlay::from_variables(&read_back::own_variables(workload, other)).unwrap_or_default();
         !weighed_alone(&left, &Overlay::default(), &[]).is_empty()
     };
     if !may_go && elsewhere.any(loses) {
@@ -148,7 +147,7 @@ fn had(observed: &Observed, view: &TargetView) -> Option<Set> {
 /// name.
 fn left(observed: &Observed, workload: &Workload, container: &Container) -> Set {
     let variables =
-        Overlay::from_variables(&previous_settings::own_variables(workload, container)).unwrap_or_default();
+        Overlay::from_variables(&read_back::own_variables(workload, container)).unwrap_or_default();
     let read = |left: &&LeftFile| workload.file(&container.name, &left.config_map).is_some();
     let file = observed.left_file.as_ref().filter(read).map(|left| left.overlay.clone()).unwrap_or_default();
     let delivery = if workload.revision().is_some() { Delivery::Environment } else { Delivery::ConfigFile };

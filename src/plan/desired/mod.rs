@@ -3,6 +3,7 @@
 pub mod in_force;
 pub mod pod_marker;
 pub mod previous_settings;
+pub mod read_back;
 pub mod server;
 pub mod wanted;
 pub mod wiring;

@@ -1,17 +1,11 @@
 //! What stood on a target before a policy came to it, read back as something to go back to.
 
-use crate::model::{Container, Data, Workload};
-use crate::plan::desired::Desired;
-use crate::plan::desired::server::Server;
+use crate::model::Data;
+use crate::plan::desired::read_back::read_back;
 use crate::plan::desired::wanted::Wanted;
 use crate::plan::history::last_applied::known;
-use crate::plan::input::{Observed, TargetView};
-use crate::plan::manifest;
-use crate::plan::outcome::{Planned, TargetPlan, planned};
-use crate::plan::rollout::select::target_data;
-use crate::plan::rollout::step::Step;
-use crate::policy::Delivery;
-use crate::server::kratos::{Overlay, REVISION, revision, variables};
+use crate::plan::input::Observed;
+use crate::plan::steps::{Planned, Step, TargetPlan, planned};
 
 /// What stands on targets that this policy is about to write for the first time, and that had fields of
 /// ours before: it is what they can go back to.
@@ -34,31 +28,6 @@ pub fn adopted(observed: &Observed, targets: &[TargetPlan], wanted: &Wanted<'_>)
         );
     }
     found
-}
-
-/// The variables of ours in a container, each as (name, what the process sees).
-pub fn own_variables<'a>(workload: &Workload, container: &'a Container) -> Vec<(&'a str, String)> {
-    let own = container.env.iter().filter(|entry| workload.owns(&container.name, &entry.name));
-    own.filter_map(|entry| Some((entry.name.as_str(), manifest::spoken(entry.value.as_deref()?)))).collect()
-}
-
-/// The variables of ours on a workload as the record of a revision, if they are exactly one.
-pub fn read_back(
-    Server { workload, container }: Server<'_>,
-    desired: &Desired,
-    view: &TargetView,
-) -> Option<Data> {
-    let own = own_variables(workload, container);
-    let (_, named) = own.iter().find(|(name, _)| *name == REVISION)?;
-    let overlay = Overlay::from_variables(&own)?;
-    let data = Data {
-        overlay,
-        delivery: Delivery::Environment,
-        config_map_name: desired.config_map.to_string(),
-        targets: vec![target_data(view, &container.name)],
-    };
-    let whole = variables(&data.overlay, data.delivery).len() == own.len();
-    (whole && revision(&data.overlay, data.delivery) == *named && data.is_sound()).then_some(data)
 }
 
 #[cfg(test)]

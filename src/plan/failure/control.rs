@@ -1,7 +1,7 @@
 //! Whether a roll that fails fails for the policy: what shows that everything else is in order.
 
 use crate::model::{Applied, Evidence, Health, Pod, Workload};
-use crate::plan::failure::evidence::{Kind, Roll, holds_since, lasts, old_pods, signs};
+use crate::plan::failure::evidence::{Kind, Roll, holds_since, lasts, new_pods, old_pods, signs};
 use crate::plan::input::TargetView;
 
 /// What speaks against a roll.
@@ -122,4 +122,11 @@ pub fn control(
         return Err(format!("pod {} from before has yet to be asked how it is", unasked.name));
     }
     Ok(Control::Old)
+}
+
+/// Whether an old pod like the failing ones runs well.
+#[must_use]
+pub fn runs_well(view: &TargetView, workload: &Workload, pods: &[Pod], roll: &Roll<'_>) -> bool {
+    let mut suspects = new_pods(pods, roll).filter(|pod| !pod.ready);
+    suspects.any(|suspect| matches!(control(view, workload, pods, roll, suspect, None), Ok(Control::Old)))
 }

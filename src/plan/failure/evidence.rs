@@ -7,8 +7,6 @@ use smol_str::SmolStr;
 
 use crate::model::{Evidence, Millis, Pod, Trouble, Workload};
 use crate::plan::desired::pod_marker::Mark;
-use crate::plan::failure::control::{Control, control};
-use crate::plan::input::TargetView;
 
 /// The first crash may be anybody's.
 const CRASHES: i32 = 2;
@@ -90,15 +88,8 @@ pub fn old_pods<'a>(pods: &'a [Pod], roll: &'a Roll<'_>) -> impl Iterator<Item =
     pods.iter().filter(move |pod| !pod.deleting && before(pod))
 }
 
-/// Whether an old pod like the failing ones runs well.
-#[must_use]
-pub fn runs_well(view: &TargetView, workload: &Workload, pods: &[Pod], roll: &Roll<'_>) -> bool {
-    let mut suspects = new_pods(pods, roll).filter(|pod| !pod.ready);
-    suspects.any(|suspect| matches!(control(view, workload, pods, roll, suspect, None), Ok(Control::Old)))
-}
-
 /// Those that should have come up since. One that was down before the file came says nothing of it.
-fn new_pods<'a>(pods: &'a [Pod], roll: &'a Roll<'_>) -> impl Iterator<Item = &'a Pod> {
+pub fn new_pods<'a>(pods: &'a [Pod], roll: &'a Roll<'_>) -> impl Iterator<Item = &'a Pod> {
     let came_down_since = |pod: &&Pod| roll.file_since.is_none_or(|since| pod.seen >= since);
     let new = pods
         .iter()

@@ -10,64 +10,24 @@
 
 pub mod control;
 pub mod evidence;
+pub mod judgement;
 pub mod rollback_targets;
+pub mod state;
 pub mod stuck_pods;
-pub mod verdict;
-
 #[cfg(test)]
 mod tests;
+pub mod verdict;
 
-use crate::model::{Applied, Millis, PolicyObject, Verdict};
-use crate::plan::desired::Desired;
-use crate::plan::desired::pod_marker::Mark;
-use crate::plan::desired::server::Server;
+use crate::model::{PolicyObject, Verdict};
 use crate::plan::desired::wanted::Wanted;
 use crate::plan::failure::control::Judgement;
-use crate::plan::failure::evidence::Roll;
+use crate::plan::failure::judgement::judge;
 use crate::plan::failure::rollback_targets::ways_back;
+use crate::plan::failure::state::Failure;
 use crate::plan::failure::verdict::{asked, is_weaker, noted};
-use crate::plan::history::last_applied::known;
-use crate::plan::input::{Observed, TargetView};
-use crate::plan::outcome::{Failure, Planned, Reloads, TargetPlan, planned};
-use crate::plan::rollout::step::Step;
-use crate::policy::{Delivery, OnFailure};
-
-/// How the roll of a target is told and timed.
-pub fn roll<'a>(
-    policy: &PolicyObject,
-    desired: &'a Desired,
-    container: &'a str,
-    mark: &'a Mark,
-    known: Option<&Applied>,
-    now: Millis,
-) -> Roll<'a> {
-    let config_map = (desired.rendered.delivery == Delivery::ConfigFile).then_some(&*desired.config_map);
-    let progress_timeout = policy.spec.as_ref().map_or(Millis::MAX / 2, |spec| spec.progress_timeout);
-    let file_since = known.and_then(Applied::file_since);
-    Roll { container, mark, config_map, file_since, progress_timeout, now }
-}
-
-/// Judges a target whose roll is under way.
-pub fn judge(
-    observed: &Observed,
-    policy: &PolicyObject,
-    desired: &Desired,
-    view: &TargetView,
-    Server { workload, container }: Server<'_>,
-) -> Judgement {
-    let container = &*container.name;
-    let mark = desired.mark(workload, container);
-    let known = known(observed, workload);
-    match control::judge(view, workload, &roll(policy, desired, container, &mark, known, observed.now), known)
-    {
-        Judgement::Failed(evidence) if observed.unheard.is_starved(workload) => Judgement::Unproven(
-            evidence,
-            "its pods could not be asked how they are, because others that do not answer take the time"
-                .into(),
-        ),
-        judged => judged,
-    }
-}
+use crate::plan::input::Observed;
+use crate::plan::steps::{Planned, Reloads, Step, TargetPlan, planned};
+use crate::policy::OnFailure;
 
 /// How things stand where no failure is in force. One change at a time: what is tried again is judged by a
 /// later look.
@@ -95,7 +55,7 @@ pub fn failure(
 }
 
 /// The verdict over what is desired, where it fails now and what fails can go back.
-fn judged(
+pub fn judged(
     observed: &Observed,
     policy: &PolicyObject,
     wanted: &Wanted<'_>,

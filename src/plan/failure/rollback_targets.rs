@@ -11,7 +11,7 @@ use crate::plan::desired::wanted::Wanted;
 use crate::plan::desired::{Desired, Goal};
 use crate::plan::history::last_applied::known;
 use crate::plan::input::{Observed, TargetView};
-use crate::plan::outcome::{TargetPlan, planned};
+use crate::plan::steps::{TargetPlan, planned};
 use crate::policy::Delivery;
 use crate::server::kratos::{Overlay, Rendered, render};
 

@@ -1,23 +1,13 @@
 //! Pods that a StatefulSet waits for in vain.
 
-use smol_str::SmolStr;
-
 use crate::model::{Pod, PolicyObject, Verdict};
 use crate::plan::desired::server::Server;
 use crate::plan::desired::wanted::Wanted;
-use crate::plan::failure::{evidence, roll};
+use crate::plan::failure::evidence;
+use crate::plan::failure::judgement::roll;
 use crate::plan::input::Observed;
-use crate::plan::outcome::{Planned, TargetPlan, planned};
-use crate::plan::rollout::step::Step;
+use crate::plan::steps::{Planned, Step, StuckPod, TargetPlan, planned};
 use crate::policy::Kind;
-
-/// A pod that a StatefulSet waits for in vain.
-#[derive(Clone, Debug)]
-pub struct StuckPod {
-    pub name: SmolStr,
-    pub uid: SmolStr,
-    pub resource_version: SmolStr,
-}
 
 /// Pods of an earlier template of ours that do not survive, and that a StatefulSet waits for in vain,
 /// whatever its template says by now.

@@ -13,10 +13,13 @@ use smol_str::SmolStr;
 
 use super::*;
 use crate::api::{self, Reason};
-use crate::model::Workload;
+use crate::model::{Millis, Workload};
+use crate::plan::desired::Desired;
 use crate::plan::failure::verdict::LONGEST_PAUSE;
+use crate::plan::input::TargetView;
 use crate::plan::plan;
-use crate::plan::report::{Report, report};
+use crate::plan::report::report;
+use crate::plan::report::results::Report;
 use crate::plan::testing::fixtures::{self, edit, observed, stand, targets};
 use crate::plan::testing::simulation::{Fate, settle};
 use crate::policy::{Level, Rejection};

@@ -5,14 +5,15 @@ use smol_str::SmolStr;
 use crate::api::Reason;
 use crate::model::{Applied, Back, Before, Health, Proof, Verdict, Workload, is_done};
 use crate::plan::desired::Goal;
-use crate::plan::desired::previous_settings::read_back;
+use crate::plan::desired::read_back::read_back;
 use crate::plan::desired::server::Server;
 use crate::plan::history::last_applied::{known, of_name};
 use crate::plan::input::{Observed, TargetView};
-use crate::plan::outcome::{Plan, Planned, Reloads};
-use crate::plan::report::Report;
-use crate::plan::rollout::step::Step;
-use crate::plan::verification::proof::{self, File, proof};
+use crate::plan::outcome::Plan;
+use crate::plan::report::results::Report;
+use crate::plan::steps::{Planned, Reloads, Step};
+use crate::plan::verification::file::{File, is_by_file};
+use crate::plan::verification::proof::proof;
 use crate::plan::verification::reload;
 use crate::policy::VerificationMode;
 
@@ -49,14 +50,14 @@ pub fn applied_after(
         applied.iter_mut().filter(|entry| !named(entry)).for_each(|entry| entry.first = None);
     }
     let Some(desired) = &plan.desired else { return applied };
-    let file = File::after(observed, desired, report);
+    let file = report.file(observed, desired);
     let recorded = report.recorded
         || plan.failure.rolled_back().is_some()
         || newest.is_some_and(|newest| newest.digest() == plan.digest);
     for target in plan.over(&observed.targets) {
         let Some(workload) = &target.view.workload else { continue };
         // Pods that read a file have nothing of a revision before the file is that of the revision.
-        let is_there = recorded && (file == File::AsDesired || !proof::is_by_file(&target.goal.desired));
+        let is_there = recorded && (file == File::AsDesired || !is_by_file(&target.goal.desired));
         let written = matches!(report.targets.get(&workload.uid), Some(Ok(_)));
         match target.step {
             Step::Write { .. } if is_there && written => {
@@ -117,9 +118,9 @@ pub fn entry(observed: &Observed, reloads: &Reloads, target: Planned<'_>, file: 
         .is_some_and(|reload| agreed.is_none() && reload.changes != Some(false) && !reload.before.is_empty());
     let is_asked = observed.verification().mode != VerificationMode::Off;
     let proven =
-        rolled_out && workload.replicas > 0 && (rolls || !(unread && is_asked && proof::is_by_file(desired)));
+        rolled_out && workload.replicas > 0 && (rolls || !(unread && is_asked && is_by_file(desired)));
     let reload = reload::reload(observed, reloads, workload)
-        .filter(|_| !rolls && agreed.is_none() && proof::is_by_file(desired));
+        .filter(|_| !rolls && agreed.is_none() && is_by_file(desired));
     let known =
         known(observed, workload).filter(|known| known.container.is_empty() || known.container == container);
     let now_well = view.ran_well().filter(|_| rolls && workload.ends_old_first());

@@ -5,7 +5,7 @@ use smol_str::SmolStr;
 use crate::model::{Applied, PolicyObject, Record};
 use crate::plan::desired::wanted::Wanted;
 use crate::plan::input::Observed;
-use crate::plan::outcome::RecordStep;
+use crate::plan::steps::RecordStep;
 
 pub fn record_step(observed: &Observed, policy: &PolicyObject, wanted: &Wanted<'_>) -> Option<RecordStep> {
     // The garbage collector takes the records of a policy that is being deleted.

@@ -1,20 +1,8 @@
 //! Annotations that say what happens when the policy goes, and say something else than the policy.
 
-use std::sync::Arc;
-
 use crate::model::{ConfigMapView, Governed, PolicyObject, Workload};
 use crate::plan::input::Observed;
-use crate::plan::outcome::{ConfigMapStep, TargetPlan, planned};
-use crate::plan::release::Release;
-use crate::plan::release::workloads::Reversal;
-use crate::plan::rollout::step::Step;
-
-/// What remembers something else than the policy now says shall happen when it goes.
-#[derive(Clone, Debug)]
-pub enum Memory {
-    Workload { workload: Arc<Workload>, governed: String },
-    ConfigMap { map: ConfigMapView, governed: String },
-}
+use crate::plan::steps::{ConfigMapStep, Memory, Release, Reversal, Step, TargetPlan, planned};
 
 /// Memories to be corrected, whatever else may not be written: when the policy goes it is too late.
 /// Those that another write of the plan corrects are left to it.

@@ -2,15 +2,8 @@
 
 use crate::model::{ConfigMapView, Governed};
 use crate::plan::input::{Absence, Observed};
-use crate::plan::release::Release;
+use crate::plan::steps::{ConfigMapEnd, Release};
 use crate::policy::Kind;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConfigMapEnd {
-    Delete,
-    /// Still mounted: deleting it would break the next pod start.
-    Empty,
-}
 
 /// How long to wait before looking again at a config map that is still mounted.
 pub const MOUNTED_AGAIN: i64 = 60_000;

@@ -4,31 +4,14 @@ pub mod annotations;
 pub mod config_maps;
 pub mod workloads;
 
-use crate::model::{ConfigMapView, Millis};
 use crate::plan::input::{Absence, Observed};
-use crate::plan::outcome::Plan;
-use crate::plan::release::config_maps::{ConfigMapEnd, end_config_maps};
-use crate::plan::release::workloads::{Reversal, given_up, reversal};
-
-/// What the policy names no more, and loses.
-#[derive(Debug, Default)]
-pub struct Release {
-    pub workloads: Vec<Reversal>,
-    pub config_maps: Vec<(ConfigMapView, ConfigMapEnd)>,
-    /// When to look at it again.
-    pub again: Option<Millis>,
-}
-
-impl Release {
-    /// Nothing is let go for now.
-    pub fn of_nothing(self) -> Self {
-        Self { again: self.again, ..Self::default() }
-    }
-}
+use crate::plan::release::config_maps::end_config_maps;
+use crate::plan::release::workloads::{given_up, reversal};
+use crate::plan::steps::{ConfigMapEnd, Release};
 
 /// The policy is gone.
-pub fn gone(observed: &Observed) -> Plan {
-    let release = match observed.absence {
+pub fn gone(observed: &Observed) -> Release {
+    match observed.absence {
         Absence::Pausing { until } => Release { again: Some(until), ..Release::default() },
         Absence::Uncertain => Release::default(),
         Absence::Confirmed => Release {
@@ -39,8 +22,7 @@ pub fn gone(observed: &Observed) -> Plan {
                 .collect(),
             ..end_config_maps(observed, Some(ConfigMapEnd::Empty))
         },
-    };
-    Plan { again: release.again, release, ..Plan::default() }
+    }
 }
 
 /// The policy stands, and no longer names some of what it governed.
@@ -55,9 +37,9 @@ pub fn dropped(observed: &Observed) -> Release {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::plan::input::GovernedView;
     use crate::plan::plan;
+    use crate::plan::steps::Reversal;
     use crate::plan::testing::fixtures::{edit, observed, targets, workload};
     use crate::plan::testing::simulation::settle;
     use std::sync::Arc;

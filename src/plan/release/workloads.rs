@@ -1,20 +1,10 @@
 //! Workloads that no policy names any more.
 
-use std::sync::Arc;
-
 use crate::api;
 use crate::model::{Governed, PolicyObject, Workload};
 use crate::plan::input::{GovernedView, Observed};
+use crate::plan::steps::Reversal;
 use crate::policy::DeletionPolicy;
-
-/// A governed workload that its policy has let go.
-#[derive(Clone, Debug)]
-pub enum Reversal {
-    /// Our fields are dropped.
-    Revert(Arc<Workload>),
-    /// It is left as it is, and this is told: its memory is of another cluster, definition or object.
-    Leave { workload: Arc<Workload>, why: String },
-}
 
 /// What is governed and named no more: all of it where the policy is gone.
 pub fn given_up(observed: &Observed) -> impl Iterator<Item = &GovernedView> {

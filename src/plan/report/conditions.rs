@@ -2,9 +2,9 @@
 
 use crate::api::{Condition, ConditionType, Reason};
 use crate::model::{PolicyObject, Refusal, bounded};
-use crate::plan::outcome::ConfigMapStep;
-use crate::plan::report::{After, Report, rollout_message};
-use crate::plan::rollout::step::Step;
+use crate::plan::report::results::{After, Report};
+use crate::plan::report::rollout_message;
+use crate::plan::steps::{ConfigMapStep, Step};
 use crate::plan::verification::proof;
 use crate::policy::VerificationMode;
 

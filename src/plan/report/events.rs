@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::api::{Condition, ConditionType, EventReason, MfaPolicyStatus, Reason, RunningAal, Transition};
 use crate::model::{Millis, PolicyObject, Verdict, bounded};
 use crate::plan::outcome::Plan;
-use crate::plan::rollout::step::Step;
+use crate::plan::steps::Step;
 use crate::policy::Level;
 
 /// An event to tell.

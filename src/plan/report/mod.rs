@@ -2,58 +2,26 @@
 
 pub mod conditions;
 pub mod events;
+pub mod results;
 pub mod rollout_message;
 pub mod running_levels;
 pub mod targets;
 pub mod transitions;
 pub mod unreadable;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use smol_str::SmolStr;
-
 use crate::api::{MfaPolicyStatus, RunningAal, TargetStatus};
-use crate::model::{Pod, PolicyObject, Refusal, Workload, level_word};
+use crate::model::{Pod, PolicyObject, level_word};
 use crate::plan::checks::advice;
 use crate::plan::checks::overrides::{self, Findings};
 use crate::plan::history::applied::applied_after;
 use crate::plan::input::{Observed, TargetView};
-use crate::plan::outcome::{Plan, Planned};
+use crate::plan::outcome::Plan;
 use crate::plan::report::events::News;
-use crate::plan::rollout::step::Step;
-use crate::plan::verification::proof::File;
+use crate::plan::report::results::{After, Report};
+use crate::plan::steps::{Planned, Step};
+use crate::plan::verification::file::File;
 use crate::policy::Level;
 use crate::server::kratos;
-
-/// How the writes of a plan ended.
-#[derive(Debug, Default)]
-pub struct Report {
-    /// By the uid of each target that was written: its workload as the cluster answered it, or the refusal.
-    pub targets: BTreeMap<SmolStr, Result<Arc<Workload>, Refusal>>,
-    /// Why the config map or the record could not be written.
-    pub refused: Option<Refusal>,
-    /// The file of the config map is what is desired, by a write of this plan.
-    pub file_written: bool,
-    /// The record of what is desired is the newest, by a write of this plan.
-    pub recorded: bool,
-}
-
-impl Report {
-    /// The refusal that a target met.
-    pub fn refusal(&self, view: &TargetView) -> Option<&Refusal> {
-        self.targets.get(&view.workload.as_ref()?.uid)?.as_ref().err()
-    }
-
-    /// The target as it is after the writes.
-    fn after(&self, view: &TargetView) -> TargetView {
-        let written = view.workload.as_ref().and_then(|workload| self.targets.get(&workload.uid));
-        match written {
-            Some(Ok(written)) => TargetView { workload: Some(written.clone()), ..view.clone() },
-            Some(Err(_)) | None => view.clone(),
-        }
-    }
-}
 
 /// The status after the writes, without times, and the events of its change.
 #[must_use]
@@ -64,7 +32,7 @@ pub fn report(
     report: &Report,
 ) -> (MfaPolicyStatus, News) {
     let views: Vec<_> = observed.targets.iter().map(|view| report.after(view)).collect();
-    let file = plan.desired.as_ref().map_or(File::Other, |desired| File::after(observed, desired, report));
+    let file = plan.desired.as_ref().map_or(File::Other, |desired| report.file(observed, desired));
     let found: Vec<_> = plan.over(&views).map(|target| (target, overrides::findings(target))).collect();
     let after = After { observed, plan, views: &views, file };
     let overridden = overrides::message(found.iter().map(|(_, findings)| findings));
@@ -89,15 +57,6 @@ pub fn report(
     (status, news)
 }
 
-/// How things stand after the writes.
-pub struct After<'a> {
-    pub observed: &'a Observed,
-    pub plan: &'a Plan,
-    /// The targets as they are now.
-    pub views: &'a [TargetView],
-    pub file: File,
-}
-
 fn of_targets(after: &After<'_>, report: &Report, found: Vec<(Planned<'_>, Findings)>) -> Vec<TargetStatus> {
     let After { observed, plan, .. } = *after;
     // As it is noted beside this status.
@@ -112,14 +71,6 @@ fn of_targets(after: &After<'_>, report: &Report, found: Vec<(Planned<'_>, Findi
         }
     };
     observed.targets.iter().zip(found).map(of).collect()
-}
-
-/// The message of `ConfigMapTaken`.
-#[must_use]
-pub fn taken(name: &str, holder: &str) -> String {
-    format!(
-        "the ConfigMap {name} belongs to {holder}: set spec.delivery.configMapName to a name that is free, or delete it"
-    )
 }
 
 /// The revision of the record with this digest.

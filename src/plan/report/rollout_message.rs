@@ -8,11 +8,12 @@ use crate::plan::desired::server::Server;
 use crate::plan::desired::{Desired, Goal};
 use crate::plan::failure::control::Judgement;
 use crate::plan::failure::rollback_targets::{Stays, ways_back};
-use crate::plan::failure::{self, verdict};
+use crate::plan::failure::state::Failure;
+use crate::plan::failure::{judgement, verdict};
 use crate::plan::input::{Observed, TargetView};
-use crate::plan::outcome::{Failure, Plan, Planned};
+use crate::plan::outcome::Plan;
 use crate::plan::rollout::progress;
-use crate::plan::rollout::step::Step;
+use crate::plan::steps::{Planned, Step};
 use crate::policy::OnFailure;
 
 /// The reason of the condition RolledOut and its message.
@@ -102,7 +103,7 @@ fn progress(
     if told.0 == Reason::TargetPaused {
         return told;
     }
-    match failure::judge(observed, policy, desired, view, server) {
+    match judgement::judge(observed, policy, desired, view, server) {
         Judgement::Open => told,
         Judgement::Unproven(evidence, why) => (
             Reason::Waiting,

@@ -1,16 +1,18 @@
 //! What the status says of one target.
 
+#[cfg(test)]
+mod tests;
+
 use crate::api::{self, RunningAal, TargetStatus};
 use crate::model::{Levels, Workload, bounded, level_word};
-use crate::plan::checks::{conflicts, overrides};
+use crate::plan::checks::{merged, overrides};
 use crate::plan::desired::pod_marker::Mark;
 use crate::plan::desired::server::Server;
 use crate::plan::history::last_applied;
 use crate::plan::input::{Observed, TargetView};
-use crate::plan::outcome::Planned;
 use crate::plan::report::running_levels;
-use crate::plan::rollout::step::Step;
-use crate::plan::verification::proof::{self, File};
+use crate::plan::steps::{Planned, Step};
+use crate::plan::verification::file::{self, File};
 use crate::policy::{Delivery, Level};
 use crate::server::kratos::{self, level_variables};
 
@@ -77,7 +79,7 @@ fn left_open(Planned { view, goal, step }: Planned<'_>) -> Levels {
     let overlay = &desired.rendered.overlay;
     let asked = overlay.required_levels();
     let (settings, whoami) =
-        conflicts::merged_with(workload, container, view, overlay, desired.rendered.delivery).levels();
+        merged::merged_with(workload, container, view, overlay, desired.rendered.delivery).levels();
     let sure = |variable: &str| !overrides::is_unsettled(container, &view.env_from, variable);
     let variables = level_variables();
     let open = |asked: Option<Level>, found: Option<Level>, variable| {
@@ -98,7 +100,7 @@ fn revision(
         return Some(bounded(own));
     }
     let desired = &*goal.desired;
-    let is_delivered = file == File::AsDesired && proof::is_by_file(desired);
+    let is_delivered = file == File::AsDesired && file::is_by_file(desired);
     match (step, view.server()) {
         (Step::Settled { .. } | Step::Write { .. }, Ok(Server { container, .. }))
             if is_delivered
@@ -114,6 +116,3 @@ fn revision(
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

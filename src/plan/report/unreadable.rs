@@ -23,10 +23,10 @@ mod tests {
     use crate::model::Key;
     use crate::plan::history::applied::{applied_after, applied_before};
     use crate::plan::input::{Absence, Observed};
-    use crate::plan::outcome::ConfigMapStep;
     use crate::plan::plan;
-    use crate::plan::report::{Report, report};
-    use crate::plan::rollout::step::Step;
+    use crate::plan::report::report;
+    use crate::plan::report::results::Report;
+    use crate::plan::steps::{ConfigMapStep, Step};
     use crate::plan::testing::fixtures::{edit, observed, targets};
     use crate::plan::testing::simulation::settle;
     use std::sync::Arc;

@@ -19,9 +19,9 @@ use crate::model::{Millis, PolicyObject, Verdict};
 use crate::plan::desired::wanted::Wanted;
 use crate::plan::failure::rollback_targets;
 use crate::plan::input::Observed;
-use crate::plan::outcome::{TargetPlan, planned};
 use crate::plan::rollout::select::Candidate;
-use crate::plan::rollout::step::{Direction, Step, Turn, step};
+use crate::plan::rollout::step::{Direction, Turn, step};
+use crate::plan::steps::{Step, TargetPlan, planned};
 
 /// When to look again at what no watch tells of.
 pub fn again(observed: &Observed, targets: &[TargetPlan]) -> Option<Millis> {

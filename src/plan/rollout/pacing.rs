@@ -3,7 +3,7 @@
 use crate::api::Reason;
 use crate::model::{Millis, Pauses, is_done};
 use crate::plan::input::TargetView;
-use crate::plan::rollout::step::Step;
+use crate::plan::steps::Step;
 
 pub const ROLLS_IN_A_ROW: usize = 3;
 

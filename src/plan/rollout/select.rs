@@ -4,6 +4,7 @@ use crate::api::{self, Reason};
 use crate::model::{Container, PolicyObject, Refusal, TargetData, Workload};
 use crate::plan::checks::weakening;
 use crate::plan::desired::Desired;
+use crate::plan::desired::read_back::target_data;
 use crate::plan::desired::server::Server;
 use crate::plan::input::{Observed, TargetView};
 use crate::policy::{Delivery, Kind};
@@ -40,10 +41,6 @@ pub fn data(observed: &Observed, candidates: &[Candidate<'_>]) -> Vec<TargetData
     let mut targets: Vec<_> = candidates.iter().filter_map(of).collect();
     targets.sort_by(|a, b| (&a.name, &a.kind).cmp(&(&b.name, &b.kind)));
     targets
-}
-
-pub fn target_data(view: &TargetView, container: &str) -> TargetData {
-    TargetData { kind: view.kind.as_str().into(), name: view.name.to_string(), container: container.into() }
 }
 
 pub fn find(

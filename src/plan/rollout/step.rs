@@ -1,10 +1,9 @@
 //! What happens to one target now.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::api::Reason;
-use crate::model::{Applied, Millis, PolicyObject, Record, is_done};
+use crate::model::{Applied, PolicyObject, Record, is_done};
 use crate::plan::desired::Goal;
 use crate::plan::desired::pod_marker::Mark;
 use crate::plan::desired::server::Server;
@@ -12,31 +11,8 @@ use crate::plan::history::last_applied::known;
 use crate::plan::input::{Observed, TargetView};
 use crate::plan::rollout::diff::{adopted, differences, governed_field};
 use crate::plan::rollout::{pacing, progress};
+use crate::plan::steps::Step;
 use crate::policy::FieldConflicts;
-
-/// What happens to a target. All but the first have a server.
-#[derive(Debug)]
-pub enum Step {
-    /// The policy cannot have it.
-    Refused { reason: Reason, message: String, until: Option<Millis> },
-    /// It has an older revision and must wait.
-    Held { reason: Reason, message: String, until: Option<Millis> },
-    /// Our fields are applied.
-    Write {
-        /// Fields that may be taken by force: variables, and the label and annotations by their keys.
-        adopted: BTreeSet<String>,
-        /// Whatever another manager owns is taken.
-        take_over: bool,
-        /// The pod template changes.
-        rolls: bool,
-        /// It changes nothing of the template, and the roll of that template is done.
-        done: bool,
-        /// Fields that somebody changed since our last apply.
-        drift: Vec<String>,
-    },
-    /// Our fields are as they should be.
-    Settled { done: bool },
-}
 
 /// Whether a policy is rolled out or taken back.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -10,12 +10,13 @@ use crate::model::{
     record_name,
 };
 use crate::plan::desired::{Desired, Goal};
+use crate::plan::failure::state::Failure;
 use crate::plan::history::applied::{applied_after, applied_before, applied_judged};
 use crate::plan::input::{Content, Observed};
-use crate::plan::outcome::{ConfigMapStep, Failure, Plan, Planned, RecordStep, TargetPlan};
+use crate::plan::outcome::Plan;
 use crate::plan::plan;
-use crate::plan::report::Report;
-use crate::plan::rollout::step::Step;
+use crate::plan::report::results::Report;
+use crate::plan::steps::{ConfigMapStep, Planned, RecordStep, Step, TargetPlan};
 use crate::plan::testing::fixtures::{container, pod};
 
 /// How the pods of a revision fare.

@@ -1,14 +1,11 @@
 //! What pods prove that read the policy from a file.
 
-use std::collections::BTreeSet;
-
 use smol_str::SmolStr;
 
-use crate::model::{Answer, Millis, Pod, Proof, Reload};
+use crate::model::{Answer, Millis, Pod, Proof, Reload, hashes};
 use crate::plan::desired::pod_marker::Mark;
 use crate::plan::input::TargetView;
-use crate::plan::verification::proof::{unasked, unreachable};
-use crate::plan::verification::reload::READ_WITHIN;
+use crate::plan::verification::file::READ_WITHIN;
 
 pub fn of_pods(
     view: &TargetView,
@@ -29,10 +26,10 @@ pub fn of_pods(
         return Proof::Pending(format!("pod {} of {view} is from an older template", pod.name));
     }
     if let Some(pod) = with(Some(Answer::Unreachable)) {
-        return unreachable(view, pod);
+        return Proof::unreachable(view, pod);
     }
     if let Some(pod) = with(None) {
-        return unasked(view, pod);
+        return Proof::unasked(view, pod);
     }
     // A marker stands in the server's own files, and says nothing about ours.
     if let Some(pod) = ready.iter().find(|pod| matches!(pod.answer, Some(Answer::Other | Answer::Marker(_))))
@@ -90,18 +87,6 @@ fn mismatch(view: &TargetView, ready: &[&Pod], reload: Option<&Reload>) -> Proof
 
 pub fn is_old(pod: &Pod, reload: &Reload) -> bool {
     matches!(&pod.answer, Some(Answer::Hash(hash)) if reload.before.contains(hash))
-}
-
-/// What the ready pods answer, each answer once.
-#[must_use]
-pub fn hashes(pods: &[Pod]) -> BTreeSet<&SmolStr> {
-    let answers = pods.iter().filter(|pod| !pod.deleting && pod.ready).filter_map(|pod| pod.answer.as_ref());
-    answers
-        .filter_map(|answer| match answer {
-            Answer::Hash(hash) => Some(hash),
-            Answer::Marker(_) | Answer::Other | Answer::Unreachable | Answer::NotYet => None,
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -3,15 +3,13 @@
 
 use smol_str::SmolStr;
 
-use crate::model::{Answer, Millis, Pod, Proof, Workload, is_done};
+use crate::model::{Answer, Millis, Pod, Proof, Workload, hashes, is_done};
 use crate::plan::desired::pod_marker::Mark;
 use crate::plan::desired::server::Server;
 use crate::plan::input::{Observed, TargetView};
-use crate::plan::outcome::{Plan, Planned};
-use crate::plan::rollout::step::Step;
-use crate::plan::verification::config_file::hashes;
-use crate::plan::verification::proof::{is_by_file, unasked, unreachable};
-use crate::plan::verification::reload::READ_WITHIN;
+use crate::plan::outcome::Plan;
+use crate::plan::steps::{Planned, Step};
+use crate::plan::verification::file::{READ_WITHIN, is_by_file};
 use crate::policy::{Verification, VerificationMode};
 
 /// What is asked of the pods of a target. Answers to another question prove nothing.
@@ -110,13 +108,13 @@ pub fn of_variables(
         None => {}
     }
     if let Some(pod) = with(Some(Answer::Unreachable)) {
-        return unreachable(view, pod);
+        return Proof::unreachable(view, pod);
     }
     if let Some(pod) = with(Some(Answer::NotYet)) {
         return Proof::Pending(format!("pod {} of {view} has yet to be asked", pod.name));
     }
     if let Some(pod) = with(None) {
-        return unasked(view, pod);
+        return Proof::unasked(view, pod);
     }
     if let Some(pod) = with(Some(Answer::Other)) {
         return Proof::NotSupported(format!(

@@ -9,5 +9,6 @@
 
 pub mod config_file;
 pub mod environment;
+pub mod file;
 pub mod proof;
 pub mod reload;

@@ -1,49 +1,13 @@
 //! What the pods of one target prove, and when they are asked again.
 
-use crate::model::{Evidence, Millis, Pod, Proof};
-use crate::plan::config_map::content;
-use crate::plan::desired::Desired;
-use crate::plan::input::{Observed, TargetView};
-use crate::plan::outcome::{Planned, Reloads, TargetPlan, planned};
-use crate::plan::report::Report;
-use crate::plan::rollout::step::Step;
+use crate::model::{Evidence, Millis, Proof};
+use crate::plan::input::Observed;
+use crate::plan::steps::{Planned, Reloads, Step, TargetPlan, planned};
 use crate::plan::verification::config_file::{is_old, of_pods};
 use crate::plan::verification::environment;
+use crate::plan::verification::file::{ASK_AGAIN, File, is_by_file};
 use crate::plan::verification::reload::reload;
-use crate::policy::{Delivery, VerificationMode};
-
-/// How often pods are asked that could not be reached, or answer otherwise than they should.
-pub const ASK_AGAIN: Millis = 60_000;
-
-/// Whether pods read the policy from a file, and not from their variables.
-#[must_use]
-pub fn is_by_file(desired: &Desired) -> bool {
-    desired.rendered.delivery == Delivery::ConfigFile
-}
-
-/// Whether the config map holds the file that is desired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum File {
-    AsDesired,
-    Other,
-}
-
-impl File {
-    /// Before anything is written.
-    #[must_use]
-    pub fn found(observed: &Observed, desired: &Desired) -> Self {
-        match observed.config_map(&desired.config_map) {
-            Some(found) if found.content.as_deref() == Some(&*content(&desired.rendered)) => Self::AsDesired,
-            _ => Self::Other,
-        }
-    }
-
-    /// After the writes.
-    #[must_use]
-    pub fn after(observed: &Observed, desired: &Desired, report: &Report) -> Self {
-        if report.file_written { Self::AsDesired } else { Self::found(observed, desired) }
-    }
-}
+use crate::policy::VerificationMode;
 
 /// What the pods of a target prove of its goal. None where nobody asks them.
 #[must_use]
@@ -135,28 +99,15 @@ pub fn ask_again(observed: &Observed, reloads: &Reloads, target: Planned<'_>) ->
     }
 }
 
-pub fn unreachable(view: &TargetView, pod: &Pod) -> Proof {
-    Proof::Unreachable(format!(
-        "pod {} of {view} does not answer at its admin port /admin/health/config: let the operator reach it, or correct spec.verification.port",
-        pod.name
-    ))
-}
-
-pub fn unasked(view: &TargetView, pod: &Pod) -> Proof {
-    Proof::NotSupported(format!(
-        "pod {} of {view} is not asked: it is on the network of its node, has no address, or no port of the name in spec.verification.port",
-        pod.name
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use crate::api::{Condition, MfaPolicyStatus};
     use crate::model::{NoRoom, Proof, Unheard};
+    use crate::plan::failure::state::Failure;
     use crate::plan::input::Observed;
-    use crate::plan::outcome::Failure;
     use crate::plan::plan;
-    use crate::plan::report::{Report, report};
+    use crate::plan::report::report;
+    use crate::plan::report::results::Report;
     use crate::plan::testing::fixtures::{edit, observed, targets};
     use crate::plan::testing::simulation::{act, run, settle};
 

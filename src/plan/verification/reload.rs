@@ -2,21 +2,16 @@
 
 use smol_str::SmolStr;
 
-use crate::model::{Applied, Millis, Reload, Workload};
-use crate::plan::checks::conflicts;
+use crate::model::{Applied, Reload, Workload, hashes};
+use crate::plan::checks::merged;
 use crate::plan::config_map::content;
 use crate::plan::desired::Goal;
 use crate::plan::desired::server::Server;
 use crate::plan::history::last_applied::known;
 use crate::plan::input::{Observed, TargetView};
-use crate::plan::outcome::{ConfigMapStep, Planned, Reloads, TargetPlan, WrittenFrom, planned};
-use crate::plan::rollout::step::Step;
-use crate::plan::verification::config_file::hashes;
-use crate::plan::verification::proof::{ASK_AGAIN, is_by_file};
+use crate::plan::steps::{ConfigMapStep, Planned, Reloads, Step, TargetPlan, WrittenFrom, planned};
+use crate::plan::verification::file::{ASK_AGAIN, READ_WITHIN, is_by_file};
 use crate::server::kratos::{self, Overlay};
-
-/// How long pods may take to read a new file. The kubelet needs up to a minute and a half.
-pub const READ_WITHIN: Millis = 180_000;
 
 /// Whether its pods had the time to take a file that must change their answer, and are not known to have
 /// taken it.
@@ -84,12 +79,7 @@ pub fn about_to_read(
 /// Whether the file changes what running pods answer, whose variables stay. None where that cannot be known.
 pub fn changes(view: &TargetView, old: &Overlay, new: &Overlay) -> Option<bool> {
     let Server { workload, container } = view.server().ok()?;
-    kratos::changes(
-        view.base.as_deref(),
-        &conflicts::environment(workload, container, &view.env_from),
-        old,
-        new,
-    )
+    kratos::changes(view.base.as_deref(), &merged::environment(workload, container, &view.env_from), old, new)
 }
 
 /// The answer that is due where a file comes back that was good, in place of one that no pod was seen to

@@ -14,9 +14,8 @@ use crate::api::Reason;
 use crate::document::Budget;
 use crate::model::{Before, ConfigMapView, MountedFile};
 use crate::plan::checks::conflicts::refusals;
-use crate::plan::outcome::ConfigMapStep;
 use crate::plan::plan;
-use crate::plan::rollout::step::Step;
+use crate::plan::steps::{ConfigMapStep, Step};
 use crate::plan::testing::fixtures::{
     applied as noted, container, governed, observed, record, stand, target, workload,
 };

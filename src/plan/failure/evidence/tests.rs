@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::{Applied, Before, Health, Replacement};
 use crate::plan::failure::control::{Judgement, judge};
-use crate::plan::input::Content;
+use crate::plan::input::{Content, TargetView};
 use crate::plan::testing::fixtures::{self, crash, pod, target, trouble};
 
 const NEW: &str = "mfa-0123456789";

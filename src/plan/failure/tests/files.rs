@@ -5,8 +5,13 @@ use std::sync::Arc;
 use super::*;
 use crate::model::Answer;
 use crate::plan::config_map::content;
-use crate::plan::outcome::{ConfigMapStep, Plan, WrittenFrom};
+use crate::plan::desired::Desired;
+use crate::plan::input::TargetView;
+use crate::plan::outcome::Plan;
+use crate::plan::steps::{ConfigMapStep, WrittenFrom};
+use crate::plan::testing::fixtures;
 use crate::plan::testing::simulation::{self, Fare, wired};
+use crate::policy::Delivery;
 use crate::server::kratos::{Rendered, render};
 
 fn by_file(mut spec: Value) -> Value {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::plan::desired::Desired;
+use crate::plan::input::TargetView;
 use crate::plan::testing::simulation::{self, Fare};
 
 /// The first target runs well on what is asked, the second does not.

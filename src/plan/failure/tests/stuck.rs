@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::Pod;
+use crate::plan::testing::fixtures;
 use crate::policy::Kind;
 
 #[test]

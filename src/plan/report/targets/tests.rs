@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use crate::model::{Key, Selected, UnknownPods, Unreadable, Workload};
+use crate::plan::input::Observed;
+use crate::plan::plan;
+use crate::plan::report::report;
+use crate::plan::report::results::Report;
+use crate::plan::steps::Step;
 use crate::plan::testing::fixtures::{edit, observed, targets, workload};
 use crate::plan::testing::simulation::settle;
-use crate::plan::{Observed, Report, Step, plan, report};
 
 fn in_force() -> Observed {
     let mut observed = observed(targets(2));

@@ -1,0 +1,30 @@
+//! How things stand with a failure.
+
+use crate::model::Verdict;
+
+/// How things stand with a failure of what the policy asks for.
+#[derive(Clone, Debug, Default)]
+pub enum Failure {
+    /// None is noted, and none is seen.
+    #[default]
+    None,
+    /// It is seen now: it is noted, and acted on by the next look.
+    Detected(Verdict),
+    /// It is noted and in force: targets have what they had before, or go back to it.
+    RolledBack(Verdict),
+    /// It is noted and not in force any more: that is noted, so that what is tried again counts as in force.
+    Retrying(Verdict),
+    /// It is noted, and the revision runs well everywhere by now: the note is removed.
+    Recovered,
+}
+
+impl Failure {
+    /// The failure for which targets go back, or went.
+    #[must_use]
+    pub fn rolled_back(&self) -> Option<&Verdict> {
+        match self {
+            Self::RolledBack(verdict) => Some(verdict),
+            Self::None | Self::Detected(_) | Self::Retrying(_) | Self::Recovered => None,
+        }
+    }
+}
