@@ -4,10 +4,14 @@
 use kube::core::WatchEvent;
 use serde_json::value::RawValue;
 
-use super::view::config_map::ConfigMap;
-use super::view::env_source::EnvKeys;
-use super::view::revision::Revision;
-use super::view::{Files, Mounts, PodView, Resource, Seen, Slim};
+use crate::controller::decode::config_map::ConfigMap;
+use crate::controller::decode::env_source::EnvKeys;
+use crate::controller::decode::files::Files;
+use crate::controller::decode::mounts::Mounts;
+use crate::controller::decode::pod::PodView;
+use crate::controller::decode::revision::Revision;
+use crate::controller::decode::seen::Seen;
+use crate::controller::decode::{Resource, Slim};
 use crate::model::{PolicyObject, Workload};
 use crate::policy::Kind;
 

@@ -19,7 +19,7 @@ const AT_ONCE: usize = 32;
 
 /// Where requests are put.
 #[derive(Clone, Debug)]
-pub(super) struct Queue {
+pub struct Queue {
     requests: UnboundedSender<ScheduleRequest<Key>>,
     waiting: Waiting,
 }
@@ -29,12 +29,12 @@ pub(super) struct Queue {
 struct Waiting(Arc<Mutex<HashSet<Key>>>);
 
 /// Where they come out.
-pub(super) struct Requests {
+pub struct Requests {
     requests: UnboundedReceiver<ScheduleRequest<Key>>,
     waiting: Waiting,
 }
 
-pub(super) fn queue() -> (Queue, Requests) {
+pub fn queue() -> (Queue, Requests) {
     let (sender, receiver) = unbounded();
     let waiting = Waiting::default();
     (Queue { requests: sender, waiting: waiting.clone() }, Requests { requests: receiver, waiting })
@@ -77,7 +77,7 @@ impl Queue {
 ///
 /// # Errors
 /// The panic of a task: what it was doing is unknown, so the process must end.
-pub(super) async fn work<F>(
+pub async fn work<F>(
     requests: Requests,
     stop: impl Future<Output = ()>,
     task: impl Fn(Key) -> F,

@@ -6,18 +6,21 @@ use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Answer, answered, create, created, refusal};
-use crate::api::{self as wire, Reason};
-use crate::controller::view::revision::{LARGEST, Revision};
-use crate::controller::view::{Resource, Seen};
-use crate::controller::watch::api;
-use crate::controller::{Context, Error};
-use crate::model as record;
+use crate::api::Reason;
+use crate::controller::apply::answers::{Answer, answered, created, refusal};
+use crate::controller::apply::requests::create;
+use crate::controller::context::Context;
+use crate::controller::decode::Resource;
+use crate::controller::decode::requests::api;
+use crate::controller::decode::revision::{LARGEST, Revision};
+use crate::controller::decode::seen::Seen;
+use crate::controller::error::Error;
 use crate::model::{Applied, Data, Key, PolicyObject, Verdict};
 use crate::plan::{Desired, Observed, Plan, RecordStep, applied_before, manifest};
+use crate::{api as wire, model as record};
 
 /// Remembers the revision, with what was applied where before it.
-pub(in crate::controller) async fn record(
+pub async fn record(
     context: &Context,
     observed: &Observed,
     policy: &PolicyObject,
@@ -65,11 +68,7 @@ pub(in crate::controller) async fn record(
 }
 
 /// Remembers what stood on a target before the policy came to it, as older than everything else.
-pub(in crate::controller) async fn adopt(
-    context: &Context,
-    policy: &PolicyObject,
-    data: &Data,
-) -> Answer<()> {
+pub async fn adopt(context: &Context, policy: &PolicyObject, data: &Data) -> Answer<()> {
     let digest = data.digest();
     let body = manifest::record(policy, data, &digest, 0, "[]");
     match create::<Revision>(&context.writer, Resource::REVISIONS, &policy.key.namespace, &body).await {
@@ -104,7 +103,7 @@ async fn patch_record(
 }
 
 /// Notes on a record what is applied where.
-pub(in crate::controller) async fn note_applied(
+pub async fn note_applied(
     context: &Context,
     namespace: &str,
     name: &str,
@@ -114,7 +113,7 @@ pub(in crate::controller) async fn note_applied(
 }
 
 /// Notes on a record that it failed, and what is good now; or, without a verdict, that it failed no more.
-pub(in crate::controller) async fn note_verdict(
+pub async fn note_verdict(
     context: &Context,
     namespace: &str,
     name: &str,
@@ -153,11 +152,7 @@ fn known_record(context: &Context, namespace: &str, name: &str) -> Option<Arc<Re
 }
 
 /// Deletes a record, as long as it is the one that was found to be of no use.
-pub(in crate::controller) async fn prune(
-    context: &Context,
-    namespace: &str,
-    name: &str,
-) -> Result<(), Error> {
+pub async fn prune(context: &Context, namespace: &str, name: &str) -> Result<(), Error> {
     let Some(known) = known_record(context, namespace, name) else { return Ok(()) };
     let preconditions =
         Preconditions { uid: None, resource_version: Some(known.resource_version.to_string()) };

@@ -2,34 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use super::{Memory, State};
+use crate::controller::memory::absence::{Gone, left, many};
+use crate::controller::memory::state::{Memory, State};
 use crate::model::{Key, Millis, Pauses};
-
-/// So many are many where they are at least this part of all.
-const MANY: usize = 5;
-const PART: usize = 10;
-
-/// A policy that is gone.
-#[derive(Debug)]
-pub(super) struct Gone {
-    since: Instant,
-    /// Nothing of it is left: it is held as long as it counts among the many.
-    over: bool,
-    /// It was told that it is one of many.
-    told: bool,
-}
-
-impl Gone {
-    fn now() -> Self {
-        Self { since: Instant::now(), over: false, told: false }
-    }
-
-    fn counts(&self, pauses: Pauses) -> bool {
-        !self.over || left(pauses.many_gone, self.since.elapsed()).is_some()
-    }
-}
 
 impl State {
     /// Whether many policies are gone, beside those that are `there`.
@@ -37,11 +12,6 @@ impl State {
         let many = many(there);
         self.gone.values().filter(|gone| gone.counts(pauses)).take(many).count() == many
     }
-}
-
-/// How many gone ones are many beside so many that are there.
-fn many(there: usize) -> usize {
-    MANY.max(there.div_ceil(PART - 1))
 }
 
 impl Memory {
@@ -107,13 +77,6 @@ impl Memory {
             0
         }
     }
-}
-
-/// What is left of the pause, rounded up: a look that comes a moment early has to come again, and
-/// nothing else may come to pass that would bring it.
-fn left(pause: Millis, gone: Duration) -> Option<Millis> {
-    let gone = Millis::try_from(gone.as_millis()).unwrap_or(Millis::MAX);
-    Some(pause - gone).filter(|left| *left > 0)
 }
 
 #[cfg(test)]

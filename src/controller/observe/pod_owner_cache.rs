@@ -1,0 +1,88 @@
+//! Who makes pods, as long as it counts.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use smol_str::SmolStr;
+use tokio::time::Instant;
+
+use crate::controller::decode::maker::{KnownBy, Maker, Owner};
+use crate::model::Workload;
+use crate::policy::Kind;
+
+/// How long it counts that the workload is the owner: it stays that until somebody takes the label from the
+/// maker.
+pub const FRESH: Duration = Duration::from_secs(3_600);
+
+/// The same of any other, which the workload may take over, and of what is not there.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// Some of each of ten thousand workloads.
+pub const HELD_AT_MOST: usize = 32_768;
+
+/// What was read.
+#[derive(Debug, Default)]
+pub struct Makers(Mutex<HashMap<Name, Entry>>);
+
+/// Of a maker: pods say the kind, the uid and the name as they like, so that none of them stands for another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Name {
+    pub kind: &'static str,
+    /// Of the maker, or of the workload that the revision is of.
+    pub uid: SmolStr,
+    pub name: SmolStr,
+}
+
+#[derive(Debug)]
+pub struct Entry {
+    maker: Arc<Maker>,
+    read: Instant,
+}
+
+impl Makers {
+    fn all(&self) -> MutexGuard<'_, HashMap<Name, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn recall(&self, key: &Name, workload: &Workload) -> Option<Arc<Maker>> {
+        let all = self.all();
+        let entry = all.get(key)?;
+        let fresh = if entry.maker.is_of(workload) { FRESH } else { SOON };
+        (entry.read.elapsed() < fresh).then(|| entry.maker.clone())
+    }
+
+    pub fn keep(&self, key: Name, maker: Maker) -> Arc<Maker> {
+        let mut all = self.all();
+        // Seldom enough to cost nothing, often enough to stay within twice what is needed.
+        if all.len().is_power_of_two() {
+            all.retain(|_, entry| entry.read.elapsed() < FRESH);
+        }
+        // Pods name as many as their writers like: what is forgotten is read again.
+        if all.len() >= HELD_AT_MOST {
+            all.clear();
+        }
+        let maker = Arc::new(maker);
+        all.insert(key, Entry { maker: maker.clone(), read: Instant::now() });
+        maker
+    }
+}
+
+impl Maker {
+    pub fn is_of(&self, workload: &Workload) -> bool {
+        self.owner.as_ref().is_some_and(|owner| owner.uid == workload.uid)
+    }
+
+    /// What the name says of a maker that may not be read: a Deployment calls its ReplicaSets by its own name
+    /// and a hash. Of the template it says nothing.
+    pub fn by_name(name: &str, workload: &Workload) -> Self {
+        let hash = name.strip_prefix(&*workload.key.name).and_then(|rest| rest.strip_prefix('-'));
+        let is_hash = |hash: &&str| !hash.is_empty() && !hash.contains('-');
+        let owner = hash.filter(is_hash).filter(|_| workload.kind == Kind::Deployment).map(|_| Owner {
+            kind: workload.kind.to_string().into(),
+            name: workload.key.name.clone(),
+            uid: workload.uid.clone(),
+        });
+        Self { owner, known_by: KnownBy::Name, template: None }
+    }
+}

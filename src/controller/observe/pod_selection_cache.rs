@@ -1,0 +1,92 @@
+//! Whose pods a selector finds, as long as it counts.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use smol_str::SmolStr;
+use tokio::time::Instant;
+
+use crate::controller::observe::pod_selection::is_at_rest;
+use crate::model::{Selected, Workload};
+
+/// How long it counts that there are none, as pods are asked anew that proved what they can, and by how much
+/// more at most.
+pub const FRESH: Duration = Duration::from_secs(600);
+
+pub const JITTER: u64 = 120;
+
+/// The same where there are some, or that is not known: they may be about to go.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// How long pods may take to be listed where something is to be written.
+pub const WHILE_WRITING: Duration = Duration::from_secs(2);
+
+/// What was found, by the uid of the workload.
+#[derive(Debug, Default)]
+pub struct Known(Mutex<HashMap<SmolStr, Entry>>);
+
+#[derive(Debug)]
+pub struct Entry {
+    selected: Selected,
+    /// Of the workload then.
+    resource_version: SmolStr,
+    /// No pod was wanted.
+    at_rest: bool,
+    until: Instant,
+}
+
+impl Known {
+    fn all(&self) -> MutexGuard<'_, HashMap<SmolStr, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What counts now.
+    pub fn recall(&self, workload: &Workload) -> Selected {
+        let all = self.all();
+        let entry = all.get(&workload.uid).filter(|entry| entry.at_rest == is_at_rest(workload));
+        entry.map(|entry| entry.selected.clone()).unwrap_or_default()
+    }
+
+    /// Whether somebody has to look again: `alone` where pods are not asked, which brings a list by itself.
+    pub fn is_due(&self, workload: &Workload, alone: bool) -> bool {
+        let all = self.all();
+        let entry = all.get(&workload.uid).filter(|entry| entry.at_rest == is_at_rest(workload));
+        match entry {
+            None => true,
+            // Whoever takes its place edits it.
+            Some(entry) if is_at_rest(workload) && entry.resource_version != workload.resource_version => {
+                true
+            }
+            Some(entry) => Instant::now() >= entry.until && (alone || !entry.selected.is_own()),
+        }
+    }
+
+    pub fn until(&self, workload: &Workload) -> Option<Instant> {
+        Some(self.all().get(&workload.uid)?.until)
+    }
+
+    /// What was found before says nothing of now.
+    pub fn forget(&self, workload: &Workload) {
+        self.all().remove(&workload.uid);
+    }
+
+    pub fn keep(&self, workload: &Workload, selected: Selected) {
+        let now = Instant::now();
+        let mut uid = DefaultHasher::new();
+        workload.uid.hash(&mut uid);
+        let fresh = FRESH + Duration::from_secs(uid.finish() % JITTER);
+        let until = now + if selected.is_own() { fresh } else { SOON };
+        let mut all = self.all();
+        // Seldom enough to cost nothing, often enough to stay within twice what is needed.
+        if all.len().is_power_of_two() {
+            all.retain(|_, entry| entry.until + FRESH > now);
+        }
+        let resource_version = workload.resource_version.clone();
+        all.insert(
+            workload.uid.clone(),
+            Entry { selected, resource_version, at_rest: is_at_rest(workload), until },
+        );
+    }
+}

@@ -1,0 +1,96 @@
+//! What pods answered, as long as it counts.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use smol_str::SmolStr;
+use tokio::time::Instant;
+
+use crate::controller::memory::clock::at;
+use crate::controller::probe::permits::{Room, Rooms};
+use crate::model::{Answer, Levels, Millis, NoRoom, Proof, Workload};
+use crate::plan::Question;
+
+/// What was not looked at for so long is of a workload that is gone.
+pub const FORGET: Duration = Duration::from_secs(2 * 3_600);
+
+/// What pods answered.
+#[derive(Debug, Default)]
+pub struct Asking {
+    known: Mutex<HashMap<SmolStr, Arc<Known>>>,
+    rooms: Rooms,
+}
+
+/// What the pods of one workload answered.
+#[derive(Debug)]
+pub struct Known {
+    pub question: Question,
+    /// Of the workload when they were listed: it changes when pods come, go or get ready.
+    pub resource_version: SmolStr,
+    pub told: Vec<Told>,
+    pub proof: Proof,
+    /// The weakest that they demand.
+    pub levels: Option<Levels>,
+    pub asked: Instant,
+    pub wrong_since: Option<Since>,
+    /// Questions in a row that settled nothing.
+    pub times: u32,
+    pub again: Instant,
+}
+
+/// Times are by the clock that nobody can set.
+#[derive(Clone, Copy, Debug)]
+pub enum Since {
+    /// Before this process began.
+    Ever,
+    Then(Instant),
+}
+
+impl Since {
+    /// By the clock that says `now`.
+    pub fn millis(self, now: Millis) -> Millis {
+        match self {
+            Self::Ever => 0,
+            Self::Then(instant) => at(instant, now),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Told {
+    pub run: u64,
+    pub answer: Answer,
+    pub at: Instant,
+}
+
+impl Known {
+    pub fn is_fresh(&self, workload: &Workload) -> bool {
+        self.resource_version == workload.resource_version && Instant::now() < self.again
+    }
+}
+
+impl Asking {
+    fn known(&self) -> MutexGuard<'_, HashMap<SmolStr, Arc<Known>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever asks the pods of the workload holds it meanwhile: silent ones must not take all looks.
+    pub fn room(&self, workload: &Workload) -> Result<Room<'_>, NoRoom> {
+        self.rooms.take(&workload.key.namespace, &workload.uid)
+    }
+
+    /// Answers to this question.
+    pub fn answers(&self, workload: &Workload, question: &Question) -> Option<Arc<Known>> {
+        self.known().get(&workload.uid).filter(|known| known.question == *question).cloned()
+    }
+
+    pub fn keep(&self, workload: &Workload, known: Arc<Known>) {
+        let mut all = self.known();
+        // Seldom enough to cost nothing, often enough to stay within twice what is needed.
+        if all.len().is_power_of_two() {
+            all.retain(|_, known| known.again.elapsed() < FORGET);
+        }
+        all.insert(workload.uid.clone(), known);
+    }
+}

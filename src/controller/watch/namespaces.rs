@@ -1,0 +1,31 @@
+//! Namespaces in which work may begin.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::sync::{PoisonError, RwLock};
+
+use smol_str::SmolStr;
+
+/// Namespaces of which something holds, or all of them; none goes again.
+#[derive(Debug, Default)]
+pub struct Namespaces(RwLock<HashSet<Option<SmolStr>>>);
+
+impl Namespaces {
+    pub fn contains(&self, namespace: &str) -> bool {
+        let found = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        found.contains(&None) || found.contains(&Some(namespace.into()))
+    }
+
+    pub fn is(&self, namespace: &Option<SmolStr>) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).contains(namespace)
+    }
+
+    pub fn any(&self) -> bool {
+        !self.0.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// False where it was there.
+    pub fn insert(&self, namespace: Option<SmolStr>) -> bool {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(namespace)
+    }
+}
