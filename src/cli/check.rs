@@ -6,13 +6,14 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::output::{show, tell};
 use crate::api;
+use crate::cli::output::{show, tell};
 use crate::lint::{Finding, Server, review};
 use crate::server::kratos::Version;
 
 /// Something is wrong with a policy, or a text with policies is no YAML.
 const FOUND: u8 = 1;
+
 /// Something could not be read, or the outcome not be written. Wrong usage ends with the same status.
 const UNREADABLE: u8 = 2;
 
@@ -22,7 +23,7 @@ const UNREADABLE: u8 = 2;
     Exit status: 0 nothing is wrong, 1 something is wrong with a policy, 2 a file or folder could not be opened, the output could not be written, or --base is no configuration of Kratos.\n\
     Rules about edits, such as a method that goes off, need the policy as it was: only the API server knows it."
 )]
-pub(super) struct Options {
+pub struct Options {
     /// Files, and folders with .yaml, .yml and .json files; - reads standard input
     #[arg(value_name = "PATH", required_unless_present = "filename")]
     paths: Vec<PathBuf>,
@@ -59,8 +60,8 @@ struct Found {
     finding: Finding,
 }
 
-pub(super) fn run(options: &Options) -> ExitCode {
-    let base = match super::base(&options.base) {
+pub fn run(options: &Options) -> ExitCode {
+    let base = match crate::cli::input::base(&options.base) {
         Ok(base) => base,
         Err(error) => {
             tell(&format!("{error}\n"));
@@ -71,7 +72,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
     for path in options.paths.iter().chain(&options.filename) {
         let files = files(path);
         for file in files.iter().flatten() {
-            let text = match super::read(file) {
+            let text = match crate::cli::input::read(file) {
                 Ok(text) => text,
                 Err(error) => {
                     unreadable = true;
@@ -98,9 +99,10 @@ pub(super) fn run(options: &Options) -> ExitCode {
         Output::Json => {
             serde_json::to_string_pretty(&found).map(|list| list + "\n").map_err(std::io::Error::from)
         }
-        Output::Text => {
-            Ok(found.iter().map(|found| super::line(&found.file, &found.finding) + "\n").collect())
-        }
+        Output::Text => Ok(found
+            .iter()
+            .map(|found| crate::cli::output::line(&found.file, &found.finding) + "\n")
+            .collect()),
     };
     let shown = report.and_then(|report| show(&report));
     if let Err(error) = &shown {
@@ -125,7 +127,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
 
 /// The file itself, or those of a folder and of the folders in it, in the order of their names.
 /// Links to folders and hidden folders are not followed.
-pub(super) fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+pub fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.into()]);
     }

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-pub(super) fn run() -> ExitCode {
+pub fn run() -> ExitCode {
     match serde_json::to_value(crate::api::crd()).map(|crd| crate::document::to_plain_yaml(&crd)) {
-        Ok(Ok(yaml)) => super::output::print(&format!(
+        Ok(Ok(yaml)) => crate::cli::output::print(&format!(
             "# Generated from src/api by `make generate`. Do not edit.\n{yaml}"
         )),
-        Ok(Err(error)) => super::fail(&error),
-        Err(error) => super::fail(&error),
+        Ok(Err(error)) => crate::cli::output::fail(&error),
+        Err(error) => crate::cli::output::fail(&error),
     }
 }

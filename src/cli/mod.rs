@@ -6,12 +6,16 @@
     clippy::disallowed_macros,
     reason = "the command line is the shell: it reads, prints and exits"
 )]
-// They panic where nobody reads any more: see output.rs.
-#![warn(clippy::print_stdout, clippy::print_stderr)]
+#![warn(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "they panic where nobody reads any more: see output.rs"
+)]
 
 mod check;
 mod crd;
 mod duration;
+mod input;
 pub mod kubectl;
 mod names;
 mod output;
@@ -19,17 +23,10 @@ mod render;
 mod run;
 mod self_test;
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-
-use crate::document::{Document, Unreadable};
-use crate::lint::Finding;
-use crate::model::bounded;
-use crate::server::kratos::{Root, root};
 
 /// Makes Ory Kratos demand the assurance level that an MfaPolicy states.
 #[derive(Parser)]
@@ -59,15 +56,15 @@ enum Command {
     Completion { shell: Shell },
     /// What `kubectl mfa` does
     #[command(hide = true)]
-    Mfa(kubectl::Plugin),
+    Mfa(kubectl::arguments::Plugin),
 }
 
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
     match kubectl::called_as() {
-        Some(kubectl::Name::Plugin) => return kubectl::Plugin::parse().run(),
-        Some(kubectl::Name::Completer) => return kubectl::complete(std::env::args().skip(1)),
+        Some(kubectl::Name::Plugin) => return kubectl::arguments::Plugin::parse().run(),
+        Some(kubectl::Name::Completer) => return kubectl::completion::complete(std::env::args().skip(1)),
         None => {}
     }
     match Cli::parse().command {
@@ -84,81 +81,4 @@ pub fn main() -> ExitCode {
         }
         Command::Mfa(plugin) => plugin.run(),
     }
-}
-
-/// Reads a file, or standard input where the path is a dash.
-fn read(path: &Path) -> std::io::Result<String> {
-    if path == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text)?;
-        return Ok(text);
-    }
-    std::fs::read_to_string(path)
-}
-
-/// The server's own configuration from its files; none where none is named. What stands in them may
-/// be secret: no error repeats it.
-fn base(paths: &[PathBuf]) -> Result<Option<Vec<Document>>, String> {
-    let document = |path: &PathBuf| {
-        let text = read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let misread = |error: Unreadable| match error {
-            Unreadable::NotYaml { line } => {
-                let line = line.map(|line| format!(":{line}")).unwrap_or_default();
-                format!(
-                    "{}{line}: it is no configuration of Kratos: give one mapping in YAML",
-                    path.display()
-                )
-            }
-            Unreadable::TooMuch => {
-                format!(
-                    "{}: it is larger than a configuration of Kratos, or its aliases make it so: 256 KiB and 20,000 values are read",
-                    path.display()
-                )
-            }
-        };
-        let document = Document::parse(&text).map_err(misread)?;
-        // They would pass for a configuration that sets nothing.
-        let wrong = match root(&document) {
-            Root::Kratos { unknown } => {
-                for key in unknown {
-                    let warning = format!(
-                        "{}: warning: {key} is no key of Kratos up to 26.2, which does not start with one",
-                        path.display()
-                    );
-                    output::tell(&(bounded(&warning) + "\n"));
-                }
-                return Ok(document);
-            }
-            Root::Other { .. } if document.has("apiVersion") && document.has("kind") => {
-                "this is a Kubernetes object: give the kratos.yaml in it".to_owned()
-            }
-            Root::Other { inside: Some(inside) } => {
-                format!(
-                    "this is no configuration of Kratos, but has one at {inside}: give what stands there, or what a chart makes of it"
-                )
-            }
-            Root::Other { inside: None } => {
-                "this is no configuration of Kratos: no key at its root is one of Kratos'".to_owned()
-            }
-        };
-        Err(bounded(&format!("{}: {wrong}", path.display())))
-    };
-    let documents = paths.iter().map(document).collect::<Result<Vec<_>, _>>()?;
-    Ok((!documents.is_empty()).then_some(documents))
-}
-
-/// A finding as compilers write theirs, so that editors find the place.
-fn line(file: &str, finding: &Finding) -> String {
-    let field = match finding.advice {
-        Some(advice) => format!("advice {advice}: "),
-        None if finding.field.is_empty() => String::new(),
-        None => format!("{}: ", finding.field),
-    };
-    // Names of fields are another's words: a terminal and a CI log read more than text.
-    bounded(&format!("{file}:{}:{}: {field}{}", finding.place.line, finding.place.column, finding.message))
-}
-
-fn fail(error: &dyn std::fmt::Display) -> ExitCode {
-    output::tell(&format!("mfa-operator: {error}\n"));
-    ExitCode::FAILURE
 }

@@ -11,7 +11,7 @@ use crate::model as record;
 use crate::policy::{Delivery, Kind};
 use crate::server::kratos::{self, ValueForm};
 
-pub(super) fn run() -> ExitCode {
+pub fn run() -> ExitCode {
     let (settings, whoami) = kratos::level_variables();
     let variables: Map<_, Value> =
         kratos::governed_variables().into_iter().map(|(name, form)| (name, form.into())).collect();
@@ -39,7 +39,7 @@ pub(super) fn run() -> ExitCode {
         },
         "lease": {"seconds": Terms::default().duration.as_secs(), "holderSuffix": HOLDER_SUFFIX},
     });
-    super::output::print(&format!("{names:#}\n"))
+    crate::cli::output::print(&format!("{names:#}\n"))
 }
 
 /// The tree of an overlay with every key. At its leaves stand `true` for true or false, the form of a text,

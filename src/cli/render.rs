@@ -5,13 +5,13 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::output;
 use crate::api;
+use crate::cli::output;
 use crate::lint::{Reviewed, Server, review};
 use crate::server::kratos::{self, Version};
 
 #[derive(Args)]
-pub(super) struct Options {
+pub struct Options {
     /// File with one MfaPolicy as YAML or JSON; - reads standard input
     #[arg(short, long, value_name = "FILE")]
     filename: PathBuf,
@@ -37,22 +37,25 @@ enum Form {
     Env,
 }
 
-pub(super) fn run(options: &Options) -> ExitCode {
+pub fn run(options: &Options) -> ExitCode {
     let file = options.filename.display().to_string();
-    let base = match super::base(&options.base) {
+    let base = match crate::cli::input::base(&options.base) {
         Ok(base) => base,
-        Err(error) => return super::fail(&error),
+        Err(error) => return crate::cli::output::fail(&error),
     };
-    let review = match super::read(&options.filename) {
+    let review = match crate::cli::input::read(&options.filename) {
         Ok(text) => review(&text, Server { base: base.as_deref(), version: options.server_version }),
-        Err(error) => return super::fail(&format!("{file}: {error}")),
+        Err(error) => return crate::cli::output::fail(&format!("{file}: {error}")),
     };
     if !review.findings.is_empty() {
-        review.findings.iter().for_each(|finding| output::tell(&(super::line(&file, finding) + "\n")));
+        review
+            .findings
+            .iter()
+            .for_each(|finding| output::tell(&(crate::cli::output::line(&file, finding) + "\n")));
         return ExitCode::FAILURE;
     }
     let [Reviewed { name, policy: Some(policy) }] = review.policies.as_slice() else {
-        return super::fail(&format!(
+        return crate::cli::output::fail(&format!(
             "{file}: it holds {} of kind {}, give a file with one",
             review.policies.len(),
             api::KIND

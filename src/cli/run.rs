@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{error, info};
 
-use super::duration::duration;
+use crate::cli::duration::duration;
 use crate::controller::{self, Probe, Settings};
 use crate::http;
 use crate::leader::{self, Candidate, Fence, Terms};
@@ -21,7 +21,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{self, LogFormat};
 
 #[derive(Args)]
-pub(super) struct Options {
+pub struct Options {
     /// Namespaces to work in, comma-separated; all when empty
     #[arg(long, env = "MFA_OPERATOR_NAMESPACES", value_delimiter = ',')]
     namespaces: Vec<String>,
@@ -98,16 +98,16 @@ fn key(text: &str) -> Result<Key, String> {
 
 const MOST_THREADS: usize = 4;
 
-pub(super) fn run(options: Options) -> ExitCode {
+pub fn run(options: Options) -> ExitCode {
     if let Err(error) = telemetry::start(options.log_format, &options.log) {
-        return super::fail(&format!("--log: {error}"));
+        return crate::cli::output::fail(&format!("--log: {error}"));
     }
     // It mostly waits. Each thread may hold an answer of the API server while it reads it.
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
             Ok(runtime) => runtime,
-            Err(error) => return super::fail(&error),
+            Err(error) => return crate::cli::output::fail(&error),
         };
     let outcome = runtime.block_on(operate(options));
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -12,20 +12,22 @@ use kube::{Api, Client, Config, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::output::show;
 use crate::api::{self, ConditionType, MfaPolicy};
+use crate::cli::output::show;
 use crate::model::bounded;
 
 /// Tells what an earlier test left from what is somebody's.
 const LABEL: &str = "app.kubernetes.io/managed-by";
+
 const OWN: &str = "mfa-operator-self-test";
 
 const PAUSE: Duration = Duration::from_millis(500);
+
 /// Nothing but the API server has a part in a deletion.
 const GONE: Duration = Duration::from_secs(20);
 
 #[derive(Args)]
-pub(super) struct Options {
+pub struct Options {
     /// Namespace that the operator serves
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: String,
@@ -46,17 +48,17 @@ pub(super) struct Options {
 /// Why the test did not pass, with what to do.
 type Failure = String;
 
-pub(super) fn run(options: &Options) -> ExitCode {
+pub fn run(options: &Options) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return super::fail(&error),
+        Err(error) => return crate::cli::output::fail(&error),
     };
     match runtime.block_on(test(options)) {
         Ok(()) => {
             say(&format!("passed: the operator serves the namespace {}", options.namespace));
             ExitCode::SUCCESS
         }
-        Err(failure) => super::fail(&format!("the test failed: {failure}")),
+        Err(failure) => crate::cli::output::fail(&format!("the test failed: {failure}")),
     }
 }
 

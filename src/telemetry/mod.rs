@@ -19,9 +19,6 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, registry};
 
-/// The target of lines that no directive silences: who weakened sign-in, and when, is always on record.
-const ALWAYS: &str = "audit";
-
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LogFormat {
     Text,
@@ -33,7 +30,8 @@ pub enum LogFormat {
 /// # Errors
 /// When `directives` is no filter, or logging was started before.
 pub fn start(format: LogFormat, directives: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let always = filter_fn(|metadata| metadata.target() == ALWAYS).with_max_level_hint(LevelFilter::INFO);
+    let always =
+        filter_fn(|metadata| metadata.target() == foreign::ALWAYS).with_max_level_hint(LevelFilter::INFO);
     let filter = directives::parse(directives)?.or(always);
     registry().with(lines(format, std::io::stderr).with_filter(filter)).try_init()?;
     Ok(())

@@ -9,9 +9,11 @@ use kube::core::{ApiResource, ObjectList, PartialObjectMeta, Selector};
 use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
 
-use super::view::{self, Overview, Policy, Target};
-use super::{Access, pods, reach, revisions};
 use crate::api::{self, MfaPolicySpec, MfaPolicyStatus};
+use crate::cli::kubectl::access::Access;
+use crate::cli::kubectl::failure::Failure;
+use crate::cli::kubectl::view::{self, Overview, Policy, Target};
+use crate::cli::kubectl::{pods, reach, revisions};
 use crate::controller;
 use crate::policy::Kind;
 
@@ -23,15 +25,12 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 const AT_ONCE: usize = 8;
 
 /// The cluster, and the namespace that is meant.
-pub(super) struct Cluster {
+pub struct Cluster {
     pub client: Client,
     pub namespace: String,
     /// Its address, for a message.
     pub server: String,
 }
-
-/// What is said instead of a screen.
-pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 impl Cluster {
     pub async fn connect(access: &Access) -> Result<Self, Failure> {
@@ -225,7 +224,7 @@ impl Cluster {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Everywhere {
+pub enum Everywhere {
     No,
     Yes,
 }
@@ -253,7 +252,7 @@ fn note(not_seen: &mut Vec<String>, what: String) {
     }
 }
 
-pub(super) fn policy_resource() -> ApiResource {
+pub fn policy_resource() -> ApiResource {
     ApiResource {
         group: api::GROUP.into(),
         version: api::VERSION.into(),
@@ -274,7 +273,7 @@ fn workload_resource(kind: Kind) -> ApiResource {
 }
 
 /// A stored policy without what belongs to it. What cannot be decoded is left out.
-pub(super) fn policy(stored: &Value) -> Policy {
+pub fn policy(stored: &Value) -> Policy {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let metadata = &stored["metadata"];
     let spec: MfaPolicySpec = serde_json::from_value(stored["spec"].clone()).unwrap_or_default();
@@ -334,14 +333,12 @@ fn event(event: &CoreEvent) -> view::Event {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
+    use super::*;
     use hyper::{Request, Response};
     use kube::client::Body;
     use serde_json::json;
+    use std::sync::Arc;
     use tokio::sync::Barrier;
-
-    use super::*;
 
     #[tokio::test]
     async fn policies_are_looked_at_together_and_stay_in_order() {

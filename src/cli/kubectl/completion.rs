@@ -5,19 +5,21 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory as _, Parser as _};
 use clap_complete::Shell;
 use kube::ResourceExt;
 use kube::api::ListParams;
 
-use super::cluster::Cluster;
-use super::{Ended, Plugin, show};
+use crate::cli::kubectl::arguments::Plugin;
+use crate::cli::kubectl::cluster::Cluster;
+use crate::cli::kubectl::failure::Ended;
+use crate::cli::output::show;
 use crate::model::bounded;
 
 /// A shell that waits is a nuisance.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-pub(super) fn script(shell: Shell) -> Ended {
+pub fn script(shell: Shell) -> Ended {
     let mut text = Vec::new();
     let mut command = Plugin::command();
     // Scripts complete the program; kubectl's own completion has the words `kubectl mfa`.

@@ -5,18 +5,20 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use kube::Resource;
+use kube::Resource as _;
 use kube::api::{DynamicObject, PostParams};
 use kube::core::Request;
 use kube::core::response::Status;
 use serde_json::Value;
 
-use super::cluster::{Cluster, Failure, policy_resource};
-use super::edit::MANAGER;
-use super::foreseen::{Difference, Foretold, fields, screen};
-use super::screen::Style;
-use super::{Ended, note, reached, show, tell, words};
 use crate::api::{self, MfaPolicySpec};
+use crate::cli::kubectl::cluster::{Cluster, policy_resource};
+use crate::cli::kubectl::edit::MANAGER;
+use crate::cli::kubectl::failure::{Ended, Failure, reached, words};
+use crate::cli::kubectl::foreseen::{Difference, Foretold, fields, screen};
+use crate::cli::kubectl::screen::Style;
+use crate::cli::kubectl::terminal::note;
+use crate::cli::output::{show, tell};
 use crate::controller::{Error, Foreseen, foresee};
 use crate::document;
 use crate::model::bounded;
@@ -24,12 +26,14 @@ use crate::policy::parse;
 use crate::server::kratos::{Overlay, transition};
 
 const DIFFERENT: u8 = 1;
+
 const REFUSED: u8 = 2;
+
 /// More than the status changes in a row.
 const TRIES: u32 = 5;
 
 #[derive(Args)]
-pub(super) struct Options {
+pub struct Options {
     /// Files and folders with policies, as they would be applied; - reads standard input
     #[arg(short, long, value_name = "PATH", required = true)]
     filename: Vec<PathBuf>,
@@ -39,14 +43,13 @@ pub(super) struct Options {
     server_images: Vec<String>,
 }
 
-pub(super) async fn run(cluster: &Cluster, style: &Style, options: &Options) -> Ended {
+pub async fn run(cluster: &Cluster, style: &Style, options: &Options) -> Ended {
     let mut code = 0;
     let mut policies = 0;
     for path in &options.filename {
-        for file in
-            super::super::check::files(path).map_err(|error| format!("{}: {error}", path.display()))?
-        {
-            let text = super::super::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+        for file in crate::cli::check::files(path).map_err(|error| format!("{}: {error}", path.display()))? {
+            let text =
+                crate::cli::input::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
             let wrong = |error: document::NotYaml| {
                 format!("{}:{}:{}: {}", file.display(), error.place.line, error.place.column, error.message)
             };

@@ -7,27 +7,28 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::cluster::Cluster;
-use super::{Ended, show};
 use crate::api;
+use crate::cli::kubectl::cluster::Cluster;
+use crate::cli::kubectl::failure::Ended;
+use crate::cli::output::show;
 use crate::model::bounded;
 
 /// Field manager of these writes.
-pub(super) const MANAGER: &str = "kubectl-mfa";
+pub const MANAGER: &str = "kubectl-mfa";
 
 #[derive(Args)]
-pub(super) struct Named {
+pub struct Named {
     /// The policy
     name: String,
 }
 
-pub(super) async fn retry(cluster: &Cluster, named: &Named) -> Ended {
+pub async fn retry(cluster: &Cluster, named: &Named) -> Ended {
     let annotations = json!({api::RETRY_ANNOTATION: Timestamp::now().as_second().to_string()});
     patch(cluster, named, json!({"metadata": {"annotations": annotations}}), "is tried again").await
 }
 
 /// Holds the policy still, or ends that.
-pub(super) async fn suspend(cluster: &Cluster, named: &Named, suspend: bool) -> Ended {
+pub async fn suspend(cluster: &Cluster, named: &Named, suspend: bool) -> Ended {
     let done = if suspend { "is suspended" } else { "is resumed" };
     patch(cluster, named, json!({"spec": {"suspend": suspend}}), done).await
 }

@@ -4,11 +4,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::cluster::Cluster;
-use super::screen::{Style, Tone, cell, table, toned};
-use super::view::{Event, Policy};
-use super::{Ended, note, show, status};
 use crate::api::{ConditionType, Reason};
+use crate::cli::kubectl::cluster::Cluster;
+use crate::cli::kubectl::failure::Ended;
+use crate::cli::kubectl::screen::{Style, Tone, cell, table, toned};
+use crate::cli::kubectl::status;
+use crate::cli::kubectl::terminal::note;
+use crate::cli::kubectl::view::{Event, Policy};
+use crate::cli::output::show;
 use crate::model::bounded;
 use crate::policy::Level;
 
@@ -23,12 +26,12 @@ const TRUTHS: [&str; 3] = [
 ];
 
 #[derive(Args)]
-pub(super) struct Options {
+pub struct Options {
     /// The policy
     name: String,
 }
 
-pub(super) async fn run(cluster: &Cluster, style: &Style, options: &Options) -> Ended {
+pub async fn run(cluster: &Cluster, style: &Style, options: &Options) -> Ended {
     let mut overview = cluster.policy(&options.name).await?;
     for policy in &overview.policies {
         let events = cluster.events(policy, &mut overview.not_seen).await?;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::screen::{Style, Tone, table, toned};
+use crate::cli::kubectl::screen::{Style, Tone, table, toned};
 use crate::controller::Effect;
 use crate::model::bounded;
 

@@ -4,14 +4,17 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::cluster::Cluster;
-use super::screen::{Style, Tone, cell, or_dash, table, toned};
-use super::view::Policy;
-use super::{Ended, Output, note, show, status};
 use crate::api::RunningAal;
+use crate::cli::kubectl::cluster::Cluster;
+use crate::cli::kubectl::failure::Ended;
+use crate::cli::kubectl::screen::{Output, Style, Tone, cell, or_dash, table, toned};
+use crate::cli::kubectl::status;
+use crate::cli::kubectl::terminal::note;
+use crate::cli::kubectl::view::Policy;
+use crate::cli::output::show;
 
 #[derive(Args)]
-pub(super) struct Options {
+pub struct Options {
     /// The policy
     name: String,
 
@@ -20,7 +23,7 @@ pub(super) struct Options {
     output: Output,
 }
 
-pub(super) async fn run(cluster: &Cluster, style: &Style, options: &Options) -> Ended {
+pub async fn run(cluster: &Cluster, style: &Style, options: &Options) -> Ended {
     let overview = cluster.policy(&options.name).await?;
     show(&match options.output {
         Output::Json => serde_json::to_string_pretty(&overview)? + "\n",

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::cluster::{Cluster, Failure};
-use super::{reached, tell, words};
+use crate::cli::kubectl::cluster::Cluster;
+use crate::cli::kubectl::failure::{Failure, reached, words};
+use crate::cli::output::tell;
 use crate::model::bounded;
 
 const PAUSE: Duration = Duration::from_secs(1);
 
-pub(super) struct Patience {
+pub struct Patience {
     until: Option<Instant>,
     server: String,
     last: Last,
@@ -28,7 +29,7 @@ enum Last {
 /// The time is up, and nothing was wrong with the last answer.
 #[derive(Debug, thiserror::Error)]
 #[error("timed out")]
-pub(super) struct Late;
+pub struct Late;
 
 impl Patience {
     pub fn new(cluster: &Cluster, until: Option<Instant>) -> Self {

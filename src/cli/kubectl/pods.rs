@@ -3,16 +3,16 @@
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
 
-use super::view;
+use crate::cli::kubectl::view;
 use crate::server::kratos::REVISION;
 
 /// The uid of who controls an object; empty where nobody does.
-pub(super) fn controller(object: &impl ResourceExt) -> &str {
+pub fn controller(object: &impl ResourceExt) -> &str {
     let owner = object.owner_references().iter().find(|owner| owner.controller == Some(true));
     owner.map(|owner| owner.uid.as_str()).unwrap_or_default()
 }
 
-pub(super) fn pod(pod: &Pod, container: &str) -> view::Pod {
+pub fn pod(pod: &Pod, container: &str) -> view::Pod {
     let status = pod.status.as_ref();
     let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     let is = |type_: &str, word: &str| {
@@ -61,9 +61,8 @@ fn revision(pod: &Pod, container: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{from_value, json};
-
     use super::*;
+    use serde_json::{from_value, json};
 
     /// The API server writes it for some lists of nothing.
     #[test]

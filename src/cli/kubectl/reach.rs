@@ -8,8 +8,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
-use super::cluster::Failure;
-use super::words;
+use crate::cli::kubectl::failure::{Failure, words};
 
 /// As a kubeconfig has it: this file, or those of KUBECONFIG, or ~/.kube/config, or else the pod that this
 /// runs in.

@@ -2,13 +2,13 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::view;
+use crate::cli::kubectl::view;
 use crate::controller::Recorded;
 use crate::model::Applied;
 use crate::server::kratos::revision;
 
 /// The records of the policy with this uid, the newest first.
-pub(super) fn revisions(mut records: Vec<Recorded>, uid: &str) -> Vec<view::Revision> {
+pub fn revisions(mut records: Vec<Recorded>, uid: &str) -> Vec<view::Revision> {
     records.retain(|recorded| *recorded.record.owner_uid == *uid);
     records.sort_by_key(|recorded| std::cmp::Reverse(recorded.record.revision));
     // Only the newest says what was applied where.

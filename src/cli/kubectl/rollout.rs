@@ -8,22 +8,24 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::cluster::{Cluster, policy};
-use super::patience::{Late, Patience};
-use super::screen::{Style, Tone};
-use super::view::Policy;
-use super::{Ended, show, tell};
 use crate::api::{self, ConditionType, Reason};
 use crate::cli::duration::duration;
+use crate::cli::kubectl::cluster::{Cluster, policy};
+use crate::cli::kubectl::failure::Ended;
+use crate::cli::kubectl::patience::{Late, Patience};
+use crate::cli::kubectl::screen::{Style, Tone};
+use crate::cli::kubectl::view::Policy;
+use crate::cli::output::{show, tell};
 use crate::model::bounded;
 
 /// In seconds: until then the operator has begun with what it was asked for.
 const ANSWER: i64 = 30;
+
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Args)]
-pub(super) struct Options {
+pub struct Options {
     /// The policy
     name: String,
 
@@ -45,7 +47,7 @@ enum Progress {
     Stuck(String),
 }
 
-pub(super) async fn run(cluster: &Cluster, style: &Style, options: &Options) -> Ended {
+pub async fn run(cluster: &Cluster, style: &Style, options: &Options) -> Ended {
     let deadline = (!options.timeout.is_zero()).then(|| Instant::now() + options.timeout);
     let begun = Timestamp::now();
     let mut patience = Patience::new(cluster, deadline);
@@ -164,8 +166,9 @@ mod tests {
             })
         };
         let at = |seconds: i64| json!(time(seconds).as_second().to_string());
-        let is_asked_for =
-            |asked: &Value, begun: i64, now: i64| super::is_asked_for(&stored(asked), time(begun), time(now));
+        let is_asked_for = |asked: &Value, begun: i64, now: i64| {
+            crate::cli::kubectl::rollout::is_asked_for(&stored(asked), time(begun), time(now))
+        };
         assert!(is_asked_for(&at(100), 101, 120));
         assert!(is_asked_for(&at(0), 1, 2), "both in one second");
         assert!(!is_asked_for(&at(-1), 1, 2), "that attempt was made");

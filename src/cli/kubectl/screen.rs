@@ -1,9 +1,16 @@
 //! How a screen is written: colour, columns, paragraphs and ages. Everything that comes from the cluster
 //! passes [`bounded`] on its way, for a terminal obeys more than text.
 
+use clap::ValueEnum;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::model::bounded;
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Text,
+    Json,
+}
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Colour {

@@ -6,21 +6,24 @@ use std::time::Duration;
 use clap::Args;
 use k8s_openapi::jiff::Timestamp;
 
-use super::cluster::{Cluster, Everywhere};
-use super::patience::Patience;
-use super::screen::{Cell, Style, Tone, cell, or_dash, table, toned};
-use super::view::{Overview, Pod, Policy, Revision, Target};
-use super::{Colour, Ended, Output, Reader, note, show, tell, width};
 use crate::api::{ConditionType, Reason};
+use crate::cli::kubectl::cluster::{Cluster, Everywhere};
+use crate::cli::kubectl::failure::Ended;
+use crate::cli::kubectl::patience::Patience;
+use crate::cli::kubectl::screen::{Cell, Colour, Output, Style, Tone, cell, or_dash, table, toned};
+use crate::cli::kubectl::terminal::{note, width};
+use crate::cli::kubectl::view::{Overview, Pod, Policy, Revision, Target};
+use crate::cli::output::{Reader, show, tell};
 use crate::model::bounded;
 
 /// How often it is looked at again.
 const LOOK: Duration = Duration::from_secs(2);
+
 /// Older revisions are in the history.
 const REVISIONS: usize = 3;
 
 #[derive(Args)]
-pub(super) struct Options {
+pub struct Options {
     /// The policy; all of the namespace by default
     name: Option<String>,
 
@@ -37,7 +40,7 @@ pub(super) struct Options {
     watch: bool,
 }
 
-pub(super) async fn run(cluster: &Cluster, style: &Style, options: &Options) -> Ended {
+pub async fn run(cluster: &Cluster, style: &Style, options: &Options) -> Ended {
     let everywhere = if options.all_namespaces { Everywhere::Yes } else { Everywhere::No };
     let mut patience = Patience::new(cluster, None);
     let mut shown = None;
@@ -143,7 +146,7 @@ fn policy(style: &Style, policy: &Policy) -> String {
 }
 
 /// The name, and in one word how it is.
-pub(super) fn headline(style: &Style, policy: &Policy) -> String {
+pub fn headline(style: &Style, policy: &Policy) -> String {
     let stalled = policy.condition(ConditionType::Stalled.as_str()).is_some();
     let (tone, sign) = match policy.ready.as_str() {
         "True" => (Tone::Good, "✔"),
@@ -241,7 +244,7 @@ fn pod(style: &Style, revision: Option<&str>, pod: &Pod) -> Vec<Cell> {
 }
 
 /// Number, digest, what became of it, age.
-pub(super) fn revision(style: &Style, revision: &Revision) -> Vec<Cell> {
+pub fn revision(style: &Style, revision: &Revision) -> Vec<Cell> {
     let (tone, word) = match revision {
         Revision { failed: Some(_), .. } => (Tone::Bad, "failed"),
         Revision { rolling_on, .. } if !rolling_on.is_empty() => (Tone::Waiting, "rolling out"),

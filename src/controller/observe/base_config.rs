@@ -16,9 +16,9 @@ use crate::controller::decode::requests::{api, named};
 use crate::controller::decode::seen::Seen;
 use crate::controller::error::Error;
 use crate::controller::observe::base_cache::{Base, MOST, digest};
-use crate::controller::observe::server_version::ask_versions_in_time;
+use crate::controller::observe::server_version::{ask_versions_in_time, target_container};
 use crate::document::Budget;
-use crate::model::{Container, MountedFile, Workload};
+use crate::model::{MountedFile, Workload};
 use crate::plan::{LeftFile, Observed, beside_ours, left_file, waits_for_version};
 use crate::server::kratos::{Layer, Overlay};
 
@@ -30,14 +30,6 @@ pub fn files<'a>(
 ) -> Option<Vec<&'a Option<MountedFile>>> {
     let ours = observed.policy.as_ref().and_then(|policy| observed.standing.config_map(policy));
     beside_ours(target_container(workload, observed, index)?, ours.as_deref().unwrap_or_default())
-}
-
-pub fn target_container<'a>(
-    workload: &'a Workload,
-    observed: &Observed,
-    index: usize,
-) -> Option<&'a Container> {
-    observed.targets[index].container_in(workload).ok()
 }
 
 fn origin(files: &[&Option<MountedFile>]) -> u64 {

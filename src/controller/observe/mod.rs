@@ -12,6 +12,7 @@ pub mod pod_owner_cache;
 pub mod pod_owners;
 pub mod pod_selection;
 pub mod pod_selection_cache;
+pub mod pod_sorting;
 pub mod pods;
 pub mod records;
 pub mod server_version;

@@ -2,68 +2,15 @@
 //! says of itself, so it is looked for: whenever its pods are listed, at none wanted, and now and then where
 //! nobody else lists them.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
-use smol_str::SmolStr;
 use tokio::time::Instant;
 
 use crate::controller::context::Context;
-use crate::controller::decode::pod::PodView;
 use crate::controller::error::Error;
 use crate::controller::observe::pod_selection_cache::WHILE_WRITING;
-use crate::controller::observe::pods::{self, Pods};
-use crate::model::{OtherPods, Selected, Workload};
-use crate::plan::{Observed, Plan, TargetView, questions};
-
-pub fn is_at_rest(workload: &Workload) -> bool {
-    workload.replicas == 0
-}
-
-/// Leaves the pods that the workload made, and remembers whose the others are, or why that is not known.
-pub fn sort(context: &Context, observed: &Observed, workload: &Workload, found: &mut Pods) {
-    let governed: HashSet<_> = governed(observed).collect();
-    let is_own = |view: &PodView| view.made_by().as_ref() == Some(&workload.uid);
-    let mut others = found
-        .own
-        .iter()
-        .filter(|view| !view.pod.deleting && view.may_serve(&observed.server_images))
-        .filter_map(|view| {
-            let owner = view.made_by()?;
-            (!governed.contains(&owner)).then_some(view)
-        });
-    let selected = match (others.next(), found.unknown.clone()) {
-        (Some(first), _) => Selected::Others(OtherPods {
-            pod: first.pod.name.clone(),
-            owner: first.whose(),
-            more: others.count(),
-        }),
-        (None, Some(unknown)) => Selected::Unlisted(unknown),
-        (None, None) => {
-            of_its_own(workload, found.own.iter().filter(|view| !view.pod.deleting && is_own(view)))
-        }
-    };
-    if let Selected::Unlisted(why) = &selected {
-        found.unknown = Some(why.clone());
-    }
-    context.selected.keep(workload, selected);
-    found.own.retain(is_own);
-}
-
-fn of_its_own<'a>(workload: &Workload, own: impl Iterator<Item = &'a PodView> + Clone) -> Selected {
-    if own.clone().any(PodView::is_known_by_name) {
-        Selected::by_name(workload, own.count())
-    } else {
-        Selected::OwnAlone
-    }
-}
-
-/// The uids of the workloads that the policy governs.
-fn governed(observed: &Observed) -> impl Iterator<Item = SmolStr> {
-    let held = |view: &&TargetView| view.is_free_for(&observed.key.name);
-    let targets = observed.targets.iter().filter(held).filter_map(|view| view.workload.as_ref());
-    targets.chain(observed.governed.iter().map(|view| &view.workload)).map(|workload| workload.uid.clone())
-}
+use crate::controller::observe::pods;
+use crate::plan::{Observed, Plan, questions};
 
 /// Looks where that is due and nobody else lists the pods, says of each target what is known, and when to
 /// look again.

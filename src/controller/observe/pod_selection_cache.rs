@@ -8,8 +8,11 @@ use std::time::Duration;
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
-use crate::controller::observe::pod_selection::is_at_rest;
 use crate::model::{Selected, Workload};
+
+pub fn is_at_rest(workload: &Workload) -> bool {
+    workload.replicas == 0
+}
 
 /// How long it counts that there are none, as pods are asked anew that proved what they can, and by how much
 /// more at most.

@@ -12,7 +12,8 @@ use crate::controller::decode::Resource;
 use crate::controller::decode::mounts::Mounts;
 use crate::controller::decode::pod::PodView;
 use crate::controller::error::{Error, words};
-use crate::controller::observe::{pod_owners, pod_selection};
+use crate::controller::observe::pod_owners;
+use crate::controller::observe::pod_sorting::{self, Pods};
 use crate::controller::probe::requests;
 use crate::controller::watch::list::{self, Selection};
 use crate::model::{UnknownPods, Workload, hashes, is_done};
@@ -84,25 +85,6 @@ pub async fn list(context: &Context, observed: &mut Observed) -> Option<Error> {
 /// they like, and many policies are looked at at once.
 const HELD_OF_PODS: usize = 2 * 1024 * 1024;
 
-/// The pods of a workload.
-#[derive(Default)]
-pub struct Pods {
-    pub own: Vec<PodView>,
-    /// Why these are not all.
-    pub unknown: Option<UnknownPods>,
-}
-
-impl Pods {
-    fn unseen(why: UnknownPods) -> Self {
-        Self { own: Vec::new(), unknown: Some(why) }
-    }
-
-    /// Whether nothing was seen of them.
-    fn is_unseen(&self) -> bool {
-        matches!(self.unknown, Some(UnknownPods::Forbidden | UnknownPods::TooMany | UnknownPods::Failed(_)))
-    }
-}
-
 /// How long the pods of all targets may take to be read in one look.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -137,7 +119,7 @@ pub async fn of(context: &Context, observed: &Observed, workload: &Workload) -> 
             return Err(error);
         }
     };
-    pod_selection::sort(context, observed, workload, &mut found);
+    pod_sorting::sort(context, observed, workload, &mut found);
     Ok(found)
 }
 

@@ -8,11 +8,18 @@ use crate::admin;
 use crate::controller::context::Context;
 use crate::controller::decode::pod::PodView;
 use crate::controller::error::Error;
-use crate::controller::observe::base_config::target_container;
 use crate::controller::observe::pods;
 use crate::model::{Container, Workload};
 use crate::plan::Observed;
 use crate::policy::VerificationMode;
+
+pub fn target_container<'a>(
+    workload: &'a Workload,
+    observed: &Observed,
+    index: usize,
+) -> Option<&'a Container> {
+    observed.targets[index].container_in(workload).ok()
+}
 
 /// How long a pod may take to answer, and how many are asked.
 pub const PATIENCE: Duration = Duration::from_secs(2);

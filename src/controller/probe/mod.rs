@@ -16,6 +16,7 @@ use crate::api::{ConditionType, Reason};
 use crate::controller::context::Context;
 use crate::controller::decode::pod::PodView;
 use crate::controller::error::Error;
+use crate::controller::observe::pod_sorting::Pods;
 use crate::controller::observe::pods;
 use crate::controller::probe::answers::{Known, Since, Told};
 use crate::controller::probe::requests::{ASKED_AT_ONCE, Budget, one};
@@ -110,7 +111,7 @@ pub async fn ask(
     budget: &mut Budget,
 ) -> Result<Known, Error> {
     let now = Instant::now();
-    let pods::Pods { own: views, unknown } = pods::of(context, observed, workload).await?;
+    let Pods { own: views, unknown } = pods::of(context, observed, workload).await?;
     let told = known.map(|known| known.told.as_slice()).unwrap_or_default();
     // Those that have answered are spared, unless it is time, or they would be compared with what they no
     // longer are.

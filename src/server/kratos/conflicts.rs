@@ -2,7 +2,7 @@
 //! way around the second factor. Values of the files are never repeated: they may be secrets.
 
 use super::inputs::{CODE_PASSWORDLESS, RP_ORIGIN, WEBAUTHN_PASSWORDLESS};
-use super::layers::{SETTINGS_LEVEL, WHOAMI_LEVEL};
+use super::levels::{SETTINGS_LEVEL, WHOAMI_LEVEL};
 use super::{Merged, Version};
 use crate::api::Risk;
 use crate::policy::{Factor, Level, Policy, Rejection};

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use super::layers::{SETTINGS_LEVEL, WHOAMI_LEVEL};
+use super::levels::{SETTINGS_LEVEL, WHOAMI_LEVEL};
 use super::upstream;
 use super::variables::everything;
 use crate::document::{Document, Leaf, Wanted};

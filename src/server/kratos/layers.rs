@@ -4,17 +4,14 @@
 
 use std::collections::BTreeSet;
 
-use super::Overlay;
 use super::inputs::{self, Form, Input, OWN_REVISION};
+use super::levels::{SETTINGS_LEVEL, WHOAMI_LEVEL};
 use super::merged::defaults;
 use super::overrides::{beginning_with, reaches};
-use super::upstream;
 use super::variables::{as_variables, outgrown};
+use super::{Overlay, upstream};
 use crate::document::{Budget, Document, Leaf, Unreadable};
 use crate::policy::{Delivery, Level};
-
-pub const SETTINGS_LEVEL: &str = "selfservice.flows.settings.required_aal";
-pub const WHOAMI_LEVEL: &str = "session.whoami.required_aal";
 
 /// What one source says of the keys that rules look at: a file, or variables. No secret is among them.
 #[derive(Clone, Debug, PartialEq)]

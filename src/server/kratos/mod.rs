@@ -7,6 +7,7 @@ mod forms;
 mod image;
 mod inputs;
 mod layers;
+mod levels;
 mod merged;
 mod order;
 mod overlay;

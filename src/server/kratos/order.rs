@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use smol_str::SmolStr;
 
-use super::layers::{SETTINGS_LEVEL, WHOAMI_LEVEL};
+use super::levels::{SETTINGS_LEVEL, WHOAMI_LEVEL};
 use super::variables::governed_paths;
 use super::{Layer, Merged, Overlay, Value};
 use crate::api::{Risk, rules};

@@ -16,7 +16,6 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric as Encodes, Registry};
-
 use table::Metric;
 
 /// A label's name and its value.
@@ -108,7 +107,7 @@ impl Default for Metrics {
         registry.register(table::BUILD.name, table::BUILD.help, build);
         registry.register_collector(Box::new(Process));
         // A rate over a counter that begins with its first event does not see that event.
-        begin(&metrics.confined, "resource", &requests::RESOURCES);
+        begin(&metrics.confined, "resource", &table::RESOURCES);
         begin(&metrics.reconciles, "result", &["success", "stale", "error"]);
         begin(
             &metrics.errors,

@@ -7,12 +7,13 @@ use std::task::{Context, Poll};
 use futures::future::{BoxFuture, FutureExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Body as Streams;
-use hyper::body::Bytes;
-use hyper::{HeaderMap, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use hyper::body::{Body as Streams, Bytes};
+use hyper::header::CONTENT_TYPE;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tower::{BoxError, Layer, Service};
 
 use super::Metrics;
+use super::table::RESOURCES;
 
 /// The layer to put around a client.
 #[derive(Clone, Debug)]
@@ -106,19 +107,6 @@ fn verb(method: &Method, headers: &HeaderMap) -> Option<&'static str> {
         _ => return None,
     })
 }
-
-/// Whatever this operator writes; names of objects are never among it.
-pub(super) const RESOURCES: [&str; 9] = [
-    "deployments",
-    "statefulsets",
-    "daemonsets",
-    "configmaps",
-    "controllerrevisions",
-    "mfapolicies/status",
-    "pods",
-    "events",
-    "leases",
-];
 
 /// From `/apis/GROUP/VERSION/namespaces/NAMESPACE/RESOURCE/NAME/SUBRESOURCE`.
 fn resource(path: &str) -> &'static str {

@@ -286,3 +286,16 @@ mod tests {
         }
     }
 }
+
+/// Whatever this operator writes; names of objects are never among it.
+pub(super) const RESOURCES: [&str; 9] = [
+    "deployments",
+    "statefulsets",
+    "daemonsets",
+    "configmaps",
+    "controllerrevisions",
+    "mfapolicies/status",
+    "pods",
+    "events",
+    "leases",
+];
