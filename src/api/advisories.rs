@@ -1,7 +1,9 @@
 //! The stable names of advice and of risks, which `spec.acknowledge` takes. docs/advisories.md explains each.
 
+use strum::{IntoStaticStr, VariantArray};
+
 /// What is no fault and still worth a thought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
 pub enum Advice {
     NoSecondFactor,
     LookupSecretAlone,
@@ -21,43 +23,11 @@ pub enum Advice {
 }
 
 impl Advice {
-    pub const ALL: [Self; 15] = [
-        Self::NoSecondFactor,
-        Self::LookupSecretAlone,
-        Self::StricterWhoami,
-        Self::StricterSettings,
-        Self::NoRecoveryForLostFactor,
-        Self::RecoveryIsSecondFactor,
-        Self::DowntimeLikely,
-        Self::NoDrainDelay,
-        Self::UntargetedServer,
-        Self::SessionCache,
-        Self::OriginsNotCovered,
-        Self::NotCompared,
-        Self::UpstreamMfaTrusted,
-        Self::PasswordlessCodeNotAsked,
-        Self::OwnersNotRead,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NoSecondFactor => "NoSecondFactor",
-            Self::LookupSecretAlone => "LookupSecretAlone",
-            Self::StricterWhoami => "StricterWhoami",
-            Self::StricterSettings => "StricterSettings",
-            Self::NoRecoveryForLostFactor => "NoRecoveryForLostFactor",
-            Self::RecoveryIsSecondFactor => "RecoveryIsSecondFactor",
-            Self::DowntimeLikely => "DowntimeLikely",
-            Self::NoDrainDelay => "NoDrainDelay",
-            Self::UntargetedServer => "UntargetedServer",
-            Self::SessionCache => "SessionCache",
-            Self::OriginsNotCovered => "OriginsNotCovered",
-            Self::NotCompared => "NotCompared",
-            Self::UpstreamMfaTrusted => "UpstreamMfaTrusted",
-            Self::PasswordlessCodeNotAsked => "PasswordlessCodeNotAsked",
-            Self::OwnersNotRead => "OwnersNotRead",
-        }
+        self.into()
     }
 
     /// What it means, and what to do.
@@ -114,7 +84,7 @@ impl Advice {
 }
 
 /// What is refused until it is acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 pub enum Risk {
     SettingsBypass,
     /// Followed by a colon and the method.
@@ -125,20 +95,10 @@ pub enum Risk {
 }
 
 impl Risk {
-    pub const ALL: [Self; 4] = [
-        Self::SettingsBypass,
-        Self::MethodSwitchedOff,
-        Self::RelyingPartyChanged,
-        Self::CodeCountsForEveryone,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SettingsBypass => "SettingsBypass",
-            Self::MethodSwitchedOff => "MethodSwitchedOff",
-            Self::RelyingPartyChanged => "RelyingPartyChanged",
-            Self::CodeCountsForEveryone => "CodeCountsForEveryone",
-        }
+        self.into()
     }
 }

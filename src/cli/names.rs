@@ -33,7 +33,7 @@ pub fn run() -> ExitCode {
             "name": record::NAME_PATTERN,
             "overlay": overlay(),
             "deliveries": [Delivery::Environment.as_str(), Delivery::ConfigFile.as_str()],
-            "kinds": Kind::ALL.map(Kind::as_str),
+            "kinds": Kind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
             "longestName": rules::MAX_NAME,
             "targets": rules::MAX_TARGETS,
         },

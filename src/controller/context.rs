@@ -1,9 +1,10 @@
 //! What every part of the controller works with.
 
 use std::any::TypeId;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use kube::Client;
+use parking_lot::RwLock;
 use smol_str::SmolStr;
 
 use crate::model::{Key, Millis, Pauses, PolicyObject};
@@ -54,15 +55,15 @@ pub struct CrdUid(RwLock<Option<SmolStr>>);
 
 impl CrdUid {
     pub fn known(&self) -> Option<SmolStr> {
-        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.0.read().clone()
     }
 
     pub fn learn(&self, uid: SmolStr) {
-        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(uid);
+        *self.0.write() = Some(uid);
     }
 
     pub fn forget(&self) {
-        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+        *self.0.write() = None;
     }
 }
 

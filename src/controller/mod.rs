@@ -122,7 +122,7 @@ fn start_watches(
             label,
             lists.clone(),
         ));
-        for kind in Kind::ALL {
+        for &kind in Kind::ALL {
             tasks.spawn(watch::watch::<Workload>(
                 context(),
                 Resource::of(kind),

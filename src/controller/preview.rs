@@ -111,7 +111,7 @@ pub async fn foresee(
     policy.verification.mode = VerificationMode::Off;
     let key = policy.key.clone();
     let namespace = key.namespace.as_str();
-    for kind in Kind::ALL {
+    for &kind in Kind::ALL {
         list::<Workload>(&context, Resource::of(kind), namespace, None).await?;
     }
     list::<PolicyObject>(&context, Resource::POLICIES, namespace, None).await?;

@@ -2,6 +2,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 use smol_str::SmolStr;
+use strum::{EnumString, IntoStaticStr};
 
 use crate::api::ConditionType;
 use crate::policy::Level;
@@ -43,7 +44,7 @@ pub struct Transition {
 }
 
 /// Why the enforced level changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
 pub enum Cause {
     /// An edit of the policy, or pods that followed one.
     Policy,
@@ -53,20 +54,14 @@ pub enum Cause {
 }
 
 impl Cause {
-    const ALL: [Self; 3] = [Self::Policy, Self::RolledBack, Self::Drift];
-
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Policy => "Policy",
-            Self::RolledBack => "RolledBack",
-            Self::Drift => "Drift",
-        }
+        self.into()
     }
 
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|cause| cause.as_str() == word)
+        word.parse().ok()
     }
 }
 

@@ -1,7 +1,10 @@
 //! The closed sets of words that a spec may use.
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
 /// An assurance level as Kratos names it. The order is from weak to strong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Level {
     Aal1,
     HighestAvailable,
@@ -10,21 +13,20 @@ pub enum Level {
 impl Level {
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Aal1 => "aal1",
-            Self::HighestAvailable => "highest_available",
-        }
+        self.into()
     }
 
     /// The level that `word` names, if Kratos knows it.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Aal1, Self::HighestAvailable].into_iter().find(|level| level.as_str() == word)
+        word.parse().ok()
     }
 }
 
 /// What a target is. Workloads whose pods end by themselves are none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, EnumString, IntoStaticStr, VariantArray,
+)]
 pub enum Kind {
     #[default]
     Deployment,
@@ -33,20 +35,16 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 3] = [Self::Deployment, Self::StatefulSet, Self::DaemonSet];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Deployment => "Deployment",
-            Self::StatefulSet => "StatefulSet",
-            Self::DaemonSet => "DaemonSet",
-        }
+        self.into()
     }
 
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+        word.parse().ok()
     }
 }
 
@@ -57,7 +55,18 @@ impl std::fmt::Display for Kind {
 }
 
 /// How the settings reach the server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    EnumString,
+    IntoStaticStr,
+)]
 pub enum Delivery {
     #[default]
     Environment,
@@ -67,20 +76,17 @@ pub enum Delivery {
 impl Delivery {
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Environment => "Environment",
-            Self::ConfigFile => "ConfigFile",
-        }
+        self.into()
     }
 
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Environment, Self::ConfigFile].into_iter().find(|delivery| delivery.as_str() == word)
+        word.parse().ok()
     }
 }
 
 /// What to do about a field that another manager set to another value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString)]
 pub enum FieldConflicts {
     #[default]
     Refuse,
@@ -90,16 +96,12 @@ pub enum FieldConflicts {
 impl FieldConflicts {
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "Refuse" => Some(Self::Refuse),
-            "TakeOver" => Some(Self::TakeOver),
-            _ => None,
-        }
+        word.parse().ok()
     }
 }
 
 /// What happens to a revision that new pods do not survive.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString)]
 pub enum OnFailure {
     #[default]
     Rollback,
@@ -109,16 +111,12 @@ pub enum OnFailure {
 impl OnFailure {
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "Rollback" => Some(Self::Rollback),
-            "Hold" => Some(Self::Hold),
-            _ => None,
-        }
+        word.parse().ok()
     }
 }
 
 /// Whether pods are asked, and what their silence means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString)]
 pub enum VerificationMode {
     #[default]
     IfSupported,
@@ -129,17 +127,12 @@ pub enum VerificationMode {
 impl VerificationMode {
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "IfSupported" => Some(Self::IfSupported),
-            "Required" => Some(Self::Required),
-            "Off" => Some(Self::Off),
-            _ => None,
-        }
+        word.parse().ok()
     }
 }
 
 /// What becomes of a governed workload when its policy is gone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, EnumString)]
 pub enum DeletionPolicy {
     #[default]
     Revert,
@@ -149,10 +142,6 @@ pub enum DeletionPolicy {
 impl DeletionPolicy {
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "Revert" => Some(Self::Revert),
-            "Retain" => Some(Self::Retain),
-            _ => None,
-        }
+        word.parse().ok()
     }
 }

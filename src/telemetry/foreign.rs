@@ -101,8 +101,9 @@ mod tests {
     use kube::api::ListParams;
     use kube::client::Body;
     use kube::{Api, Client};
+    use parking_lot::Mutex;
     use std::io;
-    use std::sync::{Arc, Mutex, PoisonError};
+    use std::sync::Arc;
     use tracing::subscriber::DefaultGuard;
     use tracing_subscriber::fmt::MakeWriter;
 
@@ -111,7 +112,7 @@ mod tests {
 
     impl io::Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(bytes);
+            self.0.lock().extend(bytes);
             Ok(bytes.len())
         }
 
@@ -130,8 +131,7 @@ mod tests {
 
     impl Lines {
         fn text(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone())
-                .expect("it is text")
+            String::from_utf8(self.0.lock().clone()).expect("it is text")
         }
 
         fn start(&self, format: LogFormat) -> DefaultGuard {

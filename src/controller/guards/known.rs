@@ -1,6 +1,6 @@
 //! What is known of the admission policies that guard the operator.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Guard {
@@ -35,12 +35,12 @@ impl Default for Known {
 
 impl Known {
     pub fn all(&self) -> Guards {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock()
     }
 
     /// Returns what changed.
     pub fn learn(&self, now: Guards) -> Vec<(&'static str, Guard)> {
-        let before = std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), now);
+        let before = std::mem::replace(&mut *self.0.lock(), now);
         now.into_iter().filter(|one| !before.contains(one)).collect()
     }
 }

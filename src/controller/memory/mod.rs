@@ -7,9 +7,9 @@ pub mod gone;
 pub mod pending_status;
 pub mod state;
 
-use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::MutexGuard;
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
@@ -45,7 +45,7 @@ impl Memory {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// What was done to the object with this uid.

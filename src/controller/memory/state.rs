@@ -1,9 +1,9 @@
 //! What is remembered, and how much of it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Mutex;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use smol_str::SmolStr;
 use tokio::time::Instant;
 

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use smol_str::SmolStr;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -65,7 +66,7 @@ pub struct Said {
 
 impl Bases {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Reads a text that others wrote where nobody waits for this thread. None where it cannot be read at

@@ -1,9 +1,9 @@
 //! What config maps hold that containers take variables from, as long as it counts.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
@@ -36,7 +36,7 @@ pub struct Read {
 
 impl Known {
     pub fn get(&self, workload: &Workload, container: &str, now: Millis) -> Option<EnvFrom> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.lock();
         let read = known
             .get(&workload.uid)
             .filter(|read| read.generation == workload.generation && read.container == container)?;
@@ -45,7 +45,7 @@ impl Known {
     }
 
     pub fn put(&self, workload: &Workload, container: &str, found: EnvFrom, good_for: Duration) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         // Those that nobody asks for any more.
         known.retain(|_, read| read.until.elapsed() < GOOD_FOR);
         let until = Instant::now() + good_for;

@@ -1,9 +1,10 @@
 //! Who makes pods, as long as it counts.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
@@ -42,7 +43,7 @@ pub struct Entry {
 
 impl Makers {
     fn all(&self) -> MutexGuard<'_, HashMap<Name, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     pub fn recall(&self, key: &Name, workload: &Workload) -> Option<Arc<Maker>> {

@@ -1,9 +1,10 @@
 //! What pods answered, as long as it counts.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
@@ -72,7 +73,7 @@ impl Known {
 
 impl Asking {
     fn known(&self) -> MutexGuard<'_, HashMap<SmolStr, Arc<Known>>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
     /// Whoever asks the pods of the workload holds it meanwhile: silent ones must not take all looks.

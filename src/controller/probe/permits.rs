@@ -3,9 +3,9 @@
 //! up no other.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
@@ -66,7 +66,7 @@ impl Drop for Room<'_> {
 
 impl Rooms {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// To ask the pods of the workload with this uid.

@@ -7,7 +7,9 @@ pub mod table;
 mod tests;
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
 
 use crate::api;
 use crate::controller::decode::config_map::ConfigMap;
@@ -196,11 +198,11 @@ impl Cache {
 
     /// Reads several tables at one moment.
     pub fn read<R>(&self, read: impl FnOnce(&Tables) -> R) -> R {
-        read(&self.tables.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+        read(&self.tables.read())
     }
 
     fn write<R>(&self, write: impl FnOnce(&mut Tables) -> R) -> R {
-        write(&mut self.tables.write().unwrap_or_else(std::sync::PoisonError::into_inner))
+        write(&mut self.tables.write())
     }
 
     /// Holds what an event or an answer brings, unless something newer is held; returns the policies to look

@@ -5,9 +5,9 @@ pub mod requests;
 pub mod table;
 
 use std::borrow::Cow;
-use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, prometheus_text, text};
 use prometheus_client::metrics::counter::Counter;
@@ -137,13 +137,13 @@ fn begin(counters: &Counters<1>, label: &'static str, words: &[&'static str]) {
 impl Metrics {
     /// Adds what is read at each scrape.
     pub fn read_also(&self, collector: impl Collector) {
-        self.registry.write().unwrap_or_else(PoisonError::into_inner).register_collector(Box::new(collector));
+        self.registry.write().register_collector(Box::new(collector));
     }
 
     /// Everything, as a scrape gets it.
     #[must_use]
     pub fn written(&self, format: Format) -> String {
-        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        let registry = self.registry.read();
         let mut written = String::new();
         let ended = match format {
             Format::OpenMetrics => text::encode(&mut written, &registry),
