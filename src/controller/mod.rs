@@ -11,6 +11,7 @@ mod apply;
 mod context;
 mod decode;
 mod error;
+mod expiring;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod guards;

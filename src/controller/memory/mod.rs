@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::controller::memory::clock::at;
 use crate::controller::memory::pending_status::Untold;
-use crate::controller::memory::state::{Done, Memory, Sight, State, StatusPace};
+use crate::controller::memory::state::{Done, Memory, STATUS_PACE, Sight, State, StatusPace};
 use crate::model::{Key, Millis, Pauses, Pod, WorkloadId};
 use crate::plan::History;
 
@@ -29,10 +29,6 @@ const TOLD: usize = 4_096;
 
 /// A watch that is only late has caught up by then.
 const STALE_IN_A_ROW: u32 = 3;
-
-fn is_recent(instant: &Instant) -> bool {
-    instant.elapsed() < REMEMBER_FOR
-}
 
 impl Memory {
     pub fn new(pauses: Pauses) -> Self {
@@ -51,7 +47,7 @@ impl Memory {
     /// What was done to the object with this uid.
     pub fn history(&self, uid: &str, now: Millis) -> History {
         let state = self.state();
-        let Some(done) = state.done.get(uid) else { return History::default() };
+        let Some((done, _)) = state.done.get(uid, Instant::now()) else { return History::default() };
         let times = |all: &[Instant]| all.iter().map(|instant| at(*instant, now)).collect();
         History { rolls: times(&done.rolls), repairs: times(&done.repairs), rival: done.rival.clone() }
     }
@@ -63,20 +59,15 @@ impl Memory {
     pub fn repaired(&self, uid: &str, rival: Option<&str>) {
         self.note(uid, |done| &mut done.repairs);
         if let Some(rival) = rival {
-            self.state().done.entry(uid.into()).or_default().rival = Some(rival.into());
+            let now = Instant::now();
+            self.state().done.renew(&uid.into(), now + REMEMBER_FOR, now).rival = Some(rival.into());
         }
     }
 
     fn note(&self, uid: &str, list: impl Fn(&mut Done) -> &mut Vec<Instant>) {
-        let mut state = self.state();
-        // Seldom enough to cost nothing, often enough to stay within twice what is needed.
-        if state.done.len().is_power_of_two() {
-            state.done.retain(|_, done| {
-                done.rolls.last().is_some_and(is_recent) || done.repairs.last().is_some_and(is_recent)
-            });
-        }
-        let times = list(state.done.entry(uid.into()).or_default());
-        times.push(Instant::now());
+        let (mut state, now) = (self.state(), Instant::now());
+        let times = list(state.done.renew(&uid.into(), now + REMEMBER_FOR, now));
+        times.push(now);
         times.drain(..times.len().saturating_sub(REMEMBER));
     }
 
@@ -87,8 +78,9 @@ impl Memory {
             state.disagreements.remove(uid);
             return None;
         }
-        state.disagreements.retain(|_, since| is_recent(since));
-        Some(at(*state.disagreements.entry(uid.into()).or_insert_with(Instant::now), now))
+        let moment = Instant::now();
+        let since = state.disagreements.renew(&uid.into(), moment + REMEMBER_FOR, moment);
+        Some(at(*since.get_or_insert(moment), now))
     }
 
     /// Since when, without a break, old pods of the workload with this uid run well while new ones fail.
@@ -98,24 +90,19 @@ impl Memory {
             state.well_since.remove(uid);
             return None;
         }
-        state.well_since.retain(|_, (_, asked)| is_recent(asked));
-        let (since, asked) =
-            state.well_since.entry(uid.into()).or_insert_with(|| (Instant::now(), Instant::now()));
-        *asked = Instant::now();
-        Some(at(*since, now))
+        let moment = Instant::now();
+        let since = state.well_since.renew(&uid.into(), moment + REMEMBER_FOR, moment);
+        Some(at(*since.get_or_insert(moment), now))
     }
 
     /// Says of each pod since when it was seen as it is: what its kubelet says is by another clock.
     pub fn sighted<'a>(&self, pods: impl Iterator<Item = &'a mut Pod>, now: Millis) {
         let mut state = self.state();
         for pod in pods {
-            if state.sights.len().is_power_of_two() {
-                state.sights.retain(|_, sight| is_recent(&sight.last));
-            }
             let crashes = pod.troubles.iter().map(|trouble| trouble.crashes).sum();
             let moment = Instant::now();
-            let new = Sight { ready: pod.ready, since: moment, crashes, crashed: moment, last: moment };
-            let sight = state.sights.entry(pod.uid.clone()).or_insert(new);
+            let new = Sight { ready: pod.ready, since: moment, crashes, crashed: moment };
+            let sight = state.sights.renew(&pod.uid, moment + REMEMBER_FOR, moment).get_or_insert(new);
             let since = if sight.ready == pod.ready { sight.since } else { moment };
             let crashed = if crashes > sight.crashes { moment } else { sight.crashed };
             *sight = Sight { since, crashed, ..new };
@@ -176,19 +163,18 @@ impl Memory {
 
     /// The status of the policy with this uid is written now.
     pub fn status_written(&self, uid: &SmolStr) {
-        let mut state = self.state();
-        // Seldom enough to cost nothing, often enough to stay within twice what is needed.
-        if state.statuses.len().is_power_of_two() {
-            state.statuses.retain(|_, pace| !pace.left().is_zero());
-        }
-        state.statuses.insert(uid.clone(), StatusPace { written: Some(Instant::now()), differs: None });
+        let now = Instant::now();
+        let written = StatusPace { written: Some(now), differs: None };
+        self.state().statuses.insert(uid.clone(), written, now + STATUS_PACE, now);
     }
 
     /// How long a status that differs has to wait, where the difference only counts.
     pub fn status_waits(&self, uid: &SmolStr) -> Option<Duration> {
         let mut state = self.state();
-        let pace = state.statuses.entry(uid.clone()).or_default();
-        pace.differs.get_or_insert_with(Instant::now);
+        let now = Instant::now();
+        // Longer than it waits, so that it is not taken for one that begins to differ.
+        let pace = state.statuses.renew(uid, now + REMEMBER_FOR, now);
+        pace.differs.get_or_insert(now);
         Some(pace.left()).filter(|left| !left.is_zero())
     }
 
@@ -288,7 +274,13 @@ mod tests {
         assert!(waits(&memory), "more may come with it");
         let since = |ago: Duration| Instant::now().checked_sub(ago);
         let set = |written, differs| {
-            memory.state().statuses.insert(uid.clone(), StatusPace { written, differs });
+            let now = Instant::now();
+            memory.state().statuses.insert(
+                uid.clone(),
+                StatusPace { written, differs },
+                now + REMEMBER_FOR,
+                now,
+            );
         };
         set(since(STATUS_PACE * 2), since(STATUS_PACE));
         assert!(memory.status_waits(&uid).is_none(), "it is its turn");

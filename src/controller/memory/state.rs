@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
+use crate::controller::expiring::Expiring;
 use crate::controller::memory::absence::Gone;
 use crate::controller::memory::pending_status::Untold;
 use crate::model::{Key, Pauses, WorkloadId};
@@ -27,26 +28,25 @@ pub struct Memory {
 /// these as so long before that.
 #[derive(Debug, Default)]
 pub struct State {
-    pub done: HashMap<SmolStr, Done>,
+    pub done: Expiring<SmolStr, Done>,
     pub gone: HashMap<Key, Gone>,
     pub told: HashSet<SmolStr>,
     /// By the uid of the policy, with the digest of the status that tells it.
     pub untold: HashMap<SmolStr, (u64, Untold)>,
     pub suspended: HashSet<SmolStr>,
     /// By the uid of the policy.
-    pub statuses: HashMap<SmolStr, StatusPace>,
+    pub statuses: Expiring<SmolStr, StatusPace>,
     /// By the uid of the policy, the generation that gave up some of what it governs.
     pub let_go: HashMap<SmolStr, i64>,
     pub failures: HashMap<Key, u32>,
     /// How often in a row a write met a version that was no longer the newest.
     pub stale: HashMap<Key, u32>,
-    pub disagreements: HashMap<SmolStr, Instant>,
+    pub disagreements: Expiring<SmolStr, Option<Instant>>,
     /// Workloads that stay as they are, by the policy that their label names.
     pub left: HashMap<Key, Vec<WorkloadId>>,
-    /// Since when, and when it was last asked for.
-    pub well_since: HashMap<SmolStr, (Instant, Instant)>,
+    pub well_since: Expiring<SmolStr, Option<Instant>>,
     /// By the uid of the pod.
-    pub sights: HashMap<SmolStr, Sight>,
+    pub sights: Expiring<SmolStr, Option<Sight>>,
 }
 
 /// What was seen of a pod.
@@ -57,7 +57,6 @@ pub struct Sight {
     pub crashes: i32,
     /// When the last of them was first seen.
     pub crashed: Instant,
-    pub last: Instant,
 }
 
 /// What was done to an object.

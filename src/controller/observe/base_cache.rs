@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::controller::expiring::Expiring;
 use crate::model::Workload;
 use crate::server::kratos::Layer;
 
@@ -42,17 +43,16 @@ impl Default for Bases {
 
 #[derive(Debug, Default)]
 pub struct State {
-    read: HashMap<SmolStr, Entry>,
+    read: Expiring<SmolStr, Entry>,
     /// Most servers have the same: it is held once.
     shared: HashMap<u64, Weak<[Layer]>>,
-    versions: HashMap<SmolStr, Said>,
+    versions: Expiring<SmolStr, Said>,
 }
 
 #[derive(Debug)]
 pub struct Entry {
     /// Digest of where the files come from.
     files: u64,
-    until: Instant,
     base: Base,
 }
 
@@ -61,7 +61,6 @@ pub struct Entry {
 pub struct Said {
     image: SmolStr,
     version: Option<SmolStr>,
-    until: Instant,
 }
 
 impl Bases {
@@ -86,57 +85,37 @@ impl Bases {
 
     pub fn recall(&self, workload: &Workload, files: u64) -> Option<(Base, Instant)> {
         let state = self.state();
-        let entry = state
-            .read
-            .get(&workload.uid)
-            .filter(|entry| entry.files == files && entry.until > Instant::now())?;
-        Some((entry.base.clone(), entry.until))
+        let (entry, until) = state.read.get(&workload.uid, Instant::now())?;
+        (entry.files == files).then(|| (entry.base.clone(), until))
     }
 
     pub fn keep(&self, workload: &Workload, files: u64, base: Vec<Layer>) -> Base {
         let mut state = self.state();
         let now = Instant::now();
-        // Seldom enough to cost nothing, often enough to stay within twice what is needed.
-        if state.read.len().is_power_of_two() {
-            state.read.retain(|_, entry| entry.until > now);
-            state.shared.retain(|_, held| held.strong_count() > 0);
-        }
         let base = state.share(base);
-        let jitter = Duration::from_secs(digest(&workload.uid) % JITTER);
-        state
-            .read
-            .insert(workload.uid.clone(), Entry { files, until: now + FRESH + jitter, base: base.clone() });
+        let until = now + FRESH + Duration::from_secs(digest(&workload.uid) % JITTER);
+        state.read.insert(workload.uid.clone(), Entry { files, base: base.clone() }, until, now);
         base
     }
 
     pub fn version(&self, workload: &Workload, image: &str) -> Option<Option<SmolStr>> {
         let state = self.state();
-        let said = state
-            .versions
-            .get(&workload.uid)
-            .filter(|said| *said.image == *image && said.until > Instant::now())?;
-        Some(said.version.clone())
+        let (said, _) = state.versions.get(&workload.uid, Instant::now())?;
+        (*said.image == *image).then(|| said.version.clone())
     }
 
     pub fn keep_version(&self, workload: &Workload, image: &SmolStr, version: Option<SmolStr>) {
-        let mut state = self.state();
         let now = Instant::now();
-        if state.versions.len().is_power_of_two() {
-            state.versions.retain(|_, said| said.until > now);
-        }
         let until = now + if version.is_some() { FRESH } else { SOON };
-        state.versions.insert(workload.uid.clone(), Said { image: image.clone(), version, until });
+        let said = Said { image: image.clone(), version };
+        self.state().versions.insert(workload.uid.clone(), said, until, now);
     }
 
     pub fn hasten(&self, uid: &SmolStr) {
         let mut state = self.state();
         let soon = Instant::now() + SOON;
-        if let Some(entry) = state.read.get_mut(uid) {
-            entry.until = entry.until.min(soon);
-        }
-        if let Some(said) = state.versions.get_mut(uid) {
-            said.until = said.until.min(soon);
-        }
+        state.read.end_by(uid, soon);
+        state.versions.end_by(uid, soon);
     }
 }
 
@@ -148,6 +127,8 @@ impl State {
             return held;
         }
         let base: Base = base.into();
+        // As many are held as workloads have different ones.
+        self.shared.retain(|_, held| held.strong_count() > 0);
         self.shared.insert(digest, Arc::downgrade(&base));
         base
     }

@@ -1,12 +1,12 @@
 //! What config maps hold that containers take variables from, as long as it counts.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
+use crate::controller::expiring::Expiring;
 use crate::model::{EnvFrom, Millis, Workload};
 
 /// More than any container takes: the rest is told as not looked at.
@@ -22,7 +22,7 @@ pub const SPREAD: u64 = 120_000;
 
 /// What was read, by the uid of the workload. Lost at a restart, and read again.
 #[derive(Debug, Default)]
-pub struct Known(Mutex<HashMap<SmolStr, Read>>);
+pub struct Known(Mutex<Expiring<SmolStr, Read>>);
 
 #[derive(Debug)]
 pub struct Read {
@@ -31,28 +31,21 @@ pub struct Read {
     container: SmolStr,
     /// Without its end, which is by the clock that nobody can set.
     found: EnvFrom,
-    until: Instant,
 }
 
 impl Known {
     pub fn get(&self, workload: &Workload, container: &str, now: Millis) -> Option<EnvFrom> {
-        let known = self.0.lock();
-        let read = known
-            .get(&workload.uid)
-            .filter(|read| read.generation == workload.generation && read.container == container)?;
-        let left = read.until.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then(|| EnvFrom { until: Some(after(now, left)), ..read.found.clone() })
+        let (known, moment) = (self.0.lock(), Instant::now());
+        let (read, until) = known.get(&workload.uid, moment)?;
+        let is_same = read.generation == workload.generation && read.container == container;
+        let left = until.saturating_duration_since(moment);
+        is_same.then(|| EnvFrom { until: Some(after(now, left)), ..read.found.clone() })
     }
 
     pub fn put(&self, workload: &Workload, container: &str, found: EnvFrom, good_for: Duration) {
-        let mut known = self.0.lock();
-        // Those that nobody asks for any more.
-        known.retain(|_, read| read.until.elapsed() < GOOD_FOR);
-        let until = Instant::now() + good_for;
-        known.insert(
-            workload.uid.clone(),
-            Read { generation: workload.generation, container: container.into(), found, until },
-        );
+        let now = Instant::now();
+        let read = Read { generation: workload.generation, container: container.into(), found };
+        self.0.lock().insert(workload.uid.clone(), read, now + good_for, now);
     }
 }
 

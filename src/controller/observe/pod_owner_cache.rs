@@ -1,6 +1,5 @@
 //! Who makes pods, as long as it counts.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use smol_str::SmolStr;
 use tokio::time::Instant;
 
 use crate::controller::decode::maker::{KnownBy, Maker, Owner};
+use crate::controller::expiring::Expiring;
 use crate::model::Workload;
 use crate::policy::Kind;
 
@@ -19,12 +19,13 @@ pub const FRESH: Duration = Duration::from_secs(3_600);
 /// The same of any other, which the workload may take over, and of what is not there.
 pub const SOON: Duration = Duration::from_secs(30);
 
-/// Some of each of ten thousand workloads.
+/// Some of each of ten thousand workloads. Pods name as many as their writers like: what is forgotten is read
+/// again.
 pub const HELD_AT_MOST: usize = 32_768;
 
 /// What was read.
 #[derive(Debug, Default)]
-pub struct Makers(Mutex<HashMap<Name, Entry>>);
+pub struct Makers(Mutex<Expiring<Name, Entry, HELD_AT_MOST>>);
 
 /// Of a maker: pods say the kind, the uid and the name as they like, so that none of them stands for another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,29 +43,20 @@ pub struct Entry {
 }
 
 impl Makers {
-    fn all(&self) -> MutexGuard<'_, HashMap<Name, Entry>> {
+    fn all(&self) -> MutexGuard<'_, Expiring<Name, Entry, HELD_AT_MOST>> {
         self.0.lock()
     }
 
     pub fn recall(&self, key: &Name, workload: &Workload) -> Option<Arc<Maker>> {
         let all = self.all();
-        let entry = all.get(key)?;
+        let (entry, _) = all.get(key, Instant::now())?;
         let fresh = if entry.maker.is_of(workload) { FRESH } else { SOON };
         (entry.read.elapsed() < fresh).then(|| entry.maker.clone())
     }
 
     pub fn keep(&self, key: Name, maker: Maker) -> Arc<Maker> {
-        let mut all = self.all();
-        // Seldom enough to cost nothing, often enough to stay within twice what is needed.
-        if all.len().is_power_of_two() {
-            all.retain(|_, entry| entry.read.elapsed() < FRESH);
-        }
-        // Pods name as many as their writers like: what is forgotten is read again.
-        if all.len() >= HELD_AT_MOST {
-            all.clear();
-        }
-        let maker = Arc::new(maker);
-        all.insert(key, Entry { maker: maker.clone(), read: Instant::now() });
+        let (maker, now) = (Arc::new(maker), Instant::now());
+        self.all().insert(key, Entry { maker: maker.clone(), read: now }, now + FRESH, now);
         maker
     }
 }

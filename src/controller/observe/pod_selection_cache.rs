@@ -1,6 +1,5 @@
 //! Whose pods a selector finds, as long as it counts.
 
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
+use crate::controller::expiring::Expiring;
 use crate::model::{Selected, Workload};
 
 pub fn is_at_rest(workload: &Workload) -> bool {
@@ -28,7 +28,7 @@ pub const WHILE_WRITING: Duration = Duration::from_secs(2);
 
 /// What was found, by the uid of the workload.
 #[derive(Debug, Default)]
-pub struct Known(Mutex<HashMap<SmolStr, Entry>>);
+pub struct Known(Mutex<Expiring<SmolStr, Entry>>);
 
 #[derive(Debug)]
 pub struct Entry {
@@ -37,26 +37,28 @@ pub struct Entry {
     resource_version: SmolStr,
     /// No pod was wanted.
     at_rest: bool,
+    /// When somebody has to look again. It counts a little longer.
     until: Instant,
 }
 
 impl Known {
-    fn all(&self) -> MutexGuard<'_, HashMap<SmolStr, Entry>> {
+    fn all(&self) -> MutexGuard<'_, Expiring<SmolStr, Entry>> {
         self.0.lock()
     }
 
     /// What counts now.
     pub fn recall(&self, workload: &Workload) -> Selected {
         let all = self.all();
-        let entry = all.get(&workload.uid).filter(|entry| entry.at_rest == is_at_rest(workload));
+        let entry = all.get(&workload.uid, Instant::now()).map(|(entry, _)| entry);
+        let entry = entry.filter(|entry| entry.at_rest == is_at_rest(workload));
         entry.map(|entry| entry.selected.clone()).unwrap_or_default()
     }
 
     /// Whether somebody has to look again: `alone` where pods are not asked, which brings a list by itself.
     pub fn is_due(&self, workload: &Workload, alone: bool) -> bool {
         let all = self.all();
-        let entry = all.get(&workload.uid).filter(|entry| entry.at_rest == is_at_rest(workload));
-        match entry {
+        let entry = all.get(&workload.uid, Instant::now()).map(|(entry, _)| entry);
+        match entry.filter(|entry| entry.at_rest == is_at_rest(workload)) {
             None => true,
             // Whoever takes its place edits it.
             Some(entry) if is_at_rest(workload) && entry.resource_version != workload.resource_version => {
@@ -67,7 +69,7 @@ impl Known {
     }
 
     pub fn until(&self, workload: &Workload) -> Option<Instant> {
-        Some(self.all().get(&workload.uid)?.until)
+        Some(self.all().get(&workload.uid, Instant::now())?.0.until)
     }
 
     /// What was found before says nothing of now.
@@ -81,15 +83,8 @@ impl Known {
         workload.uid.hash(&mut uid);
         let fresh = FRESH + Duration::from_secs(uid.finish() % JITTER);
         let until = now + if selected.is_own() { fresh } else { SOON };
-        let mut all = self.all();
-        // Seldom enough to cost nothing, often enough to stay within twice what is needed.
-        if all.len().is_power_of_two() {
-            all.retain(|_, entry| entry.until + FRESH > now);
-        }
         let resource_version = workload.resource_version.clone();
-        all.insert(
-            workload.uid.clone(),
-            Entry { selected, resource_version, at_rest: is_at_rest(workload), until },
-        );
+        let entry = Entry { selected, resource_version, at_rest: is_at_rest(workload), until };
+        self.all().insert(workload.uid.clone(), entry, until + FRESH, now);
     }
 }

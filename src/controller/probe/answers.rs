@@ -1,6 +1,5 @@
 //! What pods answered, as long as it counts.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
+use crate::controller::expiring::Expiring;
 use crate::controller::memory::clock::at;
 use crate::controller::probe::permits::{Room, Rooms};
 use crate::model::{Answer, Levels, Millis, NoRoom, Proof, Workload};
@@ -19,7 +19,7 @@ pub const FORGET: Duration = Duration::from_secs(2 * 3_600);
 /// What pods answered.
 #[derive(Debug, Default)]
 pub struct Asking {
-    known: Mutex<HashMap<SmolStr, Arc<Known>>>,
+    known: Mutex<Expiring<SmolStr, Arc<Known>>>,
     rooms: Rooms,
 }
 
@@ -72,7 +72,7 @@ impl Known {
 }
 
 impl Asking {
-    fn known(&self) -> MutexGuard<'_, HashMap<SmolStr, Arc<Known>>> {
+    fn known(&self) -> MutexGuard<'_, Expiring<SmolStr, Arc<Known>>> {
         self.known.lock()
     }
 
@@ -83,15 +83,13 @@ impl Asking {
 
     /// Answers to this question.
     pub fn answers(&self, workload: &Workload, question: &Question) -> Option<Arc<Known>> {
-        self.known().get(&workload.uid).filter(|known| known.question == *question).cloned()
+        let all = self.known();
+        let (known, _) = all.get(&workload.uid, Instant::now())?;
+        (known.question == *question).then(|| known.clone())
     }
 
     pub fn keep(&self, workload: &Workload, known: Arc<Known>) {
-        let mut all = self.known();
-        // Seldom enough to cost nothing, often enough to stay within twice what is needed.
-        if all.len().is_power_of_two() {
-            all.retain(|_, known| known.again.elapsed() < FORGET);
-        }
-        all.insert(workload.uid.clone(), known);
+        let until = known.again + FORGET;
+        self.known().insert(workload.uid.clone(), known, until, Instant::now());
     }
 }
