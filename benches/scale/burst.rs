@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use crate::Result;
 use crate::cluster::Cluster;
 use crate::follow::Both;
-use crate::load::{AT_ONCE, each, name, namespace};
+use crate::load::{each, name, namespace};
+use crate::object::Name;
 use crate::objects::{
-    CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, Name, POLICIES, REVISIONS, bare_deployment, change, deployment,
-    policy,
+    CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, POLICIES, REVISIONS, bare_deployment, change, deployment, policy,
 };
+use crate::sizes::AT_ONCE;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Burst {

@@ -8,67 +8,17 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt;
 use kube::Client;
 use kube::api::{ListParams, Request, WatchEvent, WatchParams};
-use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::Result;
 use crate::cluster::Cluster;
-use crate::objects::{DEPLOYMENTS, Name, POLICIES};
+use crate::object::{Name, Object};
+use crate::objects::{DEPLOYMENTS, POLICIES};
 use crate::observer::{self, Observer};
 
 /// Longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(1_800);
-
-/// An object, without what nobody asks for.
-#[derive(Clone, Debug, Deserialize, Default)]
-#[serde(default)]
-pub struct Object {
-    pub metadata: Metadata,
-    status: Status,
-}
-
-#[derive(Clone, Debug, Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Metadata {
-    name: String,
-    namespace: String,
-    pub uid: String,
-    resource_version: String,
-    generation: i64,
-}
-
-#[derive(Clone, Debug, Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Status {
-    observed_generation: i64,
-    targets: Vec<Target>,
-    conditions: Vec<Condition>,
-}
-
-#[derive(Clone, Debug, Deserialize, Default)]
-#[serde(default)]
-struct Target {
-    uid: String,
-}
-
-#[derive(Clone, Debug, Deserialize, Default)]
-#[serde(default)]
-struct Condition {
-    #[serde(rename = "type")]
-    type_: String,
-    status: String,
-}
-
-impl Object {
-    fn name(&self) -> Name {
-        Name::new(&self.metadata.namespace, &self.metadata.name)
-    }
-
-    pub fn generation(&self) -> i64 {
-        self.metadata.generation
-    }
-}
 
 /// The last that was seen of an object.
 #[derive(Clone, Debug)]

@@ -8,7 +8,8 @@ use tokio::time::sleep;
 
 use crate::Result;
 use crate::cluster::Cluster;
-use crate::objects::{DEPLOYMENTS, Name};
+use crate::object::Name;
+use crate::objects::DEPLOYMENTS;
 use crate::operator::Operator;
 
 /// Of 76 bytes each, 1.3 MB in all. Ten times as many of a tenth took the API server longer than it gives a

@@ -9,8 +9,9 @@ use crate::Result;
 use crate::cluster::Cluster;
 use crate::follow::Both;
 use crate::load::{self, FLOOR};
+use crate::object::Name;
 use crate::objects::{
-    CONFIG_MAPS, DEPLOYMENTS, Name, POLICIES, bare_config_map, bare_deployment, change, deployment,
+    CONFIG_MAPS, DEPLOYMENTS, POLICIES, bare_config_map, bare_deployment, change, deployment,
 };
 
 /// After each change, so that nothing of it runs into the next.

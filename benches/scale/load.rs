@@ -9,10 +9,10 @@ use serde_json::json;
 use crate::Result;
 use crate::cluster::Cluster;
 use crate::follow::Both;
-use crate::objects::{DEPLOYMENTS, NAMESPACES, Name, POLICIES, deployment, policy};
+use crate::object::Name;
+use crate::objects::{DEPLOYMENTS, NAMESPACES, POLICIES, deployment, policy};
+use crate::sizes::AT_ONCE;
 
-/// Requests under way at once: as many as the operator has.
-pub const AT_ONCE: usize = 32;
 /// Seconds of privilegedSessionMaxAge before any change.
 const SECONDS: usize = 900;
 /// Where the bare client's own objects are.

@@ -15,49 +15,19 @@ mod follow;
 mod huge;
 mod latency;
 mod load;
+mod object;
 mod objects;
 mod observer;
 mod operator;
 mod report;
 mod rest;
+mod sizes;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use report::Report;
-
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
-
-/// How much is measured.
-pub struct Sizes {
-    policies: usize,
-    changes: usize,
-    burst: usize,
-    rest: Duration,
-    writes_page: bool,
-}
-
-impl Sizes {
-    fn from_command_line() -> Result<Self> {
-        let quick = std::env::args().any(|argument| argument == "--quick");
-        let policies = match std::env::var("BENCH_POLICIES") {
-            Ok(text) => text.parse().map_err(|_| format!("BENCH_POLICIES={text}: write a number"))?,
-            Err(_) if quick => 500,
-            Err(_) => 10_000,
-        };
-        if policies < 100 {
-            return Err("BENCH_POLICIES: at least 100, else nothing of it says anything".into());
-        }
-        Ok(Self {
-            policies,
-            changes: if quick { 60 } else { 300.min(policies / 2) },
-            burst: 1_000.min(policies / 2),
-            rest: Duration::from_secs(if quick { 10 } else { 60 }),
-            writes_page: !quick && policies == 10_000,
-        })
-    }
-}
+use sizes::{Result, Sizes};
 
 fn main() -> ExitCode {
     let outcome =

@@ -9,19 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::Result;
-use crate::follow::Object;
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Name {
-    pub namespace: String,
-    pub name: String,
-}
-
-impl Name {
-    pub fn new(namespace: &str, name: &str) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
-    }
-}
+use crate::object::{Name, Object};
 
 /// A kind by its path; requests go by it, so that answers are decoded no further than needed.
 #[derive(Clone, Copy)]

@@ -5,8 +5,9 @@ use futures::StreamExt;
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use kube::Client;
 
-use crate::load::AT_ONCE;
-use crate::objects::{DEPLOYMENTS, Name};
+use crate::object::Name;
+use crate::objects::DEPLOYMENTS;
+use crate::sizes::AT_ONCE;
 
 pub struct Observer(UnboundedSender<(Name, i64)>);
 
