@@ -31,7 +31,7 @@ image_spec() { # part: reference, entrypoint and files, one a line
     pause) printf '%s\n' docker.io/testbed/pause:1 '["/pause"]' "$program:/pause" ;;
     probe) printf '%s\n' docker.io/testbed/probe:1 '["/usr/bin/probe"]' "$program:/usr/bin/probe" ;;
     coredns) printf '%s\n' "docker.io/testbed/coredns:$(coredns_version)" '["/usr/bin/coredns"]' "$program:/usr/bin/coredns" ;;
-    kratos) printf '%s\n' "$(kratos_image)" '["kratos"]' "$program:/usr/bin/kratos" --tmp ;;
+    kratos) printf '%s\n' "$(kratos_image)" '["kratos"]' "$program:/usr/bin/kratos" --tmp --env GOGC=400 ;;
   esac
 }
 

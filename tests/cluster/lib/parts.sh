@@ -13,7 +13,8 @@ part_dir() { # part
 go_build() { # package out arguments...
   local package=$1 out=$2
   shift 2
-  go build -v -trimpath "$@" -o "$out" "$package"
+  # The compiler suits the collection of its garbage to itself as long as nobody else does.
+  env -u GOGC go build -v -trimpath "$@" -o "$out" "$package"
 }
 
 # out: etcd and Kubernetes as one binary, called by its links. kubectl is one of its own: tests start it hundreds of times,
