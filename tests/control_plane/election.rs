@@ -26,7 +26,7 @@ const MANY: usize = 16;
 /// Those that the operator has by itself.
 pub const BY_DEFAULT: Terms = Terms { duration: 15, arguments: &[] };
 /// A machine that runs all tests at once keeps a leader from its renewal for more than ten seconds.
-const PATIENT: Terms = Terms {
+pub const PATIENT: Terms = Terms {
     duration: 30,
     arguments: &["--lease-duration=30s", "--lease-renew-deadline=25s", "--lease-retry-period=1s"],
 };

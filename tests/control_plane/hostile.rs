@@ -5,7 +5,7 @@ use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use crate::election::{BY_DEFAULT, MAX_AGE, leads, options};
+use crate::election::{MAX_AGE, PATIENT, leads, options};
 use crate::objects::{LABEL, SETTINGS, WHOAMI, env, env_patch, kratos, policy};
 use crate::rights::{grant, may_lead, user};
 use crate::scene::{SOON, Scene, identity, resource};
@@ -166,8 +166,7 @@ async fn what_anybody_stores_costs_little_memory_and_holds_nobody_up() {
     install_definition(&client).await;
     let stranger = Stranger { namespace: create_namespace(&client, "stranger").await, client };
     let options = async |namespace: &str| {
-        let mut options =
-            options(namespace, user(namespace), &plane.folder().join("kubeconfig"), &BY_DEFAULT);
+        let mut options = options(namespace, user(namespace), &plane.folder().join("kubeconfig"), &PATIENT);
         options.namespaces.push(stranger.namespace.clone());
         options
     };

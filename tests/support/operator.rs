@@ -113,7 +113,8 @@ impl Operator {
     pub fn peak_memory(&self) -> u64 {
         let id = self.process.as_ref().expect("it runs").id();
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a process has a status");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it has a peak");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.unwrap_or_else(|| panic!("the operator ended:\n{}", self.log()));
         peak.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 

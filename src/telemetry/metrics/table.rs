@@ -271,6 +271,19 @@ pub const ALL: [&Metric; 27] = [
     &MEMORY,
 ];
 
+/// Whatever this operator writes; names of objects are never among it.
+pub(super) const RESOURCES: [&str; 9] = [
+    "deployments",
+    "statefulsets",
+    "daemonsets",
+    "configmaps",
+    "controllerrevisions",
+    "mfapolicies/status",
+    "pods",
+    "events",
+    "leases",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,16 +299,3 @@ mod tests {
         }
     }
 }
-
-/// Whatever this operator writes; names of objects are never among it.
-pub(super) const RESOURCES: [&str; 9] = [
-    "deployments",
-    "statefulsets",
-    "daemonsets",
-    "configmaps",
-    "controllerrevisions",
-    "mfapolicies/status",
-    "pods",
-    "events",
-    "leases",
-];
