@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Command;
 
 use mfa_operator::api::{Advisory, Condition, Reason, RequiredAal, RunningAal, TargetStatus, Transition};
-use mfa_operator::cli::kubectl::foreseen::{self, Difference, Foretold, fields};
+use mfa_operator::cli::kubectl::foreseen::{self, Difference, Previewed, fields};
 use mfa_operator::cli::kubectl::screen::{Colour, Style};
 use mfa_operator::cli::kubectl::view::{Event, Overview, Pod, Policy, Revision, Target};
 use mfa_operator::cli::kubectl::{explain, history, status};
@@ -250,16 +250,16 @@ fn a_difference_names_fields_variables_and_pods() {
         name: "kratos".into(),
         fields: fields("spec", &before, &after),
         effects: Some(vec![
-            Foretold { effect, pods },
-            Foretold { effect: held, pods: None },
-            Foretold { effect: dropped, pods: None },
+            Previewed { effect, pods },
+            Previewed { effect: held, pods: None },
+            Previewed { effect: dropped, pods: None },
         ]),
         ..Difference::default()
     };
     is_as_it_was("diff.txt", &foreseen::screen(&style(Colour::Never), &difference));
     let file = Effect { name: "kratos".into(), rereads: true, ..Effect::default() };
     let file =
-        Difference { effects: Some(vec![Foretold { effect: file, pods: None }]), ..difference.clone() };
+        Difference { effects: Some(vec![Previewed { effect: file, pods: None }]), ..difference.clone() };
     let file = foreseen::screen(&style(Colour::Never), &file);
     assert!(
         file.contains("no pod would roll; running ones read the new file within about two minutes"),

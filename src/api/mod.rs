@@ -36,13 +36,13 @@ pub const MANAGER: &str = "mfa-operator";
 /// On governed workloads, config maps and controller revisions: the name of the policy.
 pub const POLICY_LABEL: &str = "mfa-operator.dev/policy";
 
-/// On governed workloads and config maps: a [`crate::model::Governed`] as JSON.
+/// On governed workloads and config maps: a [`crate::model::OwnershipNote`] as JSON.
 pub const GOVERNED_ANNOTATION: &str = "mfa-operator.dev/governed";
 
 /// On the newest controller revision: what was applied where, as JSON.
 pub const APPLIED_ANNOTATION: &str = "mfa-operator.dev/applied";
 
-/// On the newest controller revision: a [`crate::model::Verdict`] as JSON, while one stands.
+/// On the newest controller revision: a [`crate::model::FailedRevision`] as JSON, while one stands.
 pub const VERDICT_ANNOTATION: &str = "mfa-operator.dev/verdict";
 
 /// On a policy, set to another value by whoever wants a revision tried again that was rolled back.

@@ -53,7 +53,7 @@ pub struct Options {
 
     /// The operator's own Deployment as NAMESPACE/NAME; it is never governed
     #[arg(long = "self", env = "MFA_OPERATOR_SELF", value_name = "NAMESPACE/NAME", value_parser = key)]
-    itself: Option<Key>,
+    own_deployment: Option<Key>,
 
     /// Name that events carry as their reporter
     #[arg(long, env = "POD_NAME")]
@@ -148,7 +148,7 @@ async fn operate(options: Options) -> Result<(), Box<dyn std::error::Error + Sen
         pauses: options.pauses,
         namespaces: options.namespaces.into_iter().filter(|name| !name.is_empty()).collect(),
         server_images: options.server_images.into(),
-        itself: options.itself,
+        own_deployment: options.own_deployment,
         instance: options.instance,
     };
     let stop = async {

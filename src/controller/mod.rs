@@ -29,7 +29,7 @@ mod watch;
 pub use context::Settings;
 pub use error::Error;
 pub use guards::Probe;
-pub use preview::{Effect, Foreseen, Recorded, foresee, records};
+pub use preview::{Effect, Preview, Recorded, foresee, records};
 
 use std::future::Future;
 use std::sync::Arc;

@@ -21,14 +21,14 @@ use crate::controller::queue;
 use crate::controller::report::events;
 use crate::controller::store::Cached;
 use crate::controller::watch::list::{self, Selection};
-use crate::model::{Governed, Pauses, PolicyObject, Record, Workload};
+use crate::model::{OwnershipNote, Pauses, PolicyObject, Record, Workload};
 use crate::plan::{self, ConfigMapStep, Desired, Planned, Reversal, Server, Step};
 use crate::policy::{Kind, VerificationMode};
 use crate::server::kratos::governed_names;
 
 /// What would become of the cluster.
 #[derive(Debug, Default)]
-pub struct Foreseen {
+pub struct Preview {
     /// Why the operator would not accept the policy.
     pub rejections: Vec<String>,
     /// Each target in order, then what is named no more.
@@ -93,11 +93,11 @@ pub async fn foresee(
     server_images: Arc<[String]>,
     edited: &Value,
     versions: &[(String, String, String)],
-) -> Result<Foreseen, Error> {
+) -> Result<Preview, Error> {
     let settings = Settings {
         namespaces: Vec::new(),
         server_images,
-        itself: None,
+        own_deployment: None,
         instance: None,
         pauses: Pauses::default(),
     };
@@ -106,7 +106,7 @@ pub async fn foresee(
     context.memory = Memory::settled();
     let read = serde_json::from_value::<Seen<PolicyObject>>(edited.clone())
         .map(|seen| seen.value(&Resource::POLICIES));
-    let Ok(Ok(mut policy)) = read else { return Ok(Foreseen::default()) };
+    let Ok(Ok(mut policy)) = read else { return Ok(Preview::default()) };
     // Pods are seldom reached from where this runs, and nothing here depends on their answers.
     policy.verification.mode = VerificationMode::Off;
     let key = policy.key.clone();
@@ -172,7 +172,7 @@ pub async fn foresee(
     if let Some(ConfigMapStep::Refused((_, message))) = &plan.config_map {
         rejections.push(message.clone());
     }
-    Ok(Foreseen { rejections, effects })
+    Ok(Preview { rejections, effects })
 }
 
 /// Uid of the definition. Whoever reads workloads may not be allowed to read it: they remember it.
@@ -184,7 +184,8 @@ async fn definition(context: &Context) -> Result<SmolStr, Error> {
     Ok(context.cache.read(|tables| {
         // Of a policy that is there now: what one that is gone left may be of an earlier definition.
         let of_policy = |workload: &Arc<Workload>| {
-            let memory = Governed::read(workload.governed.as_deref()).filter(|_| workload.own.governed)?;
+            let memory =
+                OwnershipNote::read(workload.governed.as_deref()).filter(|_| workload.own.governed)?;
             let policy = tables.policies.get(&workload.key.beside(workload.policy_label.as_ref()?))?;
             (*policy.uid == *memory.policy).then(|| memory.crd.into())
         };

@@ -86,7 +86,7 @@ pub async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Erro
     let decided = plan(&observed);
     name_in_log(&observed, &decided);
     if decided.steps().any(|step| matches!(step, Step::Refused { reason: Reason::InvalidSpec, .. })) {
-        base_config::hasten(context, &observed);
+        base_config::expire_soon(context, &observed);
     }
     let unread = match unread {
         // A roll that ends old pods first must not begin unseen; what somebody else changed is put back all
@@ -94,8 +94,8 @@ pub async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Erro
         Some(error) if !decided.writes() || decided.begins_a_roll() => return Err(error),
         unread => unread,
     };
-    if observed.unheard.for_now && !decided.writes() {
-        return Ok(Some(probe::NO_ROOM));
+    if observed.probes_skipped.for_now && !decided.writes() {
+        return Ok(Some(probe::RETRY_WITHOUT_PERMIT));
     }
     let asked_again = match probe::pods(context, &mut observed, &decided).await? {
         Asked::Later(pause) => return Ok(Some(pause)),
@@ -129,7 +129,7 @@ pub async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Erro
         }
     };
     let told_again = outcome.again;
-    let heard_again = (!observed.unheard.starved.is_empty()).then_some(probe::NO_ROOM);
+    let heard_again = (!observed.probes_skipped.starved.is_empty()).then_some(probe::RETRY_WITHOUT_PERMIT);
     if let Some(error) = outcome.error.or(unread) {
         return Err(error);
     }
@@ -147,7 +147,7 @@ pub async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Erro
         heard_again,
         told_again,
         retry,
-        base_config::grows_old(context, &observed),
+        base_config::expires_in(context, &observed),
         looked_again,
     ]
     .into_iter()

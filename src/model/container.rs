@@ -4,7 +4,7 @@ use smol_str::SmolStr;
 
 use crate::api;
 use crate::model::bounded::Bounded;
-use crate::model::override_sources::Unusual;
+use crate::model::override_sources::OverrideSources;
 use crate::model::replacement::Traits;
 use crate::model::{EnvSource, FileSource, UnreadFile};
 use crate::server::kratos::runs_kratos;
@@ -43,7 +43,7 @@ pub struct Container {
     /// not from a config map.
     pub files: Bounded<Option<MountedFile>, 16>,
     /// None for the usual container: it is held ten thousand times.
-    pub unusual: Option<Box<Unusual>>,
+    pub unusual: Option<Box<OverrideSources>>,
     pub traits: Traits,
 }
 
@@ -98,7 +98,7 @@ impl Container {
                 size_of::<UnreadFile>() + text(&file.path) + source
             });
             let names = texts(&unusual.aliases) + texts(&unusual.in_command);
-            size_of::<Unusual>() + names + sources.sum::<usize>() + unread.sum::<usize>()
+            size_of::<OverrideSources>() + names + sources.sum::<usize>() + unread.sum::<usize>()
         });
         env.sum::<usize>() + files.sum::<usize>() + unusual
     }
@@ -112,8 +112,9 @@ impl Container {
     /// Whether any variable may be set by something that is not kept.
     #[must_use]
     pub fn hides_variables(&self) -> bool {
-        let beyond =
-            |unusual: &Unusual| unusual.aliases.more || unusual.in_command.more || unusual.env_from.more;
+        let beyond = |unusual: &OverrideSources| {
+            unusual.aliases.more || unusual.in_command.more || unusual.env_from.more
+        };
         self.env.more || self.unusual.as_deref().is_some_and(beyond)
     }
 }

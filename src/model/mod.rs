@@ -55,17 +55,17 @@ pub use container::{Container, Containers, EnvVar, MountedFile};
 pub use demand::Demand;
 pub use key::{Key, Millis, WorkloadId, seconds};
 pub use last_status::{Cause, LastCondition, LastStatus, Levels, Transition, level_word};
-pub use override_sources::{EnvFrom, EnvFromMap, EnvSource, FileSource, UnreadFile, Unusual};
-pub use ownership_note::Governed;
+pub use override_sources::{EnvFrom, EnvFromMap, EnvSource, FileSource, OverrideSources, UnreadFile};
+pub use ownership_note::OwnershipNote;
 pub use pauses::Pauses;
 pub use pod::{Health, Pod, Trouble, hashes};
 pub use pod_selection::{OtherPods, Selected, UnknownPods};
 pub use policy::PolicyObject;
-pub use probes_skipped::{NoRoom, Unheard};
+pub use probes_skipped::{NoPermit, ProbesSkipped};
 pub use proof::Proof;
 pub use record::{
-    Applied, Back, Before, Data, Evidence, NAME_PATTERN, Record, Reload, TargetData, Verdict, digest_in_name,
-    record_name,
+    Applied, Back, Before, Data, Evidence, FailedRevision, NAME_PATTERN, Record, Reload, TargetData,
+    digest_in_name, record_name,
 };
 pub use refusal::Refusal;
 pub use replacement::{Replacement, Traits};

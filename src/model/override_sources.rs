@@ -8,7 +8,7 @@ use crate::model::key::Millis;
 
 /// What may beat a policy, and what cannot be looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unusual {
+pub struct OverrideSources {
     /// Variables that write a key that rules look at, by another name than its own.
     pub aliases: Bounded<SmolStr, 16>,
     /// Such variables, by whatever name, that the command line sets or removes.
@@ -19,7 +19,7 @@ pub struct Unusual {
     pub unread: Bounded<UnreadFile, 16>,
 }
 
-impl Unusual {
+impl OverrideSources {
     /// None where there is nothing.
     #[must_use]
     pub fn boxed(self) -> Option<Box<Self>> {

@@ -7,7 +7,7 @@ use crate::policy::DeletionPolicy;
 /// The memory of what is governed: a JSON annotation on workloads and config maps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Governed {
+pub struct OwnershipNote {
     pub deletion_policy: DeletionPolicy,
     /// Uids.
     pub policy: String,
@@ -16,7 +16,7 @@ pub struct Governed {
     pub workload: Option<String>,
 }
 
-impl Governed {
+impl OwnershipNote {
     #[must_use]
     pub fn read(annotation: Option<&str>) -> Option<Self> {
         serde_json::from_str(annotation?).ok()

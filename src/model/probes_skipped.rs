@@ -7,7 +7,7 @@ use crate::model::workload::Workload;
 
 /// Why there is no room to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoRoom {
+pub enum NoPermit {
     /// At the next look there may be.
     ForNow,
     /// So it has been for a minute.
@@ -16,19 +16,19 @@ pub enum NoRoom {
 
 /// Pods that were not asked for want of room: what rests on their answers is not known now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unheard {
+pub struct ProbesSkipped {
     /// Those of some workload, and that passes: nothing is told before it has.
     pub for_now: bool,
     /// Uids of the workloads of which that must be told, so that nothing older is claimed any more.
     pub starved: Vec<SmolStr>,
 }
 
-impl Unheard {
-    pub fn add(&mut self, workload: &Workload, why: NoRoom) {
+impl ProbesSkipped {
+    pub fn add(&mut self, workload: &Workload, why: NoPermit) {
         match why {
-            NoRoom::ForNow => self.for_now = true,
-            NoRoom::Starved if self.is_starved(workload) => {}
-            NoRoom::Starved => self.starved.push(workload.uid.clone()),
+            NoPermit::ForNow => self.for_now = true,
+            NoPermit::Starved if self.is_starved(workload) => {}
+            NoPermit::Starved => self.starved.push(workload.uid.clone()),
         }
     }
 

@@ -20,7 +20,7 @@ pub struct Record {
     pub data: Data,
     pub applied: Vec<Applied>,
     /// Why it was taken back, if it was.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<FailedRevision>,
     /// The annotation that holds one of these and cannot be read, if there is one: what it says is not known.
     pub unread: Option<&'static str>,
 }
@@ -102,7 +102,7 @@ pub enum Before {
 /// A revision that new pods did not survive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Verdict {
+pub struct FailedRevision {
     /// When it was found, in milliseconds since the Unix epoch.
     pub since: Millis,
     /// Generation of the policy then: another one is tried.

@@ -6,7 +6,7 @@ use crate::model::Traits;
 use crate::model::bounded::Bounded;
 use crate::model::container::{Container, Containers};
 use crate::model::key::{Key, Millis, WorkloadId};
-use crate::model::ownership_note::Governed;
+use crate::model::ownership_note::OwnershipNote;
 use crate::model::replacement::Replacement;
 use crate::policy::Kind;
 use crate::server::kratos::{REVISION, level_variables, runs_kratos};
@@ -16,7 +16,7 @@ impl Workload {
     /// label of the one it was made after.
     #[must_use]
     pub fn governor(&self) -> Option<&SmolStr> {
-        let memory = Governed::read(self.governed.as_deref().filter(|_| self.own.governed));
+        let memory = OwnershipNote::read(self.governed.as_deref().filter(|_| self.own.governed));
         let of_another = memory.and_then(|memory| memory.workload).is_some_and(|uid| *uid != *self.uid);
         self.policy_label.as_ref().filter(|_| self.own.policy_label && !of_another)
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::model::{
-    ConfigMapView, EnvFrom, Key, Levels, Millis, Pauses, Pod, PolicyObject, Proof, Record, Refusal, Selected,
-    Unheard, Unreadable, Workload, WorkloadId,
+    ConfigMapView, EnvFrom, Key, Levels, Millis, Pauses, Pod, PolicyObject, ProbesSkipped, Proof, Record,
+    Refusal, Selected, Unreadable, Workload, WorkloadId,
 };
 use crate::plan::desired::in_force::Standing;
 use crate::policy::{Kind, Verification};
@@ -37,7 +37,7 @@ pub struct Observed {
     /// cannot be read.
     pub unreadable: Vec<Arc<Unreadable>>,
     pub standing: Standing,
-    pub unheard: Unheard,
+    pub probes_skipped: ProbesSkipped,
     /// What another policy left in the config map that this one writes; read only where a workload mounts it.
     pub left_file: Option<LeftFile>,
     /// Identity servers of the namespace that no policy names, the first few. Only for one policy of the
@@ -46,7 +46,7 @@ pub struct Observed {
     /// Last path elements of images that count as an identity server.
     pub server_images: Arc<[String]>,
     /// The operator's own Deployment.
-    pub itself: Option<Key>,
+    pub own_deployment: Option<Key>,
 }
 
 impl Observed {

@@ -4,19 +4,19 @@ use serde_json::{Value, json};
 use smol_str::SmolStr;
 
 use crate::api;
-use crate::model::{Data, Governed, Key, PolicyObject, Workload};
+use crate::model::{Data, Key, OwnershipNote, PolicyObject, Workload};
 use crate::plan::desired::Desired;
 
 /// A value that the kubelet hands to the process as it is: `$(NAME)` would otherwise be replaced
 /// by another variable of the container, a secret for example.
 #[must_use]
-pub fn literal(value: &str) -> String {
+pub fn escape_dollar(value: &str) -> String {
     value.replace('$', "$$")
 }
 
 /// What the process sees of a value that we wrote.
 #[must_use]
-pub fn spoken(value: &str) -> String {
+pub fn unescape_dollar(value: &str) -> String {
     value.replace("$$", "$")
 }
 
@@ -33,7 +33,7 @@ pub fn workload(
     let env = desired
         .variables()
         .iter()
-        .map(|variable| json!({"name": variable.name, "value": literal(&variable.value)}))
+        .map(|variable| json!({"name": variable.name, "value": escape_dollar(&variable.value)}))
         .collect();
     governed_by(workload, policy, governed, vec![(container, env)])
 }
@@ -99,7 +99,7 @@ pub fn identity(workload: &Workload) -> Value {
 
 /// A new config map with the rendered file.
 #[must_use]
-pub fn config_map(key: &Key, name: &str, governed: &Governed, file: &str) -> Value {
+pub fn config_map(key: &Key, name: &str, governed: &OwnershipNote, file: &str) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -171,6 +171,6 @@ mod tests {
 
     #[test]
     fn no_reference_to_another_variable_survives() {
-        assert_eq!(crate::plan::manifest::literal("$(DSN) costs $5, $$"), "$$(DSN) costs $$5, $$$$");
+        assert_eq!(crate::plan::manifest::escape_dollar("$(DSN) costs $5, $$"), "$$(DSN) costs $$5, $$$$");
     }
 }

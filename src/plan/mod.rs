@@ -64,13 +64,13 @@ pub use release::config_maps::ends;
 pub use release::workloads::given_up;
 pub use report::events::{News, Notice, message_digest, retrying, suspension};
 pub use report::report;
-pub use report::results::Report;
+pub use report::results::WriteResults;
 pub use report::running_levels::levels_of_pods;
 pub use report::transitions::{levels, read as read_transition, written_levels};
 pub use rollout::diff::is_adopted;
 pub use steps::{
-    ConfigMapEnd, ConfigMapStep, Memory, Planned, RecordStep, Release, Reversal, Step, StuckPod, TargetPlan,
-    WrittenFrom,
+    AnnotationFix, ConfigMapEnd, ConfigMapStep, Planned, RecordStep, Release, Reversal, Step, StuckPod,
+    TargetPlan, WrittenFrom,
 };
 pub use verification::environment::{Question, is_wrong, of_variables, pause, questions};
 
@@ -95,8 +95,8 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
         None => Release::default(),
     };
     let Some(wanted) = Wanted::of(observed, policy) else {
-        let memories = annotations::memories(observed, policy, &[], None, &release);
-        return Plan { rejections, memories, again: release.again, release, ..Plan::default() };
+        let annotation_fixes = annotations::annotation_fixes(observed, policy, &[], None, &release);
+        return Plan { rejections, annotation_fixes, again: release.again, release, ..Plan::default() };
     };
     let verdict = verdict::standing(observed, policy, &wanted);
     let targets = rollout::plans(observed, policy, &wanted, verdict.as_ref());
@@ -116,7 +116,8 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
     let changes = Changes { config_map, record, release, prune };
     let (Changes { config_map, record, release, prune }, pending) =
         if policy.suspend { suspension::hold(&desired, changes) } else { (changes, Vec::new()) };
-    let memories = annotations::memories(observed, policy, &targets, config_map.as_ref(), &release);
+    let annotation_fixes =
+        annotations::annotation_fixes(observed, policy, &targets, config_map.as_ref(), &release);
     let reloads = reload::reloads(observed, &in_force, &targets, config_map.as_ref());
     let again = [
         release.again,
@@ -141,7 +142,7 @@ fn present(observed: &Observed, policy: &Arc<PolicyObject>) -> Plan {
         config_map,
         record,
         release,
-        memories,
+        annotation_fixes,
         pending,
         reloads,
         prune,

@@ -1,7 +1,7 @@
 //! What has to be read for a decision, beside what the watch brings.
 
 use crate::model::{Applied, Container, Millis, PolicyObject, Workload};
-use crate::plan::desired::pod_marker::Mark;
+use crate::plan::desired::pod_marker::PodMarker;
 use crate::plan::desired::server::Server;
 use crate::plan::failure::control;
 use crate::plan::failure::evidence::{self, Roll};
@@ -72,14 +72,14 @@ fn fails(
     evidence::is_suspect(
         workload,
         pods,
-        &own_roll(observed, policy, workload, container, &Mark::of_template(workload, container)),
+        &own_roll(observed, policy, workload, container, &PodMarker::of_template(workload, container)),
     )
 }
 
 fn ends_first(observed: &Observed, policy: &PolicyObject, workload: &Workload, container: &str) -> bool {
     let is_new = || {
         let desired = observed.standing.desired(policy)?;
-        Some(Mark::of_template(workload, container) != desired.mark(workload, container))
+        Some(PodMarker::of_template(workload, container) != desired.mark(workload, container))
     };
     workload.ends_old_first() && !policy.suspend && is_new().unwrap_or_default()
 }
@@ -90,11 +90,11 @@ fn own_roll<'a>(
     policy: &PolicyObject,
     workload: &Workload,
     container: &'a str,
-    mark: &'a Mark,
+    mark: &'a PodMarker,
 ) -> Roll<'a> {
     let config_map = match mark {
-        Mark::Levels { file, .. } => file.as_deref(),
-        Mark::Revision(_) => None,
+        PodMarker::Levels { file, .. } => file.as_deref(),
+        PodMarker::Revision(_) => None,
     };
     let progress_timeout = policy.spec.as_ref().map_or(Millis::MAX / 2, |spec| spec.progress_timeout);
     let file_since = known(observed, workload).and_then(Applied::file_since);
@@ -107,7 +107,7 @@ pub fn judged_well(observed: &Observed, index: usize) -> bool {
     let well = || {
         let (policy, view) = (observed.policy.as_ref()?, observed.targets.get(index)?);
         let Server { workload, container: Container { name: container, .. } } = view.server().ok()?;
-        let mark = (!workload.own.env.is_empty()).then(|| Mark::of_template(workload, container))?;
+        let mark = (!workload.own.env.is_empty()).then(|| PodMarker::of_template(workload, container))?;
         let roll = own_roll(observed, policy, workload, container, &mark);
         Some(control::runs_well(view, workload, view.pods.as_deref()?, &roll))
     };

@@ -11,8 +11,8 @@ use crate::plan::failure::state::Failure;
 use crate::plan::input::{Observed, TargetView};
 use crate::plan::release::workloads::given_up;
 use crate::plan::steps::{
-    ConfigMapStep, Memory, Planned, RecordStep, Release, Reloads, Reversal, Step, StuckPod, TargetPlan,
-    planned,
+    AnnotationFix, ConfigMapStep, Planned, RecordStep, Release, Reloads, Reversal, Step, StuckPod,
+    TargetPlan, planned,
 };
 use crate::policy::Rejection;
 
@@ -36,7 +36,7 @@ pub struct Plan {
     /// What the policy names no more.
     pub release: Release,
     /// What shall happen when the policy goes, where it is remembered otherwise.
-    pub memories: Vec<Memory>,
+    pub annotation_fixes: Vec<AnnotationFix>,
     /// What else waits for the end of a suspension.
     pub pending: Vec<String>,
     /// By uid: workloads whose running pods are about to read a new file.
@@ -65,7 +65,7 @@ impl Plan {
             Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. } | ConfigMapStep::Annotate(_))
         );
         let targets = self.steps().any(|step| matches!(step, Step::Write { .. }));
-        let memory = self.record.is_some() || !self.memories.is_empty();
+        let memory = self.record.is_some() || !self.annotation_fixes.is_empty();
         // What is left as it is stays so.
         let reverts = self.release.workloads.iter().any(|reversal| matches!(reversal, Reversal::Revert(_)));
         file || targets || memory || reverts || !self.release.config_maps.is_empty()

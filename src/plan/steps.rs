@@ -88,7 +88,7 @@ pub enum RecordStep {
 
 /// What remembers something else than the policy now says shall happen when it goes.
 #[derive(Clone, Debug)]
-pub enum Memory {
+pub enum AnnotationFix {
     Workload { workload: Arc<Workload>, governed: String },
     ConfigMap { map: ConfigMapView, governed: String },
 }

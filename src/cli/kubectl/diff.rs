@@ -15,11 +15,11 @@ use crate::api::{self, MfaPolicySpec};
 use crate::cli::kubectl::cluster::{Cluster, policy_resource};
 use crate::cli::kubectl::edit::MANAGER;
 use crate::cli::kubectl::failure::{Ended, Failure, reached, words};
-use crate::cli::kubectl::foreseen::{Difference, Foretold, fields, screen};
+use crate::cli::kubectl::foreseen::{Difference, Previewed, fields, screen};
 use crate::cli::kubectl::screen::Style;
 use crate::cli::kubectl::terminal::note;
 use crate::cli::output::{show, tell};
-use crate::controller::{Error, Foreseen, foresee};
+use crate::controller::{Error, Preview, foresee};
 use crate::document;
 use crate::model::bounded;
 use crate::policy::parse;
@@ -147,13 +147,13 @@ async fn one(cluster: &Cluster, style: &Style, options: &Options, object: &Value
     Ok(if difference.rejections.is_empty() { DIFFERENT } else { REFUSED })
 }
 
-async fn add(cluster: &Cluster, difference: &mut Difference, foreseen: Foreseen) -> Result<(), Failure> {
+async fn add(cluster: &Cluster, difference: &mut Difference, foreseen: Preview) -> Result<(), Failure> {
     let mut not_seen = Vec::new();
     let mut effects = Vec::new();
     for effect in foreseen.effects {
         let rolls = effect.rolls.is_some_and(|wanted| wanted > 0) && !effect.selector.is_empty();
         let pods = if rolls { cluster.pod_names(&effect.selector, &mut not_seen).await? } else { None };
-        effects.push(Foretold { effect, pods });
+        effects.push(Previewed { effect, pods });
     }
     note(&not_seen);
     difference.rejections = foreseen.rejections;

@@ -18,12 +18,12 @@ pub struct Difference {
     /// Why the operator would not accept it, though the API server would store it.
     pub rejections: Vec<String>,
     /// None where the workloads may not be read.
-    pub effects: Option<Vec<Foretold>>,
+    pub effects: Option<Vec<Previewed>>,
 }
 
 /// An effect with names of the pods that it would replace, as far as they may be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Foretold {
+pub struct Previewed {
     pub effect: Effect,
     pub pods: Option<Vec<String>>,
 }
@@ -56,7 +56,7 @@ pub fn screen(style: &Style, difference: &Difference) -> String {
     out
 }
 
-fn foretold(style: &Style, Foretold { effect, pods }: &Foretold) -> String {
+fn foretold(style: &Style, Previewed { effect, pods }: &Previewed) -> String {
     let container =
         effect.container.as_deref().map(|container| format!(", container {container}")).unwrap_or_default();
     let name = bounded(&format!("{} {}{container}", effect.kind, effect.name));

@@ -24,8 +24,8 @@ use crate::controller::error::Error;
 use crate::controller::report;
 use crate::model::PolicyObject;
 use crate::plan::{
-    ConfigMapStep, Failure, Memory, Notice, Observed, Plan, Planned, Report, Server, Step, StuckPod,
-    applied_before, manifest, retrying,
+    AnnotationFix, ConfigMapStep, Failure, Notice, Observed, Plan, Planned, Server, Step, StuckPod,
+    WriteResults, applied_before, manifest, retrying,
 };
 use crate::policy::Delivery;
 
@@ -48,7 +48,7 @@ pub async fn write(
             );
         }
     }
-    let mut answers = Report::default();
+    let mut answers = WriteResults::default();
     let mut outcome = Outcome::default();
     if let Failure::Detected(verdict) = &decided.failure {
         notes::judged(context, observed, policy, decided, verdict)
@@ -155,7 +155,7 @@ pub async fn write_targets(
     observed: &Observed,
     policy: &PolicyObject,
     decided: &Plan,
-    answers: &mut Report,
+    answers: &mut WriteResults,
     outcome: &mut Outcome,
 ) {
     for Planned { view, goal, step } in decided.over(&observed.targets) {
@@ -198,9 +198,9 @@ pub async fn remember(
     decided: &Plan,
     outcome: &mut Outcome,
 ) {
-    for memory in &decided.memories {
+    for memory in &decided.annotation_fixes {
         match memory {
-            Memory::Workload { workload, governed } => {
+            AnnotationFix::Workload { workload, governed } => {
                 let body = manifest::annotated(workload, &observed.key.name, governed);
                 let own = [wire::POLICY_LABEL.to_owned(), wire::GOVERNED_ANNOTATION.to_owned()].into();
                 match workload::workload(context, workload, &body, "", &own, false).await {
@@ -209,7 +209,7 @@ pub async fn remember(
                     Err(error) => outcome.failed(error),
                 }
             }
-            Memory::ConfigMap { map, governed } => {
+            AnnotationFix::ConfigMap { map, governed } => {
                 match config_map::annotate_config_map(context, &policy.key.namespace, map, governed).await {
                     Ok(Ok(())) => {}
                     Ok(Err((_, message))) => {

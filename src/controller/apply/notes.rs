@@ -7,8 +7,10 @@ use crate::controller::apply::records;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::report;
-use crate::model::{Applied, PolicyObject, Verdict, record_name};
-use crate::plan::{Failure, Notice, Observed, Plan, Report, applied_after, applied_before, applied_judged};
+use crate::model::{Applied, FailedRevision, PolicyObject, record_name};
+use crate::plan::{
+    Failure, Notice, Observed, Plan, WriteResults, applied_after, applied_before, applied_judged,
+};
 
 /// Notes what pods answered, where no record is written that carries it.
 pub async fn reloads(
@@ -31,7 +33,7 @@ pub async fn applied(
     observed: &Observed,
     policy: &PolicyObject,
     decided: &Plan,
-    answers: &Report,
+    answers: &WriteResults,
     reverted: &[SmolStr],
 ) -> Result<(), Error> {
     let applied = applied_after(observed, decided, answers, reverted);
@@ -60,7 +62,7 @@ pub async fn verdict(
     context: &Context,
     policy: &PolicyObject,
     decided: &Plan,
-    verdict: &Verdict,
+    verdict: &FailedRevision,
     applied: &[Applied],
 ) -> Result<(), Error> {
     let name = record_name(&policy.key.name, &policy.uid, &decided.digest);
@@ -73,7 +75,7 @@ pub async fn judged(
     observed: &Observed,
     policy: &PolicyObject,
     decided: &Plan,
-    verdict: &Verdict,
+    verdict: &FailedRevision,
 ) -> Result<(), Error> {
     self::verdict(context, policy, decided, verdict, &applied_judged(observed, decided, verdict)).await?;
     if verdict.weaker {

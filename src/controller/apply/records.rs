@@ -15,7 +15,7 @@ use crate::controller::decode::requests::api;
 use crate::controller::decode::revision::{LARGEST, Revision};
 use crate::controller::decode::seen::Seen;
 use crate::controller::error::Error;
-use crate::model::{Applied, Data, Key, PolicyObject, Verdict};
+use crate::model::{Applied, Data, FailedRevision, Key, PolicyObject};
 use crate::plan::{Desired, Observed, Plan, RecordStep, applied_before, manifest};
 use crate::{api as wire, model as record};
 
@@ -117,7 +117,7 @@ pub async fn note_verdict(
     context: &Context,
     namespace: &str,
     name: &str,
-    verdict: Option<&Verdict>,
+    verdict: Option<&FailedRevision>,
     applied: &[Applied],
 ) -> Result<(), Error> {
     let verdict = verdict.map(written).transpose()?;

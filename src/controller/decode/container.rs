@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 
 use crate::controller::decode::bounded::{Words, cut};
 use crate::controller::decode::volumes::{Mount, Places, Volumes};
-use crate::model::{Bounded, Container, Containers, EnvSource, EnvVar, Traits, UnreadFile, Unusual};
+use crate::model::{Bounded, Container, Containers, EnvSource, EnvVar, OverrideSources, Traits, UnreadFile};
 use crate::server::kratos::{
     Form, config_files, governed_names, input, may_begin, named_in, reaches, runs_itself, serves,
 };
@@ -155,7 +155,8 @@ impl RawContainer {
             scripted: !kratos_alone,
             drains: self.lifecycle.pre_stop.is_some(),
         };
-        let mut unusual = Unusual { in_command: names(words().flat_map(named_in)), ..Unusual::default() };
+        let mut unusual =
+            OverrideSources { in_command: names(words().flat_map(named_in)), ..OverrideSources::default() };
         unusual.in_command.more |= line_more;
         let places = Places::of(&self.working_dir, &self.volume_mounts, volumes);
         let file = |(at, path): (usize, &str)| {

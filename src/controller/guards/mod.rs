@@ -56,13 +56,13 @@ async fn look(context: &Context, probe: Option<&Probe>) -> Guards {
     let mut found = Known::default().all();
     for (name, guard) in &mut found {
         let asked = async {
-            match (*name, probe, &context.settings.itself) {
+            match (*name, probe, &context.settings.own_deployment) {
                 ("confinement", Some(probe), _) => confinement(probe).await,
                 ("confinement", None, _) | (_, _, None) => Guard::Unknown,
-                (name, _, Some(itself)) => {
+                (name, _, Some(own_deployment)) => {
                     let guard = bound(
                         &context.client,
-                        &format!("{}-{name}", itself.name),
+                        &format!("{}-{name}", own_deployment.name),
                         &context.settings.namespaces,
                     )
                     .await;

@@ -29,13 +29,13 @@ pub type Base = Arc<[Layer]>;
 
 /// What was read, by the uid of the workload.
 #[derive(Debug)]
-pub struct Bases {
+pub struct BaseCache {
     state: Mutex<State>,
     /// One text that others wrote is read at a time: meanwhile it takes many times its size.
     reading: Arc<Semaphore>,
 }
 
-impl Default for Bases {
+impl Default for BaseCache {
     fn default() -> Self {
         Self { state: Mutex::default(), reading: Arc::new(Semaphore::new(1)) }
     }
@@ -46,7 +46,7 @@ pub struct State {
     read: Expiring<SmolStr, Entry>,
     /// Most servers have the same: it is held once.
     shared: HashMap<u64, Weak<[Layer]>>,
-    versions: Expiring<SmolStr, Said>,
+    versions: Expiring<SmolStr, VersionReply>,
 }
 
 #[derive(Debug)]
@@ -58,12 +58,12 @@ pub struct Entry {
 
 /// What pods of an image said their version is; none where those that were asked said nothing.
 #[derive(Debug)]
-pub struct Said {
+pub struct VersionReply {
     image: SmolStr,
     version: Option<SmolStr>,
 }
 
-impl Bases {
+impl BaseCache {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
@@ -107,11 +107,11 @@ impl Bases {
     pub fn keep_version(&self, workload: &Workload, image: &SmolStr, version: Option<SmolStr>) {
         let now = Instant::now();
         let until = now + if version.is_some() { FRESH } else { SOON };
-        let said = Said { image: image.clone(), version };
+        let said = VersionReply { image: image.clone(), version };
         self.state().versions.insert(workload.uid.clone(), said, until, now);
     }
 
-    pub fn hasten(&self, uid: &SmolStr) {
+    pub fn expire_soon(&self, uid: &SmolStr) {
         let mut state = self.state();
         let soon = Instant::now() + SOON;
         state.read.end_by(uid, soon);
@@ -169,7 +169,7 @@ mod tests {
     /// Also where nobody waits for a text any more: it is read to its end all the same.
     #[tokio::test]
     async fn what_others_wrote_is_read_off_the_runtime_and_one_at_a_time() {
-        let (bases, readers) = (Bases::default(), Arc::new(Readers::default()));
+        let (bases, readers) = (BaseCache::default(), Arc::new(Readers::default()));
         let read = || {
             let readers = readers.clone();
             bases.off_runtime(move || readers.read())
@@ -189,7 +189,7 @@ mod tests {
     /// Its turn ends with it.
     #[tokio::test]
     async fn a_text_that_cannot_be_read_at_all_keeps_no_other_waiting() {
-        let bases = Bases::default();
+        let bases = BaseCache::default();
         assert_eq!(bases.off_runtime(|| -> u8 { panic!("it goes too deep") }).await, None);
         assert_eq!(bases.off_runtime(|| 1_u8).await, Some(1));
     }

@@ -155,16 +155,16 @@ pub async fn completed<'a>(context: &Context, observed: &'a Observed) -> Result<
 }
 
 /// What stands in the way of a policy is read anew soon: the correction may be there.
-pub fn hasten(context: &Context, observed: &Observed) {
+pub fn expire_soon(context: &Context, observed: &Observed) {
     observed
         .targets
         .iter()
         .filter_map(|view| view.workload.as_ref())
-        .for_each(|workload| context.bases.hasten(&workload.uid));
+        .for_each(|workload| context.bases.expire_soon(&workload.uid));
 }
 
 /// In which time something that is remembered of the targets grows old.
-pub fn grows_old(context: &Context, observed: &Observed) -> Option<Duration> {
+pub fn expires_in(context: &Context, observed: &Observed) -> Option<Duration> {
     let until = (0..observed.targets.len())
         .filter_map(|index| remembered(context, observed, index)?.map(|(_, until)| until))
         .min();

@@ -15,7 +15,7 @@ pub fn by(
     context: &Context,
     tables: &Tables,
     workload: &Workload,
-    asking: Option<&PolicyObject>,
+    probe_cache: Option<&PolicyObject>,
 ) -> Option<Claim> {
     let mut naming = tables.policies.found_by(&Named::Workload(workload.id()));
     // The index knows what is named now. A policy keeps what it has until a look has accepted that it names
@@ -25,7 +25,7 @@ pub fn by(
     };
     let governor = workload.governor().and_then(|name| tables.policies.get(&workload.key.beside(name)));
     naming.extend(governor.filter(keeps));
-    naming.extend(asking.and_then(|asking| tables.policies.get(&asking.key)));
+    naming.extend(probe_cache.and_then(|probe_cache| tables.policies.get(&probe_cache.key)));
     naming.sort_by(|a, b| a.key.cmp(&b.key));
     naming.dedup_by(|a, b| a.key == b.key);
     // One without a spec that can be read asks for nothing that is known.

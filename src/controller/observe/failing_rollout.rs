@@ -37,10 +37,10 @@ pub async fn examine(context: &Context, observed: &mut Observed) -> Result<(), E
         let target = &observed.targets[index];
         let Some(workload) = target.workload.clone() else { continue };
         let content = content_of(context, observed, target, &workload).await?;
-        let pods = match health.then(|| context.asking.room(&workload)) {
+        let pods = match health.then(|| context.probe_cache.room(&workload)) {
             Some(Ok(_room)) => Some(with_health(context, observed, target, &workload, &mut budget).await?),
             Some(Err(none)) => {
-                observed.unheard.add(&workload, none);
+                observed.probes_skipped.add(&workload, none);
                 None
             }
             None => None,

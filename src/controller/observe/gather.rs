@@ -11,7 +11,7 @@ use crate::controller::observe::records::records;
 use crate::controller::store::Tables;
 use crate::controller::store::held::Named;
 use crate::model::{
-    ConfigMapView, Container, Key, Millis, PolicyObject, TargetData, Unheard, Unreadable, Workload,
+    ConfigMapView, Container, Key, Millis, PolicyObject, ProbesSkipped, TargetData, Unreadable, Workload,
     WorkloadId,
 };
 use crate::plan::{Absence, GovernedView, NAMED, Observed, Standing, TargetView, given_up};
@@ -110,10 +110,10 @@ pub fn gather(
         ignored,
         standing,
         left_file: None,
-        unheard: Unheard::default(),
+        probes_skipped: ProbesSkipped::default(),
         untargeted: untargeted(context, tables, key),
         server_images: context.settings.server_images.clone(),
-        itself: context.settings.itself.clone(),
+        own_deployment: context.settings.own_deployment.clone(),
     }
 }
 

@@ -59,7 +59,10 @@ pub async fn observe(context: &Context, key: &Key, now: Millis) -> Result<Gather
     let mut observed = look(Vec::new());
     if may_be_refused(&observed) {
         let refused = refused(context, &mut observed).await?;
-        observed = Observed { unheard: std::mem::take(&mut observed.unheard), ..look(refused.rejections) };
+        observed = Observed {
+            probes_skipped: std::mem::take(&mut observed.probes_skipped),
+            ..look(refused.rejections)
+        };
         for view in &mut observed.targets {
             let own =
                 |(uid, _): &&(SmolStr, SmolStr)| view.workload.as_ref().is_some_and(|own| own.uid == *uid);
@@ -95,7 +98,7 @@ async fn refused(context: &Context, observed: &mut Observed) -> Result<Refused, 
     }
     let rejections = refusals(observed);
     if !rejections.is_empty() {
-        base_config::hasten(context, observed);
+        base_config::expire_soon(context, observed);
     }
     let version =
         |view: &TargetView| Some((view.workload.as_ref()?.uid.clone(), view.server_version.clone()?));

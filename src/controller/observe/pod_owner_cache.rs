@@ -25,7 +25,7 @@ pub const HELD_AT_MOST: usize = 32_768;
 
 /// What was read.
 #[derive(Debug, Default)]
-pub struct Makers(Mutex<Expiring<Name, Entry, HELD_AT_MOST>>);
+pub struct PodOwners(Mutex<Expiring<Name, Entry, HELD_AT_MOST>>);
 
 /// Of a maker: pods say the kind, the uid and the name as they like, so that none of them stands for another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,7 +42,7 @@ pub struct Entry {
     read: Instant,
 }
 
-impl Makers {
+impl PodOwners {
     fn all(&self) -> MutexGuard<'_, Expiring<Name, Entry, HELD_AT_MOST>> {
         self.0.lock()
     }

@@ -26,7 +26,7 @@ pub async fn look(
         observed.targets[*index]
             .workload
             .as_ref()
-            .is_some_and(|workload| !observed.unheard.is_starved(workload))
+            .is_some_and(|workload| !observed.probes_skipped.is_starved(workload))
     };
     let asked: Vec<_> =
         questions(observed, decided).into_iter().map(|(index, _)| index).filter(asks).collect();

@@ -58,7 +58,7 @@ pub async fn list(context: &Context, observed: &mut Observed) -> Option<Error> {
         if pods.is_unseen() {
             continue;
         }
-        let room = asked.map(|_| context.asking.room(&workload));
+        let room = asked.map(|_| context.probe_cache.room(&workload));
         let pods = match (asked, &room) {
             (Some(container), Some(Ok(_))) => {
                 budget
@@ -70,7 +70,7 @@ pub async fn list(context: &Context, observed: &mut Observed) -> Option<Error> {
             _ => pods.own.into_iter().map(|view| view.pod).collect(),
         };
         if let Some(Err(none)) = room {
-            observed.unheard.add(&workload, none);
+            observed.probes_skipped.add(&workload, none);
         } else {
             // Between two templates it is no wonder.
             let disagrees = is_done(&workload) && hashes(&pods).len() > 1;

@@ -44,10 +44,10 @@ pub async fn ask_versions(context: &Context, observed: &mut Observed) -> Result<
             None if workload.selector.is_none() || observed.verification().mode == VerificationMode::Off => {
                 None
             }
-            None => match context.asking.room(&workload) {
+            None => match context.probe_cache.room(&workload) {
                 Ok(_room) => ask_version(context, observed, &workload, container).await?,
                 Err(none) => {
-                    observed.unheard.add(&workload, none);
+                    observed.probes_skipped.add(&workload, none);
                     None
                 }
             },

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use crate::controller::expiring::Expiring;
 use crate::controller::memory::clock::at;
-use crate::controller::probe::permits::{Room, Rooms};
-use crate::model::{Answer, Levels, Millis, NoRoom, Proof, Workload};
+use crate::controller::probe::permits::{Permit, Permits};
+use crate::model::{Answer, Levels, Millis, NoPermit, Proof, Workload};
 use crate::plan::Question;
 
 /// What was not looked at for so long is of a workload that is gone.
@@ -18,9 +18,9 @@ pub const FORGET: Duration = Duration::from_secs(2 * 3_600);
 
 /// What pods answered.
 #[derive(Debug, Default)]
-pub struct Asking {
+pub struct ProbeCache {
     known: Mutex<Expiring<SmolStr, Arc<Known>>>,
-    rooms: Rooms,
+    rooms: Permits,
 }
 
 /// What the pods of one workload answered.
@@ -29,7 +29,7 @@ pub struct Known {
     pub question: Question,
     /// Of the workload when they were listed: it changes when pods come, go or get ready.
     pub resource_version: SmolStr,
-    pub told: Vec<Told>,
+    pub told: Vec<CachedReply>,
     pub proof: Proof,
     /// The weakest that they demand.
     pub levels: Option<Levels>,
@@ -59,7 +59,7 @@ impl Since {
 }
 
 #[derive(Debug)]
-pub struct Told {
+pub struct CachedReply {
     pub run: u64,
     pub answer: Answer,
     pub at: Instant,
@@ -71,13 +71,13 @@ impl Known {
     }
 }
 
-impl Asking {
+impl ProbeCache {
     fn known(&self) -> MutexGuard<'_, Expiring<SmolStr, Arc<Known>>> {
         self.known.lock()
     }
 
     /// Whoever asks the pods of the workload holds it meanwhile: silent ones must not take all looks.
-    pub fn room(&self, workload: &Workload) -> Result<Room<'_>, NoRoom> {
+    pub fn room(&self, workload: &Workload) -> Result<Permit<'_>, NoPermit> {
         self.rooms.take(&workload.key.namespace, &workload.uid)
     }
 

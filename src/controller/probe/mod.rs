@@ -18,9 +18,9 @@ use crate::controller::decode::pod::PodView;
 use crate::controller::error::Error;
 use crate::controller::observe::pod_sorting::Pods;
 use crate::controller::observe::pods;
-use crate::controller::probe::answers::{Known, Since, Told};
+use crate::controller::probe::answers::{CachedReply, Known, Since};
 use crate::controller::probe::requests::{ASKED_AT_ONCE, Budget, one};
-use crate::model::{Answer, NoRoom, Pod, Proof, Workload};
+use crate::model::{Answer, NoPermit, Pod, Proof, Workload};
 use crate::plan::{
     Observed, Plan, Question, TargetView, is_wrong, levels_of_pods, of_variables, pause, questions,
 };
@@ -29,7 +29,7 @@ use crate::plan::{
 const WHILE_WRITING: Duration = Duration::from_secs(60);
 
 /// When a look that found no room comes again.
-pub const NO_ROOM: Duration = Duration::from_secs(1);
+pub const RETRY_WITHOUT_PERMIT: Duration = Duration::from_secs(1);
 
 /// Questions of many policies spread over this time.
 const SPREAD: u64 = 120_000;
@@ -49,19 +49,19 @@ pub async fn pods(context: &Context, observed: &mut Observed, decided: &Plan) ->
     for (index, question) in questions(observed, decided) {
         let target = &observed.targets[index];
         let Some(workload) = target.workload.clone() else { continue };
-        let mut known = context.asking.answers(&workload, &question);
+        let mut known = context.probe_cache.answers(&workload, &question);
         // What is written brings a look of its own, unless it is refused again and again.
         let waits =
             decided.writes() && known.as_ref().is_none_or(|known| known.asked.elapsed() < WHILE_WRITING);
         let is_due = !waits && known.as_ref().is_none_or(|known| !known.is_fresh(&workload));
-        match is_due.then(|| context.asking.room(&workload)) {
+        match is_due.then(|| context.probe_cache.room(&workload)) {
             Some(Ok(_room)) => {
                 match ask(context, observed, (target, &workload), question, known.as_deref(), &mut budget)
                     .await
                 {
                     Ok(asked) => {
                         let asked = Arc::new(asked);
-                        context.asking.keep(&workload, asked.clone());
+                        context.probe_cache.keep(&workload, asked.clone());
                         known = Some(asked);
                     }
                     // A repair does not wait for it.
@@ -70,18 +70,18 @@ pub async fn pods(context: &Context, observed: &mut Observed, decided: &Plan) ->
                 }
             }
             // A status that says less would be taken back a moment later.
-            Some(Err(NoRoom::ForNow)) if known.is_none() && was_told(observed) => {
-                return Ok(Asked::Later(NO_ROOM));
+            Some(Err(NoPermit::ForNow)) if known.is_none() && was_told(observed) => {
+                return Ok(Asked::Later(RETRY_WITHOUT_PERMIT));
             }
-            Some(Err(NoRoom::Starved)) => observed.unheard.add(&workload, NoRoom::Starved),
+            Some(Err(NoPermit::Starved)) => observed.probes_skipped.add(&workload, NoPermit::Starved),
             // What they said until now may be told a little longer.
-            Some(Err(NoRoom::ForNow)) | None => {}
+            Some(Err(NoPermit::ForNow)) | None => {}
         }
         let again = known
             .as_ref()
             .map(|known| known.again.saturating_duration_since(Instant::now()))
             .unwrap_or_default();
-        let pause = NO_ROOM.max(again);
+        let pause = RETRY_WITHOUT_PERMIT.max(again);
         if !decided.writes() {
             next = Some(next.map_or(pause, |next| next.min(pause)));
         }
@@ -99,7 +99,7 @@ fn was_told(observed: &Observed) -> bool {
 }
 
 /// A pod, its run, and when it answered.
-type Heard = (Pod, u64, Instant);
+type PodReply = (Pod, u64, Instant);
 
 /// Lists the pods of the workload, and asks those that are to be asked.
 pub async fn ask(
@@ -183,12 +183,12 @@ fn word(answer: &Answer) -> &'static str {
 async fn hear(
     mut views: Vec<PodView>,
     question: &Question,
-    told: &[Told],
-    kept: &[Told],
+    told: &[CachedReply],
+    kept: &[CachedReply],
     now: Instant,
     deadline: Instant,
-) -> Vec<Heard> {
-    let of = |all: &[Told], view: &PodView| {
+) -> Vec<PodReply> {
+    let of = |all: &[CachedReply], view: &PodView| {
         all.iter().find(|told| told.run == view.run).map(|told| (told.answer.clone(), told.at))
     };
     // First those that never answered, then those whose answer is the oldest.
@@ -215,10 +215,10 @@ async fn hear(
 }
 
 /// The pods, and what of it is worth keeping.
-fn split(heard: Vec<Heard>) -> (Vec<Pod>, Vec<Told>) {
-    let worth = |(pod, run, at): &Heard| {
+fn split(heard: Vec<PodReply>) -> (Vec<Pod>, Vec<CachedReply>) {
+    let worth = |(pod, run, at): &PodReply| {
         let answer = pod.answer.clone().filter(|answer| *answer != Answer::NotYet)?;
-        Some(Told { run: *run, answer, at: *at })
+        Some(CachedReply { run: *run, answer, at: *at })
     };
     let told = heard.iter().filter_map(worth).collect();
     (heard.into_iter().map(|(pod, ..)| pod).collect(), told)

@@ -9,7 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
-use crate::model::NoRoom;
+use crate::model::NoPermit;
 
 /// Looks that ask pods at once, whatever it is: the others of the queue's are for those that have something
 /// to write.
@@ -23,7 +23,7 @@ const OF_ONE_NAMESPACE: usize = AT_ONCE / 2;
 const STARVED: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
-pub struct Rooms(Mutex<State>);
+pub struct Permits(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -47,12 +47,12 @@ impl Waiting {
 
 /// Whoever asks pods holds it meanwhile. Dropped, it is free again.
 #[derive(Debug)]
-pub struct Room<'a> {
-    rooms: &'a Rooms,
+pub struct Permit<'a> {
+    rooms: &'a Permits,
     namespace: SmolStr,
 }
 
-impl Drop for Room<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let mut state = self.rooms.state();
         if let Some(taken) = state.taken.get_mut(&self.namespace) {
@@ -64,7 +64,7 @@ impl Drop for Room<'_> {
     }
 }
 
-impl Rooms {
+impl Permits {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock()
     }
@@ -73,11 +73,11 @@ impl Rooms {
     ///
     /// # Errors
     /// Where there is none now.
-    pub fn take(&self, namespace: &SmolStr, uid: &SmolStr) -> Result<Room<'_>, NoRoom> {
+    pub fn take(&self, namespace: &SmolStr, uid: &SmolStr) -> Result<Permit<'_>, NoPermit> {
         self.take_at(namespace, uid, Instant::now())
     }
 
-    fn take_at(&self, namespace: &SmolStr, uid: &SmolStr, now: Instant) -> Result<Room<'_>, NoRoom> {
+    fn take_at(&self, namespace: &SmolStr, uid: &SmolStr, now: Instant) -> Result<Permit<'_>, NoPermit> {
         let mut state = self.state();
         let of_it = state.taken.get(namespace).copied().unwrap_or_default();
         if of_it >= OF_ONE_NAMESPACE || state.taken.values().sum::<usize>() >= AT_ONCE {
@@ -85,12 +85,12 @@ impl Rooms {
         }
         state.taken.insert(namespace.clone(), of_it + 1);
         state.waiting.remove(uid);
-        Ok(Room { rooms: self, namespace: namespace.clone() })
+        Ok(Permit { rooms: self, namespace: namespace.clone() })
     }
 }
 
 impl State {
-    fn turn_away(&mut self, uid: &SmolStr, now: Instant) -> NoRoom {
+    fn turn_away(&mut self, uid: &SmolStr, now: Instant) -> NoPermit {
         // Seldom enough to cost nothing, often enough to stay within twice what is needed.
         if self.waiting.len().is_power_of_two() {
             self.waiting.retain(|_, waiting| waiting.goes_on(now));
@@ -98,7 +98,7 @@ impl State {
         let before = self.waiting.get(uid).filter(|waiting| waiting.goes_on(now));
         let since = before.map_or(now, |waiting| waiting.since);
         self.waiting.insert(uid.clone(), Waiting { since, last: now });
-        if now.saturating_duration_since(since) < STARVED { NoRoom::ForNow } else { NoRoom::Starved }
+        if now.saturating_duration_since(since) < STARVED { NoPermit::ForNow } else { NoPermit::Starved }
     }
 }
 
@@ -107,15 +107,15 @@ mod tests {
     use super::*;
 
     fn take<'a>(
-        rooms: &'a Rooms,
+        rooms: &'a Permits,
         namespace: &'static str,
         uid: &str,
         now: Instant,
-    ) -> Result<Room<'a>, NoRoom> {
+    ) -> Result<Permit<'a>, NoPermit> {
         rooms.take_at(&SmolStr::new_static(namespace), &uid.into(), now)
     }
 
-    fn fill<'a>(rooms: &'a Rooms, namespace: &'static str, now: Instant) -> Vec<Room<'a>> {
+    fn fill<'a>(rooms: &'a Permits, namespace: &'static str, now: Instant) -> Vec<Permit<'a>> {
         (0..100)
             .map_while(|number| take(rooms, namespace, &format!("{namespace}-{number}"), now).ok())
             .collect()
@@ -123,17 +123,17 @@ mod tests {
 
     #[test]
     fn no_namespace_has_more_than_half() {
-        let (rooms, now) = (Rooms::default(), Instant::now());
+        let (rooms, now) = (Permits::default(), Instant::now());
         let first = fill(&rooms, "silent", now);
         assert_eq!(first.len(), OF_ONE_NAMESPACE);
         let second = fill(&rooms, "others", now);
         assert_eq!(second.len(), AT_ONCE - OF_ONE_NAMESPACE, "half is left for the others");
-        assert_eq!(take(&rooms, "third", "uid", now).err(), Some(NoRoom::ForNow), "and no more than all");
+        assert_eq!(take(&rooms, "third", "uid", now).err(), Some(NoPermit::ForNow), "and no more than all");
     }
 
     #[test]
     fn what_is_dropped_is_free_again() {
-        let (rooms, now) = (Rooms::default(), Instant::now());
+        let (rooms, now) = (Permits::default(), Instant::now());
         let mut held = fill(&rooms, "silent", now);
         assert!(take(&rooms, "silent", "uid", now).is_err());
         held.pop();
@@ -145,24 +145,24 @@ mod tests {
 
     #[test]
     fn who_is_turned_away_for_a_minute_starves() {
-        let (rooms, begun) = (Rooms::default(), Instant::now());
+        let (rooms, begun) = (Permits::default(), Instant::now());
         let mut held = fill(&rooms, "silent", begun);
         let ask = |after: u64| take(&rooms, "silent", "uid", begun + Duration::from_secs(after)).err();
-        assert_eq!([0, 1, 30, 59].map(ask), [Some(NoRoom::ForNow); 4]);
-        assert_eq!([60, 61].map(ask), [Some(NoRoom::Starved); 2]);
-        assert_eq!(ask(61 + 60), Some(NoRoom::ForNow), "it did not ask for a minute");
-        assert_eq!(ask(61 + 60 + 59), Some(NoRoom::ForNow));
-        assert_eq!(ask(61 + 60 + 60), Some(NoRoom::Starved));
+        assert_eq!([0, 1, 30, 59].map(ask), [Some(NoPermit::ForNow); 4]);
+        assert_eq!([60, 61].map(ask), [Some(NoPermit::Starved); 2]);
+        assert_eq!(ask(61 + 60), Some(NoPermit::ForNow), "it did not ask for a minute");
+        assert_eq!(ask(61 + 60 + 59), Some(NoPermit::ForNow));
+        assert_eq!(ask(61 + 60 + 60), Some(NoPermit::Starved));
         held.pop();
         assert_eq!(ask(182), None);
         assert_eq!(fill(&rooms, "silent", begun).len(), 1);
         held.extend(take(&rooms, "silent", "another", begun));
-        assert_eq!(ask(183), Some(NoRoom::ForNow), "it begins anew for who had one");
+        assert_eq!(ask(183), Some(NoPermit::ForNow), "it begins anew for who had one");
     }
 
     #[test]
     fn whoever_asks_no_more_is_forgotten() {
-        let (rooms, begun) = (Rooms::default(), Instant::now());
+        let (rooms, begun) = (Permits::default(), Instant::now());
         let _held = fill(&rooms, "silent", begun);
         for number in 0..1_000 {
             let now = begun + Duration::from_secs(number);

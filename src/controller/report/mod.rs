@@ -18,11 +18,11 @@ use crate::controller::memory::pending_status::Untold;
 use crate::controller::observe::base_config;
 use crate::controller::report::audit::audit;
 use crate::model::{
-    Applied, Governed, LastCondition, LastStatus, PolicyObject, Refusal, Unreadable, Workload, level_word,
-    seconds,
+    Applied, LastCondition, LastStatus, OwnershipNote, PolicyObject, Refusal, Unreadable, Workload,
+    level_word, seconds,
 };
 use crate::plan::{
-    ConfigMapStep, Desired, Notice, Observed, Plan, Report, WrittenFrom, levels, report, suspension,
+    ConfigMapStep, Desired, Notice, Observed, Plan, WriteResults, WrittenFrom, levels, report, suspension,
     written_levels,
 };
 use crate::policy::Kind;
@@ -169,7 +169,7 @@ pub fn reverted(context: &Context, observed: &Observed, workload: &Workload, kep
         Notice { warning: !kept.is_empty() || read.is_some(), reason: EventReason::Reverted, message },
     );
     let (settings, whoami) = written_levels(workload);
-    let governed = Governed::read(workload.governed.as_deref());
+    let governed = OwnershipNote::read(workload.governed.as_deref());
     info!(
         target: "audit",
         policy = %observed.key,
@@ -194,7 +194,7 @@ pub async fn status(
     observed: &Observed,
     policy: &PolicyObject,
     decided: &Plan,
-    answers: &Report,
+    answers: &WriteResults,
 ) -> Result<Option<Duration>, Error> {
     let complete = base_config::completed(context, observed).await?;
     let (mut status, news) = report(&complete, policy, decided, answers);

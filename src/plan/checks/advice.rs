@@ -101,7 +101,7 @@ fn loses_pods(workload: &Workload) -> bool {
 mod tests {
     use super::*;
     use crate::document::Budget;
-    use crate::model::{Container, EnvSource, Traits, Unusual, WorkloadId};
+    use crate::model::{Container, EnvSource, OverrideSources, Traits, WorkloadId};
     use crate::plan::testing::fixtures::{observed_with, target, workload};
     use crate::policy::parse;
     use crate::server::kratos::Layer;
@@ -209,9 +209,9 @@ mod tests {
     fn what_is_not_known_is_not_said() {
         assert!(types(&seen(&json!({}), None, |_| {})).is_empty());
         let from = |prefix: &str| {
-            let unusual = Unusual {
+            let unusual = OverrideSources {
                 env_from: vec![EnvSource::Secret { name: "keys".into(), prefix: prefix.into() }].into(),
-                ..Unusual::default()
+                ..OverrideSources::default()
             };
             types(&seen(&json!({}), Some("{}"), |workload| workload.containers[0].unusual = unusual.boxed()))
         };

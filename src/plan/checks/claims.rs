@@ -5,7 +5,7 @@ mod tests;
 
 use smol_str::SmolStr;
 
-use crate::model::{ConfigMapView, Governed, Millis, PolicyObject, Workload};
+use crate::model::{ConfigMapView, Millis, OwnershipNote, PolicyObject, Workload};
 use crate::server::kratos::{Overlay, is_stricter};
 
 /// A policy that may hold a workload.
@@ -77,7 +77,7 @@ fn stricter(one: &Candidate, other: &Candidate) -> bool {
 /// # Errors
 /// Who holds it instead.
 pub fn claim_config_map(found: &ConfigMapView, policy: &PolicyObject) -> Result<(), String> {
-    let governed = Governed::read(found.governed.as_deref());
+    let governed = OwnershipNote::read(found.governed.as_deref());
     let own_label = found.own && found.policy_label.as_deref() == Some(&*policy.key.name);
     let made_for_this = governed.as_ref().is_some_and(|governed| governed.policy == *policy.uid);
     match &found.holder {

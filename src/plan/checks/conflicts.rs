@@ -56,7 +56,7 @@ fn has_code(observed: &Observed) -> bool {
 mod tests {
     use super::*;
     use crate::document::Budget;
-    use crate::model::{Bounded, EnvFromMap, EnvSource, MountedFile, Unusual};
+    use crate::model::{Bounded, EnvFromMap, EnvSource, MountedFile, OverrideSources};
     use crate::plan::checks::merged::beside_ours;
     use crate::plan::desired::in_force::Standing;
     use crate::plan::testing::fixtures::{container, observed_with, target, workload};
@@ -159,7 +159,8 @@ mod tests {
             let view = &mut observed.targets[0];
             let own = view.workload.as_mut().map(Arc::make_mut).expect("a workload");
             own.containers[0].unusual =
-                Unusual { env_from: vec![source.clone()].into(), ..Unusual::default() }.boxed();
+                OverrideSources { env_from: vec![source.clone()].into(), ..OverrideSources::default() }
+                    .boxed();
             let names = names.map(|names| names.iter().map(|name| (*name).into()).collect());
             view.env_from.sources = vec![EnvFromMap { source, names }];
             !fields(&observed).is_empty()

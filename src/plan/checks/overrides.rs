@@ -167,7 +167,7 @@ fn later_files(desired: &Desired, container: &Container, place: &str) -> Vec<Str
 mod tests {
     use super::*;
     use crate::document::Budget;
-    use crate::model::{EnvSource, EnvVar, FileSource, UnreadFile, Unusual};
+    use crate::model::{EnvSource, EnvVar, FileSource, OverrideSources, UnreadFile};
     use crate::plan::testing::fixtures::{container as kratos, target, workload};
     use crate::policy::{Delivery, FieldConflicts};
     use crate::server::kratos::{Layer, Overlay, render};
@@ -198,7 +198,7 @@ mod tests {
         find(&desired(delivery), &view, &workload, &workload.containers[0])
     }
 
-    fn with(unusual: Unusual) -> Container {
+    fn with(unusual: OverrideSources) -> Container {
         Container { unusual: unusual.boxed(), ..kratos(&[]) }
     }
 
@@ -214,7 +214,9 @@ mod tests {
 
     #[test]
     fn only_what_the_policy_sets_can_be_beaten() {
-        let alias = |name: &str| with(Unusual { aliases: vec![name.into()].into(), ..Unusual::default() });
+        let alias = |name: &str| {
+            with(OverrideSources { aliases: vec![name.into()].into(), ..OverrideSources::default() })
+        };
         for delivery in [Delivery::Environment, Delivery::ConfigFile] {
             for name in ["session_whoami_required_aal", "Session", "SESSION_WHOAMI"] {
                 let found = found(delivery, alias(name), EnvFrom::default()).overrides;
@@ -278,7 +280,7 @@ mod tests {
         }];
         let container = Container {
             files: vec![file("base"), file("mfa-mfa"), None, file("extra")].into(),
-            ..with(Unusual { unread: unread.into(), ..Unusual::default() })
+            ..with(OverrideSources { unread: unread.into(), ..OverrideSources::default() })
         };
         let found = found(Delivery::ConfigFile, container.clone(), EnvFrom::default());
         assert_eq!(found.overrides.len(), 2, "{found:?}");
@@ -323,13 +325,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_named() {
-        let unusual = Unusual {
+        let unusual = OverrideSources {
             env_from: vec![
                 EnvSource::Secret { name: "keys".into(), prefix: "".into() },
                 EnvSource::ConfigMap { name: "settings".into(), prefix: "".into() },
             ]
             .into(),
-            ..Unusual::default()
+            ..OverrideSources::default()
         };
         let found = |from| found(Delivery::Environment, with(unusual.clone()), from).not_checked;
         assert_eq!(
@@ -345,7 +347,9 @@ mod tests {
             |container: Container, from: EnvFrom| found(Delivery::Environment, container, from).not_checked;
         let told = |name: &str, keys: &str| format!("env {name} of container kratos, which may set {keys}");
         let settings = "selfservice.flows.settings.required_aal";
-        let alias = |name: &str| with(Unusual { aliases: vec![name.into()].into(), ..Unusual::default() });
+        let alias = |name: &str| {
+            with(OverrideSources { aliases: vec![name.into()].into(), ..OverrideSources::default() })
+        };
         assert_eq!(
             not_checked(alias("Session"), EnvFrom::default()),
             Vec::<String>::new(),
@@ -356,8 +360,10 @@ mod tests {
             not_checked(alias(parent), EnvFrom::default()),
             [told(parent, "selfservice.flows.recovery.enabled and 1 keys more")]
         );
-        let in_command =
-            with(Unusual { in_command: vec!["FEATURE_FLAGS".into()].into(), ..Unusual::default() });
+        let in_command = with(OverrideSources {
+            in_command: vec!["FEATURE_FLAGS".into()].into(),
+            ..OverrideSources::default()
+        });
         assert_eq!(not_checked(in_command, EnvFrom::default()).len(), 1);
         let name = "SELFSERVICE_FLOWS_SETTINGS_REQUIRED_AAL";
         for (value, known) in [(Some("aal1"), true), (Some("$(LEVEL)"), false), (None, false)] {
@@ -417,7 +423,8 @@ mod tests {
     fn a_level_is_unknown_where_something_else_may_set_it() {
         let plain = || kratos(&[(WHOAMI, "highest_available")]);
         let alias = |name: &str| Container {
-            unusual: Unusual { aliases: vec![name.into()].into(), ..Unusual::default() }.boxed(),
+            unusual: OverrideSources { aliases: vec![name.into()].into(), ..OverrideSources::default() }
+                .boxed(),
             ..plain()
         };
         let nothing = EnvFrom::default();

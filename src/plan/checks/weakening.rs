@@ -8,7 +8,7 @@ mod tests;
 use smol_str::SmolStr;
 
 use crate::api::rules;
-use crate::model::{Applied, Container, Governed, PolicyObject, Workload};
+use crate::model::{Applied, Container, OwnershipNote, PolicyObject, Workload};
 use crate::plan::checks::claims::claim_config_map;
 use crate::plan::checks::merged::{governed, merged_with};
 use crate::plan::desired::{Desired, read_back};
@@ -161,7 +161,7 @@ fn may_go(
     memory: Option<&str>,
     workload: Option<&Workload>,
 ) -> bool {
-    let Some(memory) = Governed::read(memory) else { return false };
+    let Some(memory) = OwnershipNote::read(memory) else { return false };
     let same_object = workload.is_none_or(|workload| memory.workload.as_deref() == Some(&*workload.uid));
     same_object && memory.policy != *policy.uid && memory.reverts(&observed.crd_uid)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use crate::model::{Governed, PolicyObject, Record, TargetData, Workload};
+use crate::model::{OwnershipNote, PolicyObject, Record, TargetData, Workload};
 use crate::plan::desired::Desired;
 use crate::policy::{Delivery, FieldConflicts, Policy, Rejection, Target};
 use crate::server::kratos::{Overlay, render, transition};
@@ -125,7 +125,7 @@ pub fn noted<'a>(
     workloads: &[&Workload],
 ) -> Option<&'a Arc<Record>> {
     let ours = |workload: &&&Workload| {
-        let governed = Governed::read(workload.governed.as_deref())
+        let governed = OwnershipNote::read(workload.governed.as_deref())
             .filter(|_| workload.own.governed && workload.own.policy_label);
         governed.is_some_and(|governed| {
             governed.policy == *policy.uid && governed.workload.as_deref() == Some(&*workload.uid)

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use crate::model::{Data, Governed, PolicyObject, TargetData};
+use crate::model::{Data, OwnershipNote, PolicyObject, TargetData};
 use crate::policy::{DeletionPolicy, FieldConflicts};
 use crate::server::kratos::Rendered;
 
@@ -45,8 +45,13 @@ impl Desired {
     }
 
     #[must_use]
-    pub fn governed(&self, policy: &PolicyObject, crd_uid: &str, workload_uid: Option<&str>) -> Governed {
-        Governed {
+    pub fn governed(
+        &self,
+        policy: &PolicyObject,
+        crd_uid: &str,
+        workload_uid: Option<&str>,
+    ) -> OwnershipNote {
+        OwnershipNote {
             deletion_policy: self.deletion_policy,
             policy: policy.uid.to_string(),
             crd: crd_uid.into(),

@@ -10,7 +10,7 @@ use crate::server::kratos::{Overlay, REVISION, Variable, level_variables, revisi
 
 /// What the pods of one revision have in common, and no others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mark {
+pub enum PodMarker {
     /// The variable that names the revision.
     Revision(SmolStr),
     /// No such variable of ours, and for the levels exactly these, sorted by name. Another file makes no
@@ -24,7 +24,7 @@ pub enum Mark {
     },
 }
 
-impl Mark {
+impl PodMarker {
     /// Of the pods that the template makes once the container is given the overlay so.
     #[must_use]
     pub fn of(
@@ -103,7 +103,7 @@ fn beside(workload: &Workload, container: &str, own: &[Variable]) -> Vec<EnvVar>
     });
     all.extend(own.iter().map(|variable| EnvVar {
         name: variable.name.as_str().into(),
-        value: Some(manifest::literal(&variable.value).into()),
+        value: Some(manifest::escape_dollar(&variable.value).into()),
     }));
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
@@ -112,8 +112,8 @@ fn beside(workload: &Workload, container: &str, own: &[Variable]) -> Vec<EnvVar>
 impl Record {
     /// Of the pods that have it.
     #[must_use]
-    pub fn mark(&self, workload: &Workload, container: &str) -> Mark {
-        Mark::of(&self.data.overlay, self.data.delivery, &self.data.config_map_name, workload, container)
+    pub fn mark(&self, workload: &Workload, container: &str) -> PodMarker {
+        PodMarker::of(&self.data.overlay, self.data.delivery, &self.data.config_map_name, workload, container)
     }
 
     /// Whether what our manager owns on the workload is exactly what this record sets there. Of those that a
@@ -132,7 +132,7 @@ impl Record {
                 own.sort();
                 let wanted = variables(overlay, delivery)
                     .into_iter()
-                    .map(|variable| (variable.name, manifest::literal(&variable.value)));
+                    .map(|variable| (variable.name, manifest::escape_dollar(&variable.value)));
                 !own.is_empty() && own.into_iter().eq(wanted)
             }
         }
@@ -142,11 +142,11 @@ impl Record {
 impl Desired {
     /// Of the pods that enforce it.
     #[must_use]
-    pub fn mark(&self, workload: &Workload, container: &str) -> Mark {
+    pub fn mark(&self, workload: &Workload, container: &str) -> PodMarker {
         if self.rendered.revision.is_empty() {
-            return Mark::Levels { variables: beside(workload, container, &[]), file: None };
+            return PodMarker::Levels { variables: beside(workload, container, &[]), file: None };
         }
-        Mark::of(&self.rendered.overlay, self.rendered.delivery, &self.config_map, workload, container)
+        PodMarker::of(&self.rendered.overlay, self.rendered.delivery, &self.config_map, workload, container)
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
             Container { files: file("mfa-mfa", true), ..container(&[(level_variables().1, "aal1")]) },
         ]
         .into();
-        let mark = Mark::of_template(&workload, "kratos");
+        let mark = PodMarker::of_template(&workload, "kratos");
         assert_eq!(mark, by_file("aal1").mark(&workload, "kratos"));
         let made = Pod { containers: workload.containers.clone(), ..pod(&[]) };
         assert!(mark.is_on(&made, "kratos") && !mark.is_on(&made, "sidecar"));
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_foreign_container_says_nothing() {
-        let mark = Mark::Revision("mfa-0123456789".into());
+        let mark = PodMarker::Revision("mfa-0123456789".into());
         let other = Container { name: "other".into(), ..container(&[("REVISION", "mfa-0123456789")]) };
         assert!(!mark.is_on(&Pod { containers: vec![other].into(), ..pod(&[]) }, "kratos"));
     }

@@ -11,7 +11,8 @@ use crate::server::kratos::{Overlay, REVISION, revision, variables};
 /// The variables of ours in a container, each as (name, what the process sees).
 pub fn own_variables<'a>(workload: &Workload, container: &'a Container) -> Vec<(&'a str, String)> {
     let own = container.env.iter().filter(|entry| workload.owns(&container.name, &entry.name));
-    own.filter_map(|entry| Some((entry.name.as_str(), manifest::spoken(entry.value.as_deref()?)))).collect()
+    own.filter_map(|entry| Some((entry.name.as_str(), manifest::unescape_dollar(entry.value.as_deref()?))))
+        .collect()
 }
 
 /// The variables of ours on a workload as the record of a revision, if they are exactly one.

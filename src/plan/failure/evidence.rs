@@ -6,7 +6,7 @@ mod tests;
 use smol_str::SmolStr;
 
 use crate::model::{Evidence, Millis, Pod, Trouble, Workload};
-use crate::plan::desired::pod_marker::Mark;
+use crate::plan::desired::pod_marker::PodMarker;
 
 /// The first crash may be anybody's.
 const CRASHES: i32 = 2;
@@ -22,7 +22,7 @@ const LASTING: Millis = 60_000;
 pub struct Roll<'a> {
     pub container: &'a str,
     /// Of its new pods.
-    pub mark: &'a Mark,
+    pub mark: &'a PodMarker,
     /// The config map of ours that they read, if they read one.
     pub config_map: Option<&'a str>,
     /// When that got a file which running pods are to read, and have not been seen to.

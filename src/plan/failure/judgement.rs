@@ -2,7 +2,7 @@
 
 use crate::model::{Applied, Millis, PolicyObject};
 use crate::plan::desired::Desired;
-use crate::plan::desired::pod_marker::Mark;
+use crate::plan::desired::pod_marker::PodMarker;
 use crate::plan::desired::server::Server;
 use crate::plan::failure::control::Judgement;
 use crate::plan::failure::control::judge as judge_roll;
@@ -16,7 +16,7 @@ pub fn roll<'a>(
     policy: &PolicyObject,
     desired: &'a Desired,
     container: &'a str,
-    mark: &'a Mark,
+    mark: &'a PodMarker,
     known: Option<&Applied>,
     now: Millis,
 ) -> Roll<'a> {
@@ -38,7 +38,7 @@ pub fn judge(
     let mark = desired.mark(workload, container);
     let known = known(observed, workload);
     match judge_roll(view, workload, &roll(policy, desired, container, &mark, known, observed.now), known) {
-        Judgement::Failed(evidence) if observed.unheard.is_starved(workload) => Judgement::Unproven(
+        Judgement::Failed(evidence) if observed.probes_skipped.is_starved(workload) => Judgement::Unproven(
             evidence,
             "its pods could not be asked how they are, because others that do not answer take the time"
                 .into(),

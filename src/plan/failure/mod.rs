@@ -18,7 +18,7 @@ pub mod stuck_pods;
 mod tests;
 pub mod verdict;
 
-use crate::model::{PolicyObject, Verdict};
+use crate::model::{FailedRevision, PolicyObject};
 use crate::plan::desired::wanted::Wanted;
 use crate::plan::failure::control::Judgement;
 use crate::plan::failure::judgement::judge;
@@ -44,7 +44,7 @@ pub fn failure(
     let noted = noted(observed, &wanted.digest);
     if let Some(noted) = noted.filter(|noted| !noted.lifted) {
         let asked = asked(observed, policy, noted).map(|_| observed.now).or(noted.asked);
-        return Failure::Retrying(Verdict { lifted: true, asked, ..noted.clone() });
+        return Failure::Retrying(FailedRevision { lifted: true, asked, ..noted.clone() });
     }
     let done = || targets.iter().all(|target| matches!(target.step, Step::Settled { done: true }));
     match judged(observed, policy, wanted, targets, reloads) {
@@ -61,7 +61,7 @@ pub fn judged(
     wanted: &Wanted<'_>,
     targets: &[TargetPlan],
     reloads: &Reloads,
-) -> Option<Verdict> {
+) -> Option<FailedRevision> {
     let desired = &*wanted.desired;
     // An edit that is refused for what its targets have changes nothing of what is in force, and protects
     // nothing of it.
@@ -85,7 +85,7 @@ pub fn judged(
     let (view, evidence, back) = failing.chain(unread).find_map(with_a_way_back)?;
     let weaker = back.iter().any(|back| is_weaker(observed, desired, &back.record));
     let attempts = noted(observed, &wanted.digest).map_or(0, |before| before.attempts).saturating_add(1);
-    Some(Verdict {
+    Some(FailedRevision {
         since: observed.now,
         generation: policy.generation,
         retry: policy.retry.clone(),

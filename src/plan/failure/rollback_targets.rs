@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use crate::model::{Applied, Back, Before, Pod, Record, Verdict, Workload};
+use crate::model::{Applied, Back, Before, FailedRevision, Pod, Record, Workload};
 use crate::plan::desired::wanted::Wanted;
 use crate::plan::desired::{Desired, Goal};
 use crate::plan::history::last_applied::known;
@@ -20,7 +20,7 @@ pub fn goal_of(
     observed: &Observed,
     wanted: &Wanted<'_>,
     view: &TargetView,
-    verdict: Option<&Verdict>,
+    verdict: Option<&FailedRevision>,
 ) -> Goal {
     let Some(verdict) = verdict else { return wanted.goal() };
     let back = verdict.back.iter().find(|back| back.is_of(view.kind, &view.name));
@@ -45,7 +45,11 @@ pub fn nothing(observed: &Observed, desired: &Desired) -> Goal {
 }
 
 /// What is in force as a whole: what the target has whose pods failed, where a verdict stands.
-pub fn in_force(observed: &Observed, targets: &[TargetPlan], verdict: Option<&Verdict>) -> Option<Goal> {
+pub fn in_force(
+    observed: &Observed,
+    targets: &[TargetPlan],
+    verdict: Option<&FailedRevision>,
+) -> Option<Goal> {
     let verdict = verdict?;
     let failed = |view: &TargetView| view.kind.as_str() == verdict.kind && *view.name == *verdict.name;
     let closed = planned(targets, &observed.targets).filter(|target| !target.goal.is_open());
@@ -151,7 +155,7 @@ pub fn is_innocent(observed: &Observed, desired: &Desired, before: &str) -> bool
 
 /// Whether a target that is to go back by this verdict has come to run well meanwhile: no pod that serves
 /// there has what would come back.
-pub fn has_recovered(observed: &Observed, desired: &Desired, digest: &str, verdict: &Verdict) -> bool {
+pub fn has_recovered(observed: &Observed, desired: &Desired, digest: &str, verdict: &FailedRevision) -> bool {
     let mut has_it = observed
         .targets
         .iter()

@@ -1,6 +1,6 @@
 //! How things stand with a failure.
 
-use crate::model::Verdict;
+use crate::model::FailedRevision;
 
 /// How things stand with a failure of what the policy asks for.
 #[derive(Clone, Debug, Default)]
@@ -9,11 +9,11 @@ pub enum Failure {
     #[default]
     None,
     /// It is seen now: it is noted, and acted on by the next look.
-    Detected(Verdict),
+    Detected(FailedRevision),
     /// It is noted and in force: targets have what they had before, or go back to it.
-    RolledBack(Verdict),
+    RolledBack(FailedRevision),
     /// It is noted and not in force any more: that is noted, so that what is tried again counts as in force.
-    Retrying(Verdict),
+    Retrying(FailedRevision),
     /// It is noted, and the revision runs well everywhere by now: the note is removed.
     Recovered,
 }
@@ -21,7 +21,7 @@ pub enum Failure {
 impl Failure {
     /// The failure for which targets go back, or went.
     #[must_use]
-    pub fn rolled_back(&self) -> Option<&Verdict> {
+    pub fn rolled_back(&self) -> Option<&FailedRevision> {
         match self {
             Self::RolledBack(verdict) => Some(verdict),
             Self::None | Self::Detected(_) | Self::Retrying(_) | Self::Recovered => None,

@@ -1,6 +1,6 @@
 //! Pods that a StatefulSet waits for in vain.
 
-use crate::model::{Pod, PolicyObject, Verdict};
+use crate::model::{FailedRevision, Pod, PolicyObject};
 use crate::plan::desired::server::Server;
 use crate::plan::desired::wanted::Wanted;
 use crate::plan::failure::evidence;
@@ -16,7 +16,7 @@ pub fn stuck(
     policy: &PolicyObject,
     wanted: &Wanted<'_>,
     targets: &[TargetPlan],
-    verdict: Option<&Verdict>,
+    verdict: Option<&FailedRevision>,
 ) -> Vec<StuckPod> {
     let failed = verdict.and_then(|_| observed.record(&wanted.digest));
     let mut found = Vec::new();

@@ -19,7 +19,7 @@ use crate::plan::failure::verdict::LONGEST_PAUSE;
 use crate::plan::input::TargetView;
 use crate::plan::plan;
 use crate::plan::report::report;
-use crate::plan::report::results::Report;
+use crate::plan::report::results::WriteResults;
 use crate::plan::testing::fixtures::{self, edit, observed, stand, targets};
 use crate::plan::testing::simulation::{Fate, settle};
 use crate::policy::{Level, Rejection};
@@ -29,7 +29,7 @@ const HOUR: Millis = 3_600_000;
 fn told(observed: &Observed) -> (Reason, String, api::MfaPolicyStatus) {
     let plan = plan(observed);
     let policy = observed.policy.clone().expect("a policy");
-    let (status, _) = report(observed, &policy, &plan, &Report::default());
+    let (status, _) = report(observed, &policy, &plan, &WriteResults::default());
     let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").expect("Ready");
     let reason = [
         Reason::Ready,
@@ -120,7 +120,8 @@ fn a_forged_verdict_stands_no_longer_than_a_real_one() {
     let real = noted(&observed, &digest).expect("it failed").clone();
     assert!(real.weaker && plan(&observed).failure.rolled_back().is_some());
     let mut stands = |since: Millis, attempts: u32| {
-        let forged = Verdict { weaker: false, content: SmolStr::default(), since, attempts, ..real.clone() };
+        let forged =
+            FailedRevision { weaker: false, content: SmolStr::default(), since, attempts, ..real.clone() };
         let index = observed.records.iter().position(|record| record.digest() == digest).expect("its record");
         Arc::make_mut(&mut observed.records[index]).verdict = Some(forged);
         plan(&observed).failure.rolled_back().is_some()

@@ -1,6 +1,6 @@
 //! How long a failure stands that is noted, and when its revision is tried again.
 
-use crate::model::{Back, Millis, PolicyObject, Verdict};
+use crate::model::{Back, FailedRevision, Millis, PolicyObject};
 use crate::plan::desired::Desired;
 use crate::plan::desired::wanted::Wanted;
 use crate::plan::failure::rollback_targets::{has_recovered, is_innocent};
@@ -23,11 +23,13 @@ pub const ASKED_PACE: Millis = 300_000;
 
 /// The verdict over the record of what the policy asks for, as long as it stands. Others may be able to write
 /// where it is noted: what follows from something else is not taken from there.
-pub fn standing(observed: &Observed, policy: &PolicyObject, wanted: &Wanted<'_>) -> Option<Verdict> {
+pub fn standing(observed: &Observed, policy: &PolicyObject, wanted: &Wanted<'_>) -> Option<FailedRevision> {
     let (desired, digest) = (&*wanted.desired, wanted.digest.as_str());
     let noted = noted(observed, digest)?.clone();
-    let verdict =
-        Verdict { weaker: noted.back.iter().any(|back| is_weaker(observed, desired, &back.record)), ..noted };
+    let verdict = FailedRevision {
+        weaker: noted.back.iter().any(|back| is_weaker(observed, desired, &back.record)),
+        ..noted
+    };
     let view = observed
         .targets
         .iter()
@@ -58,24 +60,24 @@ pub fn standing(observed: &Observed, policy: &PolicyObject, wanted: &Wanted<'_>)
 }
 
 /// Whether it is of the target that failed.
-pub fn is_failed(back: &Back, verdict: &Verdict) -> bool {
+pub fn is_failed(back: &Back, verdict: &FailedRevision) -> bool {
     *back.kind == *verdict.kind && *back.name == *verdict.name
 }
 
 /// The verdict that is noted, whether or not it still stands.
-pub fn noted<'a>(observed: &'a Observed, digest: &str) -> Option<&'a Verdict> {
+pub fn noted<'a>(observed: &'a Observed, digest: &str) -> Option<&'a FailedRevision> {
     observed.record(digest)?.verdict.as_ref()
 }
 
 /// When a revision is tried again that nobody touched; none for one that waits for somebody.
-pub fn again(verdict: &Verdict) -> Option<Millis> {
+pub fn again(verdict: &FailedRevision) -> Option<Millis> {
     let pause = (FIRST_PAUSE << verdict.attempts.saturating_sub(1).min(8)).min(LONGEST_PAUSE);
     verdict.weaker.then(|| verdict.since.saturating_add(pause))
 }
 
 /// When a revision is tried again that somebody wants tried: by another word in the annotation, or by an edit
 /// that leaves it as it is. None where nobody does.
-pub fn asked(observed: &Observed, policy: &PolicyObject, verdict: &Verdict) -> Option<Millis> {
+pub fn asked(observed: &Observed, policy: &PolicyObject, verdict: &FailedRevision) -> Option<Millis> {
     let now = observed.now;
     // An edit that is refused asks for nothing.
     let edited = verdict.generation != policy.generation && observed.standing.accepted(policy).is_some();
@@ -85,7 +87,7 @@ pub fn asked(observed: &Observed, policy: &PolicyObject, verdict: &Verdict) -> O
 }
 
 /// When to look at a verdict again.
-pub fn look(observed: &Observed, policy: &PolicyObject, verdict: &Verdict) -> Millis {
+pub fn look(observed: &Observed, policy: &PolicyObject, verdict: &FailedRevision) -> Millis {
     let now = observed.now;
     let next = again(verdict).into_iter().chain(asked(observed, policy, verdict)).min();
     next.map_or(now + LOOK, |at| at.clamp(now + 1, now + LOOK))

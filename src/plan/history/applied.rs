@@ -3,14 +3,14 @@
 use smol_str::SmolStr;
 
 use crate::api::Reason;
-use crate::model::{Applied, Back, Before, Health, Proof, Verdict, Workload, is_done};
+use crate::model::{Applied, Back, Before, FailedRevision, Health, Proof, Workload, is_done};
 use crate::plan::desired::Goal;
 use crate::plan::desired::read_back::read_back;
 use crate::plan::desired::server::Server;
 use crate::plan::history::last_applied::{known, of_name};
 use crate::plan::input::{Observed, TargetView};
 use crate::plan::outcome::Plan;
-use crate::plan::report::results::Report;
+use crate::plan::report::results::WriteResults;
 use crate::plan::steps::{Planned, Reloads, Step};
 use crate::plan::verification::file::{File, is_by_file};
 use crate::plan::verification::proof::proof;
@@ -25,7 +25,7 @@ use crate::policy::VerificationMode;
 pub fn applied_after(
     observed: &Observed,
     plan: &Plan,
-    report: &Report,
+    report: &WriteResults,
     reverted: &[SmolStr],
 ) -> Vec<Applied> {
     let newest = observed.records.first();
@@ -181,7 +181,7 @@ impl TargetView {
 
 /// After a verdict: no target that goes back counts the failed record among its good ones.
 #[must_use]
-pub fn applied_judged(observed: &Observed, plan: &Plan, verdict: &Verdict) -> Vec<Applied> {
+pub fn applied_judged(observed: &Observed, plan: &Plan, verdict: &FailedRevision) -> Vec<Applied> {
     let mut applied = applied_before(observed, plan);
     for entry in &mut applied {
         let keeps = |back: &Back| {

@@ -1,23 +1,23 @@
 //! Annotations that say what happens when the policy goes, and say something else than the policy.
 
-use crate::model::{ConfigMapView, Governed, PolicyObject, Workload};
+use crate::model::{ConfigMapView, OwnershipNote, PolicyObject, Workload};
 use crate::plan::input::Observed;
-use crate::plan::steps::{ConfigMapStep, Memory, Release, Reversal, Step, TargetPlan, planned};
+use crate::plan::steps::{AnnotationFix, ConfigMapStep, Release, Reversal, Step, TargetPlan, planned};
 
 /// Memories to be corrected, whatever else may not be written: when the policy goes it is too late.
 /// Those that another write of the plan corrects are left to it.
-pub fn memories(
+pub fn annotation_fixes(
     observed: &Observed,
     policy: &PolicyObject,
     targets: &[TargetPlan],
     config_map: Option<&ConfigMapStep>,
     release: &Release,
-) -> Vec<Memory> {
+) -> Vec<AnnotationFix> {
     let said = policy.remembered_deletion_policy();
     let corrected = |annotation: Option<&str>| {
-        let governed = Governed::read(annotation)
+        let governed = OwnershipNote::read(annotation)
             .filter(|governed| governed.policy == *policy.uid && governed.deletion_policy != said)?;
-        Some(Governed { deletion_policy: said, ..governed }.write())
+        Some(OwnershipNote { deletion_policy: said, ..governed }.write())
     };
     let is_written = |workload: &Workload| {
         let mut by_step = planned(targets, &observed.targets)
@@ -33,7 +33,7 @@ pub fn memories(
         workload.own.policy_label && workload.own.governed && !workload.deleting && !is_written(workload)
     });
     let workloads = own.filter_map(|workload| {
-        Some(Memory::Workload {
+        Some(AnnotationFix::Workload {
             workload: workload.clone(),
             governed: corrected(workload.governed.as_deref())?,
         })
@@ -48,7 +48,7 @@ pub fn memories(
     };
     let maps = observed.config_maps.iter().filter(own).filter(|map| Some(&map.uid) != file && !ended(map));
     let maps = maps.filter_map(|map| {
-        Some(Memory::ConfigMap { map: map.clone(), governed: corrected(map.governed.as_deref())? })
+        Some(AnnotationFix::ConfigMap { map: map.clone(), governed: corrected(map.governed.as_deref())? })
     });
     workloads.chain(maps).collect()
 }

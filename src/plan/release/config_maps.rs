@@ -1,6 +1,6 @@
 //! Config maps that are needed no more.
 
-use crate::model::{ConfigMapView, Governed};
+use crate::model::{ConfigMapView, OwnershipNote};
 use crate::plan::input::{Absence, Observed};
 use crate::plan::steps::{ConfigMapEnd, Release};
 use crate::policy::Kind;
@@ -15,7 +15,7 @@ pub fn ends(observed: &Observed, map: &ConfigMapView) -> bool {
     if !map.own || map.deleting || map.policy_label.as_ref() != Some(&observed.key.name) {
         return false;
     }
-    let Some(governed) = Governed::read(map.governed.as_deref()) else { return false };
+    let Some(governed) = OwnershipNote::read(map.governed.as_deref()) else { return false };
     let reverts = governed.reverts(&observed.crd_uid);
     match &observed.policy {
         Some(policy) => {

@@ -1,7 +1,7 @@
 //! Workloads that no policy names any more.
 
 use crate::api;
-use crate::model::{Governed, PolicyObject, Workload};
+use crate::model::{OwnershipNote, PolicyObject, Workload};
 use crate::plan::input::{GovernedView, Observed};
 use crate::plan::steps::Reversal;
 use crate::policy::DeletionPolicy;
@@ -24,7 +24,7 @@ pub fn reversal(view: &GovernedView, crd_uid: &str, policy: Option<&PolicyObject
         return None;
     }
     let leave = |why: String| Some(Reversal::Leave { workload: workload.clone(), why });
-    let Some(governed) = Governed::read(workload.governed.as_deref()).filter(|_| workload.own.governed)
+    let Some(governed) = OwnershipNote::read(workload.governed.as_deref()).filter(|_| workload.own.governed)
     else {
         return leave(format!("its annotation {} is missing or changed", api::GOVERNED_ANNOTATION));
     };

@@ -2,7 +2,7 @@
 
 use crate::api::{Condition, ConditionType, Reason};
 use crate::model::{PolicyObject, Refusal, bounded};
-use crate::plan::report::results::{After, Report};
+use crate::plan::report::results::{After, WriteResults};
 use crate::plan::report::rollout_message;
 use crate::plan::steps::{ConfigMapStep, Step};
 use crate::plan::verification::proof;
@@ -12,7 +12,7 @@ use crate::policy::VerificationMode;
 pub fn of(
     after: &After<'_>,
     policy: &PolicyObject,
-    report: &Report,
+    report: &WriteResults,
     overridden: Option<String>,
 ) -> (Vec<Condition>, Reason) {
     let After { observed, plan, views, .. } = *after;
@@ -80,7 +80,7 @@ pub fn present(type_: ConditionType, refusal: Refusal) -> Condition {
 }
 
 /// The first thing that is not in order.
-fn not_accepted(after: &After<'_>, report: &Report) -> Option<Refusal> {
+fn not_accepted(after: &After<'_>, report: &WriteResults) -> Option<Refusal> {
     let After { observed, plan, .. } = *after;
     if !plan.rejections.is_empty() {
         let all: Vec<_> = plan.rejections.iter().map(ToString::to_string).collect();

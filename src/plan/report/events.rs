@@ -7,7 +7,7 @@ mod tests;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::api::{Condition, ConditionType, EventReason, MfaPolicyStatus, Reason, RunningAal, Transition};
-use crate::model::{Millis, PolicyObject, Verdict, bounded};
+use crate::model::{FailedRevision, Millis, PolicyObject, bounded};
 use crate::plan::outcome::Plan;
 use crate::plan::steps::Step;
 use crate::policy::Level;
@@ -128,7 +128,7 @@ fn is_weaker(from: &RunningAal, to: &RunningAal) -> bool {
 
 /// A verdict fell: what failed is tried again.
 #[must_use]
-pub fn retrying(policy: &PolicyObject, verdict: &Verdict, now: Millis) -> Notice {
+pub fn retrying(policy: &PolicyObject, verdict: &FailedRevision, now: Millis) -> Notice {
     let why = if verdict.generation != policy.generation {
         "the policy was edited"
     } else if verdict.retry != policy.retry {
@@ -138,7 +138,7 @@ pub fn retrying(policy: &PolicyObject, verdict: &Verdict, now: Millis) -> Notice
     } else {
         "what it failed with has changed"
     };
-    let Verdict { kind, name, evidence, .. } = verdict;
+    let FailedRevision { kind, name, evidence, .. } = verdict;
     let message = format!("what failed on {kind} {name} ({evidence}) is tried again: {why}");
     Notice { warning: false, reason: EventReason::Retrying, message: bounded(&message) }
 }

@@ -17,7 +17,7 @@ use crate::plan::history::applied::applied_after;
 use crate::plan::input::{Observed, TargetView};
 use crate::plan::outcome::Plan;
 use crate::plan::report::events::News;
-use crate::plan::report::results::{After, Report};
+use crate::plan::report::results::{After, WriteResults};
 use crate::plan::steps::{Planned, Step};
 use crate::plan::verification::file::File;
 use crate::policy::Level;
@@ -29,7 +29,7 @@ pub fn report(
     observed: &Observed,
     policy: &PolicyObject,
     plan: &Plan,
-    report: &Report,
+    report: &WriteResults,
 ) -> (MfaPolicyStatus, News) {
     let views: Vec<_> = observed.targets.iter().map(|view| report.after(view)).collect();
     let file = plan.desired.as_ref().map_or(File::Other, |desired| report.file(observed, desired));
@@ -57,7 +57,11 @@ pub fn report(
     (status, news)
 }
 
-fn of_targets(after: &After<'_>, report: &Report, found: Vec<(Planned<'_>, Findings)>) -> Vec<TargetStatus> {
+fn of_targets(
+    after: &After<'_>,
+    report: &WriteResults,
+    found: Vec<(Planned<'_>, Findings)>,
+) -> Vec<TargetStatus> {
     let After { observed, plan, .. } = *after;
     // As it is noted beside this status.
     let applied = applied_after(observed, plan, report, &[]);

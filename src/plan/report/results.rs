@@ -13,7 +13,7 @@ use crate::plan::verification::file::File;
 
 /// How the writes of a plan ended.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct WriteResults {
     /// By the uid of each target that was written: its workload as the cluster answered it, or the refusal.
     pub targets: BTreeMap<SmolStr, Result<Arc<Workload>, Refusal>>,
     /// Why the config map or the record could not be written.
@@ -24,7 +24,7 @@ pub struct Report {
     pub recorded: bool,
 }
 
-impl Report {
+impl WriteResults {
     /// Whether the config map holds the file that is desired, after the writes.
     pub fn file(&self, observed: &Observed, desired: &Desired) -> File {
         if self.file_written { File::AsDesired } else { File::found(observed, desired) }

@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::{self, Reason};
-use crate::model::{Evidence, Millis, OtherPods, PolicyObject, Refusal, Selected, Verdict, seconds};
+use crate::model::{Evidence, FailedRevision, Millis, OtherPods, PolicyObject, Refusal, Selected, seconds};
 use crate::plan::desired::server::Server;
 use crate::plan::desired::{Desired, Goal};
 use crate::plan::failure::control::Judgement;
@@ -154,7 +154,7 @@ fn left_as_it_is(policy: &PolicyObject, stays: Option<Stays>, evidence: &Evidenc
     )
 }
 
-fn failure(verdict: &Verdict) -> String {
+fn failure(verdict: &FailedRevision) -> String {
     format!("what the policy asks for on {} {} ({})", verdict.kind, verdict.name, verdict.evidence)
 }
 
@@ -163,7 +163,7 @@ fn taken_back(
     policy: &PolicyObject,
     views: &[TargetView],
     plan: &Plan,
-    verdict: &Verdict,
+    verdict: &FailedRevision,
 ) -> String {
     let under_way = plan.over(views).find_map(|Planned { view, goal, step }| match step {
         Step::Settled { done: false } | Step::Write { done: false, .. } => {

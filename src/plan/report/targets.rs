@@ -6,7 +6,7 @@ mod tests;
 use crate::api::{self, RunningAal, TargetStatus};
 use crate::model::{Levels, Workload, bounded, level_word};
 use crate::plan::checks::{merged, overrides};
-use crate::plan::desired::pod_marker::Mark;
+use crate::plan::desired::pod_marker::PodMarker;
 use crate::plan::desired::server::Server;
 use crate::plan::history::last_applied;
 use crate::plan::input::{Observed, TargetView};
@@ -104,7 +104,7 @@ fn revision(
     match (step, view.server()) {
         (Step::Settled { .. } | Step::Write { .. }, Ok(Server { container, .. }))
             if is_delivered
-                && Mark::of_template(workload, &container.name)
+                && PodMarker::of_template(workload, &container.name)
                     == desired.mark(workload, &container.name) =>
         {
             Some(desired.rendered.revision.clone())

@@ -25,7 +25,7 @@ mod tests {
     use crate::plan::input::{Absence, Observed};
     use crate::plan::plan;
     use crate::plan::report::report;
-    use crate::plan::report::results::Report;
+    use crate::plan::report::results::WriteResults;
     use crate::plan::steps::{ConfigMapStep, Step};
     use crate::plan::testing::fixtures::{edit, observed, targets};
     use crate::plan::testing::simulation::settle;
@@ -63,7 +63,7 @@ mod tests {
                 && matches!(plan.targets[0].step, Step::Refused { reason: Reason::Unreadable, .. })
         );
         let (status, _) =
-            report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &Report::default());
+            report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &WriteResults::default());
         let levels = |aal: &Option<crate::api::RunningAal>| {
             aal.as_ref().map(|aal| [aal.settings.clone(), aal.whoami.clone()])
         };
@@ -84,7 +84,7 @@ mod tests {
             status.conditions
         );
         assert_eq!(
-            applied_after(&observed, &plan, &Report::default(), &[]),
+            applied_after(&observed, &plan, &WriteResults::default(), &[]),
             applied_before(&observed, &plan),
             "what was noted of it stays"
         );

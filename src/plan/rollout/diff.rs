@@ -26,7 +26,7 @@ pub fn differences(
         let value = live
             .and_then(|live| live.env.iter().find(|entry| *entry.name == *variable.name))
             .and_then(|entry| entry.value.as_deref());
-        let changed = value != Some(&*manifest::literal(&variable.value));
+        let changed = value != Some(&*manifest::escape_dollar(&variable.value));
         rolls |= changed;
         if changed || !workload.owns(container, &variable.name) {
             fields.push((format!("env {}", variable.name), true));

@@ -15,7 +15,7 @@ pub mod select;
 pub mod step;
 
 use crate::api::Reason;
-use crate::model::{Millis, PolicyObject, Verdict};
+use crate::model::{FailedRevision, Millis, PolicyObject};
 use crate::plan::desired::wanted::Wanted;
 use crate::plan::failure::rollback_targets;
 use crate::plan::input::Observed;
@@ -35,7 +35,7 @@ pub fn plans(
     observed: &Observed,
     policy: &PolicyObject,
     wanted: &Wanted<'_>,
-    verdict: Option<&Verdict>,
+    verdict: Option<&FailedRevision>,
 ) -> Vec<TargetPlan> {
     let mut order: Vec<_> = wanted.candidates.iter().collect();
     let direction = if verdict.is_some() { Direction::Back } else { Direction::Forward };

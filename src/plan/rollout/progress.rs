@@ -2,12 +2,17 @@
 
 use crate::api::Reason;
 use crate::model::{Pod, Trouble, UpdateStrategy, Workload};
-use crate::plan::desired::pod_marker::Mark;
+use crate::plan::desired::pod_marker::PodMarker;
 use crate::policy::Kind;
 
 /// Why a roll is not done.
 #[must_use]
-pub fn progress(workload: &Workload, container: &str, mark: &Mark, pods: Option<&[Pod]>) -> (Reason, String) {
+pub fn progress(
+    workload: &Workload,
+    container: &str,
+    mark: &PodMarker,
+    pods: Option<&[Pod]>,
+) -> (Reason, String) {
     if workload.paused {
         return (
             Reason::TargetPaused,
@@ -72,7 +77,7 @@ fn waits_for_its_owner(workload: &Workload) -> Option<String> {
 
 /// A pod that the controller waits for in vain, because it starts pods in their order: not even a correction
 /// gets past it.
-fn stuck<'a>(workload: &Workload, container: &str, mark: &Mark, pods: &'a [Pod]) -> Option<&'a Pod> {
+fn stuck<'a>(workload: &Workload, container: &str, mark: &PodMarker, pods: &'a [Pod]) -> Option<&'a Pod> {
     let older = |pod: &&Pod| !pod.deleting && pod.scheduled && !pod.ready && !mark.is_on(pod, container);
     let mut pods = pods.iter().filter(|_| workload.kind == Kind::StatefulSet).filter(older);
     pods.find(|pod| trouble(workload, pod, container).is_some())
@@ -143,8 +148,8 @@ mod tests {
 
     const REVISION: &str = "mfa-0123456789";
 
-    fn mark() -> Mark {
-        Mark::Revision(REVISION.into())
+    fn mark() -> PodMarker {
+        PodMarker::Revision(REVISION.into())
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub fn find(
             format!("{view} does not exist in this namespace: create it, or correct spec.targetRefs");
         (Reason::TargetNotFound, message)
     })?;
-    if workload.kind == Kind::Deployment && observed.itself.as_ref() == Some(&workload.key) {
+    if workload.kind == Kind::Deployment && observed.own_deployment.as_ref() == Some(&workload.key) {
         return Err((
             Reason::NotKratos,
             format!("{view} is this operator itself: name the identity server's workload"),

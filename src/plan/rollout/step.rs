@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::api::Reason;
 use crate::model::{Applied, PolicyObject, Record, is_done};
 use crate::plan::desired::Goal;
-use crate::plan::desired::pod_marker::Mark;
+use crate::plan::desired::pod_marker::PodMarker;
 use crate::plan::desired::server::Server;
 use crate::plan::history::last_applied::known;
 use crate::plan::input::{Observed, TargetView};
@@ -104,7 +104,7 @@ pub fn step(
             || progress::progress(
                 workload,
                 container,
-                &Mark::of_template(workload, container),
+                &PodMarker::of_template(workload, container),
                 view.pods.as_deref(),
             )
             .0 == Reason::Crashing;

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::api;
 pub use crate::model::fixtures::{container, crash, pod, trouble, workload};
 use crate::model::{
-    Applied, Before, Data, EnvFrom, Governed, Key, LastStatus, OwnFields, Pauses, PolicyObject, Record,
-    Selected, TargetData, Unheard, Workload, record_name,
+    Applied, Before, Data, EnvFrom, Key, LastStatus, OwnFields, OwnershipNote, Pauses, PolicyObject,
+    ProbesSkipped, Record, Selected, TargetData, Workload, record_name,
 };
 use crate::plan::desired::in_force::Standing;
 use crate::plan::input::{Absence, History, Observed, TargetView};
@@ -56,9 +56,9 @@ pub fn observed(targets: Vec<TargetView>) -> Observed {
         unreadable: Vec::new(),
         standing: Standing::default(),
         left_file: None,
-        unheard: Unheard::default(),
+        probes_skipped: ProbesSkipped::default(),
         server_images: Arc::new(["kratos".to_owned()]),
-        itself: None,
+        own_deployment: None,
     }
 }
 
@@ -146,7 +146,7 @@ pub fn governed(policy: &str, record: &Record) -> Workload {
     let rendered = render(policy, record.data.overlay.clone(), record.data.delivery);
     let env: Vec<_> =
         rendered.variables.iter().map(|variable| (variable.name.as_str(), variable.value.as_str())).collect();
-    let memory = Governed {
+    let memory = OwnershipNote {
         deletion_policy: DeletionPolicy::Revert,
         policy: uid_of(policy),
         crd: "crd".into(),

@@ -6,7 +6,7 @@ mod laws;
 use std::sync::Arc;
 
 use crate::model::{
-    ConfigMapView, Governed, Health, MountedFile, OwnFields, Pod, Record, Workload, WorkloadStatus,
+    ConfigMapView, Health, MountedFile, OwnFields, OwnershipNote, Pod, Record, Workload, WorkloadStatus,
     record_name,
 };
 use crate::plan::desired::{Desired, Goal};
@@ -15,7 +15,7 @@ use crate::plan::history::applied::{applied_after, applied_before, applied_judge
 use crate::plan::input::{Content, Observed};
 use crate::plan::outcome::Plan;
 use crate::plan::plan;
-use crate::plan::report::results::Report;
+use crate::plan::report::results::WriteResults;
 use crate::plan::steps::{ConfigMapStep, Planned, RecordStep, Step, TargetPlan};
 use crate::plan::testing::fixtures::{container, pod};
 
@@ -39,7 +39,7 @@ pub fn settle(observed: &mut Observed, survives: Fate) -> Plan {
 /// Carries out a plan; answers whether anything was written.
 pub fn act(observed: &mut Observed, decided: &Plan) -> bool {
     let policy = observed.policy.clone().expect("a policy");
-    let mut report = Report::default();
+    let mut report = WriteResults::default();
     let before = (observed.records.clone(), observed.config_maps.clone());
     if let Failure::Detected(verdict) = &decided.failure {
         let applied = applied_judged(observed, decided, verdict);
@@ -152,7 +152,7 @@ fn with(workload: &Workload, observed: &Observed, goal: &Goal) -> Workload {
         .map(|variable| (variable.name.as_str(), variable.value.as_str()))
         .collect();
     let files = workload.containers[0].files.clone();
-    let governed: Governed = goal.desired.governed(policy, &observed.crd_uid, Some(&workload.uid));
+    let governed: OwnershipNote = goal.desired.governed(policy, &observed.crd_uid, Some(&workload.uid));
     Workload {
         generation: workload.generation + 1,
         policy_label: Some(observed.key.name.clone()),

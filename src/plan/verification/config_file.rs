@@ -3,14 +3,14 @@
 use smol_str::SmolStr;
 
 use crate::model::{Answer, Millis, Pod, Proof, Reload, hashes};
-use crate::plan::desired::pod_marker::Mark;
+use crate::plan::desired::pod_marker::PodMarker;
 use crate::plan::input::TargetView;
 use crate::plan::verification::file::READ_WITHIN;
 
 pub fn of_pods(
     view: &TargetView,
     container: &str,
-    mark: &Mark,
+    mark: &PodMarker,
     reload: Option<&Reload>,
     now: Millis,
 ) -> Proof {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     fn of(view: &TargetView, reload: Option<&Reload>, now: Millis) -> Reason {
-        let mark = Mark::Levels { variables: strict(), file: Some("mfa".into()) };
+        let mark = PodMarker::Levels { variables: strict(), file: Some("mfa".into()) };
         of_pods(view, "kratos", &mark, reload, now).reason()
     }
 

@@ -4,7 +4,7 @@
 use smol_str::SmolStr;
 
 use crate::model::{Answer, Millis, Pod, Proof, Workload, hashes, is_done};
-use crate::plan::desired::pod_marker::Mark;
+use crate::plan::desired::pod_marker::PodMarker;
 use crate::plan::desired::server::Server;
 use crate::plan::input::{Observed, TargetView};
 use crate::plan::outcome::Plan;
@@ -85,7 +85,7 @@ pub fn of_variables(
     let ready: Vec<_> = pods.iter().filter(|pod| is_asked(pod)).collect();
     let with = |answer: Option<Answer>| ready.iter().find(|pod| pod.answer == answer);
     let late = |within| wrong_since.is_some_and(|since| now - since >= within);
-    let mark = Mark::Revision(question.revision.clone());
+    let mark = PodMarker::Revision(question.revision.clone());
     if ready.is_empty() {
         return Proof::NoPods;
     }

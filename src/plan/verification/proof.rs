@@ -22,7 +22,7 @@ pub fn proof(
     if desired.rendered.revision.is_empty() {
         return None;
     }
-    if let Some(message) = view.workload.as_ref().and_then(|workload| observed.unheard.of(workload)) {
+    if let Some(message) = view.workload.as_ref().and_then(|workload| observed.probes_skipped.of(workload)) {
         return Some(Proof::Unreachable(message));
     }
     let (Step::Settled { done: true } | Step::Write { done: true, .. }, Ok(server)) = (step, view.server())
@@ -102,12 +102,12 @@ pub fn ask_again(observed: &Observed, reloads: &Reloads, target: Planned<'_>) ->
 #[cfg(test)]
 mod tests {
     use crate::api::{Condition, MfaPolicyStatus};
-    use crate::model::{NoRoom, Proof, Unheard};
+    use crate::model::{NoPermit, ProbesSkipped, Proof};
     use crate::plan::failure::state::Failure;
     use crate::plan::input::Observed;
     use crate::plan::plan;
     use crate::plan::report::report;
-    use crate::plan::report::results::Report;
+    use crate::plan::report::results::WriteResults;
     use crate::plan::testing::fixtures::{edit, observed, targets};
     use crate::plan::testing::simulation::{act, run, settle};
 
@@ -119,7 +119,13 @@ mod tests {
     }
 
     fn told(observed: &Observed) -> MfaPolicyStatus {
-        report(observed, observed.policy.as_ref().expect("a policy"), &plan(observed), &Report::default()).0
+        report(
+            observed,
+            observed.policy.as_ref().expect("a policy"),
+            &plan(observed),
+            &WriteResults::default(),
+        )
+        .0
     }
 
     fn effective(observed: &Observed) -> Condition {
@@ -132,7 +138,7 @@ mod tests {
 
     fn starve(observed: &mut Observed, index: usize) {
         let workload = observed.targets[index].workload.clone().expect("a workload");
-        observed.unheard.add(&workload, NoRoom::Starved);
+        observed.probes_skipped.add(&workload, NoPermit::Starved);
     }
 
     #[test]
@@ -143,9 +149,9 @@ mod tests {
         observed.targets.iter_mut().for_each(|view| view.proof = Some(Proof::Confirmed));
         assert_eq!(effective(&observed).reason, "Confirmed");
         let workload = observed.targets[1].workload.clone().expect("a workload");
-        observed.unheard.add(&workload, NoRoom::ForNow);
+        observed.probes_skipped.add(&workload, NoPermit::ForNow);
         assert_eq!(
-            (effective(&observed).reason.as_str(), observed.unheard.for_now),
+            (effective(&observed).reason.as_str(), observed.probes_skipped.for_now),
             ("Confirmed", true),
             "that passes"
         );
@@ -160,7 +166,7 @@ mod tests {
         ] {
             assert!(told.message.contains(word), "{word:?} is not in {}", told.message);
         }
-        observed.unheard = Unheard::default();
+        observed.probes_skipped = ProbesSkipped::default();
         assert_eq!(effective(&observed).reason, "Confirmed");
     }
 

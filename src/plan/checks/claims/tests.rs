@@ -36,7 +36,7 @@ fn labelled(policy: &str, own: bool) -> Workload {
 fn copied(policy: &str) -> Workload {
     let mut copy = labelled(policy, true);
     let workload = Some("the one before".into());
-    let memory = Governed {
+    let memory = OwnershipNote {
         deletion_policy: DeletionPolicy::Retain,
         policy: "uid".into(),
         crd: "crd".into(),

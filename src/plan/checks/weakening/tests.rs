@@ -40,9 +40,9 @@ fn reading(mut observed: Observed, base: &str) -> Observed {
 }
 
 /// What another policy left with a level at whoami, on a server whose own file demands none.
-fn after(memory: impl FnOnce(&mut Governed)) -> Observed {
+fn after(memory: impl FnOnce(&mut OwnershipNote)) -> Observed {
     let mut left = governed("gone", &record("gone", 1, "highest_available"));
-    let mut remembers = Governed::read(left.governed.as_deref()).expect("a memory");
+    let mut remembers = OwnershipNote::read(left.governed.as_deref()).expect("a memory");
     memory(&mut remembers);
     left.governed = Some(remembers.write().into());
     asking(reading(observed(vec![target(left)]), "session: {whoami: {required_aal: aal1}}"), json!({}))
@@ -80,7 +80,7 @@ fn what_was_to_stay_is_not_left_out() {
     assert_eq!(refused(&after(|_| {})), None, "what was to be reverted may go");
     let on = reading(after(|_| {}), "selfservice: {methods: {totp: {enabled: true}}}");
     names(&asking(on, json!({"methods": {"totp": {"enabled": false}}})), "MethodSwitchedOff:totp");
-    let stays: [fn(&mut Governed); 3] = [
+    let stays: [fn(&mut OwnershipNote); 3] = [
         |memory| memory.deletion_policy = DeletionPolicy::Retain,
         |memory| memory.crd = "of another definition".into(),
         |memory| memory.workload = Some("another one".into()),
@@ -190,7 +190,7 @@ fn a_record_takes_nothing_either() {
 #[test]
 fn a_file_that_was_left_is_weighed_for_whoever_reads_it() {
     let mut observed = asking(reading(observed(vec![target(workload(1))]), READABLE), json!({}));
-    let memory = Governed {
+    let memory = OwnershipNote {
         deletion_policy: DeletionPolicy::Retain,
         policy: "gone".into(),
         crd: "crd".into(),
@@ -237,7 +237,7 @@ fn a_file_that_was_left_is_weighed_for_whoever_reads_it() {
     names(&lowered, "spec.requiredAAL.whoami");
     observed.left_file = file(true);
     observed.config_maps[0].governed =
-        Some(Governed { deletion_policy: DeletionPolicy::Revert, ..memory }.write().into());
+        Some(OwnershipNote { deletion_policy: DeletionPolicy::Revert, ..memory }.write().into());
     assert_eq!(refused_file(&observed), None, "it was to be emptied");
 }
 
@@ -264,7 +264,7 @@ fn put(row: &table::Row, had: Had, acknowledged: &[&str]) -> Observed {
         Had::Itself => governed("mfa", &left),
         Had::Another => {
             let mut server = governed("gone", &left);
-            let mut memory = Governed::read(server.governed.as_deref()).expect("a memory");
+            let mut memory = OwnershipNote::read(server.governed.as_deref()).expect("a memory");
             memory.deletion_policy = DeletionPolicy::Retain;
             server.governed = Some(memory.write().into());
             server

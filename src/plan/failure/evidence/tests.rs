@@ -12,8 +12,8 @@ const MINUTE: Millis = 60_000;
 
 const NOW: Millis = 100 * MINUTE;
 
-fn mark() -> Mark {
-    Mark::Revision(NEW.into())
+fn mark() -> PodMarker {
+    PodMarker::Revision(NEW.into())
 }
 
 fn new(troubles: Vec<Trouble>) -> Pod {

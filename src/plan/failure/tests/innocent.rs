@@ -74,7 +74,7 @@ fn a_forged_verdict_over_that_is_not_believed() {
     let weak = observed.records[0].digest().to_owned();
     edit(&mut observed, json!({"requiredAAL": {"whoami": "highest_available"}}));
     settle(&mut observed, ALL_LIVE);
-    let forged = Verdict {
+    let forged = FailedRevision {
         since: observed.now,
         generation: observed.policy.as_ref().expect("a policy").generation,
         retry: SmolStr::default(),

@@ -6,7 +6,7 @@ use crate::model::{Key, Selected, UnknownPods, Unreadable, Workload};
 use crate::plan::input::Observed;
 use crate::plan::plan;
 use crate::plan::report::report;
-use crate::plan::report::results::Report;
+use crate::plan::report::results::WriteResults;
 use crate::plan::steps::Step;
 use crate::plan::testing::fixtures::{edit, observed, targets, workload};
 use crate::plan::testing::simulation::settle;
@@ -47,7 +47,7 @@ fn pods_that_cannot_be_read_leave_the_levels_open() {
             "the workload itself is written all the same"
         );
         let (status, _) =
-            report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &Report::default());
+            report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &WriteResults::default());
         assert_eq!((status.required_aal.map(|aal| aal.whoami), status.pods), (Some("Unknown".into()), None));
         let told = |type_: &str| {
             status.conditions.iter().find(|condition| condition.type_ == type_).expect("it is told")
@@ -72,7 +72,7 @@ fn a_roll_under_way_says_why_its_pods_are_unknown() {
     edit(&mut observed, serde_json::json!({"requiredAAL": levels, "privilegedSessionMaxAge": "5m"}));
     let plan = plan(&observed);
     let (status, _) =
-        report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &Report::default());
+        report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &WriteResults::default());
     let told = status.conditions.iter().find(|condition| condition.type_ == "RolledOut").expect("it is told");
     assert_eq!(told.reason, "Progressing");
     assert!(
@@ -88,7 +88,7 @@ fn what_was_not_looked_for_is_not_claimed() {
     observed.targets[0].selected = Selected::Unknown;
     let plan = plan(&observed);
     let (status, _) =
-        report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &Report::default());
+        report(&observed, observed.policy.as_ref().expect("a policy"), &plan, &WriteResults::default());
     assert_eq!(status.required_aal.map(|aal| aal.whoami), Some("Unknown".into()));
 }
 
@@ -96,7 +96,13 @@ fn what_was_not_looked_for_is_not_claimed() {
 fn what_is_known_by_name_is_claimed_and_told() {
     let mut observed = in_force();
     let told = |observed: &Observed| {
-        report(observed, observed.policy.as_ref().expect("a policy"), &plan(observed), &Report::default()).0
+        report(
+            observed,
+            observed.policy.as_ref().expect("a policy"),
+            &plan(observed),
+            &WriteResults::default(),
+        )
+        .0
     };
     let advised = |observed: &Observed| {
         told(observed).advisories.into_iter().find(|advisory| advisory.type_ == "OwnersNotRead")

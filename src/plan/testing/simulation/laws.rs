@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::Verdict;
+use crate::model::FailedRevision;
 use crate::plan::desired::in_force::Standing;
 use crate::plan::input::TargetView;
 use crate::plan::report::running_levels::running_levels;
@@ -76,7 +76,7 @@ fn wired_targets(number: usize) -> Observed {
     observed
 }
 
-fn verdict(observed: &Observed) -> Option<Verdict> {
+fn verdict(observed: &Observed) -> Option<FailedRevision> {
     plan(observed).failure.rolled_back().cloned()
 }
 
