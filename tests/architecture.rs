@@ -112,7 +112,8 @@ fn every_room_has_its_arrows() {
 fn no_file_is_beyond_four_hundred_lines() {
     for path in files(&src()) {
         let lines = std::fs::read_to_string(&path).expect("a source file is readable").lines().count();
-        assert!(lines <= 530, "{} has {lines} lines: split it by what it does", path.display());
+        let most = if path.ends_with("tests.rs") { 450 } else { 400 };
+        assert!(lines <= most, "{} has {lines} lines: split it by what it does", path.display());
     }
 }
 

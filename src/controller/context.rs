@@ -68,7 +68,7 @@ impl CrdUid {
 }
 
 impl Context {
-    /// That knows nothing yet.
+    /// Makes a context that knows nothing yet.
     pub fn new(
         client: Client,
         writer: Client,

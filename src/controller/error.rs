@@ -22,7 +22,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// One word, for counting.
+    /// Class of the error, in one word, for the metric.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Deadline => "deadline",

@@ -148,7 +148,7 @@ impl Seen {
         ]
     }
 
-    /// Of Ready. A status that says so while pods demand less is not believed.
+    /// Reason of the condition Ready. `Ready` is not believed while pods demand less.
     fn reason(&self) -> &'static str {
         match Reason::from_word(&self.policy.status.reason) {
             Some(Reason::Ready) if self.weaker => "Unknown",

@@ -18,18 +18,18 @@ use crate::model::Key;
 /// Policies worked on at once. More gain nothing against one API server and cost memory.
 const AT_ONCE: usize = 32;
 
-/// Where requests are put.
+/// Sending end of the queue.
 #[derive(Clone, Debug)]
 pub struct Queue {
     requests: UnboundedSender<ScheduleRequest<Key>>,
     waiting: Waiting,
 }
 
-/// Who was asked for at once and has not been handed out since.
+/// Keys that were requested at once and not handed out since.
 #[derive(Clone, Debug, Default)]
 struct Waiting(Arc<Mutex<HashSet<Key>>>);
 
-/// Where they come out.
+/// Receiving end of the queue.
 pub struct Requests {
     requests: UnboundedReceiver<ScheduleRequest<Key>>,
     waiting: Waiting,

@@ -66,7 +66,7 @@ async fn look_in_time(context: &Context, key: &Key) {
     }
 }
 
-/// What is known was not the newest.
+/// Reads the objects of a policy live, once they were out of date three times in a row.
 pub async fn stale(context: &Context, key: &Key) {
     if !context.memory.met_stale(key) {
         debug!("something changed meanwhile; reading again");
@@ -155,7 +155,7 @@ pub async fn look(context: &Context, key: &Key) -> Result<Option<Duration>, Erro
     .min())
 }
 
-/// Whoever waits for what the policy gives up may have it from now on.
+/// Requeues the policies that wait for what this one gives up.
 fn hand_on(context: &Context, observed: &Observed, policy: &PolicyObject, decided: &Plan) {
     if decided.lets_go(observed, policy) && context.memory.let_go(&policy.uid, policy.generation) {
         gather::claimants(context, observed).into_iter().for_each(|claimant| context.queue.now(claimant));

@@ -50,7 +50,7 @@ pub enum Unreadable {
 
 const NO_YAML: Unreadable = Unreadable::NotYaml { line: None };
 
-/// What of a text is asked for.
+/// Paths to build out of a text.
 #[derive(Debug)]
 pub enum Wanted {
     All,
@@ -119,7 +119,7 @@ enum Node<'a> {
         text: Cow<'a, str>,
         form: Form,
     },
-    /// Where that stands which it repeats.
+    /// Alias, with the index of the node that it repeats.
     Alias(usize),
     Mapping {
         end: usize,

@@ -31,7 +31,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Longer than a watch lasts, which the server ends before five minutes.
 const WATCH: Duration = Duration::from_secs(300);
 
-/// One for each purpose.
+/// Clients by purpose.
 #[derive(Clone)]
 pub struct Clients {
     /// Refuses to write, and bounds what it reads.

@@ -56,7 +56,7 @@ impl Terms {
     }
 }
 
-/// What one candidate knows.
+/// State of one candidate.
 #[derive(Clone, Debug)]
 pub struct Election {
     me: String,

@@ -30,7 +30,7 @@ impl Fence {
         Self(Arc::new(AtomicU64::new(0)))
     }
 
-    /// Of an operator without election.
+    /// Makes a fence that is always open, for an operator without election.
     #[must_use]
     pub fn open() -> Self {
         Self(Arc::new(AtomicU64::new(u64::MAX)))

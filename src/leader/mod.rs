@@ -56,14 +56,14 @@ pub enum Lost {
     Taken { lease: Key, holder: String },
 }
 
-/// One of those who may lead.
+/// Candidate for the lead.
 pub struct Candidate {
     client: Client,
     lease: Key,
     fence: Fence,
     leading: watch::Sender<bool>,
     election: Election,
-    /// As this process wrote it last; only while it leads.
+    /// Lease as this process wrote it last. None unless it leads.
     held: Option<Lease>,
     /// What was told last of why there is no progress.
     told: String,
@@ -155,7 +155,8 @@ impl Candidate {
         }
     }
 
-    /// One request renews a lease that is held; whatever stands in its way is looked at.
+    /// Attempts to take or renew the Lease. A Lease that is held takes one request; a failure is followed by
+    /// a read.
     async fn attempt(&mut self) -> kube::Result<Standing> {
         if let Some(held) = self.held.take() {
             match self.write(held).await {

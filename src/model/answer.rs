@@ -18,11 +18,11 @@ pub enum Answer {
     NotYet,
 }
 
-/// Of a SHA-256 in hex.
+/// Digits of a SHA-256 in hex.
 const HASH_DIGITS: usize = 64;
 
 impl Answer {
-    /// Of the two shapes that are known; nothing else is kept.
+    /// Reads a body of one of the two known shapes. Nothing else is kept.
     #[must_use]
     pub fn read(body: &[u8]) -> Self {
         match std::str::from_utf8(body).map(str::trim_end) {

@@ -68,7 +68,7 @@ pub struct MountedFile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvVar {
     pub name: SmolStr,
-    /// As written in the template, before Kubernetes expands it; none for `valueFrom`.
+    /// Value as written in the template, before Kubernetes expands it. None for `valueFrom`.
     pub value: Option<SmolStr>,
 }
 

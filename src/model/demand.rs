@@ -53,7 +53,7 @@ impl Demand {
         Self(workload.containers.iter().filter_map(levels).collect())
     }
 
-    /// Of the container of this name, or the weakest of all that have any. None is not known.
+    /// Levels of the container of this name, or the weakest of all that have any. None is not known.
     #[must_use]
     pub fn levels(&self, container: Option<&str>) -> Levels {
         if let Some(name) = container {

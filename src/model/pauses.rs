@@ -9,8 +9,8 @@ use crate::model::key::Millis;
 pub struct Pauses {
     /// How long a policy must be gone before anything is undone.
     pub gone: Millis,
-    /// The same while many are gone. That is how a mistake looks, and it takes people some minutes to mend
-    /// it.
+    /// How long a policy must be gone while many are gone. That is how a mistake looks, and it takes people
+    /// some minutes to mend it.
     pub many_gone: Millis,
     /// Edits within this time after the first of a burst go out together.
     pub burst: Millis,

@@ -64,7 +64,7 @@ pub struct Trouble {
     /// When it last ended, or was first seen to have, whichever is earlier: two clocks tell. Zero where it
     /// did not.
     pub finished: Millis,
-    /// Of a container that prepares the pod: the config maps that it mounts.
+    /// ConfigMaps that a container mounts which prepares the pod.
     pub prepares: Option<Vec<SmolStr>>,
 }
 

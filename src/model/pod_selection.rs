@@ -17,8 +17,8 @@ pub enum Selected {
     Unknown,
     /// Those of what the policy governs, or none.
     OwnAlone,
-    /// The same, and of some that is told by the name of their ReplicaSet alone, because that may not be
-    /// read. There are no more than the workload counts itself.
+    /// Pods of what the policy governs, some of them known by the name of their ReplicaSet alone, because
+    /// that may not be read. There are no more than the workload counts itself.
     OwnByName,
     Others(OtherPods),
     /// It was looked for, and is not known.
@@ -39,7 +39,7 @@ pub struct OtherPods {
 /// Why it is not known what the pods run that a target's selector finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UnknownPods {
-    /// One of them: whose it is, and what it runs, is not known.
+    /// A pod that cannot be read: whose it is, and what it runs, is not known.
     One(Arc<Unreadable>),
     /// The cluster lets nobody with the operator's rights list them.
     Forbidden,
@@ -87,8 +87,8 @@ impl UnknownPods {
 }
 
 impl Selected {
-    /// Of pods that are all the workload's own, some of them by the name of who made them: so many do not
-    /// end.
+    /// Judges pods of which some are known by their maker's name alone: more than the workload makes do not
+    /// count as its own.
     #[must_use]
     pub fn by_name(workload: &Workload, pods: usize) -> Self {
         let more = usize::try_from(workload.makes_at_most()).is_ok_and(|most| pods > most);

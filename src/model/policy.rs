@@ -17,15 +17,15 @@ pub struct PolicyObject {
     pub created: i64,
     pub deleting: bool,
     pub spec: Result<Policy, Vec<Rejection>>,
-    /// As written, even where the rest of the spec is refused.
+    /// `spec.deletionPolicy` as written, even where the rest of the spec is refused.
     pub deletion_policy: DeletionPolicy,
-    /// Likewise.
+    /// `spec.suspend` as written, even where the rest of the spec is refused.
     pub suspend: bool,
     /// Digest of [`crate::api::RETRY_ANNOTATION`]; empty where it is not set.
     pub retry: SmolStr,
-    /// Who changed the spec last, if that is known.
+    /// Field manager that changed the spec last, if that is known.
     pub manager: Option<SmolStr>,
-    /// Likewise.
+    /// `spec.verification` as written, even where the rest of the spec is refused.
     pub verification: Verification,
     pub status: LastStatus,
 }

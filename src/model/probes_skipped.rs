@@ -10,7 +10,7 @@ use crate::model::workload::Workload;
 pub enum NoPermit {
     /// At the next look there may be.
     ForNow,
-    /// So it has been for a minute.
+    /// No permit was found for a minute.
     Starved,
 }
 

@@ -81,7 +81,7 @@ pub struct Workload {
     /// kept.
     pub selector: Option<SmolStr>,
     pub containers: Containers,
-    /// Who else changed the spec last.
+    /// Field manager other than ours that changed the spec last.
     pub last_manager: Option<SmolStr>,
     /// Config maps that the pod template mounts.
     pub mounts: Bounded<SmolStr, 32>,
@@ -175,8 +175,8 @@ pub fn is_done(workload: &Workload) -> bool {
 }
 
 impl Workload {
-    /// Of containers that are no server, and that nobody declares one, only name and image, unless something
-    /// of ours is in them: a policy governs none of them.
+    /// Drops what no policy can govern: of a container that is no server, only name and image stay, unless
+    /// something of ours is in it.
     #[must_use]
     pub fn of_interest(mut self, server_images: &[String]) -> Self {
         if self.allowed || self.own.env.more {

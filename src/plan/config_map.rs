@@ -11,7 +11,7 @@ use crate::plan::input::Observed;
 use crate::plan::steps::{ConfigMapStep, Step, TargetPlan, WrittenFrom};
 use crate::server::kratos::{Rendered, render};
 
-/// What is held of the file.
+/// Digest of the file, as the store holds it.
 pub fn content(rendered: &Rendered) -> String {
     crate::document::hex_digest(&rendered.file, 16)
 }

@@ -85,7 +85,7 @@ pub enum Absence {
 pub struct TargetView {
     pub kind: Kind,
     pub name: SmolStr,
-    /// As the policy names it.
+    /// Container, as the policy names it.
     pub container: Option<SmolStr>,
     pub workload: Option<Arc<Workload>>,
     /// The workload, where it is there and cannot be read.
@@ -148,7 +148,7 @@ pub struct History {
     pub rolls: Vec<Millis>,
     /// Repairs of drift.
     pub repairs: Vec<Millis>,
-    /// Who owned what the last repair replaced.
+    /// Field manager that owned what the last repair replaced.
     pub rival: Option<SmolStr>,
 }
 

@@ -32,7 +32,7 @@ pub fn is_about_to_change(observed: &Observed) -> bool {
 
 /// A target whose making has to be read.
 pub struct Examination {
-    /// Of the target.
+    /// Index of the target.
     pub index: usize,
     /// Whether its pods are asked how they are.
     pub health: bool,

@@ -24,7 +24,7 @@ pub struct Plan {
     pub desired: Option<Arc<Desired>>,
     /// Digest of the record of what the policy asks for.
     pub digest: String,
-    /// One for each target that was observed, in order; none at all where nothing is desired.
+    /// Plans of the targets that were observed, in their order. Empty where nothing is desired.
     pub targets: Vec<TargetPlan>,
     pub failure: Failure,
     /// What stood on targets before this policy came to them, to be remembered first.

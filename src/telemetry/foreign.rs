@@ -13,7 +13,7 @@ pub const ALWAYS: &str = "audit";
 
 /// Targets of our own.
 const OWN: [&str; 2] = ["mfa_operator", ALWAYS];
-/// Of a text of theirs, in bytes.
+/// Longest text of a library in the log, in bytes.
 const LONGEST: usize = 1_000;
 
 /// Whether our own code says it.

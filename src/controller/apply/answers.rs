@@ -12,18 +12,30 @@ use crate::controller::error::Error;
 use crate::controller::store::Cached;
 use crate::model::{Refusal, Workload, bounded};
 
-/// An answer: done, or refused by the cluster in words that belong into the status. Everything
-/// else is an error, which is tried again.
-pub type Answer<T> = Result<Result<T, Refusal>, Error>;
+/// What became of a write. An error, in its place, is tried again.
+#[derive(Debug)]
+pub enum Written<T> {
+    Done(T),
+    /// The cluster refused it in words that belong into the status.
+    Refused(Refusal),
+}
+
+impl<T> Written<T> {
+    pub fn is_done(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
+}
+
+pub type Answer<T> = Result<Written<T>, Error>;
 
 /// A workload that was written.
-pub struct Written {
+pub struct AppliedWorkload {
     pub workload: Arc<Workload>,
     /// Managers whose values were replaced.
     pub taken_from: Vec<String>,
 }
 
-/// What a create answered.
+/// Stores the answer to a create.
 pub fn created<T: Slim + Cached>(context: &Context, resource: &Resource, seen: Seen<T>) {
     context.cache.put(seen.value(resource)).into_iter().for_each(|key| context.queue.now(key));
 }
@@ -35,7 +47,7 @@ pub fn answered<T: Slim + Cached>(context: &Context, resource: &Resource, seen: 
     read.map_err(|_| Error::Stale)
 }
 
-/// What the cluster's refusal means for the policy.
+/// Judges a refusal of the cluster by what it means for the policy.
 pub fn refusal(status: &Status, what: &str) -> Result<Refusal, Error> {
     match status.code {
         // Somebody was faster, or it is gone: read again.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::api as wire;
 use crate::api::Reason;
-use crate::controller::apply::answers::{Answer, answered, created, refusal};
+use crate::controller::apply::answers::{Answer, Written, answered, created, refusal};
 use crate::controller::apply::requests::{create, identify};
 use crate::controller::context::Context;
 use crate::controller::decode::Resource;
@@ -31,7 +31,7 @@ pub async fn config_map(
     let body = manifest::config_map(&policy.key, &desired.config_map, &governed, &desired.rendered.file);
     let api = api::<ConfigMap>(&context.writer, Resource::CONFIG_MAPS, Some(&policy.key.namespace));
     let found = match step {
-        ConfigMapStep::Refused(refusal) => return Ok(Err(refusal.clone())),
+        ConfigMapStep::Refused(refusal) => return Ok(Written::Refused(refusal.clone())),
         ConfigMapStep::Repair { found, .. } => found.clone(),
         ConfigMapStep::Annotate(found) => {
             return annotate_config_map(context, &policy.key.namespace, found, &governed.write()).await;
@@ -42,27 +42,28 @@ pub async fn config_map(
             {
                 Ok(seen) => {
                     created(context, &Resource::CONFIG_MAPS, seen);
-                    return Ok(Ok(()));
+                    return Ok(Written::Done(()));
                 }
                 // Its label was taken away, or it is somebody else's.
                 Err(kube::Error::Api(status)) if status.is_already_exists() => {
                     match api.get_opt(&desired.config_map).await? {
                         Some(seen) => match seen.value(&Resource::CONFIG_MAPS) {
                             Ok(map) => map.view,
-                            Err(unreadable) => return Ok(Err(unreadable.refusal())),
+                            Err(unreadable) => return Ok(Written::Refused(unreadable.refusal())),
                         },
                         None => return Err(Error::Stale),
                     }
                 }
                 Err(kube::Error::Api(status)) => {
-                    return refusal(&status, &format!("ConfigMap {}", desired.config_map)).map(Err);
+                    return refusal(&status, &format!("ConfigMap {}", desired.config_map))
+                        .map(Written::Refused);
                 }
                 Err(error) => return Err(error.into()),
             }
         }
     };
     if let Err(holder) = claim_config_map(&found, policy) {
-        return Ok(Err((Reason::ConfigMapTaken, taken(&desired.config_map, &holder))));
+        return Ok(Written::Refused((Reason::ConfigMapTaken, taken(&desired.config_map, &holder))));
     }
     let mut body = body;
     identify(&mut body, &found);
@@ -92,9 +93,11 @@ pub async fn patch_config_map(
     match api.patch(&found.name, &params, &Patch::Merge(body)).await {
         Ok(seen) => {
             answered(context, &Resource::CONFIG_MAPS, seen)?;
-            Ok(Ok(()))
+            Ok(Written::Done(()))
         }
-        Err(kube::Error::Api(status)) => refusal(&status, &format!("ConfigMap {}", found.name)).map(Err),
+        Err(kube::Error::Api(status)) => {
+            refusal(&status, &format!("ConfigMap {}", found.name)).map(Written::Refused)
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -117,9 +120,11 @@ pub async fn end_config_map(
         resource_version: Some(map.resource_version.to_string()),
     };
     match api.delete(&map.name, &DeleteParams::default().preconditions(preconditions)).await {
-        Ok(_) => Ok(Ok(())),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Ok(())),
-        Err(kube::Error::Api(status)) => refusal(&status, &format!("ConfigMap {}", map.name)).map(Err),
+        Ok(_) => Ok(Written::Done(())),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Written::Done(())),
+        Err(kube::Error::Api(status)) => {
+            refusal(&status, &format!("ConfigMap {}", map.name)).map(Written::Refused)
+        }
         Err(error) => Err(error.into()),
     }
 }

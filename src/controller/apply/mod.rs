@@ -17,6 +17,7 @@ use tracing::warn;
 
 use crate::api as wire;
 use crate::api::EventReason;
+use crate::controller::apply::answers::Written;
 use crate::controller::apply::outcome::Outcome;
 use crate::controller::apply::release::undo;
 use crate::controller::context::Context;
@@ -73,13 +74,13 @@ pub async fn write(
         let config_map = async {
             match &decided.config_map {
                 Some(step) => config_map::config_map(context, observed, policy, desired, step).await,
-                None => Ok(Ok(())),
+                None => Ok(Written::Done(())),
             }
         };
         let record = async {
             match &decided.record {
                 Some(step) => records::record(context, observed, policy, decided, desired, step).await,
-                None => Ok(Ok(())),
+                None => Ok(Written::Done(())),
             }
         };
         let begins = || {
@@ -93,12 +94,13 @@ pub async fn write(
             // What pods answered, and what stood there, must be noted before that changes.
             let noted = match decided.record {
                 Some(_) => record.await,
-                None => notes::reloads(context, observed, policy, decided).await.map(Ok),
+                None => notes::reloads(context, observed, policy, decided).await.map(Written::Done),
             };
-            let config_map = if matches!(noted, Ok(Ok(()))) { Some(config_map.await) } else { None };
+            let config_map =
+                if noted.as_ref().is_ok_and(Written::is_done) { Some(config_map.await) } else { None };
             (config_map, noted)
         };
-        if matches!(config_map, Some(Ok(Ok(())))) {
+        if matches!(&config_map, Some(Ok(Written::Done(())))) {
             let file = matches!(
                 decided.config_map,
                 Some(ConfigMapStep::Create { .. } | ConfigMapStep::Repair { .. })
@@ -106,11 +108,11 @@ pub async fn write(
             answers.file_written = file;
             report::config_map_written(context, policy, desired, decided.config_map.as_ref());
         }
-        answers.recorded = decided.record.is_some() && matches!(record, Ok(Ok(())));
+        answers.recorded = decided.record.is_some() && record.as_ref().is_ok_and(Written::is_done);
         for answer in adopted.into_iter().chain(config_map).chain([record]) {
             match answer {
-                Ok(Ok(())) => {}
-                Ok(Err(refused)) => answers.refused = answers.refused.or(Some(refused)),
+                Ok(Written::Done(())) => {}
+                Ok(Written::Refused(refused)) => answers.refused = answers.refused.or(Some(refused)),
                 Err(error) => outcome.failed(error),
             }
         }
@@ -177,12 +179,12 @@ pub async fn write_targets(
         let governed = desired.governed(policy, &observed.crd_uid, Some(&workload.uid)).write();
         let body = manifest::workload(workload, &policy.key.name, &governed, container, desired);
         match workload::workload(context, workload, &body, container, adopted, *take_over).await {
-            Ok(Ok(written)) => {
+            Ok(Written::Done(written)) => {
                 report::wrote(context, policy, workload, *rolls, drift, &written.taken_from, desired);
                 view.over.iter().for_each(|over| report::taken_by_age(context, policy, workload, over));
                 answers.targets.insert(workload.uid.clone(), Ok(written.workload));
             }
-            Ok(Err(refused)) => {
+            Ok(Written::Refused(refused)) => {
                 answers.targets.insert(workload.uid.clone(), Err(refused));
             }
             Err(error) => outcome.failed(error),
@@ -204,15 +206,15 @@ pub async fn remember(
                 let body = manifest::annotated(workload, &observed.key.name, governed);
                 let own = [wire::POLICY_LABEL.to_owned(), wire::GOVERNED_ANNOTATION.to_owned()].into();
                 match workload::workload(context, workload, &body, "", &own, false).await {
-                    Ok(Ok(_)) => {}
-                    Ok(Err(refusal)) => report::refused(context, workload, refusal, outcome),
+                    Ok(Written::Done(_)) => {}
+                    Ok(Written::Refused(refusal)) => report::refused(context, workload, refusal, outcome),
                     Err(error) => outcome.failed(error),
                 }
             }
             AnnotationFix::ConfigMap { map, governed } => {
                 match config_map::annotate_config_map(context, &policy.key.namespace, map, governed).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err((_, message))) => {
+                    Ok(Written::Done(())) => {}
+                    Ok(Written::Refused((_, message))) => {
                         outcome.refused = true;
                         warn!("{message}");
                     }
@@ -227,7 +229,7 @@ pub async fn remember(
 pub async fn replace_stuck(context: &Context, policy: &PolicyObject, pod: &StuckPod, outcome: &mut Outcome) {
     let StuckPod { name, uid, .. } = pod;
     match pod::delete_pod(context, &policy.key.namespace, pod).await {
-        Ok(Ok(())) => {
+        Ok(Written::Done(())) => {
             let message = format!(
                 "pod {name} does not survive an earlier revision and its StatefulSet waits for it: it was deleted"
             );
@@ -238,7 +240,7 @@ pub async fn replace_stuck(context: &Context, policy: &PolicyObject, pod: &Stuck
             );
         }
         // The status names the pod and what to do.
-        Ok(Err((_, message))) => {
+        Ok(Written::Refused((_, message))) => {
             if context.memory.tell_once(&format!("stuck {uid} {message}")) {
                 warn!("{message}");
             }

@@ -2,7 +2,7 @@
 
 use kube::api::{DeleteParams, Preconditions};
 
-use crate::controller::apply::answers::{Answer, refusal};
+use crate::controller::apply::answers::{Answer, Written, refusal};
 use crate::controller::context::Context;
 use crate::controller::decode::Resource;
 use crate::controller::decode::pod::PodView;
@@ -20,9 +20,11 @@ pub async fn delete_pod(context: &Context, namespace: &str, pod: &StuckPod) -> A
         .delete(name, &DeleteParams::default().preconditions(preconditions))
         .await
     {
-        Ok(_) => Ok(Ok(())),
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(Ok(())),
-        Err(kube::Error::Api(status)) => refusal(&status, &format!("pod {name}")).map(Err),
+        Ok(_) => Ok(Written::Done(())),
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
+            Ok(Written::Done(()))
+        }
+        Err(kube::Error::Api(status)) => refusal(&status, &format!("pod {name}")).map(Written::Refused),
         Err(error) => Err(error.into()),
     }
 }

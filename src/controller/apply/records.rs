@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::api::Reason;
-use crate::controller::apply::answers::{Answer, answered, created, refusal};
+use crate::controller::apply::answers::{Answer, Written, answered, created, refusal};
 use crate::controller::apply::requests::create;
 use crate::controller::context::Context;
 use crate::controller::decode::Resource;
@@ -48,7 +48,7 @@ pub async fn record(
                 RecordStep::Create { .. } => created(context, &Resource::REVISIONS, seen),
                 RecordStep::Renew { .. } => drop(answered(context, &Resource::REVISIONS, seen)?),
             }
-            Ok(Ok(()))
+            Ok(Written::Done(()))
         }
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
             let message = format!("the ControllerRevision {name} exists and is not this policy's: delete it");
@@ -58,11 +58,15 @@ pub async fn record(
                 revision.record.as_ref().is_some_and(|record| record.owner_uid == policy.uid)
             };
             let read = seen.and_then(|seen| seen.value(&Resource::REVISIONS).ok());
-            let Some(revision) = read.filter(own) else { return Ok(Err((Reason::WriteRefused, message))) };
+            let Some(revision) = read.filter(own) else {
+                return Ok(Written::Refused((Reason::WriteRefused, message)));
+            };
             context.cache.put(Ok(revision)).into_iter().for_each(|key| context.queue.now(key));
             Err(Error::Stale)
         }
-        Err(kube::Error::Api(status)) => refusal(&status, &format!("ControllerRevision {name}")).map(Err),
+        Err(kube::Error::Api(status)) => {
+            refusal(&status, &format!("ControllerRevision {name}")).map(Written::Refused)
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -78,11 +82,11 @@ pub async fn adopt(context: &Context, policy: &PolicyObject, data: &Data) -> Ans
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 409 | 413 | 422) => {}
         Err(kube::Error::Api(status)) => {
             let name = record::record_name(&policy.key.name, &policy.uid, &digest);
-            return refusal(&status, &format!("ControllerRevision {name}")).map(Err);
+            return refusal(&status, &format!("ControllerRevision {name}")).map(Written::Refused);
         }
         Err(error) => return Err(error.into()),
     }
-    Ok(Ok(()))
+    Ok(Written::Done(()))
 }
 
 async fn patch_record(

@@ -4,6 +4,7 @@ use smol_str::SmolStr;
 use tracing::warn;
 
 use crate::api::EventReason;
+use crate::controller::apply::answers::Written;
 use crate::controller::apply::outcome::Outcome;
 use crate::controller::apply::{config_map, workload};
 use crate::controller::context::Context;
@@ -34,19 +35,19 @@ pub async fn undo(
             Reversal::Revert(workload) => (workload, workload::revert(context, workload).await),
         };
         match answer {
-            Ok(Ok(kept)) => {
+            Ok(Written::Done(kept)) => {
                 reverted.push(workload.uid.clone());
                 report::reverted(context, observed, workload, &kept);
             }
-            Ok(Err(refusal)) => report::refused(context, workload, refusal, outcome),
+            Ok(Written::Refused(refusal)) => report::refused(context, workload, refusal, outcome),
             Err(error) => outcome.failed(error),
         }
     }
     context.memory.left(&observed.key, left);
     for (map, end) in &decided.release.config_maps {
         match config_map::end_config_map(context, &observed.key.namespace, map, *end).await {
-            Ok(Ok(())) => {}
-            Ok(Err((_, message))) => {
+            Ok(Written::Done(())) => {}
+            Ok(Written::Refused((_, message))) => {
                 outcome.refused = true;
                 warn!("{message}");
             }

@@ -7,7 +7,7 @@ use kube::{Client, Resource as _};
 use serde_json::{Value, json};
 
 use crate::api as wire;
-use crate::controller::apply::answers::{Written, answered};
+use crate::controller::apply::answers::{AppliedWorkload, answered};
 use crate::controller::context::Context;
 use crate::controller::decode::seen::Seen;
 use crate::controller::decode::{Resource, Slim};
@@ -21,9 +21,9 @@ pub fn hold(
     target: &Workload,
     seen: Seen<Workload>,
     taken_from: Vec<String>,
-) -> Result<Written, Error> {
+) -> Result<AppliedWorkload, Error> {
     let workload = answered(context, &Resource::of(target.kind), seen)?;
-    Ok(Written { workload: Arc::new(workload), taken_from })
+    Ok(AppliedWorkload { workload: Arc::new(workload), taken_from })
 }
 
 /// Lets the patch conflict where it is another object, or another version, by now.

@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use crate::api as wire;
 use crate::api::Reason;
-use crate::controller::apply::answers::{Answer, Written, answered, refusal};
+use crate::controller::apply::answers::{Answer, AppliedWorkload, Written, answered, refusal};
 use crate::controller::apply::requests::hold;
 use crate::controller::context::Context;
 use crate::controller::decode::Resource;
@@ -25,27 +25,27 @@ pub async fn workload(
     container: &str,
     adopted: &std::collections::BTreeSet<String>,
     take_over: bool,
-) -> Answer<Written> {
+) -> Answer<AppliedWorkload> {
     let api = api::<Workload>(&context.writer, Resource::of(target.kind), Some(&target.key.namespace));
     let set = &body["spec"]["template"]["spec"]["containers"];
     let is_set = |(inside, name): &&(SmolStr, SmolStr)| {
         let set = set.as_array().into_iter().flatten().filter(|set| set["name"] == **inside);
         set.filter_map(|set| set["env"].as_array()).flatten().any(|set| set["name"] == **name)
     };
-    if let Err(refused) =
+    if let Written::Refused(refused) =
         remove_hollow(context, target, target.own.env.iter().filter(|own| !is_set(own)).collect()).await?
     {
-        return Ok(Err(refused));
+        return Ok(Written::Refused(refused));
     }
     let polite = PatchParams::apply(wire::MANAGER);
     let status = match api.patch(&target.key.name, &polite, &Patch::Apply(body)).await {
-        Ok(seen) => return hold(context, target, seen, Vec::new()).map(Ok),
+        Ok(seen) => return hold(context, target, seen, Vec::new()).map(Written::Done),
         Err(kube::Error::Api(status)) => status,
         Err(error) => return Err(error.into()),
     };
     let conflicts = conflicts(&status);
     if conflicts.is_empty() {
-        return refusal(&status, &target.to_string()).map(Err);
+        return refusal(&status, &target.to_string()).map(Written::Refused);
     }
     let foreign: Vec<_> =
         conflicts.iter().filter(|conflict| !is_adopted(&conflict.field, container, adopted)).collect();
@@ -56,14 +56,14 @@ pub async fn workload(
             "in {target} another manager has set what the policy sets: {}. Remove it there, or set spec.fieldConflicts to TakeOver",
             named.join("; ")
         );
-        return Ok(Err((Reason::FieldConflict, bounded(&message))));
+        return Ok(Written::Refused((Reason::FieldConflict, bounded(&message))));
     }
     let mut managers: Vec<_> = conflicts.into_iter().map(|conflict| conflict.manager).collect();
     managers.sort();
     managers.dedup();
     match api.patch(&target.key.name, &polite.force(), &Patch::Apply(body)).await {
-        Ok(seen) => hold(context, target, seen, managers).map(Ok),
-        Err(kube::Error::Api(status)) => refusal(&status, &target.to_string()).map(Err),
+        Ok(seen) => hold(context, target, seen, managers).map(Written::Done),
+        Err(kube::Error::Api(status)) => refusal(&status, &target.to_string()).map(Written::Refused),
         Err(error) => Err(error.into()),
     }
 }
@@ -95,14 +95,14 @@ pub async fn remove_hollow(
     dropped: Vec<&(SmolStr, SmolStr)>,
 ) -> Answer<()> {
     if dropped.is_empty() {
-        return Ok(Ok(()));
+        return Ok(Written::Done(()));
     }
     let api = api::<Workload>(&context.writer, Resource::of(target.kind), Some(&target.key.namespace));
     let live = match api.get_metadata_opt(&target.key.name).await {
         Ok(Some(live)) => live,
         Ok(None) => return Err(Error::Stale),
         // Owners that were forged deeper than any parser goes keep nothing from being dropped.
-        Err(kube::Error::SerdeError(_)) => return Ok(Ok(())),
+        Err(kube::Error::SerdeError(_)) => return Ok(Written::Done(())),
         Err(error) => return Err(error.into()),
     };
     let others = live.metadata.managed_fields.unwrap_or_default();
@@ -120,20 +120,21 @@ pub async fn remove_hollow(
         |fields: &&Value| ["f:value", "f:valueFrom"].iter().any(|field| fields.get(field).is_some());
     let gone: Vec<_> = dropped.into_iter().filter(|variable| !held(variable).iter().any(has_value)).collect();
     if gone.iter().all(|variable| held(variable).is_empty()) {
-        return Ok(Ok(()));
+        return Ok(Written::Done(()));
     }
     let params = PatchParams { field_manager: Some(wire::MANAGER.into()), ..PatchParams::default() };
     match api.patch(&target.key.name, &params, &Patch::Strategic(manifest::without(target, &gone))).await {
         Ok(seen) => answered(context, &Resource::of(target.kind), seen).and(Err(Error::Stale)),
-        Err(kube::Error::Api(status)) => refusal(&status, &target.to_string()).map(Err),
+        Err(kube::Error::Api(status)) => refusal(&status, &target.to_string()).map(Written::Refused),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Drops all our fields from a workload; returns the variables that a co-owner keeps alive.
 pub async fn revert(context: &Context, target: &Workload) -> Answer<Vec<String>> {
-    if let Err(refused) = remove_hollow(context, target, target.own.env.iter().collect()).await? {
-        return Ok(Err(refused));
+    if let Written::Refused(refused) = remove_hollow(context, target, target.own.env.iter().collect()).await?
+    {
+        return Ok(Written::Refused(refused));
     }
     let api = api::<Workload>(&context.writer, Resource::of(target.kind), Some(&target.key.namespace));
     match api
@@ -157,9 +158,9 @@ pub async fn revert(context: &Context, target: &Workload) -> Answer<Vec<String>>
                 .filter(|(container, name)| survives(container, name))
                 .map(|(_, name)| name.to_string())
                 .collect();
-            Ok(Ok(kept))
+            Ok(Written::Done(kept))
         }
-        Err(kube::Error::Api(status)) => refusal(&status, &target.to_string()).map(Err),
+        Err(kube::Error::Api(status)) => refusal(&status, &target.to_string()).map(Written::Refused),
         Err(error) => Err(error.into()),
     }
 }

@@ -54,7 +54,7 @@ struct RawEnv {
 #[derive(Default)]
 struct Env(Bounded<RawEnv, 64>);
 
-/// Of all values together, in bytes: twice what a policy can ask for.
+/// Bytes kept of all values of a container together: twice what a policy can ask for.
 const LONGEST_VALUES: usize = 16 * 1024;
 
 impl<'de> Deserialize<'de> for Env {
@@ -105,7 +105,7 @@ struct Reference {
 }
 
 impl RawEnvFrom {
-    /// Where it may set what rules look at.
+    /// Makes the source, if it may set what rules look at.
     fn source(self) -> Option<EnvSource> {
         if !may_begin(&self.prefix) {
             return None;
@@ -137,7 +137,7 @@ impl RawContainer {
         self.volume_mounts.iter().flat_map(|mount| mount.config_maps(volumes)).collect()
     }
 
-    /// As (container, name, number).
+    /// Lists the ports as (container, name, number).
     pub fn ports(&self) -> impl Iterator<Item = (SmolStr, SmolStr, u16)> {
         self.ports
             .iter()
@@ -210,7 +210,7 @@ const LONGEST_IMAGE: usize = 456;
 
 pub const LONGEST_NAME: usize = 253;
 
-/// Of all containers of a workload, their names and images aside.
+/// Bytes kept of all containers of a workload, their names and images aside.
 const HEAVIEST: usize = 28 * 1024;
 
 /// Containers as long as there is room for what is held of them; of the others the name and the image.

@@ -55,7 +55,7 @@ fn is_digest_of_a_config_map(variable: &str) -> bool {
     variable.starts_with("STAKATER_") && variable.ends_with("_CONFIGMAP")
 }
 
-/// Likewise, where Reloader writes an annotation instead.
+/// Tells whether Reloader wrote this annotation for a ConfigMap.
 fn is_for_a_config_map(reloaded: &Value) -> bool {
     let source: Value =
         reloaded.as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();

@@ -10,10 +10,10 @@ use crate::controller::decode::metadata;
 use crate::controller::decode::seen::decode;
 use crate::model::{Bounded, Container};
 
-/// Of one object as JSON: room for a template of some hundred variables.
+/// Largest maker that is decoded, in bytes of JSON: room for a template of some hundred variables.
 const LARGEST: usize = 256 * 1024;
 
-/// Of the words of an owner: no name of an object is longer, and no kind of one.
+/// Longest word of an owner that is kept, in bytes: no name of an object is longer, and no kind.
 const LONGEST: usize = 253;
 
 /// Containers of one pod whose image can be told.
@@ -50,9 +50,9 @@ pub enum KnownBy {
 /// A pod template, as far as it has to be told from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    /// Of all that its pods are made from, our fields aside.
+    /// Digest of all that its pods are made from, our fields aside.
     pub digest: SmolStr,
-    /// Of each container's name and image.
+    /// Hashes of each container's name and image.
     containers: Box<[u64]>,
 }
 
@@ -98,9 +98,9 @@ impl Owner {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Body {
-    /// Of a ReplicaSet.
+    /// Spec of a ReplicaSet.
     spec: Option<Spec>,
-    /// Of a ControllerRevision.
+    /// Data of a ControllerRevision.
     data: Option<Data>,
 }
 
@@ -119,13 +119,13 @@ struct Spec {
 /// What the pods of a workload are made from, as far as its template says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Making {
-    /// Of the template, our fields aside.
+    /// Digest of the template, our fields aside.
     pub digest: SmolStr,
     pub config_maps: ConfigMaps,
 }
 
 impl Making {
-    /// Of the workload with this uid as JSON; none where it is another, or cannot be read.
+    /// Decodes the workload with this uid from JSON. None where it is another, or cannot be read.
     pub fn read(json: &str, uid: &str, server: &str) -> Option<Self> {
         let is_it = decode(json).is_ok_and(|head: Head| *head.metadata.uid == *uid);
         let template = stored(json).filter(|_| is_it)?;
@@ -135,7 +135,7 @@ impl Making {
 }
 
 impl Maker {
-    /// What this JSON says; of a ReplicaSet, only if it is that with this uid.
+    /// Decodes a maker from JSON. A ReplicaSet counts only if it has this uid.
     pub fn read(json: &str, uid: Option<&str>) -> Self {
         let Ok(Head { metadata }) = decode(json) else { return Self::default() };
         if uid.is_some_and(|uid| *uid != *metadata.uid) {

@@ -78,7 +78,7 @@ impl Metadata {
             .map_or(0, Timestamp::as_second)
     }
 
-    /// Who else changed the spec last.
+    /// Field manager other than ours that changed the spec last.
     pub fn spec_manager(&self) -> Option<&str> {
         self.managed_fields.spec.as_ref().map(ManagedFields::manager)
     }

@@ -65,13 +65,13 @@ impl Resource {
         Self { group: api::APPS, version: "v1", kind: kind.as_str(), plural }
     }
 
-    /// Of its objects in a namespace; not of the core group.
+    /// Makes the path of the objects of a namespace. Not for the core group.
     pub fn path(&self, namespace: &str) -> String {
         format!("/apis/{}/{}/namespaces/{namespace}/{}", self.group, self.version, self.plural)
     }
 }
 
-/// What is held as a slim value.
+/// A type that holds of an object what decisions need, and no more.
 pub trait Slim: Sized + Clone + Debug + Send + Sync + 'static {
     type Raw: DeserializeOwned;
     /// Whether a list of it asks for nothing but metadata.
@@ -80,7 +80,7 @@ pub trait Slim: Sized + Clone + Debug + Send + Sync + 'static {
     /// The value, and the identity that the client library needs.
     fn from_raw(raw: Self::Raw) -> (ObjectMeta, Self);
 
-    /// Of which kind it is: items of a list do not say it themselves.
+    /// Sets the kind: items of a list do not carry it.
     #[must_use]
     fn of_kind(self, _: &str) -> Self {
         self

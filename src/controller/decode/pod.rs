@@ -23,31 +23,30 @@ use crate::model::{Bounded, Pod, Trouble};
 #[derive(Clone, Debug)]
 pub struct PodView {
     pub pod: Pod,
-    /// Of this pod, between two starts of its containers.
+    /// Number of this run of the pod: it changes when one of its containers starts anew.
     pub run: u64,
     /// None where it is on the network of its node: what listens there may be anybody.
     address: Option<IpAddr>,
-    /// As (container, name, number).
+    /// Ports as (container, name, number).
     ports: Vec<(SmolStr, SmolStr, u16)>,
-    /// Who controls it, by its own word.
+    /// Owner that controls the pod, by the pod's own word.
     pub owner: Option<Owner>,
     /// By which a StatefulSet or DaemonSet tells its templates apart.
     pub revision: SmolStr,
-    /// What that is; none before it was read, and where it cannot be.
+    /// Maker behind `owner`. None before it was read, and where it cannot be.
     pub maker: Option<Arc<Maker>>,
 }
 
-/// Of pods that are not a Deployment's.
-/// Of all containers of one pod.
+/// Ports kept of one pod, all its containers together.
 const PORTS: usize = 64;
 
 const REVISION_LABEL: &str = "controller-revision-hash";
 
-/// Of Kratos' admin API, as its own chart names it, and where it listens by itself.
+/// Port of Kratos' admin API: its name in Kratos' own chart, and the number where it listens by itself.
 const ADMIN_PORT: (&str, u16) = ("http-admin", 4434);
 
 impl PodView {
-    /// Where the container listens at this port, by its name or number.
+    /// Finds the address at which the container listens on this port, given by name or number.
     pub fn listens(&self, container: &str, port: &str) -> Option<SocketAddr> {
         let named = self
             .ports
@@ -107,7 +106,7 @@ impl PodView {
         self.maker.as_ref().is_some_and(|maker| maker.known_by == KnownBy::Name)
     }
 
-    /// The same in words.
+    /// Names the owner of the pod, and the Deployment above it, for a message.
     pub fn whose(&self) -> SmolStr {
         let Some(owner) = &self.owner else { return SmolStr::default() };
         match self.maker.as_ref().and_then(|maker| maker.owner.as_ref()) {
@@ -128,7 +127,7 @@ pub struct Raw {
     status: Status,
 }
 
-/// The same text, read as one and as the other.
+/// Decodes one text twice, as `A` and as `B`.
 #[derive(Default)]
 struct Twice<A, B>(A, B);
 

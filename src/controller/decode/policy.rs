@@ -37,7 +37,7 @@ fn spec(name: &str, raw: Value) -> Result<Policy, Vec<Rejection>> {
     parse(name, &spec)
 }
 
-/// As written, whatever else is wrong. Where that cannot be read, nobody is asked.
+/// Reads `spec.verification` as written, whatever else is wrong. Where it cannot be read, nobody is asked.
 fn verification(spec: &Value) -> Verification {
     let read = match spec.get("verification") {
         None | Some(Value::Null) => Ok(None),

@@ -39,7 +39,7 @@ pub const LARGEST: usize = 64 * 1024;
 /// A note that this operator did not write.
 struct Unread;
 
-/// What an annotation says; nothing where it is not there.
+/// Decodes what an annotation says. None where there is no annotation.
 fn note<T: DeserializeOwned>(annotation: Option<&str>) -> Result<Option<T>, Unread> {
     let read = |text: &str| serde_json::from_str(Some(text).filter(|text| text.len() <= LARGEST)?).ok();
     annotation.map(|text| read(text).ok_or(Unread)).transpose()

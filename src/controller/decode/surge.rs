@@ -39,7 +39,7 @@ impl Share {
         matches!(self, Self::Number(0)) || self.percent() == Some(0)
     }
 
-    /// Of so many pods, rounded down; what is no share is nothing.
+    /// Counts the pods that it stands for among `pods`, rounded down. A text that is no share counts as 0.
     fn of(&self, pods: i32) -> i32 {
         match self {
             Self::Number(number) => *number,
@@ -48,7 +48,7 @@ impl Share {
     }
 }
 
-/// Of so many pods, rounded up: as many as a roll may make beside them, where nothing else is said.
+/// Share in percent, rounded up, of pods that a roll may make in addition, where the workload says nothing.
 const USUAL_SURGE: i32 = 25;
 
 fn percentage(percent: i32, pods: i32) -> i32 {

@@ -35,7 +35,7 @@ struct Spec {
     selector: Selector,
     template: Template,
     update_strategy: Strategy,
-    /// Of Deployments; the other kinds have the field above.
+    /// Update strategy of a Deployment. The other kinds have `update_strategy`.
     strategy: Option<Surge>,
 }
 

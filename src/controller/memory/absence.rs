@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::model::{Millis, Pauses};
 
-/// So many are many where they are at least this part of all.
+/// Number of policies from which on many are gone, if they are also one in [`PART`] of all.
 pub const MANY: usize = 5;
 
 pub const PART: usize = 10;

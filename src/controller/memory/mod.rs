@@ -35,7 +35,7 @@ impl Memory {
         Self { pauses, ..Self::default() }
     }
 
-    /// Of one that was not there: what may be on its way is taken to have come about.
+    /// Makes the memory of an operator that was away: what may be on its way is taken to have come about.
     pub fn settled() -> Self {
         Self { settled: true, ..Self::default() }
     }
@@ -44,7 +44,7 @@ impl Memory {
         self.state.lock()
     }
 
-    /// What was done to the object with this uid.
+    /// History of writes to the object with this uid.
     pub fn history(&self, uid: &str, now: Millis) -> History {
         let state = self.state();
         let Some((done, _)) = state.done.get(uid, Instant::now()) else { return History::default() };
@@ -127,7 +127,7 @@ impl Memory {
         self.state().told.remove(what);
     }
 
-    /// What the last look at this policy left as it is.
+    /// Keeps which workloads the last pass over this policy left as they are.
     pub fn left(&self, key: &Key, workloads: Vec<WorkloadId>) {
         let mut state = self.state();
         if workloads.is_empty() {
@@ -210,7 +210,7 @@ impl Memory {
         *failures
     }
 
-    /// The same without the one under way.
+    /// Counts the failures in a row of this policy, without the pass under way.
     pub fn failures(&self, key: &Key) -> u32 {
         self.state().failures.get(key).copied().unwrap_or_default()
     }

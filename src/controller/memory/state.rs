@@ -49,7 +49,7 @@ pub struct State {
     pub sights: Expiring<SmolStr, Option<Sight>>,
 }
 
-/// What was seen of a pod.
+/// Last sight of a pod.
 #[derive(Clone, Copy, Debug)]
 pub struct Sight {
     pub ready: bool,
@@ -59,7 +59,7 @@ pub struct Sight {
     pub crashed: Instant,
 }
 
-/// What was done to an object.
+/// Writes to one object.
 #[derive(Debug, Default)]
 pub struct Done {
     pub rolls: Vec<Instant>,

@@ -19,7 +19,7 @@ pub const FRESH: Duration = Duration::from_secs(600);
 
 pub const JITTER: u64 = 120;
 
-/// The same where a policy is refused for it: less than the time to its next look.
+/// How long files that a policy is refused for are good for: less than the time to its next pass.
 pub const SOON: Duration = Duration::from_secs(20);
 
 /// More files than any server is given: what there are too many of is not known.
@@ -27,11 +27,11 @@ pub const MOST: usize = 16;
 
 pub type Base = Arc<[Layer]>;
 
-/// What was read, by the uid of the workload.
+/// Cache of servers' own files, by the uid of the workload.
 #[derive(Debug)]
 pub struct BaseCache {
     state: Mutex<State>,
-    /// One text that others wrote is read at a time: meanwhile it takes many times its size.
+    /// Permit to read a text that others wrote, one at a time: meanwhile it takes many times its size.
     reading: Arc<Semaphore>,
 }
 

@@ -142,7 +142,7 @@ fn is_remembered(context: &Context, observed: &Observed) -> bool {
     (0..observed.targets.len()).all(|index| !matches!(remembered(context, observed, index), Some(None)))
 }
 
-/// The same look with everything that is told: what no write waits for is read after them.
+/// Completes the input with what no write waits for: files and versions that are only told.
 pub async fn completed<'a>(context: &Context, observed: &'a Observed) -> Result<Cow<'a, Observed>, Error> {
     let mut complete = Cow::Borrowed(observed);
     if !is_remembered(context, observed) {

@@ -10,7 +10,7 @@ use crate::model::{Key, PolicyObject, Workload};
 use crate::plan::{Candidate, Claim, claim};
 use crate::server::kratos::Overlay;
 
-/// Who holds the workload.
+/// Finds the policy that holds the workload.
 pub fn by(
     context: &Context,
     tables: &Tables,

@@ -12,7 +12,8 @@ use crate::model::{EnvFrom, Millis, Workload};
 /// More than any container takes: the rest is told as not looked at.
 pub const MOST: usize = 16;
 
-/// Likewise of names in one of them.
+/// Names kept of one ConfigMap of `envFrom`: more than any container takes. The rest is told as not looked
+/// at.
 pub const MOST_NAMES: usize = 32;
 
 /// How long what was read is good for, and by how much workloads differ in that.
@@ -26,7 +27,7 @@ pub struct Known(Mutex<Expiring<SmolStr, Read>>);
 
 #[derive(Debug)]
 pub struct Read {
-    /// Of the workload, and which of its containers.
+    /// Generation of the workload for which it was read.
     generation: i64,
     container: SmolStr,
     /// Without its end, which is by the clock that nobody can set.
@@ -49,7 +50,7 @@ impl Known {
     }
 }
 
-/// So that not all are read at once.
+/// Spreads the next reads of workloads, so that they do not come at once.
 pub fn spread(uid: &str) -> Duration {
     Duration::from_millis(uid.bytes().fold(0, |sum, byte| (sum * 31 + u64::from(byte)) % SPREAD))
 }

@@ -16,22 +16,22 @@ use crate::policy::Kind;
 /// maker.
 pub const FRESH: Duration = Duration::from_secs(3_600);
 
-/// The same of any other, which the workload may take over, and of what is not there.
+/// How long it counts that a maker is another's, or is not there: the workload may take it over.
 pub const SOON: Duration = Duration::from_secs(30);
 
 /// Some of each of ten thousand workloads. Pods name as many as their writers like: what is forgotten is read
 /// again.
 pub const HELD_AT_MOST: usize = 32_768;
 
-/// What was read.
+/// Cache of makers of pods.
 #[derive(Debug, Default)]
 pub struct PodOwners(Mutex<Expiring<Name, Entry, HELD_AT_MOST>>);
 
-/// Of a maker: pods say the kind, the uid and the name as they like, so that none of them stands for another.
+/// Key of a maker, all three parts: pods say each of them as they like.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Name {
     pub kind: &'static str,
-    /// Of the maker, or of the workload that the revision is of.
+    /// Uid of the maker, or of the workload that the revision belongs to.
     pub uid: SmolStr,
     pub name: SmolStr,
 }

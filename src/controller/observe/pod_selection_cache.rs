@@ -20,20 +20,20 @@ pub const FRESH: Duration = Duration::from_secs(600);
 
 pub const JITTER: u64 = 120;
 
-/// The same where there are some, or that is not known: they may be about to go.
+/// How long it counts that pods of others were found, or that it is not known: they may be about to go.
 pub const SOON: Duration = Duration::from_secs(30);
 
 /// How long pods may take to be listed where something is to be written.
 pub const WHILE_WRITING: Duration = Duration::from_secs(2);
 
-/// What was found, by the uid of the workload.
+/// Cache of whose pods a selector finds, by the uid of the workload.
 #[derive(Debug, Default)]
 pub struct Known(Mutex<Expiring<SmolStr, Entry>>);
 
 #[derive(Debug)]
 pub struct Entry {
     selected: Selected,
-    /// Of the workload then.
+    /// Resource version of the workload when its pods were listed.
     resource_version: SmolStr,
     /// No pod was wanted.
     at_rest: bool,
@@ -46,7 +46,7 @@ impl Known {
         self.0.lock()
     }
 
-    /// What counts now.
+    /// Returns what was found, as long as it counts.
     pub fn recall(&self, workload: &Workload) -> Selected {
         let all = self.all();
         let entry = all.get(&workload.uid, Instant::now()).map(|(entry, _)| entry);
@@ -72,7 +72,7 @@ impl Known {
         Some(self.all().get(&workload.uid, Instant::now())?.0.until)
     }
 
-    /// What was found before says nothing of now.
+    /// Forgets what was found for this workload.
     pub fn forget(&self, workload: &Workload) {
         self.all().remove(&workload.uid);
     }

@@ -13,21 +13,22 @@ use crate::controller::probe::permits::{Permit, Permits};
 use crate::model::{Answer, Levels, Millis, NoPermit, Proof, Workload};
 use crate::plan::Question;
 
-/// What was not looked at for so long is of a workload that is gone.
+/// How long an entry that nobody looks at is kept: its workload is gone.
 pub const FORGET: Duration = Duration::from_secs(2 * 3_600);
 
-/// What pods answered.
+/// Cache of the answers of pods.
 #[derive(Debug, Default)]
 pub struct ProbeCache {
     known: Mutex<Expiring<SmolStr, Arc<Known>>>,
     rooms: Permits,
 }
 
-/// What the pods of one workload answered.
+/// Answers of the pods of one workload.
 #[derive(Debug)]
 pub struct Known {
     pub question: Question,
-    /// Of the workload when they were listed: it changes when pods come, go or get ready.
+    /// Resource version of the workload when its pods were listed: it changes when pods come, go or get
+    /// ready.
     pub resource_version: SmolStr,
     pub told: Vec<CachedReply>,
     pub proof: Proof,

@@ -224,7 +224,7 @@ fn split(heard: Vec<PodReply>) -> (Vec<Pod>, Vec<CachedReply>) {
     (heard.into_iter().map(|(pod, ..)| pod).collect(), told)
 }
 
-/// The same for the same workload, and another for each.
+/// Spreads workloads over time: the same pause for the same workload, another for each.
 fn spread(uid: &str) -> Duration {
     let mut hasher = DefaultHasher::new();
     uid.hash(&mut hasher);

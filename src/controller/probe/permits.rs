@@ -15,11 +15,11 @@ use crate::model::NoPermit;
 /// to write.
 const AT_ONCE: usize = 16;
 
-/// The same of one namespace.
+/// Passes of one namespace that may ask pods at once.
 const OF_ONE_NAMESPACE: usize = AT_ONCE / 2;
 
-/// Who found no room for so long is told of. One that was not turned away for so long has not waited all the
-/// time.
+/// How long a workload finds no permit before that is told. One that was not turned away for so long has not
+/// waited all the time.
 const STARVED: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl Waiting {
     }
 }
 
-/// Whoever asks pods holds it meanwhile. Dropped, it is free again.
+/// Permit to ask pods. It is free again when dropped.
 #[derive(Debug)]
 pub struct Permit<'a> {
     rooms: &'a Permits,

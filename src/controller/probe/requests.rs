@@ -20,7 +20,7 @@ pub const ASKED_AT_ONCE: usize = 16;
 pub struct Budget(Duration);
 
 impl Budget {
-    /// One pod has its whole time.
+    /// Makes the budget of one pass. It is never shorter than the patience for one pod.
     pub fn of(verification: &Verification) -> Self {
         Self(ASKING.max(patience(verification)))
     }

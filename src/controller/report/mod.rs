@@ -133,7 +133,7 @@ pub fn refused(context: &Context, workload: &Workload, (reason, message): Refusa
     }
 }
 
-/// So many policies are gone that nothing is undone for a while.
+/// Tells that many policies are gone, and that nothing is undone for a while.
 pub fn delayed(context: &Context, observed: &Observed) {
     if !context.memory.tell_many_gone(&observed.key, context.policies()) {
         return;

@@ -9,10 +9,10 @@ use crate::model::{Demand, Key, PolicyObject, Workload, WorkloadId};
 
 #[derive(Debug, Default)]
 pub struct Census {
-    /// As (namespace, seconds since the Unix epoch, name).
+    /// Policies as (namespace, seconds since the Unix epoch, name).
     policies: BTreeSet<(SmolStr, i64, SmolStr)>,
     servers: BTreeSet<(SmolStr, WorkloadId)>,
-    /// Of those that have a level from their template.
+    /// Levels of the workloads that have one from their template.
     demands: HashMap<WorkloadId, Demand>,
 }
 

@@ -7,7 +7,7 @@ use crate::controller::decode::revision::Revision;
 use crate::model::{Key, PolicyObject, Unreadable, Workload, WorkloadId};
 use crate::policy::{Kind, Target};
 
-/// What an object is held under.
+/// Key under which an object is held.
 pub trait Id: Clone + Eq + Hash {
     /// Whether it is one of what a watch of this kind sees in `namespace`, or in all.
     fn is_in(&self, kind: &str, namespace: Option<&str>) -> bool;
@@ -43,7 +43,7 @@ pub trait Held: Clone {
     fn id(&self) -> Self::Id;
     /// What it is found by: workloads and config maps find a policy, the policy finds everything else.
     fn refers_to(&self) -> Vec<Self::By>;
-    /// The same of one that cannot be read.
+    /// Keys under which an object that cannot be read is found.
     fn unreadable_refers_to(_: &Unreadable) -> Vec<Self::By>;
     /// Whether the change concerns anybody.
     fn same(&self, other: &Self) -> bool;
@@ -54,7 +54,7 @@ pub trait Held: Clone {
 /// Uid and resource version: for telling an answer of ours from an older event about the same object.
 pub type Version<'a> = (&'a str, &'a str);
 
-/// What a policy names.
+/// Object that a policy names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Named {
     Workload(WorkloadId),
@@ -91,7 +91,7 @@ impl Held for PolicyObject {
     }
 }
 
-/// Of the policy that the label names.
+/// Returns the policy that the label names.
 fn by_label(unreadable: &Unreadable) -> Vec<Key> {
     unreadable.label.iter().map(|name| unreadable.key.beside(name)).collect()
 }

@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use crate::controller::store::held::{Held, Id, Version};
 use crate::model::Unreadable;
 
-/// What a table holds: an object, or that there is one that cannot be read.
+/// Entry of a table: an object, or that there is one that cannot be read.
 #[derive(Clone, Debug)]
 pub enum Entry<T> {
     Object(Arc<T>),

@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// At the cache, before another list is asked for.
 const LOOKS: u32 = 20;
 
-/// Whose turn it is.
+/// Waits for the lead and for the watches, then requeues every policy of each namespace.
 pub async fn begin(
     context: Arc<Context>,
     namespaces: Vec<Option<SmolStr>>,

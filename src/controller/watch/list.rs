@@ -23,7 +23,7 @@ const METADATA: u32 = 500;
 
 const SMALLER: u32 = 4;
 
-/// What is listed.
+/// Selection of objects to list.
 #[derive(Clone, Copy, Debug)]
 pub struct Selection<'a> {
     pub resource: Resource,

@@ -147,7 +147,7 @@ fn hold<T: Slim + Cached>(
     }
 }
 
-/// What a list brought so far.
+/// Progress of a list.
 struct Listing<I> {
     ids: HashSet<I>,
     /// Every object had a name.

@@ -23,7 +23,7 @@ pub fn merged(workload: &Workload, container: &Container, view: &TargetView, pol
     merged_with(workload, container, view, &Overlay::of(policy), policy.delivery)
 }
 
-/// The same with an overlay that is delivered so.
+/// Merges the server's own configuration with an overlay that is delivered so.
 pub fn merged_with(
     workload: &Workload,
     container: &Container,

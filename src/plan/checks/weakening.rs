@@ -189,7 +189,7 @@ fn weighed(
     )
 }
 
-/// Where nobody knows what lies under it.
+/// Weighs two overlays where the configuration below them is not known.
 fn weighed_alone(old: &Overlay, new: &Overlay, acknowledged: &[SmolStr]) -> Vec<Rejection> {
     let alone = |overlay: &Overlay| Merged::of(None, &Layer::default(), overlay, Delivery::Environment);
     let (before, after) = (alone(old), alone(new));

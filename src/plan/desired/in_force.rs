@@ -110,7 +110,7 @@ pub fn carried<'a>(records: &'a [Arc<Record>], workloads: &[&Workload]) -> Optio
     carried.min().map(|index| &records[index])
 }
 
-/// What a failed record goes back to that nothing has gone back from yet.
+/// Finds the record that a failed one goes back to, as long as nothing went back yet.
 pub fn way_back(records: &[Arc<Record>]) -> Option<&Arc<Record>> {
     let verdict = records.first()?.verdict.as_ref().filter(|verdict| !verdict.lifted)?;
     let gone_back = verdict.back.iter().find(|back| *back.record != *records[0].digest())?;

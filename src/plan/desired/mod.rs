@@ -28,7 +28,7 @@ pub struct Desired {
 }
 
 impl Desired {
-    /// The same policy with other settings.
+    /// Makes the same policy with other settings.
     #[must_use]
     pub fn with(&self, rendered: Rendered, config_map: &str) -> Self {
         Self { rendered, config_map: config_map.into(), ..self.clone() }

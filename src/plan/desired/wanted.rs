@@ -25,7 +25,7 @@ impl<'a> Wanted<'a> {
         Some(Self { digest: desired.data().digest(), desired: Arc::new(desired), candidates })
     }
 
-    /// The same for a target.
+    /// Makes the goal of a target out of what the policy asks for.
     pub fn goal(&self) -> Goal {
         Goal { desired: self.desired.clone(), record: Some(self.digest.as_str().into()) }
     }

@@ -21,7 +21,7 @@ const LASTING: Millis = 60_000;
 #[derive(Clone, Debug)]
 pub struct Roll<'a> {
     pub container: &'a str,
-    /// Of its new pods.
+    /// Mark of the new pods.
     pub mark: &'a PodMarker,
     /// The config map of ours that they read, if they read one.
     pub config_map: Option<&'a str>,
@@ -36,7 +36,7 @@ pub struct Roll<'a> {
 pub struct Sign<'a> {
     pub pod: &'a Pod,
     pub evidence: Evidence,
-    /// Of a crash, when it was seen last; of a pod that is not ready, since when.
+    /// Time of the last crash, or since when a pod is not ready.
     pub since: Millis,
     pub kind: Kind,
 }

@@ -126,7 +126,7 @@ fn how_far(desired: &Desired, view: &TargetView, Server { workload, container }:
     progress::progress(workload, &container.name, &mark, view.pods.as_deref())
 }
 
-/// What else it must be.
+/// Message for a failure that the policy cannot be the cause of.
 fn innocent(evidence: &Evidence) -> String {
     format!(
         "{evidence}; nothing is taken back, because what the policy changes here (levels, the session age, totp, lookup_secret) keeps no server from starting: what the server is made from beside the policy does, a Secret for example, and pods of the old template would fail as well. Read kubectl logs {}; it goes on by itself when that ends",

@@ -62,7 +62,7 @@ pub fn observed(targets: Vec<TargetView>) -> Observed {
     }
 }
 
-/// The same with this spec.
+/// Makes the input of `observed`, with this spec.
 pub fn observed_with(
     spec: Result<crate::policy::Policy, Vec<crate::policy::Rejection>>,
     targets: Vec<TargetView>,

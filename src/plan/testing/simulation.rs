@@ -184,7 +184,7 @@ pub fn run(observed: &mut Observed, survives: Fate) -> bool {
     run_each(observed, |_, desired| if survives(desired) { Fare::Lives } else { Fare::Fails })
 }
 
-/// The same for each target by its index.
+/// Runs one step in which each target fares by its index.
 pub fn run_each(observed: &mut Observed, fare: impl Fn(usize, &Desired) -> Fare) -> bool {
     let mut moved = false;
     let decided = plan(observed);

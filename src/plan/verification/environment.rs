@@ -43,7 +43,7 @@ fn has_pods(workload: &Workload) -> bool {
     workload.replicas > 0 || workload.status.total > 0
 }
 
-/// As far as they were asked.
+/// Proof of the pods, as far as they were asked.
 pub fn proof(view: &TargetView, workload: &Workload) -> Proof {
     match &view.proof {
         _ if !has_pods(workload) => Proof::NoPods,
@@ -68,7 +68,7 @@ fn stranger<'a>(question: &Question, pods: &'a [Pod]) -> Option<&'a Pod> {
         .find(|pod| matches!(&pod.answer, Some(Answer::Marker(marker)) if *marker != question.revision))
 }
 
-/// Who does not serve, or soon no more, is not asked.
+/// Tells whether a pod is asked: it serves, and is not about to end.
 fn is_asked(pod: &Pod) -> bool {
     pod.ready && !pod.deleting
 }

@@ -48,7 +48,7 @@ pub fn forms() -> Vec<(String, ValueForm)> {
 }
 
 impl ValueForm {
-    /// Of the value of a variable, as it stands in a pod template: each `$` twice.
+    /// Regular expression of the value of a variable, as it stands in a pod template: each `$` twice.
     #[must_use]
     pub fn as_variable(&self) -> String {
         match self {
@@ -60,7 +60,7 @@ impl ValueForm {
         }
     }
 
-    /// Of the value in a file, between its quotes.
+    /// Regular expression of the value in a file, between its quotes.
     fn as_quoted(&self) -> String {
         match self {
             Self::Switch => String::new(),
@@ -70,7 +70,7 @@ impl ValueForm {
         }
     }
 
-    /// Of the value in JSON, or of each item of a list; none where it is true or false.
+    /// Regular expression of the value in JSON, or of each item of a list. None where it is true or false.
     #[must_use]
     pub fn as_text(&self) -> Option<String> {
         match self {

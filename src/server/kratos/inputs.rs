@@ -19,7 +19,7 @@ pub const RECOVERY_ENABLED: &str = "selfservice.flows.recovery.enabled";
 pub const RECOVERY_USE: &str = "selfservice.flows.recovery.use";
 pub const CACHEABLE_SESSIONS: &str = "feature_flags.cacheable_sessions";
 pub const CACHEABLE_SESSIONS_MAX_AGE: &str = "feature_flags.cacheable_sessions_max_age";
-/// Of each provider what its sessions are worth by its own word.
+/// Path of the providers, each with what its sessions are worth by its own word.
 pub const TRUSTED_PROVIDERS: &str = "selfservice.methods.oidc.config.providers";
 /// Kratos 25.4 and later answer it.
 pub(super) const OWN_REVISION: &str = "revision";
@@ -49,7 +49,7 @@ pub enum Form {
     Flag,
     Text,
     List,
-    /// Of a file what is told of its items; of a variable nothing, since secrets stand in it.
+    /// Providers: of a file, what is told of its items; of a variable nothing, since secrets stand in it.
     Providers,
 }
 

@@ -45,7 +45,7 @@ impl Layer {
         Self { unknown: inputs::inputs().iter().map(|input| &*input.path).collect(), ..Self::default() }
     }
 
-    /// What is meant as it stands there.
+    /// Makes a layer of what is known entirely.
     #[must_use]
     pub fn known(set: Document) -> Self {
         Self { set, ..Self::default() }
@@ -117,7 +117,7 @@ impl Layer {
         self.laid(under, Document::merge)
     }
 
-    /// The same as variables are.
+    /// Lays this layer over `under` as variables are laid: item by item in lists.
     #[must_use]
     pub fn over_as_variables(&self, under: &Self) -> Self {
         self.laid(under, Document::merge_items)
@@ -132,7 +132,7 @@ impl Layer {
         }
     }
 
-    /// The same for layers that say the same.
+    /// Writes a text that is equal for layers that say the same.
     #[must_use]
     pub fn canonical(&self) -> String {
         format!("{} {:?} {:?}", self.set.canonical(), self.unknown, self.unread)
@@ -219,7 +219,7 @@ impl Merged {
         }
     }
 
-    /// As (settings, whoami); none where one is not known.
+    /// Levels as (settings, whoami). None where one is not known.
     #[must_use]
     pub fn levels(&self) -> (Option<Level>, Option<Level>) {
         let level = |path| self.text(path).and_then(Level::from_word);

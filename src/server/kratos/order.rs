@@ -94,7 +94,7 @@ enum Rule {
     Code,
     /// Only the same passes, or any where there was none.
     RelyingParty,
-    /// Likewise, in whatever order.
+    /// Origins: passes with the same items in any order, or any where there were none.
     Origins,
     /// What people are shown.
     Free,
@@ -159,7 +159,7 @@ impl Rule {
     }
 }
 
-/// Of two values, none where one is not known, between the weakest and the strictest.
+/// Compares two values between the weakest and the strictest. None is not known.
 fn compared<T: Ord>(old: Option<T>, new: Option<T>, (weakest, strictest): (Option<T>, Option<T>)) -> Verdict {
     let told = (old.is_some() && old == weakest) || (new.is_some() && new == strictest);
     match (old, new) {

@@ -92,7 +92,7 @@ impl Overlay {
         }
     }
 
-    /// As (settings, whoami).
+    /// Levels as (settings, whoami).
     #[must_use]
     pub fn required_levels(&self) -> (Option<Level>, Option<Level>) {
         let aal = self.spec().required_aal.unwrap_or_default();

@@ -20,7 +20,7 @@ pub struct Rendered {
 /// How a revision begins, and how many hex digits follow.
 const REVISION_FORM: (&str, usize) = ("mfa-", 10);
 
-/// The same as a regular expression of RE2, without its ends.
+/// Regular expression (RE2, without its ends) of a revision.
 pub(super) const REVISION_PATTERN: &str = "mfa-[0-9a-f]{10}";
 
 /// The revision of an overlay that is delivered so.

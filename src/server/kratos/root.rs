@@ -29,7 +29,7 @@ const KEYS: [&str; 21] = [
 /// Those that files of any kind may have.
 const ANYBODYS: [&str; 7] =
     ["config", "dev", "expose-metrics-port", "help", "sqa-opt-out", "version", "watch-courier"];
-/// One of these makes a mapping a configuration of Kratos wherever it is found.
+/// Keys of which one makes a mapping a configuration of Kratos, wherever it is found.
 const UNMISTAKABLE: [&str; 3] = ["identity", "selfservice", "session"];
 
 /// What a document is, by the keys of its root.

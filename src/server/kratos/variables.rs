@@ -60,7 +60,7 @@ fn named(document: &Document) -> Vec<Variable> {
     variables
 }
 
-/// As many items as any policy may have.
+/// Repeats items up to as many as any policy may have.
 fn covering<'a>(items: &[&'a str]) -> Vec<&'a str> {
     let repeats = items.last().into_iter().cycle();
     items.iter().chain(repeats).take(items.len().max(rules::MAX_ORIGINS)).copied().collect()
