@@ -47,8 +47,7 @@ need_go() {
   command -v go >/dev/null || need_packages golang-go
   wanted=$(sed -n 's/^go //p' "$bed/parts/node/go.mod")
   have=$(GOTOOLCHAIN=local go env GOVERSION) have=${have#go} have=${have%%[- ]*}
-  # The linker drops what a debugger would read, so that the compiler need not write it.
-  export GOFLAGS='-buildvcs=false -mod=readonly -gcflags=all=-dwarf=false'
+  export GOFLAGS='-buildvcs=false -mod=readonly'
   if at_least "$have" "$wanted"; then return; fi
   at_least "$have" 1.21 || die "Go $wanted or newer is needed, this is $have: see https://go.dev/dl/"
   export GOTOOLCHAIN=auto
